@@ -1,0 +1,30 @@
+# The two commands of the README, and what the developers use. Each makes .venv when it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test bench check clean
+
+demo: .venv/demo
+	$(BIN)/python -m fastnn demo
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+bench: .venv/bench
+	$(BIN)/python -m bench
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# One mark for each extra that is installed; installed anew when the project's requirements change.
+.venv/%: pyproject.toml | .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+.venv:
+	$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv build *.egg-info

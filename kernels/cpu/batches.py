@@ -1,0 +1,85 @@
+"""Batches out of the whole data, and what is summed up over them."""
+
+from ..marks import helper, kernel
+from ..status import INDEX_OUT_OF_RANGE, lowest_place
+from .share import share
+
+ANY = ("f4", "f8", "i8")
+
+
+@kernel(split=[("N", 4)], dtypes=ANY, source="some T[S, F]", order="some i8[S]", cursor="i8[s]", batch="out T[N, F]")
+def gather(source, order, cursor, batch, lane, lanes):
+    """batch[i] = source[order[cursor + i]]."""
+    first, last = share(batch.shape[0], 4, lane, lanes)
+    status = 0
+    for i in range(first, last):
+        place = cursor[0] + i
+        row = order[place] if 0 <= place < order.size else -1
+        if row < 0 or row >= source.shape[0]:
+            status = lowest_place(status, INDEX_OUT_OF_RANGE, i)
+            row = 0
+        from_row, to_row = source[row], batch[i]
+        for j in range(to_row.size):
+            to_row[j] = from_row[j]
+    return status
+
+
+@kernel(values="T[n]", weights="T[w]", scale="float", totals="inout f8[t]")
+def accumulate(values, weights, scale, totals, lane, lanes):
+    """totals += (scale * sum of values * weights, scale * sum of weights), in float64 and in order; empty weights are ones."""
+    if lane == 0:
+        total, weight = 0.0, 0.0
+        for i in range(values.size):
+            w = weights[i] if weights.size > 0 else 1.0
+            total += values[i] * w
+            weight += w
+        totals[0] += total * scale
+        totals[1] += weight * scale
+
+
+@kernel(totals="inout f8[K, t]", row="i8[s]", history="inout f8[E, K]")
+def end_epoch(totals, row, history, lane, lanes):
+    """Write the means of an epoch into its row of the history (used over and over like a ring) and begin again."""
+    if lane == 0:
+        values = history[row[0] % history.shape[0]]
+        for k in range(values.size):
+            values[k] = totals[k, 0] / totals[k, 1]
+            totals[k, 0], totals[k, 1] = 0.0, 0.0
+
+
+@kernel(split=[("N", 4)], p="T[N, C]", target="T[N, C]", threshold="float", match="out T[N]")
+def binary_match(p, target, threshold, match, lane, lanes):
+    """The share of a row's targets that equal 1 where p > threshold and 0 elsewhere."""
+    first, last = share(match.size, 4, lane, lanes)
+    columns = p.shape[1]
+    for i in range(last - first):
+        p_row, target_row, hits = p[first + i], target[first + i], 0
+        for j in range(columns):
+            hits += 1 if target_row[j] == (1.0 if p_row[j] > threshold else 0.0) else 0
+        match[first + i] = hits / columns
+
+
+@helper
+def place_of_largest(row):
+    place = 0
+    for j in range(row.size):
+        if row[j] > row[place]:
+            place = j
+    return place
+
+
+@kernel(split=[("N", 4)], p="T[N, C]", labels="i8[N]", match="out T[N]")
+def class_match(p, labels, match, lane, lanes):
+    """1 where the largest of a row stands at the label."""
+    first, last = share(match.size, 4, lane, lanes)
+    for i in range(last - first):
+        match[first + i] = 1.0 if place_of_largest(p[first + i]) == labels[first + i] else 0.0
+
+
+@kernel(split=[("N", 4)], p="T[N, C]", target="T[N, C]", match="out T[N]")
+def categorical_match(p, target, match, lane, lanes):
+    """1 where the largest of a row of p and of the target stand at the same place."""
+    first, last = share(match.size, 4, lane, lanes)
+    for i in range(last - first):
+        same = place_of_largest(p[first + i]) == place_of_largest(target[first + i])
+        match[first + i] = 1.0 if same else 0.0

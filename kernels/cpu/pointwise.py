@@ -1,0 +1,120 @@
+"""Kernels made of a scalar function and a loop.
+
+Loops run from 0 over slices: a loop from a run-time start keeps the test for a negative index in its body, does not
+vectorise and was measured five to ten times slower. No fast-math flag is set: `contract` merges one operation's multiply
+with the next one's add, and a chain of kernels would then give other bits than the same chain in one loop.
+"""
+
+from functools import cache
+
+from ..marks import helper, kernel
+from .share import FLAT, share
+
+
+@cache
+def unary(function):
+    """y = function(x)."""
+
+    @kernel(split=[("n", FLAT)], name=function.name, x="T[n]", y="out T[n]")
+    def pointwise(x, y, lane, lanes):
+        start, stop = share(x.size, FLAT, lane, lanes)
+        x, y = x[start:stop], y[start:stop]
+        for i in range(x.size):
+            y[i] = function(x[i])
+
+    return pointwise
+
+
+@cache
+def unary_gradient(derivative):
+    """dx = derivative(saved, dy); saved is the function's input or its output."""
+
+    @kernel(split=[("n", FLAT)], name=derivative.name, saved="T[n]", dy="T[n]", dx="out T[n]")
+    def pointwise(saved, dy, dx, lane, lanes):
+        start, stop = share(saved.size, FLAT, lane, lanes)
+        saved, dy, dx = saved[start:stop], dy[start:stop], dx[start:stop]
+        for i in range(saved.size):
+            dx[i] = derivative(saved[i], dy[i])
+
+    return pointwise
+
+
+# Functions of two arrays broadcast. The result is seen as rows, in each of which an input either runs along (step 1) or
+# stands still (step 0); `outer` says where the inputs' rows begin: (extent, step of x, step of y) of each outer dimension.
+
+
+@helper
+def row_offsets(outer, row):
+    x_offset, y_offset = 0, 0
+    for d in range(outer.shape[0] - 1, -1, -1):
+        index = row % outer[d, 0]
+        row //= outer[d, 0]
+        x_offset += index * outer[d, 1]
+        y_offset += index * outer[d, 2]
+    return x_offset, y_offset
+
+
+@helper
+def row_share(rows, columns, lane, lanes):
+    """Lanes share out the rows or, if there is only one, its columns."""
+    if rows > 1:
+        first, last = share(rows, 1, lane, lanes)
+        return first, last, 0, columns
+    start, stop = share(columns, FLAT, lane, lanes)
+    return 0, rows, start, stop
+
+
+ROWS_OR_COLUMNS = [("R", 1), ("C", FLAT)]
+BROADCAST = {"x": "T[X]", "y": "T[Y]", "outer": "i8[D, E]", "x_step": "int", "y_step": "int"}
+
+
+@cache
+def binary(function):
+    """z = function(x, y)."""
+
+    @kernel(split=ROWS_OR_COLUMNS, name=function.name, **BROADCAST, z="out T[R, C]")
+    def pointwise(x, y, outer, x_step, y_step, z, lane, lanes):
+        first, last, start, stop = row_share(z.shape[0], z.shape[1], lane, lanes)
+        for i in range(last - first):
+            a, b = row_offsets(outer, first + i)
+            row = z[first + i, start:stop]
+            if x_step == 0:
+                value, y_row = x[a], y[b + start : b + stop]
+                for j in range(row.size):
+                    row[j] = function(value, y_row[j])
+            elif y_step == 0:
+                x_row, value = x[a + start : a + stop], y[b]
+                for j in range(row.size):
+                    row[j] = function(x_row[j], value)
+            else:
+                x_row, y_row = x[a + start : a + stop], y[b + start : b + stop]
+                for j in range(row.size):
+                    row[j] = function(x_row[j], y_row[j])
+
+    return pointwise
+
+
+@cache
+def binary_gradient(derivative):
+    """out = derivative(x, y, dz), in the shape of dz; what was broadcast is summed afterwards."""
+
+    @kernel(split=ROWS_OR_COLUMNS, name=derivative.name, **BROADCAST, dz="T[R, C]", out="out T[R, C]")
+    def pointwise(x, y, outer, x_step, y_step, dz, out, lane, lanes):
+        first, last, start, stop = row_share(out.shape[0], out.shape[1], lane, lanes)
+        for i in range(last - first):
+            a, b = row_offsets(outer, first + i)
+            row, dz_row = out[first + i, start:stop], dz[first + i, start:stop]
+            if x_step == 0:
+                value, y_row = x[a], y[b + start : b + stop]
+                for j in range(row.size):
+                    row[j] = derivative(value, y_row[j], dz_row[j])
+            elif y_step == 0:
+                x_row, value = x[a + start : a + stop], y[b]
+                for j in range(row.size):
+                    row[j] = derivative(x_row[j], value, dz_row[j])
+            else:
+                x_row, y_row = x[a + start : a + stop], y[b + start : b + stop]
+                for j in range(row.size):
+                    row[j] = derivative(x_row[j], y_row[j], dz_row[j])
+
+    return pointwise

@@ -1,0 +1,115 @@
+"""Random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
+
+A number is a function of the generator's key, the number of the draw and the element, never of a thread or of what was drawn
+before. `generator` is (key, draws so far); `earlier` counts the draws of the same step that come before this one.
+"""
+
+import math
+
+import numpy as np
+
+from ..marks import T, by_dtype, helper, kernel
+from ..primitives import fma
+from ..scalar import log
+from .share import share
+
+BLOCKS = 16  # numbers are shared out in multiples of this many Philox blocks
+
+
+@helper
+def philox(low, high, draw_low, draw_high, key_low, key_high):
+    """Four 32-bit words (as 64-bit numbers) for a 128-bit counter and a 64-bit key."""
+    mask = np.uint64(0xFFFFFFFF)
+    a, b, c, d = np.uint64(low), np.uint64(high), np.uint64(draw_low), np.uint64(draw_high)
+    k, m = np.uint64(key_low), np.uint64(key_high)
+    for _round in range(10):
+        p, q = a * np.uint64(0xD2511F53), c * np.uint64(0xCD9E8D57)
+        a, b, c, d = (q >> np.uint64(32)) ^ b ^ k, q & mask, (p >> np.uint64(32)) ^ d ^ m, p & mask
+        k, m = (k + np.uint64(0x9E3779B9)) & mask, (m + np.uint64(0xBB67AE85)) & mask
+    return a, b, c, d
+
+
+@helper
+def words_of(generator, earlier, block):
+    """The four words of block number `block` of this draw."""
+    key, draw = np.uint64(generator[0]), np.uint64(generator[1] + earlier)
+    mask, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    index = np.uint64(block)
+    return philox(index & mask, index >> half, draw & mask, draw >> half, key & mask, key >> half)
+
+
+@helper
+def fraction_24(word, _next):
+    return np.float32(np.int32(word >> np.uint64(8))) * np.float32(2.0**-24)
+
+
+@helper
+def fraction_53(word, following):
+    return np.float64(np.int64(((word << np.uint64(32)) | following) >> np.uint64(11))) * 2.0**-53
+
+
+fraction = by_dtype(fraction_24, fraction_53)  # in [0, 1), from one word or from two; both spend a pair for alike streams
+
+
+@kernel(split=[("n", 2 * BLOCKS)], generator="i8[g]", earlier="int", low="float", high="float", out="out T[n]")
+def uniform(generator, earlier, low, high, out, lane, lanes):
+    """out = low + (high - low) u, u uniform in [0, 1)."""
+    start, stop = share(out.size, 2 * BLOCKS, lane, lanes)
+    base, width = T(low), T(high - low)
+    for block in range(start // 2, (stop + 1) // 2):
+        a, b, c, d = words_of(generator, earlier, block)
+        out[2 * block] = fma(width, fraction(a, b), base)
+        if 2 * block + 1 < stop:
+            out[2 * block + 1] = fma(width, fraction(c, d), base)
+
+
+@helper
+def cosine_of_turns(u):
+    """cos(2 pi u) for u in [0, 1): the Taylor series on the nearest eighth of the circle."""
+    quarter = np.floor(u * T(4) + T(0.5))
+    angle = (u - quarter * T(0.25)) * T(2 * math.pi)
+    z = angle * angle
+    cosine = T(2.08767569878681e-9)
+    for factor in (-2.755731922398589e-7, 2.48015873015873e-5, -1.388888888888889e-3, 4.1666666666666664e-2, -0.5, 1.0):
+        cosine = fma(cosine, z, T(factor))
+    sine = T(-2.505210838544172e-8)
+    for factor in (2.7557319223985893e-6, -1.984126984126984e-4, 8.333333333333333e-3, -0.16666666666666666, 1.0):
+        sine = fma(sine, z, T(factor))
+    sine *= angle
+    if quarter == T(0) or quarter == T(4):
+        return cosine
+    if quarter == T(1):
+        return -sine
+    return -cosine if quarter == T(2) else sine
+
+
+@kernel(split=[("n", BLOCKS)], generator="i8[g]", earlier="int", mean="float", deviation="float", out="out T[n]")
+def normal(generator, earlier, mean, deviation, out, lane, lanes):
+    """out = mean + deviation z, z normal by Box and Muller: sqrt(-2 log(1 - u)) cos(2 pi v)."""
+    start, stop = share(out.size, BLOCKS, lane, lanes)
+    for i in range(start, stop):
+        a, b, c, d = words_of(generator, earlier, i)
+        radius = T(np.sqrt(T(-2) * log(T(1) - fraction(a, b))))
+        out[i] = fma(T(deviation), radius * cosine_of_turns(fraction(c, d)), T(mean))
+
+
+@kernel(generator="i8[g]", earlier="int", shuffled="int", words="out u4[n]", order="out i8[n]", cursor="out i8[s]")
+def begin_epoch(generator, earlier, shuffled, words, order, cursor, lane, lanes):
+    """Put the cursor at the first row and, if `shuffled`, the rows in a new order: Fisher and Yates from the identity, so that
+    the order is a function of the draw alone. The random words come first, in a loop of their own that vectorises."""
+    if lane == 0:
+        cursor[0] = 0
+        if shuffled != 0:
+            for block in range((words.size + 3) // 4):
+                a, b, c, d = words_of(generator, earlier, block)
+                rest = words[4 * block :]
+                if rest.size >= 4:
+                    rest[0], rest[1], rest[2], rest[3] = np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
+                else:
+                    for i in range(rest.size):
+                        rest[i] = np.uint32(a if i == 0 else b if i == 1 else c)
+            for i in range(order.size):
+                order[i] = i
+            for i in range(order.size - 1, 0, -1):
+                j = np.int64((np.uint64(words[i]) * np.uint64(i + 1)) >> np.uint64(32))
+                order[i], order[j] = order[j], order[i]

@@ -1,0 +1,113 @@
+"""Sums over dimensions, and their gradients. Any axes are a few of these: neighbouring summed dimensions are one.
+
+Sums go eight rows or one vector register at a time and in an order that depends on the shape alone.
+"""
+
+from ..marks import T, helper, kernel
+from .share import FLAT, share
+
+
+@helper(reassociate=True)
+def sum_of(x):
+    total = T(0)
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+@kernel(split=[("A", 4)], x="T[A, R]", scale="float", add="int", out="inout T[A]")
+def sum_last(x, scale, add, out, lane, lanes):
+    """out = scale * sum of each row, or out += that."""
+    first, last = share(out.size, 4, lane, lanes)
+    for a in range(last - first):
+        total = sum_of(x[first + a]) * T(scale)
+        out[first + a] = total + out[first + a] if add != 0 else total
+
+
+@helper
+def add_rows(x, total):
+    """total[j] += sum over rows of x[i, j], in groups of eight: less memory traffic and less rounding than one by one."""
+    rows = x.shape[0]
+    for i in range(0, rows - 7, 8):
+        a, b, c, d, e, f, g, h = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
+        for j in range(total.size):
+            total[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
+    for i in range(rows // 8 * 8, rows):
+        row = x[i]
+        for j in range(total.size):
+            total[j] += row[j]
+
+
+@kernel(split=[("A", 1), ("B", FLAT)], x="T[A, R, B]", scale="float", add="int", out="inout T[A, B]")
+def sum_middle(x, scale, add, out, lane, lanes):
+    """out[a, b] = scale * sum over r of x[a, r, b], or out += that."""
+    first, last, start, stop = 0, out.shape[0], 0, out.shape[1]
+    if last > 1:
+        first, last = share(last, 1, lane, lanes)
+    else:
+        start, stop = share(stop, FLAT, lane, lanes)
+    for a in range(last - first):
+        total = out[first + a, start:stop]
+        if add == 0:
+            for j in range(total.size):
+                total[j] = T(0)
+        add_rows(x[first + a, :, start:stop], total)
+        if scale != 1.0:
+            for j in range(total.size):
+                total[j] *= T(scale)
+
+
+@kernel(split=[("A", 1)], dy="T[A, B]", scale="float", dx="out T[A, R, B]")
+def spread(dy, scale, dx, lane, lanes):
+    """The gradient of a sum: dx[a, r, b] = scale * dy[a, b]."""
+    first, last = share(dx.shape[0], 1, lane, lanes)
+    for a in range(last - first):
+        source = dy[first + a]
+        if source.size == 1:
+            value, block = source[0] * T(scale), dx[first + a]
+            for r in range(block.shape[0]):
+                block[r, 0] = value
+        else:
+            for r in range(dx.shape[1]):
+                row = dx[first + a, r]
+                for j in range(row.size):
+                    row[j] = source[j] * T(scale)
+
+
+@kernel(split=[("n", FLAT)], x="T[n]", y="inout T[n]")
+def add_to(x, y, lane, lanes):
+    """y += x: a second gradient for the same variable."""
+    start, stop = share(y.size, FLAT, lane, lanes)
+    x, y = x[start:stop], y[start:stop]
+    for i in range(y.size):
+        y[i] += x[i]
+
+
+@kernel(split=[("n", FLAT)], dtypes=("f4", "f8", "i8"), x="T[n]", y="out T[n]")
+def copy(x, y, lane, lanes):
+    """y = x."""
+    start, stop = share(y.size, FLAT, lane, lanes)
+    x, y = x[start:stop], y[start:stop]
+    for i in range(y.size):
+        y[i] = x[i]
+
+
+@kernel(split=[("R", 1)], x="T[X]", outer="i8[D, E]", step="int", out="out T[R, C]")
+def permute(x, outer, step, out, lane, lanes):
+    """Copy with strides: row r of `out` begins in x where `outer` (extent, step) says and takes every `step`-th element."""
+    first, last = share(out.shape[0], 1, lane, lanes)
+    for r in range(last - first):
+        index, place, row = first + r, 0, out[first + r]
+        for d in range(outer.shape[0] - 1, -1, -1):
+            place += index % outer[d, 0] * outer[d, 1]
+            index //= outer[d, 0]
+        for j in range(row.size):
+            row[j] = x[place + j * step]
+
+
+@kernel(split=[("P", 1)], x="T[n]", chunk="int", partial="out T[P]")
+def sum_chunks(x, chunk, partial, lane, lanes):
+    """partial[p] = the sum of chunk number p: the first half of a sum of everything."""
+    first, last = share(partial.size, 1, lane, lanes)
+    for p in range(first, last):
+        partial[p] = sum_of(x[p * chunk : min((p + 1) * chunk, x.size)])

@@ -1,0 +1,14 @@
+"""How the lanes of a kernel divide its work."""
+
+from ..marks import helper
+
+FLAT = 64  # elements of a flat array: every share but the last is whole vectors and whole cache lines
+
+
+@helper
+def share(size, unit, lane, lanes):
+    """The first and the last-plus-one of `size` elements that a lane takes, cut at multiples of `unit`. Which elements are
+    computed together depends on size and unit only, so results do not depend on the number of lanes."""
+    units = (size + unit - 1) // unit
+    start, stop = units * lane // lanes * unit, units * (lane + 1) // lanes * unit
+    return min(start, size), min(stop, size)

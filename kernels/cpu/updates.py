@@ -1,0 +1,140 @@
+"""Optimizers' updates, one pass over memory each, over runs of variables that lie next to each other; and the check before.
+
+What changes between steps lies in memory: `rate` is the learning rate, `steps` the number of updates done. An update whose
+result is not finite leaves that element as it was and is reported.
+"""
+
+import numpy as np
+
+from ..marks import T, helper, kernel
+from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
+from .share import FLAT, share
+
+RUN = [("n", FLAT)]
+
+
+@helper(reassociate=True)
+def trace_of_not_finite(x):
+    """0, or NaN if an element is NaN or infinite: one multiply-add an element."""
+    trace = T(0)
+    for i in range(x.size):
+        trace += x[i] * T(0)
+    return trace
+
+
+@helper
+def first_not_finite(x):
+    for i in range(x.size):
+        if not np.isfinite(x[i]):
+            return i
+    return x.size
+
+
+@kernel(split=RUN, x="T[n]")
+def check_finite(x, lane, lanes):
+    """Report the first element that is NaN or infinite: the one instruction between computing a step and committing it."""
+    start, stop = share(x.size, FLAT, lane, lanes)
+    if trace_of_not_finite(x[start:stop]) == T(0):
+        return 0
+    return lowest_place(0, NOT_FINITE, start + first_not_finite(x[start:stop]))
+
+
+@helper
+def is_lost(new):
+    return 0 if abs(new) < T(np.inf) else 1
+
+
+@helper
+def kept_finite(new, old):
+    return new if abs(new) < T(np.inf) else old
+
+
+@helper
+def update_status(lost):
+    return UPDATE_OVERFLOW if lost > 0 else 0
+
+
+@kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", rate="f8[s]")
+def sgd(parameter, gradient, rate, lane, lanes):
+    """parameter -= rate gradient."""
+    start, stop = share(parameter.size, FLAT, lane, lanes)
+    p, g, r, lost = parameter[start:stop], gradient[start:stop], T(rate[0]), 0
+    for i in range(p.size):
+        new = p[i] - r * g[i]
+        lost += is_lost(new)
+        p[i] = kept_finite(new, p[i])
+    return update_status(lost)
+
+
+@kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", velocity="inout T[n]", rate="f8[s]", momentum="float", nesterov="int")
+def sgd_momentum(parameter, gradient, velocity, rate, momentum, nesterov, lane, lanes):
+    """velocity = momentum velocity - rate gradient; parameter += velocity or, by Nesterov, momentum velocity - rate gradient."""
+    start, stop = share(parameter.size, FLAT, lane, lanes)
+    p, g, v, r, m, lost = parameter[start:stop], gradient[start:stop], velocity[start:stop], T(rate[0]), T(momentum), 0
+    ahead, along = (m, r) if nesterov != 0 else (T(1), T(0))
+    for i in range(p.size):
+        moved = m * v[i] - r * g[i]
+        new = p[i] + (ahead * moved - along * g[i])
+        lost += is_lost(new)
+        v[i] = kept_finite(moved, v[i])
+        p[i] = kept_finite(new, p[i])
+    return update_status(lost)
+
+
+@helper
+def power(base, exponent):
+    """base^exponent by squaring, in float64."""
+    result = 1.0
+    while exponent > 0:
+        if exponent & 1:
+            result *= base
+        base *= base
+        exponent >>= 1
+    return result
+
+
+@kernel(
+    split=RUN,
+    parameter="inout T[n]",
+    gradient="T[n]",
+    m="inout T[n]",
+    v="inout T[n]",
+    rate="f8[s]",
+    steps="i8[s]",
+    earlier="int",
+    beta_1="float",
+    beta_2="float",
+    epsilon="float",
+)
+def adam(parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilon, lane, lanes):
+    """m and v move towards the gradient and its square; parameter -= rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) +
+    epsilon) at update t. Every lane works the correction out itself: a value that one lane kept would need a barrier."""
+    t = steps[0] + earlier + 1
+    scale = T(rate[0] * np.sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t)))
+    towards_1, towards_2, e, lost = T(1.0 - beta_1), T(1.0 - beta_2), T(epsilon), 0
+    start, stop = share(parameter.size, FLAT, lane, lanes)
+    p, g, m, v = parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop]
+    for i in range(p.size):
+        mean = m[i] + (g[i] - m[i]) * towards_1
+        square = v[i] + (g[i] * g[i] - v[i]) * towards_2
+        new = p[i] - scale * mean / (T(np.sqrt(square)) + e)
+        lost += is_lost(new) + is_lost(square)
+        m[i] = mean
+        v[i] = kept_finite(square, v[i])
+        p[i] = kept_finite(new, p[i])
+    return update_status(lost)
+
+
+@kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", square="inout T[n]", rate="f8[s]", rho="float", epsilon="float")
+def rmsprop(parameter, gradient, square, rate, rho, epsilon, lane, lanes):
+    """square = rho square + (1 - rho) gradient^2; parameter -= rate gradient / sqrt(square + epsilon)."""
+    start, stop = share(parameter.size, FLAT, lane, lanes)
+    p, g, s, r, lost = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0]), 0
+    keep, towards, e = T(rho), T(1.0 - rho), T(epsilon)
+    for i in range(p.size):
+        moved = keep * s[i] + towards * g[i] * g[i]
+        new = p[i] - r * g[i] / T(np.sqrt(moved + e))
+        lost += is_lost(new) + is_lost(moved)
+        s[i] = kept_finite(moved, s[i])
+        p[i] = kept_finite(new, p[i])
+    return update_status(lost)

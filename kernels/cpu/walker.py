@@ -1,0 +1,130 @@
+"""The native loop that replays a program of recorded tapes, and the one that calls a single kernel.
+
+A program is one epoch, as segments: (first instruction, last plus one, how often to run it, first advance, last plus one).
+Every lane walks it all with its own lane number. Between steps the counters named in `advances` (address, increment) move on:
+learning steps, random draws, the place in the data. A step that fails is not counted: the position is that step's.
+"""
+
+from ..marks import helper, kernel
+from .machine_code import (
+    FLUSH_DENORMALS,
+    add_to_word,
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    call_kernel,
+    exchange_float_mode,
+    spin_pause,
+)
+
+# Words of `shared`, each group on a cache line of its own (8 words).
+ARRIVED, GENERATION, STOP, ABORT, YIELD, POSITION, STATUS = 0, 8, 16, 24, 32, 40, 48
+EPOCH, SEGMENT, STEP = POSITION, POSITION + 1, POSITION + 2
+LANE_WORDS = 8  # a lane's status: (instruction + 1, status) at STATUS + LANE_WORDS * lane
+SPINS_BEFORE_YIELD = 512  # some 20 us: by then the lane waited for has probably lost its processor, so this one is offered
+
+
+@kernel()
+def enter(lane, lanes):
+    """Call one kernel. The two numbers every entry point takes are here the kernel's address and its argument block."""
+    mode = exchange_float_mode(FLUSH_DENORMALS)
+    status = call_kernel(lane, lanes, 0, 1)
+    exchange_float_mode(mode)
+    return status
+
+
+@kernel(
+    functions="i8[I]",
+    blocks="i8[I]",
+    waits="i8[I]",
+    segments="i8[S, F]",
+    advances="i8[A, P]",
+    shared="inout i8[W]",
+    epochs="int",
+    budget="int",
+)
+def walk(functions, blocks, waits, segments, advances, shared, epochs, budget, lane, lanes):
+    """Run whole steps until `epochs` are over or `budget` steps are done, from the position in `shared` and leaving it there.
+    Returns 1 if an instruction failed or Python asked to stop."""
+    mode = exchange_float_mode(FLUSH_DENORMALS)
+    failed = walk_steps(functions, blocks, waits, segments, advances, shared, epochs, budget, lane, lanes)
+    exchange_float_mode(mode)
+    return failed
+
+
+@helper
+def walk_steps(functions, blocks, waits, segments, advances, shared, epochs, budget, lane, lanes):
+    epoch, segment, step, done, failed = shared[EPOCH], shared[SEGMENT], shared[STEP], 0, 0
+    while True:
+        while epoch < epochs and step >= segments[segment, 2]:
+            step = 0
+            segment += 1
+            if segment == segments.shape[0]:
+                segment = 0
+                epoch += 1
+        if epoch >= epochs or done >= budget:
+            break
+        bounds = segments[segment]
+        failed = run_instructions(functions, blocks, waits, bounds[0], bounds[1], advances[:0], shared, lane, lanes)
+        if failed != 0:
+            break
+        if lanes > 1:
+            failed = barrier(shared, advances[bounds[3] : bounds[4]], lanes)
+            if failed != 0:
+                break
+        else:
+            advance(advances[bounds[3] : bounds[4]])
+        step += 1
+        done += 1
+    if lane == 0:
+        shared[EPOCH], shared[SEGMENT], shared[STEP] = epoch, segment, step
+    return failed
+
+
+@helper
+def run_instructions(functions, blocks, waits, first, last, no_advance, shared, lane, lanes):
+    for i in range(first, last):
+        if lanes > 1 and waits[i] != 0 and barrier(shared, no_advance, lanes) != 0:
+            return 1
+        status = call_kernel(functions[i], blocks[i], lane, lanes)
+        if status != 0:
+            place = STATUS + LANE_WORDS * lane
+            if shared[place] == 0:
+                shared[place], shared[place + 1] = i + 1, status
+            if lanes == 1:
+                return 1
+    return 0
+
+
+@helper
+def advance(advances):
+    for i in range(advances.shape[0]):
+        add_to_word(advances[i, 0], advances[i, 1])
+
+
+@helper
+def barrier(shared, advances, lanes):
+    """Wait for all lanes; returns whether to stop. The last to arrive decides that, moves the counters and releases the
+    others. All obey its word: if each looked at the statuses itself, a fast lane might fail again before a slow one had
+    looked, and one would leave while the other waits for ever."""
+    generation = atomic_load(shared, GENERATION)  # it cannot move on before this lane has arrived
+    if atomic_add(shared, ARRIVED, 1) == lanes - 1:
+        stop = atomic_load(shared, ABORT)
+        for lane in range(lanes):
+            stop |= shared[STATUS + LANE_WORDS * lane]
+        if stop == 0:
+            advance(advances)
+        atomic_store(shared, STOP, stop)
+        atomic_store(shared, ARRIVED, 0)
+        atomic_store(shared, GENERATION, generation + 1)
+    else:
+        spins = 0
+        while atomic_load(shared, GENERATION) == generation:
+            if atomic_load(shared, ABORT) != 0:
+                return 1
+            spin_pause()
+            spins += 1
+            if spins == SPINS_BEFORE_YIELD:
+                spins = 0
+                call_kernel(shared[YIELD], 0, 0, 0)
+    return atomic_load(shared, STOP)

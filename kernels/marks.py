@@ -1,0 +1,202 @@
+"""The marks kernels are written with, and what a kernel promises.
+
+A kernel is `kernel(arrays..., scalars..., lane, lanes)`: lane number `lane` of `lanes` threads that all make the same call.
+It takes its share of the work, allocates nothing, raises nothing and touches no Python object. It returns nothing, or a
+status (`status.py`) on every path. All arrays are C-contiguous; one that is written overlaps no other argument.
+
+Four marks stand for something else in each compiled form, and are told apart from plain values by their type:
+
+    T                 the element type the kernel is compiled for; `T(0.5)` is a constant of that type
+    @helper           a Python function that kernels call
+    @primitive        an instruction Python cannot say: LLVM IR beside a Python body that computes the same
+    by_dtype(...)     one helper for float32, another for float64
+    machine(...)      a number that depends on the processor: vector width, rows of a register tile
+
+They are found among a function's globals and closure variables, so helpers are imported by name, not by module.
+"""
+
+import dis
+import re
+import struct
+import types
+from typing import NamedTuple
+
+FLOATS = ("f4", "f8")
+ITEM_BYTES = {"f4": 4, "f8": 8, "i8": 8, "u4": 4}
+DTYPE_NAMES = {"f4": "float32", "f8": "float64", "i8": "int64", "u4": "uint32"}
+
+
+class Target(NamedTuple):
+    """What kernels may know of a processor."""
+
+    vector_bytes: int  # of one vector register
+    registers: int  # how many of them
+    architecture: str  # "x86_64", "aarch64"
+
+
+class Mark:
+    """Something a kernel names that becomes a different object in each compiled form."""
+
+
+class ElementType(Mark):
+    def __call__(self, value):  # the plain function, called as written, computes in Python's own numbers
+        return value
+
+
+T = ElementType()
+
+
+class Helper(Mark):
+    """A Python function that kernels call. `reassociate` lets the compiler split a sum into vector lanes: only for a named
+    reduction, and never with the flags that delete tests for NaN."""
+
+    def __init__(self, function, reassociate=False):
+        self.function, self.reassociate, self.name = function, reassociate, function.__name__
+
+    def __call__(self, *arguments):
+        return self.function(*arguments)
+
+
+def helper(function=None, *, reassociate=False):
+    return Helper(function, reassociate) if function else lambda f: Helper(f, reassociate)
+
+
+class Primitive(Mark):
+    """An instruction given as LLVM IR. `signature` names the kinds of result and arguments: "T", "bits" (the integer as wide
+    as T), "int", "float", "void", "flat" (an array of T); "any" keeps what comes; "literal" stays a compile-time constant."""
+
+    def __init__(self, signature, function):
+        result, arguments = signature.split(" <- ")
+        self.result, self.arguments = result, arguments.split()
+        self.function, self.name, self.emit = function, function.__name__, None
+
+    def emits(self, emit):
+        """Mark `emit(emitter, *values)`, which builds the IR and returns the result's value."""
+        self.emit = emit
+        return emit
+
+    def __call__(self, *arguments):
+        return self.function(*arguments)
+
+
+def primitive(signature):
+    return lambda function: Primitive(signature, function)
+
+
+class by_dtype(Mark):
+    """A helper with one body for each element type: `exp = by_dtype(exp_32, exp_64)`."""
+
+    def __init__(self, f4, f8):
+        self.choices, self.name = {"f4": f4, "f8": f8}, f4.name.removesuffix("_32")
+
+
+class machine(Mark):
+    """`rule(target, item_bytes)` gives the number for a processor and the size of an element."""
+
+    def __init__(self, rule):
+        self.rule = rule
+
+
+class Parameter(NamedTuple):
+    name: str
+    dtype: str  # "T", a fixed one such as "i8", or "int" and "float" for scalars
+    letters: tuple  # the dimensions of an array, named; None for a scalar
+    written: bool
+    read: bool
+    partly: bool = False  # read only as far as the output is large
+
+
+class Kernel:
+    """A declared kernel: a function, what each argument is, and which dimension the lanes share out.
+
+    `split` names that dimension's letter and the multiple its shares are cut to; of several, the first with more than one
+    element is meant; with none, lane 0 does all the work. An argument in which only extents of 1 come before that letter is
+    touched by own shares only, any other as a whole.
+    """
+
+    def __init__(self, function, name, parameters, split, dtypes, symbol=None):
+        self.function, self.name, self.parameters, self.split, self.dtypes = function, name, parameters, split, dtypes
+        self.module = function.__module__.rpartition("kernels.")[2]
+        self.symbol = symbol or name  # the name its object code goes by
+        self.entries = {}  # element type -> address of the compiled form, kept by the device
+        # The argument block in 8-byte slots: address and extents of an array, a scalar's value.
+        slots = ["d" if p.dtype == "float" else "q" * (1 + len(p.letters or ())) for p in parameters]
+        self.block = struct.Struct("".join(slots))
+        self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)  # the argument that has type T
+
+    def __repr__(self):
+        return f"<kernel {self.module}.{self.name}>"
+
+    def declared(self, name, **changes):
+        """The same compiled function under another name, because what its lanes touch depends on how it is called."""
+        parameters = [parse(p.name, changes[p.name]) if p.name in changes else p for p in self.parameters]
+        return Kernel(self.function, name, parameters, self.split, self.dtypes, self.symbol)
+
+
+DECLARATION = re.compile(r"(?:(out|inout|some) )?(T|f4|f8|i8|u4)\[(\w+(?:, ?\w+)*)\]")
+
+
+def parse(name, declaration):
+    if declaration in ("int", "float"):
+        return Parameter(name, declaration, None, False, True)
+    matched = DECLARATION.fullmatch(declaration)
+    if not matched:
+        raise ValueError(
+            f"kernel parameter {name}: {declaration!r} is not like 'T[N, C]', 'some T[S]', 'out i8[n]', 'int', 'float'"
+        )
+    access, dtype, letters = matched.groups()
+    return Parameter(name, dtype, tuple(re.split(", ?", letters)), access in ("out", "inout"), access != "out", access == "some")
+
+
+def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
+    """Declare a kernel: `@kernel(split=[("N", 1)], x="T[N, C]", y="out T[N, C]")`.
+
+    Each array argument: `out` if it is written, `inout` if it is read too, `some` if only part of it is read; its element type
+    (T, or a fixed one); its dimensions' letters. Scalars are "int" (64 bits) or "float" (float64).
+    """
+
+    def mark(function):
+        code = function.__code__
+        names = code.co_varnames[: code.co_argcount]
+        if names[-2:] != ("lane", "lanes") or set(names[:-2]) != set(declarations):
+            raise ValueError(f"kernel {function.__name__}: declared {sorted(declarations)}, takes {names}")
+        return Kernel(function, name or function.__name__, [parse(n, declarations[n]) for n in names[:-2]], split, dtypes)
+
+    return mark
+
+
+def global_values(function):
+    """The globals a function reads, by name."""
+    names = {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
+    return {n: function.__globals__[n] for n in names if n in function.__globals__}
+
+
+class Specialiser:
+    """Replaces marks by what they are for one element type and processor. `element_type` is what T becomes; `helper(mark,
+    function)` and `primitive(mark, function)` make the callable, given the function with its own marks replaced. What is made
+    is kept, so that a helper is made once however many kernels call it."""
+
+    def __init__(self, dtype, target, element_type, helper, primitive):
+        self.dtype, self.target, self.made = dtype, target, {T: element_type}
+        self.helper, self.primitive = helper, primitive
+
+    def bound(self, function):
+        """The same function with every mark among its globals and closure variables replaced."""
+        scope = {**function.__globals__, **{n: self.meaning(v) for n, v in global_values(function).items()}}
+        cells = tuple(types.CellType(self.meaning(c.cell_contents)) for c in function.__closure__ or ())
+        return types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+
+    def meaning(self, value):
+        if not isinstance(value, Mark):
+            return value
+        if value not in self.made:
+            self.made[value] = self._make(value)
+        return self.made[value]
+
+    def _make(self, mark):
+        if isinstance(mark, by_dtype):
+            return self.meaning(mark.choices[self.dtype])
+        if isinstance(mark, machine):
+            return mark.rule(self.target, ITEM_BYTES[self.dtype])
+        make = self.primitive if isinstance(mark, Primitive) else self.helper
+        return make(mark, self.bound(mark.function))

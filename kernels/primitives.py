@@ -1,0 +1,56 @@
+"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, rows seen as one flat array.
+
+Each has a Python body that computes the same, which interpreted mode runs, and LLVM IR (`emits`), which is compiled.
+The IR functions get an emitter: `builder`, `module`, `real` and `bits` (the LLVM types of T and of an integer as wide),
+`kinds` (Numba's types of the arguments) and `call(name, result type, arguments)` for LLVM's own functions.
+"""
+
+import numpy as np
+
+from .marks import primitive
+
+
+@primitive("T <- T T T")
+def fma(a, b, c):
+    """a * b + c, rounded once. The body computes in the next wider type, where a product of two floats is exact."""
+    if isinstance(a, np.float32):
+        return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+    return np.float64(np.longdouble(a) * np.longdouble(b) + np.longdouble(c))
+
+
+@fma.emits
+def _(emitter, a, b, c):
+    return emitter.call(f"llvm.fma.{'f32' if emitter.item_bytes == 4 else 'f64'}", emitter.real, [a, b, c])
+
+
+@primitive("bits <- T")
+def bits_of(x):
+    """The integer whose bits are those of the float."""
+    return x.view(np.int32 if isinstance(x, np.float32) else np.int64)
+
+
+@bits_of.emits
+def _(emitter, x):
+    return emitter.builder.bitcast(x, emitter.bits)
+
+
+@primitive("T <- bits")
+def float_of(bits):
+    """The float whose bits are those of the integer."""
+    return bits.view(np.float32 if isinstance(bits, np.int32) else np.float64)
+
+
+@float_of.emits
+def _(emitter, bits):
+    return emitter.builder.bitcast(bits, emitter.real)
+
+
+@primitive("flat <- any")
+def flat(rows):
+    """The elements of contiguous rows as one array."""
+    return rows.reshape(-1)
+
+
+@flat.emits
+def _(emitter, rows):
+    return emitter.flat_array(rows, emitter.kinds[0])

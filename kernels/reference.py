@@ -1,0 +1,83 @@
+"""What structured kernels compute, in NumPy: slow, plain, for float64 and, where analytic, for complex numbers.
+
+They are the specification, and the oracle of the tests. Gradients are checked against complex steps through them, so nothing
+here takes an absolute value or a real part except to choose a branch.
+"""
+
+import numpy as np
+
+
+def matmul(a, b, transpose_a=False, transpose_b=False):
+    return (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+
+
+def linear(x, w, bias=None, activation=None):
+    z = x @ w if bias is None else x @ w + bias
+    if activation == "relu":
+        return np.where(np.real(z) < 0, 0.0, z)
+    return {None: z, "tanh": np.tanh(z), "sigmoid": 1 / (1 + np.exp(-z)), "exp": np.exp(z)}[activation]
+
+
+def softmax(x):
+    e = np.exp(x - np.max(np.real(x), axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def batch_norm(x, gamma, beta, epsilon=1e-3):
+    mean = x.mean(axis=0)
+    variance = ((x - mean) ** 2).mean(axis=0)
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+
+
+def batch_norm_inference(x, gamma, beta, mean, variance, epsilon=1e-3):
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+
+
+def sigmoid_cross_entropy(z, target):
+    size = np.where(np.real(z) < 0, -z, z)
+    return np.where(np.real(z) < 0, 0.0, z) - z * target + np.log1p(np.exp(-size))
+
+
+def clip(p, low):
+    return np.where(np.real(p) < low, low, np.where(np.real(p) > 1 - low, 1 - low, p))
+
+
+def binary_cross_entropy(p, target, clip_at=1e-7):
+    q = clip(p, clip_at)
+    return -(target * np.log(q) + (1 - target) * np.log(1 - q))
+
+
+def softmax_cross_entropy(z, labels):
+    top = np.max(np.real(z), axis=-1)
+    return np.log(np.exp(z - top[:, None]).sum(axis=-1)) + top - z[np.arange(len(z)), labels]
+
+
+def class_cross_entropy(p, labels, clip_at=1e-7):
+    q = clip(p, clip_at)
+    return np.log(q.sum(axis=-1)) - np.log(q[np.arange(len(q)), labels])
+
+
+def gather(source, order, cursor, rows):
+    return source[order[cursor[0] : cursor[0] + rows]]
+
+
+def binary_match(p, target, threshold=0.5):
+    return (target == (p > threshold)).mean(axis=-1)
+
+
+def class_match(p, labels):
+    return (p.argmax(axis=-1) == labels).astype(float)
+
+
+def categorical_match(p, target):
+    return (p.argmax(axis=-1) == target.argmax(axis=-1)).astype(float)
+
+
+def philox(counter, key, rounds=10):
+    """Philox4x32: four words for a counter of four words and a key of two, as Python integers."""
+    mask, (a, b, c, d), (k, m) = 0xFFFFFFFF, counter, key
+    for _ in range(rounds):
+        p, q = a * 0xD2511F53, c * 0xCD9E8D57
+        a, b, c, d = (q >> 32) ^ b ^ k, q & mask, (p >> 32) ^ d ^ m, p & mask
+        k, m = (k + 0x9E3779B9) & mask, (m + 0xBB67AE85) & mask
+    return a, b, c, d
