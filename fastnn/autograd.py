@@ -1,0 +1,183 @@
+"""Gradients: the walk back from a loss, and where each gradient goes."""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastnn import ops
+from fastnn.errors import ShapeError, shape_text
+from fastnn.kernels.cpu import reduce
+from fastnn.ops.record import Op
+from fastnn.tape.record import context, emit, has_gradient
+from fastnn.tensor import Node, Tensor, Variable, apply, tensor
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within it ops remember nothing for gradients: for evaluation.
+
+    >>> import fastnn
+    >>> x = fastnn.tensor([1.0, 2.0], requires_gradient=True)
+    >>> with fastnn.no_grad():
+    ...     y = x * x
+    >>> y.requires_gradient
+    False
+    """
+    before, context.gradients = context.gradients, False
+    try:
+        yield
+    finally:
+        context.gradients = before
+
+
+def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
+    """Walk back from `loss`, latest op first; see `Tensor.backward`."""
+    if gradient is None:
+        if loss.size != 1:
+            raise ShapeError(
+                f"backward: the loss must be one number; got shape {shape_text(loss.shape)}. Take its mean, or pass gradient=."
+            )
+        gradient = tensor(np.ones(loss.shape), loss.dtype)
+    elif gradient.shape != loss.shape:
+        raise ShapeError(
+            f"backward: gradient must have the loss's shape {shape_text(loss.shape)}; got {shape_text(gradient.shape)}"
+        )
+    if not loss.requires_gradient:
+        raise ValueError("backward: nothing this was computed from requires a gradient (was it made within no_grad()?)")
+    with no_grad():
+        walk = Gradients()
+        walk.deliver(loss, gradient)
+        if context.step is not None:
+            context.step.losses.append(loss)
+        while walk.waiting:
+            _, node = heapq.heappop(walk.waiting)
+            walk.node = node
+            for i in node.op.constant:
+                if walk.wants(i):
+                    raise ValueError(f"{node.op.name}: input {i} has no gradient; detach it: fastnn.tensor(x.numpy())")
+            before, context.layers = context.layers, node.layers
+            try:
+                node.op.gradient(walk, walk.arrived.pop(node), node.inputs, node.outputs_as_tensors(), **node.attributes)
+            finally:
+                context.layers = before
+
+
+class Gradients:
+    """What an op's gradient rule is given: it says which op makes which input's gradient, and this decides where it goes.
+
+    Memory that is the variable's own if it has no gradient yet, `+=` if it has; what was broadcast is summed; what is not
+    wanted is not computed.
+    """
+
+    def __init__(self):
+        self.arrived: dict[Node, Tensor] = {}  # gradient of a node's first output, so far
+        self.waiting: list = []  # heap of (-number, node)
+        self.node: Any = None
+
+    def wants(self, index: int) -> bool:
+        """Whether input `index` needs a gradient."""
+        return self.node.inputs[index].requires_gradient
+
+    def run(self, op: Op, *inputs: Tensor, **attributes: Any) -> Any:
+        """An intermediate result of the rule."""
+        return apply(op, inputs, attributes)
+
+    def pass_on(self, index: int, gradient: Tensor) -> None:
+        """The gradient of input `index` is this one."""
+        if self.wants(index):
+            self.deliver(self.node.inputs[index], gradient)
+
+    def gradient(self, index: int, op: Op, *inputs: Tensor, **attributes: Any) -> None:
+        """The gradient of input `index` is what `op` makes."""
+        self.gradients((index,), op, *inputs, **attributes)
+
+    def gradients(self, indices: Sequence[int], op: Op, *inputs: Tensor, **attributes: Any) -> None:
+        """The gradients of several inputs are the outputs of `op`."""
+        if not any(self.wants(i) for i in indices):
+            return
+        targets = [self.node.inputs[i] for i in indices]
+        specs = op.infer(*inputs, **attributes)
+        slots = [_own_slot(t, shape) for t, (shape, _) in zip(targets, specs, strict=False)]
+        if len(slots) == 1 and slots[0] is not None and has_gradient(targets[0]) and op.accumulates:
+            apply(op, inputs, {**attributes, "add": True}, slots)
+            return
+        free = [s if s is not None and not has_gradient(t) else None for s, t in zip(slots, targets, strict=True)]
+        outputs = apply(op, inputs, attributes, free)
+        for target, slot, output in zip(targets, free, outputs if len(targets) > 1 else [outputs], strict=True):
+            if slot is not None:
+                target.gradient = slot
+            elif target.requires_gradient:
+                self.deliver(target, output)
+
+    def deliver(self, target: Tensor, gradient: Tensor) -> None:
+        """Add a gradient to what `target` has."""
+        if gradient.shape != target.shape:
+            gradient = sum_to(gradient, target.shape)
+        node = target.node
+        if node is not None and node.requires_gradient:
+            if node in self.arrived:
+                gradient = ops.add(self.arrived[node], gradient)
+            else:
+                heapq.heappush(self.waiting, (-node.number, node))
+            self.arrived[node] = gradient
+        elif isinstance(target, Variable):
+            slot, kernel = target.mirror("gradient"), reduce.add_to if has_gradient(target) else reduce.copy
+            emit("add gradient", kernel, (gradient.flat(), slot.flat()))
+            target.gradient = slot
+        else:
+            target.gradient = gradient if target.gradient is None else ops.add(target.gradient, gradient)
+
+
+def _own_slot(target, shape):
+    """The memory of a variable's gradient, if a gradient of this shape may be written straight into it."""
+    if isinstance(target, Variable) and target.requires_gradient and shape == target.shape:
+        return target.mirror("gradient")
+    return None
+
+
+def sum_to(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The gradient of what was broadcast from `shape`: summed over the dimensions that were repeated."""
+    ahead = gradient.ndim - len(shape)
+    repeated = [d + ahead for d, extent in enumerate(shape) if extent == 1 and gradient.shape[d + ahead] != 1]
+    total = ops.sum(gradient, axis=(*range(ahead), *repeated), keepdims=True)
+    return ops.reshape(total, shape)
+
+
+def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Any], epsilon: float = 1e-6, tolerance: float = 1e-6) -> float:
+    """Compare the gradients of `function` with central differences in float64; returns the largest error.
+
+    function: takes tensors and returns a tensor; its outputs are weighted by fixed random numbers, so that no error cancels.
+    inputs: arrays, taken as float64. Errors are relative to 1 + |gradient|.
+
+    Raises AssertionError that names the input and the element if an error exceeds `tolerance`.
+
+    >>> import fastnn
+    >>> fastnn.gradcheck(lambda x: fastnn.ops.exp(x) * x, [[0.5, 1.0]]) < 1e-8
+    True
+    """
+    tensors = [tensor(np.array(x, np.float64), requires_gradient=True) for x in inputs]
+    output = function(*tensors)
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, output.shape)
+    backward(output, tensor(weights, output.dtype))
+    largest = 0.0
+    for number, t in enumerate(tensors):
+        got = np.zeros(t.shape) if t.gradient is None else t.gradient.numpy()
+        values = t.buffer.array(t.shape, t.dtype)
+        for place in np.ndindex(t.shape):
+            middle, sides = values[place], []
+            for step in (epsilon, -epsilon):
+                values[place] = middle + step
+                with no_grad():
+                    sides.append(float((function(*tensors).numpy() * weights).sum()))
+            values[place] = middle
+            expected = (sides[0] - sides[1]) / (2 * epsilon)
+            error = float(abs(got[place] - expected) / (1 + abs(expected)))
+            if not error <= tolerance:
+                raise AssertionError(
+                    f"gradcheck: input {number}, element {place}: gradient is {got[place]!r}, differences give {expected!r}"
+                )
+            largest = max(largest, error)
+    return largest

@@ -1,0 +1,105 @@
+"""Memory. A buffer is a piece of it that starts on a cache line, or one that a plan has yet to place."""
+
+import ctypes
+import mmap
+
+import numpy as np
+
+from fastnn.errors import DeadTensorError, RecordingError
+
+CACHE_LINE = 64
+LETTERS = {np.dtype(name): np.dtype(name).str[1:] for name in ("float32", "float64", "int64", "uint32")}
+
+
+class Buffer:
+    """`nbytes` at `address`. `owner` is an array of bytes that holds the memory, of which this is a part from `offset` on.
+
+    While a step is recorded its buffers have no memory (`address` is None, `maker` the recorder); once it is planned, they
+    are dead to Python.
+    """
+
+    __slots__ = ("address", "maker", "nbytes", "offset", "owner")
+
+    def __init__(self, address, nbytes, owner, offset, maker=None):
+        self.address, self.nbytes, self.owner, self.offset, self.maker = address, nbytes, owner, offset, maker
+
+    def part(self, offset, nbytes):
+        """A piece of this buffer."""
+        return Buffer(self.address + offset, nbytes, self.owner, self.offset + offset)
+
+    def array(self, shape, dtype):
+        """The memory as a NumPy array, not copied."""
+        if self.owner is None:
+            raise self.unreadable()
+        return np.ndarray(shape, dtype, self.owner, self.offset)
+
+    def unreadable(self):
+        """The error for reading a buffer that has no memory."""
+        if self.maker.active:
+            return RecordingError(
+                f"a tensor of {self.maker.name} was read while it is being recorded: its values exist only when the tape runs. "
+                "Return it from the step and read it there, or run the step eagerly (run_eagerly=True)."
+            )
+        return DeadTensorError(
+            f"a tensor made while recording {self.maker.name} was used after it: its memory ended with the step. "
+            "Return it from the step to keep it."
+        )
+
+
+def address_of(array: np.ndarray) -> int:
+    """Where the first element of a writable, contiguous array lies; a quarter of the time that array.ctypes.data takes."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+
+
+def allocate(nbytes: int) -> Buffer:
+    """Fresh memory, not cleared."""
+    owner = np.empty(nbytes + CACHE_LINE, np.uint8)
+    start = address_of(owner)
+    offset = -start % CACHE_LINE
+    return Buffer(start + offset, nbytes, owner, offset)
+
+
+def reserve(nbytes: int) -> Buffer:
+    """Zeroed memory that the system provides page by page, as it is first written."""
+    # Private, or a forked child would train its parent's weights.
+    flags = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    owner = np.frombuffer(mmap.mmap(-1, max(nbytes, 1), **flags), np.uint8)
+    return Buffer(owner.__array_interface__["data"][0], nbytes, owner, 0)
+
+
+class Chunk:
+    """A run of variables' memory, and zeroed memory of the same layout for what goes with each of them: gradients, moments.
+    Variables that lie next to each other here do so there too, and are updated by one instruction."""
+
+    def __init__(self, nbytes: int):
+        self.memory, self.used = reserve(nbytes), 0
+        self.mirrors: dict[object, Buffer] = {}
+
+    def mirror(self, key: object) -> Buffer:
+        if key not in self.mirrors:
+            self.mirrors[key] = reserve(self.memory.nbytes)
+        return self.mirrors[key]
+
+
+class Arena:
+    """Places variables one after another. A chunk takes memory only as far as it is used, so it may be generous."""
+
+    CHUNK_BYTES = 1 << 24
+
+    def __init__(self):
+        self.chunks: dict[object, Chunk] = {}
+
+    def place(self, nbytes: int, kind: object) -> tuple[Chunk, int]:
+        """A chunk and an offset in it for a variable; variables of one kind (trainable or not) lie together."""
+        size = (nbytes + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+        chunk = self.chunks.get(kind)
+        if chunk is None or chunk.used + size > chunk.memory.nbytes:
+            chunk = self.chunks[kind] = Chunk(max(size, self.CHUNK_BYTES))
+        chunk.used += size
+        return chunk, chunk.used - size
+
+
+def buffer_of(array: np.ndarray) -> Buffer:
+    """The memory of a contiguous array, shared with it. Kernels never write to it."""
+    owner = array.reshape(-1).view(np.uint8) if array.size else np.empty(CACHE_LINE, np.uint8)
+    return Buffer(owner.__array_interface__["data"][0], array.nbytes, owner, 0)

@@ -1,0 +1,235 @@
+"""From a kernel to object code. Everything private of Numba's that fastnn touches stands in this file.
+
+The object holds one visible C function `int64 name(block, lane, lanes)`: it reads address and shape of every array and every
+scalar from the argument block (8-byte slots), calls the kernel and returns its status. All else is made internal, so that
+LLVM removes what nothing reaches: Numba's error paths, reference counting, environments.
+
+Numba's own optimisation and code generation are switched off (they would run once for every helper); one O3 pipeline sees
+the whole kernel. Before it, the kernel's array pointers are marked `noalias`: by contract a written array overlaps no other
+argument, and without it every loop would test for overlap at run time. Both together compile a matmul three times faster.
+"""
+
+import inspect
+import re
+from contextlib import contextmanager
+
+from fastnn.kernels.marks import DTYPE_NAMES, ITEM_BYTES, Specialiser
+
+FASTMATH_OF_A_NAMED_SUM = {"reassoc"}  # never nnan, ninf or contract: see kernels/cpu/pointwise.py
+
+
+def compile_kernel(kernel, dtype, target, name, cpu, features):
+    """The object code of `kernel` for element type `dtype`, its entry point called `name`.
+
+    `cpu` and `features` are LLVM's words for the processor; `target` is what kernels know of it.
+    """
+    from llvmlite import binding
+    from numba.core.compiler_lock import global_compiler_lock
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    with global_compiler_lock, _frontend_only():
+        specialiser = Specialiser(dtype, target, _element_type(dtype), _make_helper, _intrinsic_maker(dtype, target))
+        dispatcher = _jit(specialiser.bound(kernel.function))
+        arguments = [_numba_type(p, dtype) for p in kernel.parameters]
+        ir_text = _link_entry_point(dispatcher, arguments, name)
+    module = binding.parse_assembly(ir_text)
+    for definition in (*module.functions, *module.global_variables):
+        if not definition.is_declaration and definition.name != name:
+            definition.linkage = "internal"
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True
+    )
+    passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
+    passes.getModulePassManager().run(module, passes)
+    return machine.emit_object(module)
+
+
+def _element_type(dtype):
+    import numpy as np
+
+    return np.dtype(dtype).type
+
+
+def _numba_type(parameter, dtype):
+    import numpy as np
+    from numba import from_dtype, types
+
+    if parameter.letters is None:
+        return types.float64 if parameter.dtype == "float" else types.intp
+    element = dtype if parameter.dtype == "T" else parameter.dtype
+    return types.Array(from_dtype(np.dtype(element)), len(parameter.letters), "C")
+
+
+def _jit(function, fastmath=False):
+    from numba import njit
+
+    # Without _nrt=False every kernel would want Numba's reference counting at run time.
+    return njit(error_model="numpy", fastmath=fastmath, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)
+
+
+@contextmanager
+def _frontend_only():
+    """Numba types and lowers, and leaves optimising and machine code to us: it would make both for every helper too."""
+    from numba.core.codegen import CPUCodeLibrary
+    from numba.core.cpu import CPUContext
+    from numba.core.dispatcher import Dispatcher
+
+    def add_overload(dispatcher, result):  # Numba's own asks for a function that can be called from Python
+        dispatcher.overloads[tuple(result.signature.args)] = result
+
+    def finalize(library):  # Numba's own hands the module to its engine, which makes machine code of it
+        library._finalized = True
+
+    replaced = {
+        (CPUCodeLibrary, "_optimize_functions"): lambda _library, _module: None,
+        (CPUCodeLibrary, "_optimize_final_module"): lambda _library: None,
+        (CPUCodeLibrary, "_finalize_final_module"): finalize,
+        (CPUContext, "get_executable"): lambda _context, _library, _descriptor, _environment: object(),
+        (Dispatcher, "add_overload"): add_overload,
+    }
+    before = {place: getattr(*place) for place in replaced}
+    for (owner, name), method in replaced.items():
+        setattr(owner, name, method)
+    try:
+        yield
+    finally:
+        for (owner, name), method in before.items():
+            setattr(owner, name, method)
+
+
+def _make_helper(mark, function):
+    return _jit(function, fastmath=FASTMATH_OF_A_NAMED_SUM if mark.reassociate else False)
+
+
+class Emitter:
+    """What a primitive's IR function is given: see kernels/primitives.py."""
+
+    def __init__(self, context, builder, kinds, dtype, target):
+        from llvmlite import ir
+
+        self.context, self.builder, self.module, self.kinds, self.target = context, builder, builder.module, kinds, target
+        self.item_bytes = ITEM_BYTES[dtype]
+        self.real = ir.FloatType() if self.item_bytes == 4 else ir.DoubleType()
+        self.bits = ir.IntType(8 * self.item_bytes)
+
+    def call(self, name, result, arguments):
+        """Call an LLVM function, declaring it first."""
+        from llvmlite import ir
+        from numba.core import cgutils
+
+        kind = ir.FunctionType(result, [a.type for a in arguments])
+        return self.builder.call(cgutils.get_or_insert_function(self.module, kind, name), arguments)
+
+    def flat_array(self, value, kind):
+        """The elements of a contiguous array of any shape as an array of one dimension."""
+        from numba import types
+        from numba.core import cgutils
+
+        given = self.context.make_array(kind)(self.context, self.builder, value)
+        flat = self.context.make_array(types.Array(kind.dtype, 1, "C"))(self.context, self.builder)
+        for field in ("data", "nitems", "itemsize", "meminfo", "parent"):
+            setattr(flat, field, getattr(given, field))
+        flat.shape = cgutils.pack_array(self.builder, [given.nitems])
+        flat.strides = cgutils.pack_array(self.builder, [given.itemsize])
+        return flat._getvalue()
+
+    def array(self, value, kind):
+        """Address (as a typed pointer) and shape of an array argument."""
+        from numba.core import cgutils
+
+        array = self.context.make_array(kind)(self.context, self.builder, value)
+        return array.data, cgutils.unpack_tuple(self.builder, array.shape)
+
+
+def _intrinsic_maker(dtype, target):
+    """A function that makes of a `Primitive` the Numba intrinsic for one element type."""
+
+    def make(mark, _function):
+        from numba import types
+        from numba.extending import intrinsic
+
+        element = getattr(types, DTYPE_NAMES[dtype])
+        kinds = {
+            "T": element,
+            "bits": getattr(types, f"int{8 * ITEM_BYTES[dtype]}"),
+            "flat": types.Array(element, 1, "C"),
+            "int": types.intp,
+            "float": types.float64,
+            "void": types.void,
+        }
+
+        def typing(_context, *given):
+            expected = [kinds.get(kind, g) for kind, g in zip(mark.arguments, given, strict=True)]  # "any", "literal": as it comes
+
+            def lower(context, builder, signature, values):
+                result = mark.emit(Emitter(context, builder, signature.args, dtype, target), *values)
+                return context.get_dummy_value() if mark.result == "void" else result
+
+            return kinds[mark.result](*expected), lower
+
+        # Numba wants named parameters (it would pack *given into one tuple) and reads them from the signature.
+        names = ["context", *(f"a{i}" for i in range(len(mark.arguments)))]
+        typing.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names])
+        typing.__name__ = typing.__qualname__ = mark.name
+        return intrinsic(prefer_literal="literal" in mark.arguments)(typing)
+
+    return make
+
+
+def _link_entry_point(dispatcher, arguments, name):
+    """LLVM IR of the kernel, its helpers and the C function that unpacks an argument block for it."""
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.core.registry import cpu_target
+
+    signature = (*arguments, types.intp, types.intp)
+    dispatcher.compile(signature)
+    compiled = dispatcher.overloads[signature]
+    context = cpu_target.target_context
+    library = context.codegen().create_library(name)
+    module, slot = ir.Module(f"{name}_module"), ir.IntType(64)
+    entry = ir.Function(module, ir.FunctionType(slot, [slot] * 3), name)
+    builder = ir.IRBuilder(entry.append_basic_block())
+    block, slots = builder.inttoptr(entry.args[0], slot.as_pointer()), iter(range(1 << 16))
+
+    def next_slot():
+        return builder.load(builder.gep(block, [ir.Constant(slot, next(slots))]))
+
+    def array(kind):
+        address, shape = next_slot(), [next_slot() for _ in range(kind.ndim)]
+        item, count, strides = ir.Constant(slot, kind.dtype.bitwidth // 8), ir.Constant(slot, 1), []
+        for extent in reversed(shape):
+            strides.insert(0, builder.mul(count, item))
+            count = builder.mul(count, extent)
+        value = cgutils.create_struct_proxy(kind)(context, builder)
+        value.data = builder.inttoptr(address, context.get_data_type(kind.dtype).as_pointer())
+        value.shape, value.strides = cgutils.pack_array(builder, shape), cgutils.pack_array(builder, strides)
+        value.nitems, value.itemsize = count, item
+        return value._getvalue()
+
+    values = []
+    for kind in arguments:
+        if isinstance(kind, types.Array):
+            values.append(array(kind))
+        else:
+            values.append(builder.bitcast(next_slot(), ir.DoubleType()) if kind == types.float64 else next_slot())
+    descriptor = compiled.fndesc
+    callee = context.declare_function(module, descriptor)
+    _, result = context.call_conv.call_function(
+        builder, callee, descriptor.restype, descriptor.argtypes, [*values, entry.args[1], entry.args[2]]
+    )
+    status = (
+        ir.Constant(slot, 0) if descriptor.restype == types.none else context.cast(builder, result, descriptor.restype, types.intp)
+    )
+    builder.ret(status)
+    library.add_ir_module(module)
+    library.add_linking_library(compiled.library)
+    library.finalize()
+
+    def with_noalias(line):
+        own = descriptor.mangled_name in line.group(0)
+        return re.sub(r"ptr (?:[a-z]+(?:\([^)]*\))? )*(%[^ ,)]+)", r"ptr noalias \1", line.group(0)) if own else line.group(0)
+
+    return re.sub(r"^define .*$", with_noalias, str(library._final_module), flags=re.M)

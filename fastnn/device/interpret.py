@@ -1,0 +1,76 @@
+"""Interpreted mode (FASTNN_INTERPRET=1): kernels run as plain Python on NumPy arrays, with bounds checks and tracebacks.
+
+The same functions as in native.py: an "address" is a number given out here, and the walker itself runs as Python. Results
+agree with compiled ones within rounding, not bit for bit, and there is one lane.
+"""
+
+import ctypes
+import itertools
+
+import numpy as np
+
+from fastnn.kernels.cpu import machine_code, walker
+from fastnn.kernels.marks import Kernel, Specialiser, Target
+
+TARGET = Target(16, 16, "interpreted")  # small vectors and tiles, so that small arrays cross their edges
+
+compiled: list = []
+listeners: list = []
+_numbers = itertools.count(1)
+_specialisers: dict = {}
+
+
+def entry(kernel: Kernel, dtype: str) -> int:
+    """The number under which a kernel is called for an element type."""
+    if dtype not in kernel.entries:
+        if dtype not in kernel.dtypes:
+            raise TypeError(f"kernel {kernel.name} is compiled for {', '.join(kernel.dtypes)}; got {dtype}")
+        kernel.entries[dtype] = number = next(_numbers)
+        machine_code.callables[number] = _callable(kernel, dtype)
+    return kernel.entries[dtype]
+
+
+def function(kernel: Kernel, dtype: str):
+    """The kernel as a Python function for one element type."""
+    if dtype not in _specialisers:
+        _specialisers[dtype] = Specialiser(dtype, TARGET, np.dtype(dtype).type, lambda _mark, f: f, lambda _mark, f: f)
+    return _specialisers[dtype].bound(kernel.function)
+
+
+def _callable(kernel, dtype):
+    python = function(kernel, dtype)
+
+    def call(block, lane, lanes):
+        slots, arguments, sizes = iter(range(1 << 16)), [], {}
+        for p in kernel.parameters:
+            if p.letters is None:
+                kind = ctypes.c_double if p.dtype == "float" else ctypes.c_int64
+                arguments.append(kind.from_address(block + 8 * next(slots)).value)
+                continue
+            address, *shape = (ctypes.c_int64.from_address(block + 8 * next(slots)).value for _ in range(1 + len(p.letters)))
+            for letter, extent in zip(p.letters, shape, strict=True):
+                if sizes.setdefault(letter, extent) != extent:
+                    raise ValueError(f"kernel {kernel.name}: {p.name} has {letter} = {extent}, another argument {sizes[letter]}")
+            arguments.append(_array(address, shape, np.dtype(dtype if p.dtype == "T" else p.dtype)))
+        with np.errstate(all="ignore"):  # NaN and Inf go through kernels silently, as they do natively
+            return python(*arguments, lane, lanes) or 0
+
+    return call
+
+
+def _array(address, shape, dtype):
+    count = int(np.prod(shape))
+    if count == 0:
+        return np.empty(shape, dtype)
+    return np.frombuffer((ctypes.c_char * (count * dtype.itemsize)).from_address(address), dtype).reshape(shape)
+
+
+def enter(address: int, block: bytes) -> int:
+    """Call the kernel `address` stands for once; returns its status."""
+    place = ctypes.create_string_buffer(block, len(block))
+    return machine_code.callables[address](ctypes.addressof(place), 0, 1)
+
+
+def walk(block: int, lane: int, lanes: int) -> int:
+    """Run a program: see native.walk."""
+    return machine_code.callables[entry(walker.walk, "f4")](block, lane, lanes)

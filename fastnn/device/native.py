@@ -1,0 +1,181 @@
+"""Compiled kernels: found in the cache or compiled, loaded by llvmlite and called through ctypes, without Numba.
+
+`entry(kernel, dtype)` gives the address of a kernel's C function `(argument block, lane, lanes)`; `enter(address, block)` calls
+one at once with denormal numbers flushed to zero; `walk(...)` runs a tape's program (kernels/cpu/walker.py).
+"""
+
+import ctypes
+import hashlib
+import struct
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+from fastnn.kernels.cpu import walker
+from fastnn.kernels.marks import Helper, Kernel, Primitive, Target, by_dtype, global_values, machine
+
+from .cache import ObjectCache
+
+KERNELS = Path(__file__).resolve().parent.parent / "kernels"
+# LLVM turns loops that fill or copy into calls of these, whatever a kernel's author writes; the loader is given their addresses.
+MEMORY_FUNCTIONS = {"memset": ctypes.memset, "memmove": ctypes.memmove, "memcpy": ctypes.memmove}
+
+compiled: list = []  # (name, seconds) of every kernel compiled by this process
+listeners: list = []  # called with a kernel's name before it is compiled
+_loaded: dict = {}  # symbol -> address
+_lock = threading.RLock()
+
+
+@cache
+def processor():
+    """(LLVM's name, LLVM's feature string, what kernels know of it) of this machine."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    triple = binding.get_process_triple()
+    if features.get("avx512f"):
+        target = Target(64, 32, "x86_64")
+    elif features.get("avx2"):
+        target = Target(32, 16, "x86_64")
+    else:
+        target = Target(16, 32 if triple.startswith(("aarch64", "arm64")) else 16, triple.partition("-")[0])
+    return binding.get_host_cpu_name(), features.flatten(), target
+
+
+@cache
+def objects():
+    """The cache of this machine and these sources."""
+    import importlib.util
+
+    import llvmlite
+
+    numba = Path(importlib.util.find_spec("numba").origin).parent  # found, not imported
+    sources = [*sorted(KERNELS.rglob("*.py")), Path(__file__).with_name("compiler.py"), numba / "_version.py"]
+    digests = [f"{s.name} {hashlib.sha256(s.read_bytes()).hexdigest()}" for s in sources]
+    cpu, features, _ = processor()
+    return ObjectCache("\n".join([*digests, llvmlite.__version__, cpu, features]).encode())
+
+
+@cache
+def _engine():
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    for symbol, function in MEMORY_FUNCTIONS.items():
+        binding.add_symbol(symbol, ctypes.cast(function, ctypes.c_void_p).value)
+    machine = binding.Target.from_default_triple().create_target_machine()
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+
+
+def entry(kernel: Kernel, dtype: str) -> int:
+    """The address of a kernel's entry point for an element type ("f4", "f8", "i8")."""
+    address = kernel.entries.get(dtype)
+    if address is None:
+        with _lock:
+            address = kernel.entries.get(dtype)
+            if address is None:
+                address = kernel.entries[dtype] = _load(kernel, dtype)
+    return address
+
+
+def symbol(kernel, dtype):
+    """The name of a kernel's object: module, name, type and, for one that uses code outside kernels/, a digest of that."""
+    own = _own_sources(kernel.function, set())
+    digest = hashlib.sha256(b"".join(sorted(own))).hexdigest()[:12] if own else ""
+    return "_".join(filter(None, ["fastnn", kernel.module.replace(".", "_"), kernel.symbol, dtype, digest]))
+
+
+def _own_sources(function, seen):
+    """The sources, outside kernels/, of a function and the helpers it reaches: a user's own kernels."""
+    if function is None or function in seen:
+        return set()
+    seen.add(function)
+    path, found = Path(function.__code__.co_filename), set()
+    if not path.resolve().is_relative_to(KERNELS.resolve()):
+        # Typed in at a prompt, a function has no file: its code stands for it.
+        code = function.__code__
+        found.add(path.read_bytes() if path.is_file() else code.co_code + repr((code.co_consts, code.co_names)).encode())
+    marks = [*global_values(function).values(), *(c.cell_contents for c in function.__closure__ or ())]
+    for mark in marks:
+        if isinstance(mark, by_dtype):
+            marks.extend(mark.choices.values())
+        elif isinstance(mark, Helper | Primitive):
+            found |= _own_sources(mark.function, seen) | _own_sources(getattr(mark, "emit", None), seen)
+        elif isinstance(mark, machine):
+            found |= _own_sources(mark.rule, seen)
+    return found
+
+
+def _load(kernel, dtype):
+    from llvmlite import binding
+
+    if dtype not in kernel.dtypes:
+        raise TypeError(f"kernel {kernel.name} is compiled for {', '.join(kernel.dtypes)}; got {dtype}")
+    name = symbol(kernel, dtype)
+    if name in _loaded:  # the same function under another declaration
+        return _loaded[name]
+    code = objects().read(name)
+    if code is None:
+        with objects().lock(name):
+            code = objects().read(name)  # another process may have been first
+            if code is None:
+                code = _compile(kernel, dtype, name)
+                objects().write(name, code)
+    _engine().add_object_file(binding.ObjectFileRef.from_data(code))
+    _engine().finalize_object()
+    _loaded[name] = _engine().get_function_address(name)
+    return _loaded[name]
+
+
+def _compile(kernel, dtype, name):
+    from .compiler import compile_kernel
+
+    for listener in listeners:
+        listener(name)
+    start = time.perf_counter()
+    cpu, features, target = processor()
+    code = compile_kernel(kernel, dtype, target, name, cpu, features)
+    unknown = undefined_symbols(code) - MEMORY_FUNCTIONS.keys()
+    if unknown:
+        raise RuntimeError(
+            f"kernel {kernel.name} for {dtype} needs {sorted(unknown)}: a kernel must not raise, allocate or call the C library. "
+            "Use the functions of fastnn.kernels.scalar for exp, log and tanh, and no % on floats."
+        )
+    compiled.append((name, time.perf_counter() - start))
+    return code
+
+
+def undefined_symbols(code):
+    """Names that an ELF object wants from elsewhere: they would be a crash when it is loaded."""
+    from llvmlite import binding
+
+    sections = {s.name(): s.data() for s in binding.ObjectFileRef.from_data(code).sections()}
+    table, names = sections[b".symtab"], sections[b".strtab"]
+    # A symbol is 24 bytes: offset of its name, type, visibility, section (0: undefined), address, size. The first is empty.
+    symbols = [struct.unpack_from("<IBBHQQ", table, i) for i in range(24, len(table), 24)]
+    return {names[s[0] : names.index(b"\0", s[0])].decode() for s in symbols if s[3] == 0}
+
+
+# The two C functions that fastnn calls. ctypes releases the GIL for the time of the call.
+
+
+@cache
+def _enter():
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_char_p)(entry(walker.enter, "f4"))
+
+
+@cache
+def _walk():
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(entry(walker.walk, "f4"))
+
+
+def enter(address: int, block: bytes) -> int:
+    """Call the kernel at `address` once, as the only lane, and return its status."""
+    return _enter()(0, address, block)
+
+
+def walk(block: int, lane: int, lanes: int) -> int:
+    """Walk a program as one of its lanes; `block` is the address of the walker's argument block."""
+    return _walk()(block, lane, lanes)

@@ -1,0 +1,32 @@
+"""Errors that say what was expected, what came and the way out, and the words they are made of."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShapeError(ValueError):
+    """Shapes that do not fit."""
+
+
+class DTypeError(TypeError):
+    """An element type that an operation does not take."""
+
+
+class DeadTensorError(RuntimeError):
+    """A tensor whose memory ended with the recorded step that made it."""
+
+
+class RecordingError(RuntimeError):
+    """Something that cannot be written down in a tape: reading a value, drawing numbers elsewhere."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+
+
+def shape_text(shape: Iterable[object]) -> str:
+    """A shape as the messages write it: (32, 10), (any, 10)."""
+    return "(" + ", ".join("any" if extent is None else str(extent) for extent in shape) + ")"

@@ -1,0 +1,195 @@
+"""Softmax, and losses by element or row. The fused forms take what softmax or sigmoid was computed from; `fused` finds it."""
+
+import numpy as np
+
+from fastnn.errors import DTypeError
+from fastnn.kernels import reference
+from fastnn.kernels.cpu import losses as kernels
+from fastnn.kernels.cpu import softmax as softmax_kernels
+
+from .pointwise import sigmoid
+from .record import Case, Op, expect_float, expect_shape
+
+EXTENTS = [(1, 1), (2, 3), (5, 10), (7, 2), (3, 16), (4, 17), (33, 5), (3, 131), (3, 3000)]
+CLIP = 1e-7  # Keras's: probabilities standing alone are kept this far from 0 and 1
+
+
+def _rows(name, x, argument="x"):
+    dtype = expect_float(name, **{argument: x})
+    expect_shape(name, argument, x.shape, (None, x.shape[1] or 1 if len(x.shape) == 2 else None))
+    return dtype
+
+
+def _softmax_infer(x):
+    dtype = _rows("softmax", x)
+    return [(x.shape, dtype), ((x.shape[0],), dtype), ((x.shape[0],), dtype)]  # y; the largest and the total of each row
+
+
+_softmax_gradient = Op(
+    "gradient of softmax",
+    lambda y, dy: [(y.shape, y.dtype)],
+    lambda outputs, inputs: [(softmax_kernels.softmax_gradient, (*inputs, *outputs))],
+    flops=4,
+)
+
+softmax = Op(
+    "softmax",
+    _softmax_infer,
+    lambda outputs, inputs: [(softmax_kernels.softmax, (*inputs, *outputs))],
+    lambda g, dy, inputs, outputs: g.gradient(0, _softmax_gradient, outputs[0], dy),
+    reference.softmax,
+    [Case((shape,), terms=shape[1]) for shape in EXTENTS],
+    flops=25,
+    doc="e^x over the sum of e^x in each row of x (N, C), C at least 1.",
+)
+
+
+def _expect_targets(name, x, target, argument):
+    dtype = expect_float(name, **{argument: x, "target": target})
+    expect_shape(name, "target", target.shape, x.shape)
+    return dtype
+
+
+def _expect_labels(name, x, labels, argument):
+    dtype = _rows(name, x, argument)
+    if labels.dtype != np.dtype("int64"):
+        raise DTypeError(f"{name}: labels must be int64; got {labels.dtype}. Make them so: fastnn.tensor(labels, 'int64').")
+    expect_shape(name, "labels", labels.shape, (x.shape[0],))
+    return dtype
+
+
+def _labels(shape):
+    return lambda rng: rng.integers(0, shape[1], shape[0])
+
+
+# Of logits z, element by element.
+
+
+def _sigmoid_infer(z, target, p=None):
+    return [(z.shape, _expect_targets("sigmoid_cross_entropy", z, target, "z"))]
+
+
+def _sigmoid_gradient(g, dloss, inputs, outputs):
+    p = inputs[2] if len(inputs) == 3 else g.run(sigmoid, inputs[0])
+    g.gradient(0, _sigmoid_gradient_op, p, inputs[1], dloss)
+
+
+_sigmoid_gradient_op = Op(
+    "gradient of sigmoid_cross_entropy",
+    lambda p, target, dloss: [(p.shape, p.dtype)],
+    lambda outputs, inputs: [(kernels.sigmoid_cross_entropy_gradient, tuple(t.flat() for t in (*inputs, *outputs)))],
+    flops=2,
+)
+
+sigmoid_cross_entropy = Op(
+    "sigmoid_cross_entropy",
+    _sigmoid_infer,
+    lambda outputs, inputs: [(kernels.sigmoid_cross_entropy, tuple(t.flat() for t in (*inputs[:2], *outputs)))],
+    _sigmoid_gradient,
+    reference.sigmoid_cross_entropy,
+    [Case((shape, shape)) for shape in [(0, 2), (1,), (5,), (65,), (4, 3), (7, 1)]],
+    constant=(1,),
+    flops=50,
+    doc="max(z, 0) - z target + log(1 + e^-|z|), element by element: the binary cross-entropy of sigmoid(z). p, if at hand, is "
+    "sigmoid(z) and spares the gradient computing it.",
+)
+
+
+# Of probabilities p, element by element.
+
+_binary_gradient_op = Op(
+    "gradient of binary_cross_entropy",
+    lambda p, target, dloss, *, clip: [(p.shape, p.dtype)],
+    lambda outputs, inputs, clip: [
+        (kernels.binary_cross_entropy_gradient, (*(t.flat() for t in inputs), float(clip), outputs[0].flat()))
+    ],
+    flops=6,
+)
+
+
+def _binary_gradient(g, dloss, inputs, outputs, clip=CLIP):
+    g.gradient(0, _binary_gradient_op, *inputs, dloss, clip=clip)
+
+
+def _binary_infer(p, target, *, clip=CLIP):
+    return [(p.shape, _expect_targets("binary_cross_entropy", p, target, "p"))]
+
+
+def _between(shape):
+    return lambda rng: rng.uniform(0.05, 0.95, shape)
+
+
+binary_cross_entropy = Op(
+    "binary_cross_entropy",
+    _binary_infer,
+    lambda outputs, inputs, clip=CLIP: [
+        (kernels.binary_cross_entropy, (*(t.flat() for t in inputs), float(clip), outputs[0].flat()))
+    ],
+    _binary_gradient,
+    reference.binary_cross_entropy,
+    [Case((_between(shape), _between(shape))) for shape in [(0, 2), (1,), (5,), (65,), (4, 3)]],
+    constant=(1,),
+    flops=54,
+    doc="-target log(p) - (1 - target) log(1 - p), element by element, p kept `clip` (1e-7, Keras's) away from 0 and 1.",
+)
+
+
+# Of rows of logits z or probabilities p, and labels that are indices of columns.
+
+
+def _softmax_loss_infer(z, labels, p=None, largest=None, total=None):
+    dtype, rows = _expect_labels("softmax_cross_entropy", z, labels, "z"), (z.shape[0],)
+    hidden = [(z.shape, dtype), (rows, dtype), (rows, dtype)] if p is None else []
+    return [(rows, dtype), *hidden]
+
+
+def _softmax_loss_calls(outputs, inputs):
+    z, labels, *softmax_of_z = inputs
+    if not softmax_of_z:
+        softmax_of_z = outputs[1:]
+        yield softmax_kernels.softmax, (z, *softmax_of_z)
+    yield kernels.softmax_cross_entropy, (z, *softmax_of_z[1:], labels, outputs[0])
+
+
+def _softmax_loss_gradient(g, dloss, inputs, outputs):
+    p = inputs[2] if len(inputs) > 2 else outputs[1]
+    g.gradient(0, _softmax_loss_gradient_op, p, inputs[1], dloss)
+
+
+_softmax_loss_gradient_op = Op(
+    "gradient of softmax_cross_entropy",
+    lambda p, labels, dloss: [(p.shape, p.dtype)],
+    lambda outputs, inputs: [(kernels.softmax_cross_entropy_gradient, (*inputs, *outputs))],
+)
+
+softmax_cross_entropy = Op(
+    "softmax_cross_entropy",
+    _softmax_loss_infer,
+    _softmax_loss_calls,
+    _softmax_loss_gradient,
+    reference.softmax_cross_entropy,
+    [Case((shape, _labels(shape)), terms=shape[1]) for shape in EXTENTS],
+    indices=(1,),
+    flops=lambda inputs, outputs: 26 * inputs[1].size if len(inputs) > 2 else 25 * inputs[0].size,
+    doc="-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, largest and total, if at hand, are what "
+    "softmax made of z.",
+)
+
+_class_gradient_op = Op(
+    "gradient of class_cross_entropy",
+    lambda p, labels, dloss, *, clip: [(p.shape, p.dtype)],
+    lambda outputs, inputs, clip: [(kernels.class_cross_entropy_gradient, (*inputs, float(clip), *outputs))],
+    flops=4,
+)
+
+class_cross_entropy = Op(
+    "class_cross_entropy",
+    lambda p, labels, *, clip=CLIP: [((p.shape[0],), _expect_labels("class_cross_entropy", p, labels, "p"))],
+    lambda outputs, inputs, clip=CLIP: [(kernels.class_cross_entropy, (*inputs, float(clip), *outputs))],
+    lambda g, dloss, inputs, outputs, clip=CLIP: g.gradient(0, _class_gradient_op, *inputs, dloss, clip=clip),
+    reference.class_cross_entropy,
+    [Case((_between(shape), _labels(shape)), terms=shape[1]) for shape in EXTENTS],
+    indices=(1,),
+    flops=lambda inputs, outputs, **_: 2 * inputs[0].size,
+    doc="log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1; labels: (N,), int64.",
+)

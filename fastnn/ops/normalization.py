@@ -1,0 +1,82 @@
+"""Batch normalisation, by the batch's own statistics and by given ones."""
+
+from fastnn.kernels import reference
+from fastnn.kernels.cpu import normalization as kernels
+
+from .record import Case, Op, Tolerance, expect_float, expect_shape
+
+SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (33, 64), (8, 65), (6, 131)]
+
+
+def _expect(name, x, **columns):
+    dtype = expect_float(name, x=x, **columns)
+    expect_shape(name, "x", x.shape, (None, None), "Columns are normalised; reshape other dimensions into rows.")
+    for argument, t in columns.items():
+        expect_shape(name, argument, t.shape, (x.shape[1],))
+    return dtype
+
+
+def _infer(x, gamma, beta, *, epsilon=1e-3):
+    dtype = _expect("batch_norm", x, gamma=gamma, beta=beta)
+    expect_shape("batch_norm", "x", x.shape, (x.shape[0] or 1, None), "Statistics of no rows are not defined.")
+    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 4]  # y, mean, variance; then offset and factor, for the gradient
+
+
+def _gradient(g, dy, inputs, outputs, epsilon=1e-3):
+    g.gradients((0, 1, 2), _gradient_op, inputs[0], inputs[1], outputs[3], outputs[4], dy)
+
+
+_gradient_op = Op(
+    "gradient of batch_norm",
+    lambda x, gamma, offset, factor, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
+    lambda outputs, inputs: [(kernels.batch_norm_gradient, (*inputs, *outputs))],
+    results=3,
+    flops=14,
+)
+
+batch_norm = Op(
+    "batch_norm",
+    _infer,
+    lambda outputs, inputs, epsilon=1e-3: [(kernels.batch_norm, (*inputs, float(epsilon), *outputs))],
+    _gradient,
+    reference.batch_norm,
+    [Case((shape, (shape[1],), (shape[1],)), terms=shape[0]) for shape in SHAPES],
+    tolerance=Tolerance(absolute=16),  # one over the deviation of a few rows multiplies the rounding of x
+    flops=12,
+    results=3,
+    doc="Columns of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,): gamma (x - mean) / "
+    "sqrt(variance + epsilon) + beta, the variance that of the N rows (biased). Returns y, mean, variance.",
+)
+
+
+def _inference_infer(x, gamma, beta, mean, variance, *, epsilon=1e-3):
+    dtype = _expect("batch_norm_inference", x, gamma=gamma, beta=beta, mean=mean, variance=variance)
+    return [(x.shape, dtype), ((x.shape[1],), dtype)]
+
+
+def _inference_gradient(g, dy, inputs, outputs, epsilon=1e-3):
+    g.gradients((0, 1, 2), _inference_gradient_op, inputs[0], inputs[1], inputs[3], outputs[1], dy)
+
+
+_inference_gradient_op = Op(
+    "gradient of batch_norm_inference",
+    lambda x, gamma, mean, factor, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
+    lambda outputs, inputs: [(kernels.batch_norm_inference_gradient, (*inputs, *outputs))],
+    results=3,
+    flops=8,
+)
+
+batch_norm_inference = Op(
+    "batch_norm_inference",
+    _inference_infer,
+    lambda outputs, inputs, epsilon=1e-3: [(kernels.batch_norm_inference, (*inputs, float(epsilon), *outputs))],
+    _inference_gradient,
+    reference.batch_norm_inference,
+    [
+        Case((shape, (c := shape[1],), (c,), (c,), lambda rng, c=shape[1]: rng.uniform(0.5, 2, c)), terms=shape[0])
+        for shape in SHAPES
+    ],
+    constant=(3, 4),
+    flops=4,
+    doc="The same by given statistics, which get no gradient: gamma (x - mean) / sqrt(variance + epsilon) + beta.",
+)

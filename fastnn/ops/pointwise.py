@@ -1,0 +1,166 @@
+"""Functions of one number and of two, applied to every element. To add one: its formula and derivative in
+kernels/scalar.py, and one record here. Functions of two broadcast as NumPy's do."""
+
+from functools import lru_cache
+from math import inf, prod
+
+import numpy as np
+
+from fastnn.errors import ShapeError, shape_text
+from fastnn.kernels import scalar
+from fastnn.kernels.cpu import pointwise
+
+from .record import Case, Constant, Op, expect_float
+
+# Sizes around a vector register (4 to 16 elements), around a lane's share (64), and a prime.
+SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
+SHAPES = ((), *((n,) for n in SIZES), (3, 5, 7))
+PAIRS = (
+    *(((n,), (n,)) for n in SIZES),
+    *(((5, 7), (7,)), ((5, 1), (7,)), ((5, 7), ()), ((), (4, 17)), ((3, 1, 5), (4, 1)), ((2, 3, 4, 5), (3, 1, 5)), ((0, 3), (3,))),
+)
+
+
+def unary(name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0), **record):
+    """The op y = function(x); `saves` says whether the derivative takes x or y."""
+    forward, backward = pointwise.unary(function), pointwise.unary_gradient(derivative)
+
+    def gradient_calls(outputs, inputs):
+        return [(backward, (inputs[0].flat(), inputs[1].flat(), outputs[0].flat()))]
+
+    gradient_op = Op(
+        f"gradient of {name}", lambda saved, dy: [(dy.shape, dy.dtype)], gradient_calls, flops=record.get("flops", 1.0)
+    )
+    op = Op(
+        name,
+        infer=lambda x: [(x.shape, expect_float(name, x=x))],
+        calls=lambda outputs, inputs: [(forward, (inputs[0].flat(), outputs[0].flat()))],
+        gradient=lambda g, dy, inputs, outputs: g.gradient(0, gradient_op, inputs[0] if saves == "x" else outputs[0], dy),
+        reference=reference,
+        cases=[Case((shape,), domain=domain) for shape in SHAPES],
+        doc=f"{doc} x: any shape, float32 or float64; the result has both.",
+        **record,
+    )
+    if saves == "y":
+        from_output[name] = (function, gradient_op)
+    return op
+
+
+# What can be fused into a product (matmul.linear), because its derivative needs the output only: name -> (formula, gradient).
+from_output: dict = {}
+
+
+@lru_cache(maxsize=1024)
+def broadcast(x_shape, y_shape):
+    """How two shapes run together: the result's shape, its (rows, columns), the inputs' steps within a row (0 or 1), and of
+    each outer dimension (extent, step of x, step of y). Neighbouring dimensions that behave alike are one."""
+    shape = np.broadcast_shapes(x_shape, y_shape)
+    padded = [(1,) * (len(shape) - len(s)) + s for s in (x_shape, y_shape)]
+    dims: list[list] = []  # [extent, x moves, y moves], outermost first
+    for extent, *own in zip(shape, *padded, strict=True):
+        moves = [e != 1 for e in own]
+        if extent == 1:
+            continue
+        if dims and dims[-1][1:] == moves:
+            dims[-1][0] *= extent
+        else:
+            dims.append([extent, *moves])
+    columns, x_step, y_step = dims.pop() if dims else (1, True, True)
+    x_size, y_size, outer = columns if x_step else 1, columns if y_step else 1, []
+    for extent, x_moves, y_moves in reversed(dims):
+        outer.insert(0, (extent, x_size if x_moves else 0, y_size if y_moves else 0))
+        x_size, y_size = x_size * (extent if x_moves else 1), y_size * (extent if y_moves else 1)
+    return shape, (prod(e for e, *_ in dims), columns), int(x_step), int(y_step), Constant(np.array(outer, np.int64).reshape(-1, 3))
+
+
+def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **record):
+    """The op z = function(x, y); `derivatives` are those by x and by y, each a function of (x, y, dz)."""
+    forward = pointwise.binary(function)
+
+    def infer(x, y):
+        dtype = expect_float(name, x=x, y=y)
+        if x.shape == y.shape:
+            return [(x.shape, dtype)]
+        try:
+            return [(broadcast(x.shape, y.shape)[0], dtype)]
+        except ValueError:
+            raise ShapeError(
+                f"{name}: shapes {shape_text(x.shape)} and {shape_text(y.shape)} do not broadcast: from the last dimension on, "
+                "extents must be equal or 1."
+            ) from None
+
+    def calls(outputs, inputs):
+        x, y = inputs
+        _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
+        return [(forward, (x.flat(), y.flat(), outer, x_step, y_step, outputs[0].view(rows)))]
+
+    def gradient_op(function):
+        backward = pointwise.binary_gradient(function)
+
+        def gradient_calls(outputs, inputs):
+            x, y, dz = inputs
+            _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
+            return [(backward, (x.flat(), y.flat(), outer, x_step, y_step, dz.view(rows), outputs[0].view(rows)))]
+
+        return Op(f"gradient of {name}", lambda x, y, dz: [(dz.shape, dz.dtype)], gradient_calls)
+
+    gradient_ops = [None if d is scalar.pass_gradient else gradient_op(d) for d in derivatives]
+
+    def gradient(g, dz, inputs, outputs):
+        for i, op in enumerate(gradient_ops):
+            if op is None:
+                g.pass_on(i, dz)
+            else:
+                g.gradient(i, op, *inputs, dz)
+
+    doc = f"{doc} x, y: float32 or float64, both alike; shapes broadcast."
+    return Op(name, infer, calls, gradient, reference, [Case(pair, domain=domain) for pair in PAIRS], doc=doc, **record)
+
+
+FAR = (-inf, inf, np.nan, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30)  # where every function is compared with NumPy's
+
+exp = unary(
+    "exp", scalar.exp, scalar.exp_gradient, "y", np.exp, "e^x.",
+    edges=(*FAR, 88.72283, 88.72284, -87.33, -104.0, 709.78, 709.79), flops=20,
+)  # fmt: skip
+log = unary(
+    "log", scalar.log, scalar.log_gradient, "x", np.log, "The natural logarithm; -inf at 0, NaN below.",
+    edges=(*FAR, 1.1754944e-38, 0.99999994), domain=(0.01, 4.0), flops=24,
+)  # fmt: skip
+sqrt = unary(
+    "sqrt", scalar.sqrt, scalar.sqrt_gradient, "y", np.sqrt, "The square root; NaN below 0.",
+    edges=FAR, domain=(0.01, 4.0),
+)  # fmt: skip
+negative = unary("negative", scalar.negative, scalar.negative_gradient, "y", np.negative, "-x.", edges=FAR)
+relu = unary(
+    "relu", scalar.relu, scalar.relu_gradient, "y", lambda x: np.where(np.real(x) < 0, 0.0, x),
+    "max(x, 0); its gradient at 0 is 0.", edges=(-inf, inf, np.nan, 1e30, -1e30),
+)  # fmt: skip
+sigmoid = unary(
+    "sigmoid", scalar.sigmoid, scalar.sigmoid_gradient, "y", lambda x: 1 / (1 + np.exp(-x)), "1 / (1 + e^-x).",
+    edges=(*FAR, -88.0, 88.0, -700.0), flops=30,
+)  # fmt: skip
+tanh = unary(
+    "tanh", scalar.tanh, scalar.tanh_gradient, "y", np.tanh, "(e^x - e^-x) / (e^x + e^-x).",
+    edges=(*FAR, 10.0, -20.0, 1e-4), flops=36,
+)  # fmt: skip
+
+BOTH_PASS = (scalar.pass_gradient, scalar.pass_gradient)
+add = binary("add", scalar.add, BOTH_PASS, np.add, "x + y.", edges=FAR)
+subtract = binary("subtract", scalar.subtract, (scalar.pass_gradient, scalar.negate_gradient), np.subtract, "x - y.", edges=FAR)
+multiply = binary(
+    "multiply", scalar.multiply, (scalar.multiply_gradient_x, scalar.multiply_gradient_y), np.multiply, "x y.", edges=FAR
+)
+divide = binary(
+    "divide", scalar.divide, (scalar.divide_gradient_x, scalar.divide_gradient_y), np.divide,
+    "x / y, as IEEE 754 has it for y = 0.", edges=FAR, domain=(0.5, 4.0),
+)  # fmt: skip
+maximum = binary(
+    "maximum", scalar.maximum, (scalar.maximum_gradient_x, scalar.maximum_gradient_y),
+    lambda x, y: np.where((np.real(x) >= np.real(y)) | np.isnan(x), x, y),
+    "The larger of x and y, NaN if either is; where they are equal the gradient goes to x.", edges=FAR,
+)  # fmt: skip
+squared_difference = binary(
+    "squared_difference", scalar.squared_difference, (scalar.squared_difference_gradient_x, scalar.squared_difference_gradient_y),
+    lambda x, y: (x - y) ** 2, "(x - y)^2.", edges=(0.0, 1.0, 1e10, inf, np.nan),
+)  # fmt: skip

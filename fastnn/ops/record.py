@@ -1,0 +1,116 @@
+"""What an op is: everything other code asks about it, in one place. Dispatch, tests, benchmarks and tables are derived."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from fastnn.errors import DTypeError, ShapeError, shape_text
+
+registry: dict[str, "Op"] = {}
+
+
+class Tolerance(NamedTuple):
+    """|result - reference| <= eps (absolute scale + relative |reference|) sqrt(terms), eps that of the element type."""
+
+    absolute: float = 2.0
+    relative: float = 4.0
+
+
+class Case(NamedTuple):
+    """One call to test and to time. An input is a shape, drawn evenly from `domain`, or a function that draws the array from a
+    NumPy generator. `terms` is how many numbers are summed for one element."""
+
+    inputs: tuple
+    attributes: dict = {}
+    terms: int = 1
+    domain: tuple[float, float] = (-4.0, 4.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """A differentiable function of tensors.
+
+    infer      (inputs, *, attributes) -> (shape, dtype) of each output, or the output itself where it shares an input's memory;
+               raises where the inputs do not fit. Outputs beyond `results` are kept for the gradient and not returned.
+    calls      (outputs, inputs, **attributes) -> the kernel calls, as (kernel, arguments).
+    gradient   (g, dy, inputs, outputs, **attributes): says, through `g`, by which ops the inputs' gradients are made.
+    reference  the same in NumPy, for float64 and, where it is analytic, for complex numbers.
+    cases      what to test and time; of a pointwise op also `edges`, values at which it is compared with NumPy.
+    flops      of one element of the first output, or a function of (inputs, outputs, **attributes).
+    constant   the inputs that get no gradient though they are floats, by position; `indices` those that are int64.
+    accumulates  whether, called with add=True, it adds to its output: a gradient for a variable that has one already.
+    """
+
+    run: ClassVar[Callable[..., Any]]  # tensor.apply, which knows tensors
+
+    name: str
+    infer: Callable
+    calls: Callable
+    gradient: Callable | None = None
+    reference: Callable | None = None
+    cases: Sequence[Case] = ()
+    edges: Sequence[float] = ()
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    flops: float | Callable = 1.0
+    results: int = 1
+    constant: Sequence[int] = ()
+    indices: Sequence[int] = ()
+    accumulates: bool = False
+    doc: str = ""
+    arity: int = field(init=False)
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "__doc__", self.doc)
+        object.__setattr__(self, "__name__", self.name)
+        code = self.infer.__code__  # what may be given by position: the inputs, then the attributes in their order
+        object.__setattr__(self, "arity", code.co_argcount)
+        object.__setattr__(self, "names", code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
+        if self.reference is not None:
+            registry[self.name] = self
+
+    def __call__(self, *inputs, **attributes):
+        if len(inputs) > self.arity:
+            attributes.update(zip(self.names, inputs[self.arity :], strict=False))
+            inputs = inputs[: self.arity]
+        return Op.run(self, inputs, attributes)
+
+    def __repr__(self):
+        return f"<op {self.name}>"
+
+
+class Constant:
+    """A small table that a kernel reads, made once: an argument like a tensor."""
+
+    __slots__ = ("address", "array", "buffer", "dtype", "nbytes", "shape")
+
+    def __init__(self, array: np.ndarray):
+        self.array, self.shape, self.dtype, self.nbytes = array, array.shape, array.dtype, array.nbytes
+        self.address, self.buffer = array.ctypes.data, self
+
+
+FLOATS = (np.dtype("float32"), np.dtype("float64"))
+
+
+def expect_float(name: str, **inputs: Any) -> np.dtype:
+    """The element type that all inputs share, which must be float32 or float64."""
+    items = iter(inputs.items())
+    first, tensor = next(items)
+    dtype = tensor.dtype
+    if dtype not in FLOATS:
+        raise DTypeError(f"{name}: {first} must be float32 or float64; got {dtype}. Convert it first, as in x.astype('float32').")
+    for other, t in items:
+        if t.dtype is not dtype and t.dtype != dtype:
+            raise DTypeError(
+                f"{name}: {first} is {dtype} and {other} is {t.dtype}. Convert one of them: fastnn computes in one element type."
+            )
+    return dtype
+
+
+def expect_shape(name: str, argument: str, got: Sequence[int], expected: Sequence[int | None], hint: str = "") -> None:
+    """Raise unless `got` is `expected`, in which None stands for any extent."""
+    if len(got) != len(expected) or any(e is not None and e != g for g, e in zip(got, expected, strict=True)):
+        way_out = f" {hint}" if hint else ""
+        raise ShapeError(f"{name}: {argument} must have shape {shape_text(expected)}; got {shape_text(got)}.{way_out}")

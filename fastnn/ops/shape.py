@@ -1,0 +1,82 @@
+"""Ops that move elements without computing. `reshape` shares its input's memory; transposing copies."""
+
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from fastnn.errors import ShapeError, shape_text
+from fastnn.kernels.cpu import matmul, reduce
+
+from .record import Case, Constant, Op, expect_float
+
+
+@lru_cache(maxsize=1024)
+def _order(shape, axes):
+    """The permutation in full, and how a copy walks: (rows, columns), step of a column, (extent, step) of outer dimensions."""
+    axes = tuple(reversed(range(len(shape)))) if axes is None else axes
+    if sorted(a % len(shape) if shape else a for a in axes) != list(range(len(shape))):
+        raise ShapeError(f"transpose: axes must be a permutation of the {len(shape)} dimensions of {shape_text(shape)}; got {axes}")
+    axes = tuple(a % len(shape) for a in axes)
+    steps = [prod(shape[d + 1 :]) for d in range(len(shape))]
+    result = tuple(shape[a] for a in axes)
+    if not shape:
+        return axes, result, (1, 1), 1, Constant(np.empty((0, 2), np.int64))
+    outer = np.array([(shape[a], steps[a]) for a in axes[:-1]], np.int64).reshape(-1, 2)
+    return axes, result, (prod(result[:-1]), result[-1]), steps[axes[-1]], Constant(outer)
+
+
+def _normal(axes):
+    return None if axes is None else tuple(axes)
+
+
+def _transpose_calls(outputs, inputs, axes=None):
+    (x,), out = inputs, outputs[0]
+    order, _, rows, step, outer = _order(x.shape, _normal(axes))
+    if order == (1, 0):
+        return [(matmul.transpose, (x, out))]
+    return [(reduce.permute, (x.flat(), outer, step, out.view(rows)))]
+
+
+def _transpose_gradient(g, dy, inputs, outputs, axes=None):
+    order = _order(inputs[0].shape, _normal(axes))[0]
+    g.gradient(0, transpose, dy, axes=tuple(int(a) for a in np.argsort(order)))
+
+
+transpose = Op(
+    "transpose",
+    lambda x, *, axes=None: [(_order(x.shape, _normal(axes))[1], expect_float("transpose", x=x))],
+    _transpose_calls,
+    _transpose_gradient,
+    lambda x, axes=None: np.transpose(x, axes),
+    [
+        *(Case((s,)) for s in [(), (5,), (0, 3), (1, 1), (4, 7), (16, 16), (17, 33), (8, 31), (37, 64), (3, 4, 5)]),
+        *(Case(((2, 3, 4, 5),), {"axes": axes}) for axes in [(0, 2, 1, 3), (3, 1, 0, 2), (-1, 0, 1, 2)]),
+        Case(((5, 6),), {"axes": (0, 1)}),
+    ],
+    doc="x with its dimensions in another order, copied: reversed, or by `axes`, a permutation.",
+    flops=0,
+)
+
+
+def reshaped(shape, x_shape):
+    """The shape in full, where one extent may be -1: as many as are left."""
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    size, known = prod(x_shape), prod(e for e in shape if e != -1)
+    if shape.count(-1) == 1 and known and size % known == 0:
+        shape = tuple(size // known if e == -1 else e for e in shape)
+    if -1 in shape or prod(shape) != size:
+        raise ShapeError(f"reshape: {shape_text(x_shape)} has {size} elements, which do not make {shape_text(shape)}")
+    return shape
+
+
+reshape = Op(
+    "reshape",
+    lambda x, *, shape: [x.view(reshaped(shape, x.shape))],
+    lambda outputs, inputs, shape: [],
+    lambda g, dy, inputs, outputs, shape: g.pass_on(0, dy.view(inputs[0].shape)),
+    lambda x, shape: np.reshape(x, shape),
+    [Case((s,), {"shape": t}) for s, t in [((), (1,)), ((0, 3), (3, 0)), ((4, 6), (24,)), ((4, 6), (2, -1, 3)), ((5,), -1)]],
+    doc="x under another shape with as many elements; one extent may be -1. The memory is shared with x.",
+    flops=0,
+)

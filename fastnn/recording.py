@@ -1,0 +1,255 @@
+"""`fastnn.record`: a step of one's own, written down on its first call and replayed natively from then on."""
+
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import update_wrapper
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from fastnn.config import floatx
+from fastnn.device.buffers import allocate
+from fastnn.errors import RecordingError
+from fastnn.kernels.marks import global_values
+from fastnn.tape.record import CHECK, Recorder, Search, Structure, context
+from fastnn.tape.run import Program, StepFailed, Tape, lanes_to_plan_for
+from fastnn.tensor import Tensor, as_array
+
+MOST_TAPES = 16  # of one function: full batch, last batch, evaluation and the like; the one longest unused goes
+
+
+def record(function: Callable[..., Any]) -> "Recorded":
+    """Make a function of arrays a step that is recorded once and replayed without Python.
+
+    Arrays, tensors and floats among the arguments are inputs: for each new set of shapes and element types the function is
+    called once, and what it asked to compute is written down; every call, the first included, then runs that tape. Integers,
+    strings, booleans and None are constants, as is everything else the function uses. It returns a tensor, a list, tuple or
+    dictionary of tensors, or nothing.
+
+    While it is recorded, reading a tensor (`float`, `bool`, `numpy()`) raises RecordingError, as do random numbers drawn
+    elsewhere than from fastnn. Tensors it does not return are dead afterwards.
+
+    >>> import fastnn
+    >>> @fastnn.record
+    ... def double(x):
+    ...     return x + x
+    >>> double([1.0, 2.0]).numpy()
+    array([2., 4.], dtype=float32)
+    """
+    return Recorded(function)
+
+
+class Recorded:
+    """A function with its tapes. `tapes` maps what a call looked like to what was recorded for it."""
+
+    def __init__(self, function: Callable[..., Any], name: str | None = None):
+        update_wrapper(self, function)
+        self.function, self.name = function, name or function.__name__
+        self.tapes: OrderedDict[tuple, list[Recording]] = OrderedDict()
+
+    def __call__(self, *arguments, **named):
+        return self.recording(*arguments, **named).run(arguments, named)
+
+    def recording(self, *arguments, **named) -> "Recording":
+        """The recording for such a call, made if need be."""
+        key = tuple([_key(a) for a in arguments]), *[(n, _key(a)) for n, a in named.items()]
+        found = self.tapes.get(key)
+        if found is None:
+            found = self.tapes[key] = []
+            if len(self.tapes) > MOST_TAPES:
+                self.tapes.popitem(last=False)
+        else:
+            self.tapes.move_to_end(key)
+            found[:] = [r for r in found if r.version == Structure.version]
+        for recording in found:
+            if recording.fits():
+                return recording
+        found.append(Recording(self.function, self.name, arguments, named))
+        return found[-1]
+
+    def summary(self) -> str:
+        """`tape.summary()` of every recording."""
+        return "\n\n".join(r.tape.summary() for recordings in self.tapes.values() for r in recordings)
+
+
+def _key(argument):
+    if isinstance(argument, Tensor | np.ndarray):
+        return argument.shape, argument.dtype
+    if argument is None or isinstance(argument, int | str):
+        return type(argument), argument
+    if isinstance(argument, float):
+        return float
+    array = np.asarray(argument)
+    return array.shape, array.dtype
+
+
+def _is_input(argument):
+    return not (argument is None or isinstance(argument, int | str))
+
+
+class Recording:
+    """One tape of a function: for arguments of one look, and for variables with or without gradients as it met them."""
+
+    def __init__(self, function, name, arguments, named):
+        self.function, self.name, self.version = function, name, Structure.version
+        self.inputs = [self._staged(a) if _is_input(a) else a for a in arguments]
+        self.named = {n: self._staged(a) if _is_input(a) else a for n, a in named.items()}
+        recorder = Recorder(name)
+        generators = _Generators(function)
+        with recorder:
+            self.outputs = function(*self.inputs, **self.named)
+            flat = list(_tensors(self.outputs, name))
+        generators.expect_unchanged(lambda: function(*self.inputs, **self.named), name)
+        self.had = list(recorder.had_gradient.items())
+        self.has = [(v, v.gradient) for v, _ in self.had]
+        recorder.restore_gradients()
+        self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
+        self.program = Program([(self.tape, 1)])
+
+    def _staged(self, argument):
+        """Memory of the tape's own for an input; calls copy into it."""
+        dtype = argument.dtype if isinstance(argument, Tensor) else None
+        array = as_array(argument, dtype, self.name)
+        if not isinstance(argument, Tensor) and array.dtype.kind == "f":
+            array = array.astype(floatx())
+        staged = Tensor(allocate(array.nbytes), array.shape, array.dtype)
+        staged.buffer.array(array.shape, array.dtype)[...] = array
+        return staged
+
+    def fits(self) -> bool:
+        """Whether the variables have gradients, or none, as the recorded step met them."""
+        return all((v.gradient is not None) == had for v, had in self.had)
+
+    def run(self, arguments: tuple, named: dict) -> Any:
+        with self.program.lock:
+            pairs = [*zip(self.inputs, arguments, strict=True), *((self.named[n], a) for n, a in named.items())]
+            for staged, argument in pairs:
+                if isinstance(staged, Tensor):
+                    given = argument.buffer.array(argument.shape, argument.dtype) if isinstance(argument, Tensor) else argument
+                    staged.buffer.array(staged.shape, staged.dtype)[...] = given
+            self.program.position = (0, 0, 0)
+            try:
+                self.program.run(1)
+            except StepFailed as failed:
+                raise explained(failed, lambda: self.function(*self.inputs, **self.named)) from None
+            for variable, gradient in self.has:
+                variable.gradient = gradient
+            return _mapped(self.outputs, self._copied)
+
+    def _copied(self, output):
+        if output.buffer.address is not None:  # a variable or a constant, returned as it is
+            return output
+        array = self.tape.array(output)
+        copy = Tensor(allocate(array.nbytes), output.shape, output.dtype)
+        copy.buffer.array(output.shape, output.dtype)[...] = array
+        return copy
+
+
+def _tensors(outputs, name):
+    if isinstance(outputs, Tensor):
+        yield outputs
+    elif isinstance(outputs, list | tuple | dict):
+        for o in outputs.values() if isinstance(outputs, dict) else outputs:
+            yield from _tensors(o, name)
+    elif outputs is not None:
+        raise RecordingError(
+            f"{name} returned {outputs!r}: a recorded step returns tensors, in lists, tuples and dictionaries, or nothing. "
+            "Other values would stay those of its first call."
+        )
+
+
+def _mapped(outputs, function):
+    if isinstance(outputs, Tensor):
+        return function(outputs)
+    if isinstance(outputs, dict):
+        return {k: _mapped(o, function) for k, o in outputs.items()}
+    if isinstance(outputs, list | tuple):
+        return type(outputs)(_mapped(o, function) for o in outputs)
+    return outputs
+
+
+class _Found(Exception):
+    pass
+
+
+def explained(failed: StepFailed, step: Callable[[], Any]) -> Exception:
+    """The error for a failed step. Where something was not finite the step is run again eagerly, committing nothing, until an
+    op makes the first value that is not."""
+
+    def watch(name, outputs):
+        for o in outputs:
+            values = o.buffer.array(o.shape, o.dtype)
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                layers = f" in layer {context.layers[-1]!r}" if context.layers else ""
+                raise _Found(f"the first value that is not finite was made by {name}{layers}")
+
+    error = failed.error()
+    if not isinstance(error, FloatingPointError) or failed.instruction.name != CHECK:
+        return error
+    context.watch = watch
+    try:
+        with Search():
+            step()
+    except _Found as found:
+        return FloatingPointError(f"loss or gradients are not finite: {found}. Weights are those before this step.")
+    except FloatingPointError as other:
+        error = other
+    finally:
+        context.watch = None
+    return error
+
+
+class _Generators:
+    """Random generators that a function may draw from, and where they stood: a tape would repeat what they gave for ever."""
+
+    def __init__(self, function):
+        owners = [*global_values(function).values(), *(c.cell_contents for c in function.__closure__ or ())]
+        owners += [v for o in owners if hasattr(o, "__dict__") and not isinstance(o, ModuleType) for v in vars(o).values()]
+        self.found = [o for o in owners if isinstance(o, _generator_types())]
+        self.function, self.before = function, self._states()
+
+    def _states(self):
+        states = {id(g): repr(g.bit_generator.state) if hasattr(g, "bit_generator") else _state_of(g) for g in self.found}
+        for name in ("random", "numpy.random"):
+            if name in sys.modules:
+                states[name] = _state_of(sys.modules[name])
+        return states
+
+    def expect_unchanged(self, again, name):
+        """Raise, naming the line, if numbers were drawn. Only then is the function called again, to find the line."""
+        if self._states() == self.before:
+            return
+        place, previous, start = None, None, self._states()
+
+        def trace(frame, event, _):
+            nonlocal place, previous
+            if place is None and self._states() != start:
+                place = previous
+            previous = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with Recorder(name) as recorder:
+                again()
+            recorder.restore_gradients()
+        finally:
+            sys.settrace(before)
+        raise RecordingError(
+            f"{name} drew random numbers from Python's or NumPy's generators while it was recorded, at {place or previous}: every "
+            "replay would use the same. Draw them from fastnn.random, or pass them as arguments."
+        )
+
+
+def _generator_types():
+    numpy_random, python_random = sys.modules.get("numpy.random"), sys.modules.get("random")
+    types = [numpy_random.Generator, numpy_random.RandomState] if numpy_random else []
+    return (*types, python_random.Random) if python_random else tuple(types)
+
+
+def _state_of(generator):
+    state = generator.getstate() if hasattr(generator, "getstate") else generator.get_state()
+    return hash(repr(state) if not isinstance(state, tuple) else tuple(getattr(v, "tobytes", lambda v=v: v)() for v in state))

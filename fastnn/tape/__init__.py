@@ -1,0 +1,4 @@
+"""The tape: kernel calls written down once, planned, and replayed by a native loop.
+
+`record` writes calls down, `plan` places their buffers and the barriers between lanes, `run` replays, `report` tells.
+"""

@@ -1,0 +1,136 @@
+"""From recorded instructions to a tape: what is not needed goes, barriers are placed, buffers share memory.
+
+Nothing here changes bits. Barriers come first, from what each instruction touches, lane by lane; a buffer then takes over
+another's memory only across a barrier that stands anyway (for one lane, every instruction boundary is as good as one).
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn.device.buffers import CACHE_LINE, Buffer, allocate
+from fastnn.kernels.cpu.share import share
+
+from .record import Instruction
+
+
+class Access(NamedTuple):
+    """What one argument of an instruction touches: a byte range for each lane (None: nothing)."""
+
+    place: object  # the memory the ranges lie in: an unplaced buffer, or the owner of real memory
+    ranges: tuple
+    written: bool
+    whole: tuple  # the range of all lanes together
+
+
+class Plan(NamedTuple):
+    instructions: list[Instruction]
+    waits: list[bool]  # before which of them all lanes must have arrived
+    addresses: dict[Buffer, int]  # where the buffers made while recording lie
+    arena: Buffer
+    unplanned: int  # bytes the buffers would take side by side
+
+
+def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) -> Plan:
+    """Plan a tape for up to `lanes` lanes. The buffers `kept` are read after a step, so they keep their memory to its end."""
+    kept = {b for b in kept if b.address is None}
+    needed = _without_dead_code(instructions, kept)
+    accesses = [_accesses(i, lanes) for i in needed]
+    waits = _barriers(accesses, lanes)
+    offsets, total, unplanned = _placed(needed, waits if lanes > 1 else [True] * len(needed), kept)
+    arena = allocate(total)
+    return Plan(needed, waits, {b: arena.address + o for b, o in offsets.items()}, arena, unplanned)
+
+
+def _without_dead_code(instructions, kept):
+    """Those whose results someone reads: another instruction, the caller, or anybody where real memory is written."""
+    wanted, needed = set(kept), []
+    for i in reversed(instructions):
+        tensors = i.tensors()
+        writes = [a.buffer for p, a in tensors if p.written]
+        if writes and not any(b.address is not None or b in wanted for b in writes):
+            continue  # an instruction that writes nothing at all checks something, and stays
+        needed.append(i)
+        wanted.update(a.buffer for p, a in tensors if p.read)
+    return needed[::-1]
+
+
+def _accesses(instruction, lanes):
+    kernel, found = instruction.kernel, []
+    extents = {letter: extent for p, a in instruction.tensors() for letter, extent in zip(p.letters, a.shape, strict=True)}
+    letter, unit = next((s for s in kernel.split if extents[s[0]] > 1), kernel.split[-1] if kernel.split else (None, 1))
+    for p, a in instruction.tensors():
+        buffer = a.buffer
+        base, place = (0, buffer) if buffer.address is None else (buffer.address, id(getattr(buffer, "owner", buffer)))
+        whole = (base, base + int(np.prod(a.shape)) * a.dtype.itemsize)
+        if letter is None:
+            ranges = (whole, *[None] * (lanes - 1))
+        else:
+            ahead = p.letters.index(letter) if letter in p.letters else None
+            if ahead is None or any(e != 1 for e in a.shape[:ahead]):
+                ranges = (whole,) * lanes
+            else:
+                step = int(np.prod(a.shape[ahead + 1 :])) * a.dtype.itemsize
+                cuts = [share(extents[letter], unit, lane, lanes) for lane in range(lanes)]
+                ranges = tuple((base + first * step, base + last * step) for first, last in cuts)
+        found.append(Access(place, ranges, p.written, whole))
+    return found
+
+
+def _conflict(one, other):
+    """Whether a lane of one may touch what another lane of the other writes, or writes what it reads."""
+    if not (one.written or other.written) or one.whole[0] >= other.whole[1] or other.whole[0] >= one.whole[1]:
+        return False
+    for lane, a in enumerate(one.ranges):
+        for another, b in enumerate(other.ranges):
+            if lane != another and a and b and a[0] < b[1] and b[0] < a[1]:
+                return True
+    return False
+
+
+def _barriers(accesses, lanes):
+    """A barrier before each instruction that conflicts with one since the last barrier; and before what follows a check,
+    so that all lanes know its verdict before anything is committed."""
+    waits, since, after_check = [], {}, False
+    for own in accesses:
+        needed = lanes > 1 and (after_check or any(_conflict(a, b) for a in own for b in since.get(a.place, ())))
+        after_check = not any(a.written for a in own)
+        waits.append(needed)
+        if needed:
+            since = {}
+        for a in own:
+            since.setdefault(a.place, []).append(a)
+    return waits
+
+
+def _placed(instructions, boundaries, kept):
+    """An offset for every unplaced buffer, largest first, each at the first gap among those alive at the same time."""
+    lives: dict[Buffer, list] = {}
+    for n, i in enumerate(instructions):
+        for p, a in i.tensors():
+            if a.buffer.address is None:
+                if a.buffer not in lives and p.read and not p.written:
+                    raise AssertionError(f"{i.name} reads memory that the recorded step has not written")
+                lives.setdefault(a.buffer, [n, n])[1] = n
+    for b in kept:
+        lives.setdefault(b, [0, 0])[1] = len(instructions)
+    # A buffer's memory is free for another from the first boundary after its last use on.
+    following = len(instructions)
+    ends = [following] * (len(instructions) + 1)
+    for n in range(len(instructions) - 1, -1, -1):
+        ends[n] = following
+        if boundaries[n]:
+            following = n
+    offsets: dict[Buffer, int] = {}
+    placed, total = [], 0
+    for buffer, (first, last) in sorted(lives.items(), key=lambda item: -item[0].nbytes):
+        size, end = -(-buffer.nbytes // CACHE_LINE) * CACHE_LINE, max(ends[last], last + 1)
+        offset = 0
+        for other_offset, other_size, other_first, other_end in placed:  # in order of offset
+            if other_first < end and first < other_end and offset < other_offset + other_size and other_offset < offset + size:
+                offset = other_offset + other_size
+        placed.append((offset, size, first, end))
+        placed.sort()
+        offsets[buffer], total = offset, max(total, offset + size)
+    return offsets, total, sum(-(-b.nbytes // CACHE_LINE) * CACHE_LINE for b in lives)

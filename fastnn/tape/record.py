@@ -1,0 +1,223 @@
+"""Writing kernel calls down. Every op comes through `emit`: eager it runs at once, in a recorder it becomes an instruction.
+
+A step is *compute*, then *commit*. What outlives it (moving statistics, for one) is handed to `Step.commit` and happens when
+the optimizer has checked loss and gradients, or at the step's end; counters (updates done, random draws) move on at its end.
+"""
+
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastnn.device import enter, entry
+from fastnn.device.buffers import LETTERS, Buffer, allocate
+from fastnn.errors import RecordingError
+from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
+
+CHECK = "check"  # the instruction between computing a step and committing it
+
+
+class Context(threading.local):
+    """What holds for the ops a thread calls now."""
+
+    recorder: "Recorder | None" = None
+    step: "Step | None" = None
+    layers: tuple[str, ...] = ()  # names of the layers being called, outermost first
+    gradients = True
+    watch: Callable | None = None  # called with (op's name, outputs) after an eager op: the search for a first NaN
+
+
+context = Context()
+
+
+class Instruction:
+    """One kernel call: what it is called, for messages, its arguments (tensors and numbers), and its floating-point work."""
+
+    __slots__ = ("arguments", "dtype", "flops", "kernel", "layer", "name")
+
+    def __init__(self, name, kernel, dtype, arguments, layer, flops):
+        self.name, self.kernel, self.dtype, self.arguments, self.layer = name, kernel, dtype, arguments, layer
+        self.flops = flops
+
+    def tensors(self):
+        """(parameter, argument) of every array argument."""
+        return [(p, a) for p, a in zip(self.kernel.parameters, self.arguments, strict=True) if p.letters is not None]
+
+
+class Step:
+    """One step of training, run eagerly: collects what is committed and the counters to move on."""
+
+    def __init__(self, name: str = "step"):
+        self.name = name
+        self.commits: list[Callable[[], object]] = []
+        self.advances: dict[Counter, int] = {}
+        self.losses: list = []  # those that were walked back from, for the optimizer to check
+
+    def __enter__(self):
+        self.before, context.step = context.step, self
+        return self
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if kind is None:
+                self.flush()
+                self.end()
+        finally:
+            context.step = self.before
+
+    def flush(self):
+        """Let what was committed so far happen."""
+        commits, self.commits = self.commits, []
+        for call in commits:
+            call()
+
+    def end(self):
+        for counter, amount in self.advances.items():
+            counter.value += amount
+
+
+class Search(Step):
+    """A step run again eagerly to find what went wrong: it commits nothing and moves no counter."""
+
+    def flush(self):
+        self.commits = []
+
+    def end(self):
+        pass
+
+
+class Recorder(Step):
+    """Writes instructions down instead of running them. The buffers made meanwhile have no memory until they are planned."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.active = True
+        self.instructions: list[Instruction] = []
+        self.had_gradient: dict[Any, bool] = {}  # variables whose gradient the step met, and whether they had one before
+
+    def __enter__(self):
+        if context.recorder is not None:
+            raise RecordingError(f"{self.name} cannot be recorded while {context.recorder.name} is: call it before or after")
+        context.recorder = self
+        return super().__enter__()
+
+    def __exit__(self, kind, error, trace):
+        try:
+            super().__exit__(kind, error, trace)
+        finally:
+            context.recorder, self.active = None, False
+            if kind is not None:
+                self.restore_gradients()
+
+    def end(self):
+        """The counters move when the tape runs."""
+
+    def restore_gradients(self):
+        """Variables have a gradient again, or none, as before the step."""
+        for variable, had in self.had_gradient.items():
+            variable.gradient = variable.mirror("gradient") if had else None
+
+
+@contextmanager
+def outside_the_step() -> Iterator[None]:
+    """Within it ops run at once, whatever is being recorded: layers make their weights so, on their first call."""
+    before = context.recorder, context.step
+    context.recorder = context.step = None
+    try:
+        yield
+    finally:
+        context.recorder, context.step = before
+
+
+class Structure:
+    """Counts changes to layers that tapes may have been made of; a tape is good for the count it was made at."""
+
+    version = 0
+
+
+def commit(call: Callable[[], object]) -> None:
+    """Let `call` (which emits kernel calls) happen when the step commits; outside a step, now."""
+    if context.step is None:
+        call()
+    else:
+        context.step.commits.append(call)
+
+
+class Counter:
+    """An integer in memory that steps move on. Kernels read it there and add how often the same step has used it before."""
+
+    def __init__(self, buffer: Buffer, index: int = 0):
+        self.address = buffer.address + 8 * index
+        self._cell = buffer.array((index + 1,), np.int64)[index:]
+
+    @property
+    def value(self) -> int:
+        return int(self._cell[0])
+
+    @value.setter
+    def value(self, number: int) -> None:
+        self._cell[0] = number
+
+    def earlier(self) -> int:
+        """How far the step has moved it on already."""
+        return 0 if context.step is None else context.step.advances.get(self, 0)
+
+    def advance(self, amount: int = 1) -> None:
+        if context.step is None:
+            self.value += amount
+        else:
+            context.step.advances[self] = self.earlier() + amount
+
+
+def has_gradient(variable: Any) -> bool:
+    """Whether a variable has a gradient now. A recorded step is good only for variables as it met them, so it keeps a note."""
+    present = variable.gradient is not None
+    if context.recorder is not None:
+        context.recorder.had_gradient.setdefault(variable, present)
+    return present
+
+
+def new_buffer(nbytes: int) -> Buffer:
+    """Memory for an output: at once, or, while recording, when the tape is planned."""
+    recorder = context.recorder
+    return allocate(nbytes) if recorder is None else Buffer(None, nbytes, None, 0, recorder)
+
+
+def emit(name: str, kernel: Any, arguments: tuple, flops: float = 0) -> None:
+    """Call a kernel, or write the call down."""
+    dtype = "f4" if kernel.element is None else LETTERS[arguments[kernel.element].dtype]
+    recorder = context.recorder
+    if recorder is not None:
+        layer = context.layers[-1] if context.layers else ""
+        recorder.instructions.append(Instruction(name, kernel, dtype, arguments, layer, flops))
+        return
+    slots: list = []
+    for a in arguments:
+        if isinstance(a, int | float):
+            slots.append(a)
+        else:
+            slots.append(a.buffer.address)
+            slots.extend(a.shape)
+    try:
+        block = kernel.block.pack(*slots)
+    except struct.error:
+        raise next(
+            a.buffer.unreadable() for a in arguments if not isinstance(a, int | float) and a.buffer.address is None
+        ) from None
+    status = enter(kernel.entries.get(dtype) or entry(kernel, dtype), block)
+    if status:
+        raise status_error(status, name, context.layers[-1] if context.layers else "")
+
+
+def status_error(status: int, name: str, layer: str) -> Exception:
+    """The error for what a kernel reported."""
+    code, place = status & ((1 << CODE_BITS) - 1), status >> CODE_BITS
+    where = f"{name} in layer {layer!r}" if layer else name
+    if code == INDEX_OUT_OF_RANGE:
+        return IndexError(f"{where}: the index in row {place} of the batch is out of range")
+    if code == NOT_FINITE:
+        return FloatingPointError(f"{where}: element {place} is not finite")
+    return FloatingPointError(f"{where}: the update overflowed; those elements were left as they were. Lower the learning rate.")

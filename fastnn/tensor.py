@@ -1,0 +1,271 @@
+"""Tensors and variables, and the one way ops are called: `apply`."""
+
+import itertools
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from fastnn import config, ops
+from fastnn.device.buffers import LETTERS, Arena, Buffer, address_of, allocate, buffer_of
+from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.ops.record import FLOATS, Op
+from fastnn.tape.record import context, emit, new_buffer
+
+INDEX = np.dtype("int64")
+_numbers = itertools.count()
+
+
+class Tensor:
+    """An array that ops compute with: memory, shape and element type (float32, float64 or int64), and how it was computed.
+
+    Ops never change their inputs, and every op returns fresh memory, except `reshape`, which shares it. `numpy()` reads a
+    tensor; while a step is being recorded there is nothing to read yet, and that raises.
+
+    >>> import fastnn
+    >>> x = fastnn.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> (x @ x + 1.0).numpy()
+    array([[ 8., 11.],
+           [16., 23.]], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "buffer", "dtype", "gradient", "node", "requires_gradient", "shape")
+    __array_priority__ = 1000.0  # so that array + tensor asks the tensor
+
+    def __init__(self, buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype):
+        self.buffer, self.shape, self.dtype = buffer, shape, dtype
+        self.node: Node | None = None
+        self.requires_gradient = False
+        self.gradient: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def view(self, shape: tuple[int, ...]) -> "Tensor":
+        """The same memory under another shape, for kernels; `ops.reshape` is the op."""
+        return Tensor(self.buffer, shape, self.dtype)
+
+    def flat(self) -> "Tensor":
+        """The same memory as one row, for kernels."""
+        return self if len(self.shape) == 1 else Tensor(self.buffer, (prod(self.shape),), self.dtype)
+
+    def numpy(self) -> np.ndarray:
+        """The values, copied."""
+        return self.buffer.array(self.shape, self.dtype).copy()
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.numpy(), dtype)
+
+    def item(self) -> float | int:
+        """The value of a tensor that has one element."""
+        if self.size != 1:
+            raise ShapeError(f"item: expected a tensor of one element; got shape {shape_text(self.shape)}")
+        return self.buffer.array((), self.dtype).item()
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of a tensor without dimensions")
+        return self.shape[0]
+
+    def __repr__(self):
+        if self.buffer.owner is None:
+            return f"<tensor {shape_text(self.shape)} {self.dtype}, no values>"
+        return f"<tensor {shape_text(self.shape)} {self.dtype}\n{self.buffer.array(self.shape, self.dtype)}>"
+
+    def backward(self, gradient: Any = None) -> None:
+        """Add the gradient of this number to that of every variable it was computed from.
+
+        `gradient`, of this tensor's shape, is what comes from above; a tensor of one element has 1. A variable used several
+        times gets the sum. Gradients are added to until `optimizer.step()` or `variable.gradient = None` clears them.
+        """
+        from fastnn.autograd import backward
+
+        backward(self, None if gradient is None else operand(gradient, self.dtype))
+
+    @property
+    def T(self) -> "Tensor":
+        """The transpose, copied."""
+        return ops.transpose(self)
+
+    def __add__(self, other):
+        return ops.add(self, other)
+
+    def __radd__(self, other):
+        return ops.add(other, self)
+
+    def __sub__(self, other):
+        return ops.subtract(self, other)
+
+    def __rsub__(self, other):
+        return ops.subtract(other, self)
+
+    def __mul__(self, other):
+        return ops.multiply(self, other)
+
+    def __rmul__(self, other):
+        return ops.multiply(other, self)
+
+    def __truediv__(self, other):
+        return ops.divide(self, other)
+
+    def __rtruediv__(self, other):
+        return ops.divide(other, self)
+
+    def __neg__(self):
+        return ops.negative(self)
+
+    def __matmul__(self, other):
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return ops.matmul(other, self)
+
+
+class Node:
+    """One op that was called: its inputs, and memory and shape of its outputs (not the tensors: they would hold each other).
+    Where no gradient is wanted the inputs' own history is cut off, but losses still find their logits here."""
+
+    __slots__ = ("attributes", "inputs", "layers", "number", "op", "outputs", "requires_gradient")
+
+    def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: list[Tensor], attributes: dict):
+        self.op, self.attributes, self.number, self.layers = op, attributes, next(_numbers), context.layers
+        self.outputs = [(o.buffer, o.shape, o.dtype) for o in outputs]
+        self.requires_gradient = context.gradients and any(x.requires_gradient for x in inputs)
+        self.inputs = inputs if self.requires_gradient else tuple([x.view(x.shape) for x in inputs])
+
+    def outputs_as_tensors(self) -> list[Tensor]:
+        return [Tensor(*o) for o in self.outputs]
+
+
+class Variable(Tensor):
+    """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of its own."""
+
+    __slots__ = ("chunk", "initial_name", "name", "offset", "trainable")
+
+    def __init__(self, value: Any, trainable: bool = True, name: str = "variable", dtype: Any = None, arena: Arena | None = None):
+        array = as_array(value, dtype or config.floatx(), f"variable {name!r}")
+        self.chunk, self.offset = (arena or Arena()).place(array.nbytes, trainable)
+        super().__init__(self.chunk.memory.part(self.offset, array.nbytes), array.shape, array.dtype)
+        self.name, self.trainable, self.requires_gradient = name, trainable, trainable
+        self.buffer.array(self.shape, self.dtype)[...] = array
+
+    def mirror(self, key: object) -> Tensor:
+        """Memory of this variable's shape, zeroed when first asked for: its gradient, an optimizer's moment."""
+        return Tensor(self.chunk.mirror(key).part(self.offset, self.buffer.nbytes), self.shape, self.dtype)
+
+    def assign(self, value: Any) -> None:
+        """Put values in, of the variable's shape."""
+        array = as_array(value, self.dtype, f"variable {self.name!r}")
+        if array.shape != self.shape:
+            raise ShapeError(f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of {shape_text(array.shape)}")
+        self.buffer.array(self.shape, self.dtype)[...] = array
+
+    def __repr__(self):
+        return f"<variable {self.name!r} {shape_text(self.shape)} {self.dtype}\n{self.buffer.array(self.shape, self.dtype)}>"
+
+
+def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
+    """`value` as a contiguous array of `dtype` (None: float32, float64 or int64, whichever is nearest), not copied if it is one."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"{name}: expected numbers; got {_kind_text(array)}. Convert it first: encode categories, parse strings.")
+    if dtype is None:
+        dtype = (
+            array.dtype
+            if array.dtype in LETTERS and array.dtype.kind != "u"
+            else "int64"
+            if array.dtype.kind in "biu"
+            else "float32"
+        )
+        if array.dtype == np.float64 and not isinstance(value, np.ndarray | np.generic):
+            dtype = config.floatx()  # a Python number has no element type of its own
+    return np.ascontiguousarray(array, np.dtype(dtype)).reshape(array.shape)
+
+
+def _kind_text(array):
+    first = next((v for v in array.flat if not isinstance(v, int | float)), None) if array.dtype == object else None
+    return f"objects such as {first!r}" if first is not None else f"element type {array.dtype}"
+
+
+def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:
+    """A tensor of an array, a number or nested lists, copied.
+
+    dtype: "float32", "float64" or "int64"; None keeps one of these and makes float32 of Python's floats.
+    """
+    array = as_array(value, dtype, "tensor")
+    if array.dtype not in LETTERS:
+        raise DTypeError(f"tensor: dtype must be float32, float64 or int64; got {array.dtype}")
+    result = Tensor(allocate(array.nbytes), array.shape, array.dtype)
+    result.buffer.array(array.shape, array.dtype)[...] = array
+    result.requires_gradient = requires_gradient
+    return result
+
+
+def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
+    """What an op is given as a tensor, of element type `dtype`, or, for None, the process's; not copied if it can be shared."""
+    if isinstance(value, Tensor):
+        return value
+    dtype = dtype or np.dtype(config.floatx())
+    if isinstance(value, int | float) and dtype is not INDEX:  # the common case, five times as fast as the general one
+        array = np.array([value], dtype)
+        return Tensor(Buffer(address_of(array), dtype.itemsize, array.view(np.uint8), 0), (), dtype)
+    array = np.asarray(value)
+    array = as_array(value, None if dtype is INDEX and array.dtype.kind == "f" else dtype, "operand")
+    return Tensor(buffer_of(array), array.shape, array.dtype)
+
+
+def _common_type(inputs):
+    """What arrays and numbers among the inputs become: the type of the tensors, else of the first array, else the process's."""
+    for kind in (Tensor, np.ndarray):
+        for x in inputs:
+            if isinstance(x, kind) and x.dtype in FLOATS:
+                return x.dtype
+    return None
+
+
+def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | None] = ()) -> Any:
+    """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember what the gradient needs."""
+    if not all(isinstance(x, Tensor) for x in inputs):
+        dtype = _common_type(inputs)
+        inputs = tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(inputs)])
+    specs = op.infer(*inputs, **attributes)
+    if places:
+        specs = [spec if place is None else place for spec, place in itertools.zip_longest(specs, places)]
+    outputs = [spec if isinstance(spec, Tensor) else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec) for spec in specs]
+    for kernel, arguments in op.calls(outputs, inputs, **attributes):
+        emit(op.name, kernel, arguments)
+    if context.recorder is not None:
+        count_flops(op, inputs, outputs, attributes)
+    if context.watch is not None:
+        context.watch(op.name, outputs)
+    if op.gradient is not None:
+        first = outputs[0]
+        first.node = node = Node(op, inputs, outputs, attributes)
+        first.requires_gradient = node.requires_gradient
+    return outputs[0] if op.results == 1 else tuple(outputs[: op.results])
+
+
+def count_flops(op, inputs, outputs, attributes):
+    """Note an op's work with the last of its instructions, which does it."""
+    instructions = context.recorder.instructions
+    if instructions and instructions[-1].name == op.name:
+        flops = op.flops(inputs, outputs, **attributes) if callable(op.flops) else op.flops * outputs[0].size
+        instructions[-1].flops = flops
+
+
+Op.run = staticmethod(apply)
