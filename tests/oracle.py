@@ -1,0 +1,33 @@
+"""The tests of ops are derived from their records: inputs, reference, tolerance and edges all stand there."""
+
+import numpy as np
+
+from fastnn.ops.record import registry
+
+DTYPES = ("float32", "float64")
+
+
+def cases(gradients=False):
+    """(op, number of the case) of every op, or of those that have a gradient."""
+    return [(name, i) for name, op in registry.items() if op.gradient or not gradients for i in range(len(op.cases))]
+
+
+def draw(case, seed):
+    """The inputs of a case, in float64 and int64."""
+    rng = np.random.default_rng(seed)
+    return [np.asarray(i(rng) if callable(i) else rng.uniform(*case.domain, i)) for i in case.inputs]
+
+
+def as_type(arrays, dtype):
+    """The arrays of floats as `dtype`; indices as they are."""
+    return [a.astype(dtype) if a.dtype.kind in "fc" else a for a in arrays]
+
+
+def first(outputs):
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def bound(op, reference, dtype, terms=1):
+    """How far a result may be from the float64 reference: a model, not a number found by trying."""
+    eps = np.finfo(dtype).eps
+    return eps * (op.tolerance.absolute + op.tolerance.relative * np.abs(reference)) * np.sqrt(terms)
