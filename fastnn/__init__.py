@@ -1,6 +1,10 @@
 """fastnn: neural networks that train and predict at the limit of the machine, from readable Python."""
 
-from fastnn import config, ops
+from fastnn import activations, callbacks, config, initializers, layers, losses, metrics, ops, optimizers, random, utils
 from fastnn.autograd import gradcheck, no_grad
+from fastnn.layers import Input
+from fastnn.model import Model, Sequential
 from fastnn.recording import record
 from fastnn.tensor import Tensor, Variable, tensor
+
+from fastnn import keras  # isort: skip  # last: it holds names of all the others

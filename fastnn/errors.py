@@ -16,6 +16,10 @@ class DeadTensorError(RuntimeError):
     """A tensor whose memory ended with the recorded step that made it."""
 
 
+class NotFiniteError(FloatingPointError):
+    """A loss, gradient or input that is NaN or infinite."""
+
+
 class RecordingError(RuntimeError):
     """Something that cannot be written down in a tape: reading a value, drawing numbers elsewhere."""
 

@@ -1,19 +1,17 @@
 """`fastnn.record`: a step of one's own, written down on its first call and replayed natively from then on."""
 
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import update_wrapper
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from fastnn.config import floatx
 from fastnn.device.buffers import allocate
-from fastnn.errors import RecordingError
-from fastnn.kernels.marks import global_values
-from fastnn.tape.record import CHECK, Recorder, Search, Structure, context
+from fastnn.errors import NotFiniteError, RecordingError
+from fastnn.generators import Generators
+from fastnn.tape.record import Recorder, Search, Structure, context
 from fastnn.tape.run import Program, StepFailed, Tape, lanes_to_plan_for
 from fastnn.tensor import Tensor, as_array
 
@@ -93,15 +91,16 @@ class Recording:
     """One tape of a function: for arguments of one look, and for variables with or without gradients as it met them."""
 
     def __init__(self, function, name, arguments, named):
-        self.function, self.name, self.version = function, name, Structure.version
+        self.function, self.name = function, name
         self.inputs = [self._staged(a) if _is_input(a) else a for a in arguments]
         self.named = {n: self._staged(a) if _is_input(a) else a for n, a in named.items()}
         recorder = Recorder(name)
-        generators = _Generators(function)
+        generators = Generators(function)
         with recorder:
             self.outputs = function(*self.inputs, **self.named)
             flat = list(_tensors(self.outputs, name))
         generators.expect_unchanged(lambda: function(*self.inputs, **self.named), name)
+        self.version = Structure.version  # now: layers may have been built, and a user's own may keep notes, while it ran
         self.had = list(recorder.had_gradient.items())
         self.has = [(v, v.gradient) for v, _ in self.had]
         recorder.restore_gradients()
@@ -133,7 +132,7 @@ class Recording:
             try:
                 self.program.run(1)
             except StepFailed as failed:
-                raise explained(failed, lambda: self.function(*self.inputs, **self.named)) from None
+                raise explained(failed.error(), lambda: self.function(*self.inputs, **self.named)) from None
             for variable, gradient in self.has:
                 variable.gradient = gradient
             return _mapped(self.outputs, self._copied)
@@ -174,9 +173,9 @@ class _Found(Exception):
     pass
 
 
-def explained(failed: StepFailed, step: Callable[[], Any]) -> Exception:
-    """The error for a failed step. Where something was not finite the step is run again eagerly, committing nothing, until an
-    op makes the first value that is not."""
+def explained(error: Exception, step: Callable[[], Any]) -> Exception:
+    """The error to raise for a step that failed with `error`. Where something was not finite the step is run again eagerly,
+    committing nothing, until an op makes the first value that is not."""
 
     def watch(name, outputs):
         for o in outputs:
@@ -185,71 +184,16 @@ def explained(failed: StepFailed, step: Callable[[], Any]) -> Exception:
                 layers = f" in layer {context.layers[-1]!r}" if context.layers else ""
                 raise _Found(f"the first value that is not finite was made by {name}{layers}")
 
-    error = failed.error()
-    if not isinstance(error, FloatingPointError) or failed.instruction.name != CHECK:
+    if not isinstance(error, NotFiniteError):
         return error
     context.watch = watch
     try:
-        with Search():
+        with Search("search"):
             step()
     except _Found as found:
-        return FloatingPointError(f"loss or gradients are not finite: {found}. Weights are those before this step.")
+        return NotFiniteError(f"loss or gradients are not finite: {found}. Weights are those before this step.")
     except FloatingPointError as other:
-        error = other
+        return other
     finally:
         context.watch = None
     return error
-
-
-class _Generators:
-    """Random generators that a function may draw from, and where they stood: a tape would repeat what they gave for ever."""
-
-    def __init__(self, function):
-        owners = [*global_values(function).values(), *(c.cell_contents for c in function.__closure__ or ())]
-        owners += [v for o in owners if hasattr(o, "__dict__") and not isinstance(o, ModuleType) for v in vars(o).values()]
-        self.found = [o for o in owners if isinstance(o, _generator_types())]
-        self.function, self.before = function, self._states()
-
-    def _states(self):
-        states = {id(g): repr(g.bit_generator.state) if hasattr(g, "bit_generator") else _state_of(g) for g in self.found}
-        for name in ("random", "numpy.random"):
-            if name in sys.modules:
-                states[name] = _state_of(sys.modules[name])
-        return states
-
-    def expect_unchanged(self, again, name):
-        """Raise, naming the line, if numbers were drawn. Only then is the function called again, to find the line."""
-        if self._states() == self.before:
-            return
-        place, previous, start = None, None, self._states()
-
-        def trace(frame, event, _):
-            nonlocal place, previous
-            if place is None and self._states() != start:
-                place = previous
-            previous = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-            return trace
-
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            with Recorder(name) as recorder:
-                again()
-            recorder.restore_gradients()
-        finally:
-            sys.settrace(before)
-        raise RecordingError(
-            f"{name} drew random numbers from Python's or NumPy's generators while it was recorded, at {place or previous}: every "
-            "replay would use the same. Draw them from fastnn.random, or pass them as arguments."
-        )
-
-
-def _generator_types():
-    numpy_random, python_random = sys.modules.get("numpy.random"), sys.modules.get("random")
-    types = [numpy_random.Generator, numpy_random.RandomState] if numpy_random else []
-    return (*types, python_random.Random) if python_random else tuple(types)
-
-
-def _state_of(generator):
-    state = generator.getstate() if hasattr(generator, "getstate") else generator.get_state()
-    return hash(repr(state) if not isinstance(state, tuple) else tuple(getattr(v, "tobytes", lambda v=v: v)() for v in state))

@@ -19,6 +19,7 @@ import dis
 import re
 import struct
 import types
+import weakref
 from typing import NamedTuple
 
 FLOATS = ("f4", "f8")
@@ -114,7 +115,10 @@ class Kernel:
     touched by own shares only, any other as a whole.
     """
 
+    known = weakref.WeakSet()  # every kernel there is
+
     def __init__(self, function, name, parameters, split, dtypes, symbol=None):
+        Kernel.known.add(self)
         self.function, self.name, self.parameters, self.split, self.dtypes = function, name, parameters, split, dtypes
         self.module = function.__module__.rpartition("kernels.")[2]
         self.symbol = symbol or name  # the name its object code goes by

@@ -2,17 +2,14 @@
 
 from math import inf
 
-import numpy as np
-
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.kernels import reference
 from fastnn.kernels.cpu import matmul as kernels
 
 from .pointwise import from_output
-from .record import Case, Constant, Op, expect_float, expect_shape
+from .record import NONE, Case, Op, expect_float, expect_shape
 from .reduce import sum as sum_op
 
-NO_BIAS = {np.dtype(d): Constant(np.empty(0, d)) for d in ("float32", "float64")}
 # Around the register tile (14 or 6 rows, panels of 8 to 32 columns), a lane's share and a prime.
 EXTENTS = [
     (1, 1, 1),
@@ -58,11 +55,11 @@ def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=Fal
     if c.shape[1] == 1 and transpose_a:
         yield kernels.matmul_turned_column, (a, b.flat(), int(add), c.flat())
     elif c.shape[1] == 1 and not add:
-        yield kernels.matmul_column, (a, b.flat(), NO_BIAS[c.dtype], -inf, c.flat())
+        yield kernels.matmul_column, (a, b.flat(), NONE[c.dtype], -inf, c.flat())
     else:
         b = b.view((a.shape[not transpose_a], c.shape[1]))
         kernel = kernels.matmul_turned if transpose_a else kernels.matmul
-        yield kernel, (a, b, NO_BIAS[c.dtype], -inf, int(add), int(transpose_a), c)
+        yield kernel, (a, b, NONE[c.dtype], -inf, int(add), int(transpose_a), c)
 
 
 def _matmul_gradient(g, dc, inputs, outputs, transpose_a=False, transpose_b=False, add=False):
@@ -122,7 +119,7 @@ def _linear_infer(x, w, bias=None, *, activation=None):
 def _linear_calls(outputs, inputs, activation=None):
     x, w, bias = inputs if len(inputs) == 3 else (*inputs, None)
     y = outputs[0]
-    start = NO_BIAS[y.dtype] if bias is None else bias
+    start = NONE[y.dtype] if bias is None else bias
     lowest = 0.0 if activation == "relu" else -inf
     if activation not in (None, "relu"):
         return [(kernels.linear(from_output[activation][0]), (x, w, start, y))]

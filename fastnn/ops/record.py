@@ -92,6 +92,7 @@ class Constant:
 
 
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
+NONE = {dtype: Constant(np.empty(0, dtype)) for dtype in FLOATS}  # for a kernel's array that may be left out: bias, weights
 
 
 def expect_float(name: str, **inputs: Any) -> np.dtype:

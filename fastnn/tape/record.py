@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn.device import enter, entry
 from fastnn.device.buffers import LETTERS, Buffer, allocate
-from fastnn.errors import RecordingError
+from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
 
 CHECK = "check"  # the instruction between computing a step and committing it
@@ -27,6 +27,7 @@ class Context(threading.local):
     step: "Step | None" = None
     layers: tuple[str, ...] = ()  # names of the layers being called, outermost first
     gradients = True
+    training = False  # what layers are called with that are not told
     watch: Callable | None = None  # called with (op's name, outputs) after an eager op: the search for a first NaN
 
 
@@ -219,5 +220,5 @@ def status_error(status: int, name: str, layer: str) -> Exception:
     if code == INDEX_OUT_OF_RANGE:
         return IndexError(f"{where}: the index in row {place} of the batch is out of range")
     if code == NOT_FINITE:
-        return FloatingPointError(f"{where}: element {place} is not finite")
+        return NotFiniteError(f"{where}: element {place} is not finite")
     return FloatingPointError(f"{where}: the update overflowed; those elements were left as they were. Lower the learning rate.")

@@ -1,0 +1,69 @@
+"""`python -m fastnn demo | doctor | warmup`."""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+
+EXTRAS = {"plot": ["matplotlib"], "demo": ["sklearn", "matplotlib"], "bench": ["pytest_benchmark", "torch", "jax", "tensorflow"]}
+
+
+def doctor() -> None:
+    """Print what fastnn runs on."""
+    from fastnn.device import INTERPRETED, native, pool
+
+    cpu, _, target = native.processor()
+    objects = native.objects()
+    count, size = objects.contents()
+    versions = [f"{name} {_version(name)}" for name in ("fastnn-numba", "numpy", "numba", "llvmlite")]
+    lines = {
+        "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": f"{cpu}, vectors of {8 * target.vector_bytes} bits",
+        "cores": f"{pool.default_lanes()} of {os.cpu_count()} may be used",
+        "kernels": "interpreted, as FASTNN_INTERPRET says" if INTERPRETED else "compiled",
+        "cache": f"{objects.folder}, {count} kernels, {size / 1e6:.1f} MB" if objects.folder else "none: it cannot be written",
+    }
+    for extra, modules in EXTRAS.items():
+        missing = [m for m in modules if importlib.util.find_spec(m) is None]
+        way_out = f"pip install 'fastnn-numba[{extra}]'"
+        lines[f"extra {extra}"] = f"{', '.join(missing)} missing: {way_out}" if missing else "installed"
+    for name, text in lines.items():
+        print(f"{name:12} {text}")
+
+
+def _version(distribution):
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def warmup() -> None:
+    """Compile every kernel now, on all cores, so that no later run waits for it."""
+    from fastnn.warmup import warmup
+
+    warmup()
+
+
+def demo() -> None:
+    """Run the article's program and the digits."""
+    from fastnn.demo import demo
+
+    demo()
+
+
+COMMANDS = {f.__name__: f for f in (demo, doctor, warmup)}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m fastnn", description="neural networks on the CPU, from readable Python")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, function in COMMANDS.items():
+        commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
+    COMMANDS[parser.parse_args(arguments).command]()
+
+
+if __name__ == "__main__":
+    main()

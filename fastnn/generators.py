@@ -1,0 +1,62 @@
+"""The guard against random numbers that a recorded step draws elsewhere than from fastnn."""
+
+import sys
+from types import ModuleType
+
+from fastnn.errors import RecordingError
+from fastnn.kernels.marks import global_values
+from fastnn.tape.record import Recorder
+
+
+class Generators:
+    """Random generators that a function may draw from, and where they stood: a tape would repeat what they gave for ever."""
+
+    def __init__(self, function):
+        owners = [*global_values(function).values(), *(c.cell_contents for c in function.__closure__ or ())]
+        owners += [v for o in owners if hasattr(o, "__dict__") and not isinstance(o, ModuleType) for v in vars(o).values()]
+        self.found = [o for o in owners if isinstance(o, _generator_types())]
+        self.function, self.before = function, self._states()
+
+    def _states(self):
+        states = {id(g): repr(g.bit_generator.state) if hasattr(g, "bit_generator") else _state_of(g) for g in self.found}
+        for name in ("random", "numpy.random"):
+            if name in sys.modules:
+                states[name] = _state_of(sys.modules[name])
+        return states
+
+    def expect_unchanged(self, again, name):
+        """Raise, naming the line, if numbers were drawn. Only then is the function called again, to find the line."""
+        if self._states() == self.before:
+            return
+        place, previous, start = None, None, self._states()
+
+        def trace(frame, event, _):
+            nonlocal place, previous
+            if place is None and self._states() != start:
+                place = previous
+            previous = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with Recorder(name) as recorder:
+                again()
+            recorder.restore_gradients()
+        finally:
+            sys.settrace(before)
+        raise RecordingError(
+            f"{name} drew random numbers from Python's or NumPy's generators while it was recorded, at {place or previous}: every "
+            "replay would use the same. Draw them from fastnn.random, or pass them as arguments."
+        )
+
+
+def _generator_types():
+    numpy_random, python_random = sys.modules.get("numpy.random"), sys.modules.get("random")
+    types = [numpy_random.Generator, numpy_random.RandomState] if numpy_random else []
+    return (*types, python_random.Random) if python_random else tuple(types)
+
+
+def _state_of(generator):
+    state = generator.getstate() if hasattr(generator, "getstate") else generator.get_state()
+    return hash(repr(state) if not isinstance(state, tuple) else tuple(getattr(v, "tobytes", lambda v=v: v)() for v in state))

@@ -1,0 +1,213 @@
+"""What all layers share: names, weights, building on first use, and telling tapes that something about them changed."""
+
+import re
+from collections.abc import Iterator, Sequence
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from fastnn import config, initializers
+from fastnn.device.buffers import Arena
+from fastnn.errors import ShapeError, shape_text
+from fastnn.ops.record import FLOATS
+from fastnn.tape.record import Structure, context, outside_the_step
+from fastnn.tensor import Tensor, Variable, operand
+
+Shape = tuple[int | None, ...]
+_used_names: dict[str, int] = {}
+
+
+def kind_name(kind: type) -> str:
+    """BatchNormalization: batch_normalization."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])|(?<=[A-Z])([A-Z])(?=[a-z])", r"_\1\2", kind.__name__).lower()
+
+
+def unique_name(kind: type) -> str:
+    """dense, dense_1, ...: a name for a layer that was given none, counted through the process as Keras does."""
+    base = kind_name(kind)
+    number = _used_names[base] = _used_names.get(base, -1) + 1
+    return f"{base}_{number}" if number else base
+
+
+class Layer:
+    """A function with weights. Subclasses define `call(inputs)` or `call(inputs, training)` from ops and other layers, and, if
+    they have weights of their own, `build(input_shape)`, which makes them with `add_weight`.
+
+    name: None makes one up of the class's name. trainable: False keeps gradients and updates from its weights.
+    dtype: of weights and results; None is `config.floatx()`.
+
+    Layers (and lists of them) that are attributes belong to it, with their weights.
+
+    >>> import fastnn
+    >>> class Scale(fastnn.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight((input_shape[-1],), "ones", "factor")
+    ...     def call(self, x):
+    ...         return x * self.factor
+    >>> Scale()([[1.0, 2.0]]).numpy()
+    array([[1., 2.]], dtype=float32)
+    """
+
+    not_recorded: tuple[str, ...] = ()  # attributes that no step depends on
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None):
+        self.given_name = name is not None
+        self.name = str(name) if name is not None else unique_name(type(self))
+        self.dtype = np.dtype(dtype or config.floatx())
+        if self.dtype not in FLOATS:
+            raise TypeError(f"layer {self.name!r}: dtype must be float32 or float64; got {self.dtype}")
+        self.built = False
+        self._own_weights: list[Variable] = []
+        self._arena: Arena | None = None
+        self._takes_training = "training" in signature(self.call).parameters
+        self._trainable = bool(trainable)
+
+    # ---- what subclasses define
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights for inputs of this shape, in which None is any extent."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} does not define call(inputs)")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The result's shape for an input's. Unless a layer says otherwise, its input's."""
+        return input_shape
+
+    # ---- calling
+
+    def __call__(self, inputs: Any, training: bool | None = None) -> Tensor:
+        x = operand(inputs, self.dtype)
+        if not self.built:
+            self.build_for((None, *x.shape[1:]))
+        if training is None:
+            training = bool(context.training)
+        before, context.layers, context.training = (context.layers, context.training), (*context.layers, self.name), training
+        try:
+            y = self.call(x, **({"training": training} if self._takes_training else {}))
+        finally:
+            context.layers, context.training = before
+        if not isinstance(y, Tensor):
+            raise TypeError(f"layer {self.name!r}: call must return a tensor; got {type(y).__name__}")
+        return y
+
+    def build_for(self, input_shape: Shape, arena: Arena | None = None) -> None:
+        """Build once, in `arena` if it belongs to a model, even while a step is being recorded."""
+        if not self.built:
+            self._arena = self._arena or arena
+            for layer in self.sublayers():
+                layer._arena = layer._arena or self.arena()
+            with outside_the_step():
+                self.build(tuple(input_shape))
+            self.built = True
+
+    def arena(self) -> Arena:
+        """Where its weights lie: a model's lie together."""
+        if self._arena is None:
+            self._arena = Arena()
+        return self._arena
+
+    def add_weight(
+        self, shape: Sequence[int], initializer: Any = "glorot_uniform", name: str = "weight", trainable: bool = True
+    ) -> Variable:
+        """A new weight of this layer, made by an initializer; an untrainable one gets no gradient."""
+        with outside_the_step():
+            value = initializers.get(initializer)(tuple(shape), self.dtype)
+            value = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+            if value.shape != tuple(shape):
+                raise ShapeError(
+                    f"layer {self.name!r}: the initializer of {name} gave shape {shape_text(value.shape)}, not {shape_text(shape)}"
+                )
+            variable = Variable(value, trainable, name, self.dtype, self.arena())
+        self._own_weights.append(variable)
+        variable.requires_gradient = trainable and self._trainable
+        return variable
+
+    # ---- structure
+
+    def __setattr__(self, name, value):
+        # Tapes are good for the layers as they were; `build` and private notes change nothing that was recorded.
+        recorded = getattr(self, "built", False) and not name.startswith("_") and name not in self.not_recorded
+        if recorded and getattr(self, name, None) is not value:
+            Structure.version += 1
+        object.__setattr__(self, name, value)
+
+    def sublayers(self) -> list["Layer"]:
+        """The layers among the attributes, each once, in order."""
+        found: dict[int, Layer] = {}
+        for value in vars(self).values():
+            for layer in _layers_in(value):
+                found.setdefault(id(layer), layer)
+        return list(found.values())
+
+    @property
+    def trainable(self) -> bool:
+        """Whether its weights, and those of the layers within, are learned. May be assigned at any time."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for variable in self._own_weights:
+            variable.requires_gradient = variable.trainable and self._trainable
+        for layer in self.sublayers():
+            layer.trainable = value
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Every weight: its own, then those of the layers within; a shared one once."""
+        found = {id(v): v for v in self._own_weights}
+        for layer in self.sublayers():
+            found.update({id(v): v for v in layer.weights if id(v) not in found})
+        return list(found.values())
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        return [v for v in self.weights if v.requires_gradient]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        return [v for v in self.weights if not v.requires_gradient]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def count_params(self) -> int:
+        """How many numbers its weights are."""
+        return sum(v.size for v in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weights, in the order of `weights`."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Put in what `get_weights` gave: as many arrays, of the same shapes. If one does not fit, none is changed."""
+        variables = self.weights
+        if len(weights) != len(variables):
+            hint = "" if self.built else " It is not built yet: call it once, or give its input's shape."
+            raise ValueError(f"set_weights: {self.name!r} has {len(variables)} weights; got {len(weights)} arrays.{hint}")
+        arrays = [np.asarray(w) for w in weights]
+        for variable, array in zip(variables, arrays, strict=True):
+            if array.shape != variable.shape:
+                raise ShapeError(
+                    f"set_weights: {variable.name!r} of {self.name!r} has shape {shape_text(variable.shape)}; got "
+                    f"{shape_text(array.shape)}"
+                )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
+
+
+def _layers_in(value: Any) -> Iterator[Layer]:
+    if isinstance(value, Layer):
+        yield value
+    elif isinstance(value, list | tuple):
+        for v in value:
+            yield from _layers_in(v)
+    elif isinstance(value, dict):
+        for v in value.values():
+            yield from _layers_in(v)

@@ -1,0 +1,161 @@
+"""Dense layers, activations, and the place where data comes in."""
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+from fastnn import activations, initializers, ops
+from fastnn.errors import ShapeError, shape_text
+from fastnn.layers.base import Layer
+from fastnn.ops.pointwise import from_output
+from fastnn.tensor import Tensor
+
+# Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss takes what they were given.
+FUSED = {getattr(activations, name): name for name in ("relu", "tanh")}
+
+
+class Dense(Layer):
+    """y = activation(x kernel + bias): each output a weighted sum of all inputs.
+
+    x: (..., C), y: (..., units); kernel: (C, units), bias: (units,). Arguments and defaults are Keras's.
+
+    units: how many outputs. activation: a name, a function of a tensor, or None for none. use_bias: whether there is a bias.
+    kernel_initializer, bias_initializer: names or initializers. input_shape: of one row, where it is a model's first layer.
+
+    >>> import fastnn
+    >>> layer = fastnn.layers.Dense(2, kernel_initializer="ones", activation="relu")
+    >>> layer([[1.0, 2.0], [-1.0, 0.0]]).numpy()
+    array([[3., 3.],
+           [0., 0.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        input_shape: Sequence[int] | None = None,
+        **base: Any,
+    ):
+        super().__init__(**base)
+        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+            raise ValueError(f"Dense: units must be an integer from 1 on; got {units!r}")
+        self.units, self.use_bias, self.activation = units, use_bias, activations.get(activation)
+        self.kernel_initializer, self.bias_initializer = initializers.get(kernel_initializer), initializers.get(bias_initializer)
+        self.input_shape = row_shape(input_shape)
+
+    def build(self, input_shape):
+        if not input_shape or input_shape[-1] is None:
+            raise ShapeError(f"Dense {self.name!r}: the last dimension of its input must be known; got {shape_text(input_shape)}")
+        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, "kernel")
+        self.bias = self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None
+
+    def call(self, x):
+        self.compute_output_shape(x.shape)
+        fused = FUSED.get(self.activation)
+        rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
+        inputs = (rows, self.kernel) if self.bias is None else (rows, self.kernel, self.bias)
+        y = ops.linear(*inputs, activation=fused)
+        if x.ndim != 2:
+            y = ops.reshape(y, (*x.shape[:-1], self.units))
+        return y if fused else self.activation(y)
+
+    def compute_output_shape(self, input_shape):
+        if len(input_shape) < 2:
+            raise ShapeError(
+                f"Dense {self.name!r}: expected rows, shape (any, columns); got {shape_text(input_shape)}. One row is x[None]."
+            )
+        if self.built and input_shape[-1] != self.kernel.shape[0]:
+            raise ShapeError(
+                f"Dense {self.name!r}: expected {self.kernel.shape[0]} columns, as it was built for; got {input_shape[-1]}, shape "
+                f"{shape_text(input_shape)}."
+            )
+        return (*input_shape[:-1], self.units)
+
+
+class Activation(Layer):
+    """activation(x), of any shape. activation: a name, or a function of a tensor.
+
+    >>> import fastnn
+    >>> fastnn.layers.Activation("tanh")([[0.0]]).numpy()
+    array([[0.]], dtype=float32)
+    """
+
+    def __init__(self, activation: Any, **base: Any):
+        super().__init__(**base)
+        self.activation = activations.get(activation)
+
+    def call(self, x):
+        return self.activation(x)
+
+
+class ReLU(Layer):
+    """max(x, 0), of any shape; with max_value, min(max(x, 0), max_value). Keras's defaults.
+
+    >>> import fastnn
+    >>> fastnn.layers.ReLU(max_value=6.0)([[-1.0, 3.0, 9.0]]).numpy()
+    array([[0., 3., 6.]], dtype=float32)
+    """
+
+    def __init__(self, max_value: float | None = None, **base: Any):
+        super().__init__(**base)
+        if max_value is not None and not 0 <= max_value < inf:
+            raise ValueError(f"ReLU: max_value must be a number from 0 on, or None; got {max_value!r}")
+        self.max_value = max_value
+
+    def call(self, x):
+        y = activations.relu(x)
+        return y if self.max_value is None else -ops.maximum(-y, -float(self.max_value))
+
+
+class Softmax(Layer):
+    """e^x over its sum along the last dimension: (..., C) to (..., C).
+
+    >>> import fastnn
+    >>> fastnn.layers.Softmax()([[1.0, 1.0]]).numpy()
+    array([[0.5, 0.5]], dtype=float32)
+    """
+
+    def call(self, x):
+        return activations.softmax(x)
+
+
+class InputLayer(Layer):
+    """Says what one row of a model's input looks like. It computes nothing."""
+
+    def __init__(self, shape: Sequence[int], **base: Any):
+        super().__init__(**base)
+        self.input_shape = row_shape(shape)
+        self.built = True
+
+    def call(self, x):
+        return x
+
+
+def Input(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> InputLayer:
+    """The input of a Sequential model: the shape of one row.
+
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(2)])
+    >>> model.output_shape
+    (None, 2)
+    """
+    return InputLayer(shape, dtype=dtype, name=name)
+
+
+def row_shape(shape: Any) -> tuple[int, ...] | None:
+    """The shape of one row of input, checked; None stays None."""
+    if shape is None:
+        return None
+    extents = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not all(isinstance(e, int) and not isinstance(e, bool) and e > 0 for e in extents):
+        raise ShapeError(f"input_shape: expected the extents of one row, integers from 1 on; got {shape!r}")
+    return extents
+
+
+def activation_of(prediction: Tensor) -> str | None:
+    """The op that made a prediction, by name, if losses know how to look behind it."""
+    node = prediction.node
+    return node.op.name if node is not None and node.op.name in (*from_output, "softmax") else None

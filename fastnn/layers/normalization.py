@@ -1,0 +1,84 @@
+"""Batch normalisation."""
+
+from typing import Any
+
+from fastnn import initializers, ops
+from fastnn.errors import ShapeError, shape_text
+from fastnn.kernels.cpu.normalization import move_towards
+from fastnn.layers.base import Layer
+from fastnn.tape.record import commit, emit
+from fastnn.tensor import tensor
+
+
+class BatchNormalization(Layer):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, column by column: (..., C) to (..., C).
+
+    In training mean and variance (biased) are the batch's, and moving averages go along: moving = momentum moving +
+    (1 - momentum) batch; otherwise, and wherever `trainable` is False, the moving averages are used. Ioffe and Szegedy, "Batch
+    normalization: accelerating deep network training by reducing internal covariate shift", 2015. Defaults are Keras's.
+
+    momentum: of the moving averages, 0.99. epsilon: added to the variance, 1e-3. center, scale: whether there are beta and gamma.
+
+    >>> import fastnn
+    >>> layer = fastnn.layers.BatchNormalization()
+    >>> layer([[1.0], [3.0]], training=True).numpy().round(2)
+    array([[-1.],
+           [ 1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        **base: Any,
+    ):
+        super().__init__(**base)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"BatchNormalization: momentum must lie between 0 and 1; got {momentum!r}")
+        if not epsilon > 0:
+            raise ValueError(f"BatchNormalization: epsilon must be above 0; got {epsilon!r}")
+        self.axis, self.momentum, self.epsilon, self.center, self.scale = axis, momentum, epsilon, center, scale
+        self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def build(self, input_shape):
+        if self.axis not in (-1, len(input_shape) - 1) or len(input_shape) < 2 or input_shape[-1] is None:
+            raise ShapeError(
+                f"BatchNormalization {self.name!r}: normalises the last dimension, axis=-1, of two or more; got axis={self.axis} "
+                f"for shape {shape_text(input_shape)}. Transpose the input first."
+            )
+        columns = (input_shape[-1],)
+        # What center=False and scale=False leave out is a constant of the layer, not a weight.
+        self.gamma = self.add_weight(columns, self.gamma_initializer, "gamma") if self.scale else self._constant("ones", columns)
+        self.beta = self.add_weight(columns, self.beta_initializer, "beta") if self.center else self._constant("zeros", columns)
+        self.moving_mean = self.add_weight(columns, self.moving_mean_initializer, "moving_mean", trainable=False)
+        self.moving_variance = self.add_weight(columns, self.moving_variance_initializer, "moving_variance", trainable=False)
+
+    def _constant(self, name, shape):
+        return tensor(initializers.get(name)(shape, self.dtype).numpy())
+
+    def call(self, x, training=None):
+        if x.shape[-1:] != self.gamma.shape:
+            raise ShapeError(
+                f"BatchNormalization {self.name!r}: expected {self.gamma.shape[0]} columns, as it was built for; got shape "
+                f"{shape_text(x.shape)}"
+            )
+        rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
+        if training and self.trainable:
+            y, mean, variance = ops.batch_norm(rows, self.gamma, self.beta, epsilon=self.epsilon)
+            commit(lambda: self._move(mean, variance))
+        else:
+            y = ops.batch_norm_inference(rows, self.gamma, self.beta, self.moving_mean, self.moving_variance, epsilon=self.epsilon)
+        return y if x.ndim == 2 else ops.reshape(y, x.shape)
+
+    def _move(self, mean, variance):
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            emit("moving average", move_towards, (moving, batch, float(self.momentum)))

@@ -1,0 +1,215 @@
+"""Losses: classes that models train with, which also work on arrays by themselves."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import ops
+from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
+from fastnn.tensor import INDEX, Tensor, as_array, operand
+
+Shape = Sequence[int | None]  # None for any extent
+
+
+class Loss:
+    """A number for how far predictions are from targets: the mean of `call(y_true, y_pred)`, which gives a value for every row
+    or element. With `sample_weight` (N,), each row's mean is multiplied by its weight before the N rows are averaged.
+
+    takes_labels: whether targets are labels, integers (N,), instead of values of the prediction's shape.
+    """
+
+    takes_labels = False
+
+    def __init__(self, name: str | None = None):
+        self.name = name or type(self).__name__
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        raise TypeError(f"{self.name} does not define call(y_true, y_pred)")
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        y_pred = operand(y_pred)
+        if not isinstance(y_true, Tensor):
+            y_true = operand(self.targets(y_true, y_pred.shape, y_pred.dtype), INDEX if self.takes_labels else y_pred.dtype)
+        values = self.call(aligned(y_true, y_pred.shape, self.takes_labels, self.name), y_pred)
+        if sample_weight is None:
+            return ops.mean(values)
+        if values.ndim > 1:
+            values = ops.mean(values, axis=tuple(range(1, values.ndim)))
+        weights = operand(sample_weight, values.dtype)
+        if weights.shape != values.shape:
+            raise ShapeError(
+                f"{self.name}: sample_weight must have shape {shape_text(values.shape)}, one for each row; got "
+                f"{shape_text(weights.shape)}"
+            )
+        return ops.mean(values * weights)
+
+    def targets(self, y_true: Any, shape: Shape, dtype: Any) -> np.ndarray:
+        """Targets as the kernels take them, for predictions of this shape (its first extent may be any), checked."""
+        return targets(y_true, shape, dtype, self.takes_labels, self.name)
+
+
+def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str) -> np.ndarray:
+    """Values as `dtype`, of the predictions' shape; or labels as int64, whole numbers from 0 to their columns less one."""
+    y = as_array(y_true, None if takes_labels else dtype, "y")
+    y = y.reshape(aligned_shape(y.shape, shape, takes_labels, name))
+    if not takes_labels:
+        return y
+    if y.dtype.kind == "f":
+        whole = np.isfinite(y) & (np.floor(y) == y)
+        if not whole.all():
+            place = tuple(int(i) for i in np.argwhere(~whole)[0])
+            raise ValueError(f"{name}: labels must be whole numbers; got {y[place]} at {place}. One-hot rows are y.argmax(-1).")
+    y = np.ascontiguousarray(y, INDEX)
+    classes = shape[-1] or 0
+    outside = (y < 0) | (y >= classes)
+    if outside.any():
+        place = tuple(int(i) for i in np.argwhere(outside)[0])
+        raise ValueError(
+            f"{name}: labels must lie between 0 and {classes - 1}, for predictions of {classes} columns; got {y[place]} at "
+            f"{place}. Number the classes from 0, or give the last layer more units."
+        )
+    return y
+
+
+def aligned_shape(y_shape: Sequence[int], shape: Shape, takes_labels: bool, name: str) -> tuple[int, ...]:
+    """The shape that targets must have for predictions of `shape`; theirs, but for a last extent of 1 that is left out or one
+    too many. Nothing else is broadcast: a target (N,) against predictions (N, 1) would silently become (N, N)."""
+    inner: tuple[Any, ...] = tuple(shape[1:-1] if takes_labels else shape[1:])
+    y_shape = tuple(y_shape)
+    if y_shape[1:] == inner:
+        return y_shape
+    if (*y_shape[1:], 1) == inner or y_shape[1:] == (*inner, 1):
+        return (*y_shape[:1], *inner)
+    kind = "labels" if takes_labels else "values"
+    hint = " One-hot rows are y.argmax(-1)." if takes_labels and y_shape[1:] == tuple(shape[1:]) else ""
+    raise ShapeError(
+        f"{name}: y must hold {kind} of shape {shape_text((None, *inner))} for predictions of {shape_text((None, *shape[1:]))}; "
+        f"got {shape_text(y_shape)}.{hint}"
+    )
+
+
+def aligned(y: Tensor, shape: Shape, takes_labels: bool, name: str) -> Tensor:
+    """The same for a tensor."""
+    wanted = aligned_shape(y.shape, shape, takes_labels, name)
+    if wanted[:1] != tuple(shape[:1]):
+        raise ShapeError(f"{name}: y has {wanted[0] if wanted else 0} rows, the predictions have {shape[0]}")
+    return y if wanted == y.shape else ops.reshape(y, wanted)
+
+
+class MeanSquaredError(Loss):
+    """(y_true - y_pred)^2.
+
+    y_true, y_pred: (N, ...), float.
+
+    >>> import fastnn
+    >>> fastnn.losses.MeanSquaredError()([[1.0], [2.0]], [[1.5], [2.0]]).item()
+    0.125
+    """
+
+    def call(self, y_true, y_pred):
+        return ops.squared_difference(y_pred, y_true)
+
+
+class BinaryCrossentropy(Loss):
+    """-y_true log(y_pred) - (1 - y_true) log(1 - y_pred).
+
+    y_true: (N, ...), 0, 1 or between (other values are taken, with a warning); y_pred: the same shape, probabilities, or, with
+    from_logits=True, what a sigmoid would make them of. Where y_pred is the result of a sigmoid, the loss is computed from
+    what that was given, exactly; other probabilities are kept 1e-7 away from 0 and 1, as Keras does.
+
+    >>> import fastnn
+    >>> round(fastnn.losses.BinaryCrossentropy()([[1.0], [0.0]], [[0.9], [0.2]]).item(), 4)
+    0.1643
+    """
+
+    def __init__(self, from_logits: bool = False, name: str | None = None):
+        super().__init__(name)
+        self.from_logits = from_logits
+
+    def targets(self, y_true, shape, dtype):
+        y = super().targets(y_true, shape, dtype)
+        if y.size and (y.min() < 0 or y.max() > 1):
+            warnings.warn(
+                f"{self.name}: targets should lie between 0 and 1; got values from {y.min():g} to {y.max():g}. The loss then has "
+                "no lower bound. For numbers use 'mse'; classes 0 and 1 are made by a comparison, as in y > 0.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return y
+
+    def call(self, y_true, y_pred):
+        if self.from_logits:
+            return ops.sigmoid_cross_entropy(y_pred, y_true)
+        node = _made_by(ops.sigmoid, y_pred)
+        if node is not None:
+            return ops.sigmoid_cross_entropy(node.inputs[0], y_true, y_pred)
+        return ops.binary_cross_entropy(y_pred, y_true)
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """-log(y_pred[label]), where label is the row's class.
+
+    y_true: (N,) or (N, 1), whole numbers from 0 to C - 1; y_pred: (N, C), probabilities, or, with from_logits=True, what a
+    softmax would make them of. Where y_pred is the result of a softmax, the loss is computed from what that was given, exactly;
+    other probabilities are kept 1e-7 away from 0 and 1, as Keras does, and divided by their sum.
+
+    >>> import fastnn
+    >>> round(fastnn.losses.SparseCategoricalCrossentropy()([0, 1], [[0.9, 0.1], [0.2, 0.8]]).item(), 4)
+    0.1643
+    """
+
+    takes_labels = True
+
+    def __init__(self, from_logits: bool = False, name: str | None = None):
+        super().__init__(name)
+        self.from_logits = from_logits
+
+    def call(self, y_true, y_pred):
+        node = None if self.from_logits else _made_by(ops.softmax, y_pred)
+        if node is not None:
+            return ops.softmax_cross_entropy(node.inputs[0], y_true, *node.outputs_as_tensors())
+        if y_pred.ndim != 2:
+            y_true, y_pred = ops.reshape(y_true, (-1,)), ops.reshape(y_pred, (-1, y_pred.shape[-1]))
+        return ops.softmax_cross_entropy(y_pred, y_true) if self.from_logits else ops.class_cross_entropy(y_pred, y_true)
+
+
+class FunctionLoss(Loss):
+    """The mean of what a function of (y_true, y_pred) gives: what `compile(loss=function)` makes of one."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]):
+        super().__init__(getattr(function, "__name__", "loss"))
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        return self.function(y_true, y_pred)
+
+
+def _made_by(op, prediction):
+    node = prediction.node
+    return node if node is not None and node.op is op else None
+
+
+KNOWN = {
+    "mse": MeanSquaredError,
+    "mean_squared_error": MeanSquaredError,
+    "binary_crossentropy": BinaryCrossentropy,
+    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+}
+
+
+def get(identifier: Any) -> Loss:
+    """A loss by its name, the one given, or a function of (y_true, y_pred) as one."""
+    if isinstance(identifier, str):
+        found = KNOWN.get(identifier) or {c.__name__: c for c in KNOWN.values()}.get(identifier)
+        if found is None:
+            raise ValueError(f"unknown loss {identifier!r}; {nearest(identifier, KNOWN)}")
+        return found()
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
+    if isinstance(identifier, Loss):
+        return identifier
+    if callable(identifier):
+        return FunctionLoss(identifier)
+    raise DTypeError(f"loss: expected a name, a Loss or a function of (y_true, y_pred); got {identifier!r}")

@@ -1,0 +1,177 @@
+"""Metrics: means over rows, kept in memory that kernels add to."""
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import losses, ops
+from fastnn.autograd import no_grad
+from fastnn.device.buffers import reserve
+from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.kernels.cpu import batches
+from fastnn.ops.record import NONE
+from fastnn.tape.record import emit
+from fastnn.tensor import INDEX, Tensor, operand
+
+TOTAL_WORDS = 2  # a mean's memory: the sum so far and the sum of the weights, in float64
+
+
+def totals(count: int) -> Tensor:
+    """Memory for `count` means, zero: (count, 2)."""
+    return Tensor(reserve(8 * TOTAL_WORDS * count), (count, TOTAL_WORDS), np.dtype("float64"))
+
+
+def total_of(block: Tensor, number: int) -> Tensor:
+    """One mean's part of such a block."""
+    size = 8 * TOTAL_WORDS
+    return Tensor(block.buffer.part(number * size, size), (TOTAL_WORDS,), block.dtype)
+
+
+def accumulate(values: Tensor, into: Tensor, scale: float = 1.0, weights: Tensor | None = None) -> None:
+    """Add values (with their weights) and their number to a mean, both times `scale`."""
+    emit("accumulate", batches.accumulate, (values.flat(), NONE[values.dtype] if weights is None else weights, float(scale), into))
+
+
+class Metric:
+    """A mean over rows of `measure(y_true, y_pred)`, which gives a value for each row.
+
+    takes_labels: as for losses, whether targets are labels.
+    """
+
+    takes_labels = False
+
+    def __init__(self, name: str | None = None):
+        self.name = name or type(self).default_name
+        self.totals = total_of(totals(1), 0)
+
+    default_name = "metric"
+
+    def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        raise TypeError(f"metric {self.name!r} does not define measure(y_true, y_pred)")
+
+    def targets(self, y_true: Any, shape: losses.Shape, dtype: Any) -> np.ndarray:
+        """Targets as the kernels take them, as `Loss.targets`."""
+        return losses.targets(y_true, shape, dtype, self.takes_labels, self.name)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the rows of a batch, each with its weight or 1."""
+        with no_grad():
+            y_pred = _rows(operand(y_pred))
+            if not isinstance(y_true, Tensor):
+                y_true = operand(self.targets(y_true, y_pred.shape, y_pred.dtype), INDEX if self.takes_labels else y_pred.dtype)
+            y_true = losses.aligned(y_true, y_pred.shape, self.takes_labels, self.name)
+            self._add(self.measure(y_true, y_pred), sample_weight)
+
+    def _add(self, values, sample_weight):
+        weights = None if sample_weight is None else operand(sample_weight, values.dtype)
+        if weights is not None and weights.shape != values.shape:
+            raise ShapeError(
+                f"metric {self.name!r}: sample_weight must have shape {shape_text(values.shape)}; got {shape_text(weights.shape)}"
+            )
+        accumulate(values, self.totals, 1.0, weights)
+
+    def result(self) -> float:
+        """The mean so far; 0 of nothing, as in Keras."""
+        total, weight = self.totals.numpy()
+        return float(total / weight) if weight else 0.0
+
+    def reset_state(self) -> None:
+        """Begin again."""
+        self.totals.buffer.array((TOTAL_WORDS,), np.float64)[:] = 0
+
+    def __call__(self, *arguments: Any, **named: Any) -> float:
+        self.update_state(*arguments, **named)
+        return self.result()
+
+
+def _rows(x):
+    return ops.reshape(x, (-1, 1)) if x.ndim == 1 else x
+
+
+class Mean(Metric):
+    """The mean of numbers: `update_state(values, sample_weight)`.
+
+    >>> import fastnn
+    >>> mean = fastnn.metrics.Mean()
+    >>> mean.update_state([1.0, 2.0])
+    >>> mean.update_state([6.0])
+    >>> mean.result()
+    3.0
+    """
+
+    default_name = "mean"
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        with no_grad():
+            self._add(ops.reshape(operand(values), (-1,)), sample_weight)
+
+
+class BinaryAccuracy(Metric):
+    """How many targets equal 1 where the prediction is above `threshold` and 0 elsewhere. y_true, y_pred: (N, C).
+
+    >>> import fastnn
+    >>> fastnn.metrics.BinaryAccuracy()([[1.0], [0.0]], [[0.9], [0.7]])
+    0.5
+    """
+
+    default_name = "binary_accuracy"
+
+    def __init__(self, name: str | None = None, threshold: float = 0.5):
+        super().__init__(name)
+        self.threshold = threshold
+
+    def measure(self, y_true, y_pred):
+        return ops.binary_match(y_pred, y_true, threshold=self.threshold)
+
+
+class CategoricalAccuracy(Metric):
+    """How many rows of y_true and y_pred, both (N, C), have their largest number at the same place."""
+
+    default_name = "categorical_accuracy"
+
+    def measure(self, y_true, y_pred):
+        return ops.categorical_match(y_pred, y_true)
+
+
+class SparseCategoricalAccuracy(Metric):
+    """How many rows of y_pred (N, C) have their largest number at the label. y_true: (N,), whole numbers from 0 to C - 1.
+
+    >>> import fastnn
+    >>> fastnn.metrics.SparseCategoricalAccuracy()([0, 1], [[0.9, 0.1], [0.6, 0.4]])
+    0.5
+    """
+
+    default_name, takes_labels = "sparse_categorical_accuracy", True
+
+    def measure(self, y_true, y_pred):
+        return ops.class_match(y_pred, y_true)
+
+
+class MeanSquaredError(Metric):
+    """The mean of (y_true - y_pred)^2."""
+
+    default_name = "mean_squared_error"
+
+    def measure(self, y_true, y_pred):
+        return ops.mean(ops.squared_difference(y_pred, y_true), axis=tuple(range(1, y_pred.ndim)))
+
+
+KNOWN = {
+    "mse": MeanSquaredError,
+    **{c.default_name: c for c in (BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, MeanSquaredError)},
+}
+ACCURACY = ("accuracy", "acc")  # which accuracy depends on targets and predictions
+
+
+def get(identifier: Any, takes_labels: bool, columns: int) -> Metric:
+    """A metric by its name, or the one given. "accuracy" is the one for such targets and such a number of columns."""
+    if isinstance(identifier, Metric):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Metric):
+        return identifier()
+    if identifier in ACCURACY:
+        kind = SparseCategoricalAccuracy if takes_labels else BinaryAccuracy if columns == 1 else CategoricalAccuracy
+        return kind(name=identifier)
+    if isinstance(identifier, str) and identifier in KNOWN:
+        return KNOWN[identifier](name=identifier)
+    raise ValueError(f"unknown metric {identifier!r}; {nearest(identifier, [*KNOWN, *ACCURACY])}")

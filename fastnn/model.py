@@ -1,0 +1,163 @@
+"""Models: layers put together, that train, predict and save their weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastnn import weights
+from fastnn.errors import nearest, shape_text
+from fastnn.layers import InputLayer, Layer
+from fastnn.layers.base import Shape
+from fastnn.tape.record import Structure
+from fastnn.training.trainer import Trainer
+
+
+class Model(Trainer):
+    """A layer that trains. Subclasses make layers in `__init__` and call them in `call(inputs)` or `call(inputs, training)`.
+
+    >>> import fastnn
+    >>> class Residual(fastnn.Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.hidden = fastnn.layers.Dense(8, activation="relu")
+    ...         self.last = fastnn.layers.Dense(8)
+    ...     def call(self, x):
+    ...         return x + self.last(self.hidden(x))
+    >>> model = Residual()
+    >>> model.compile("adam", "mse")
+    >>> x = fastnn.random.normal((100, 8), seed=0).numpy()
+    >>> history = model.fit(x, 2 * x, epochs=2, verbose=0)
+    >>> len(history.history["loss"])
+    2
+    """
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers it is made of, in order."""
+        return [layer for layer in self.sublayers() if not isinstance(layer, InputLayer)]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name or its number."""
+        if index is not None:
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"model {self.name!r} has no layer {name!r}; {nearest(name, [layer.name for layer in self.layers])}")
+
+    def save_weights(self, path: Any) -> None:
+        """Write all weights to a file, in the safetensors format: see `fastnn.weights`. An existing one is replaced as a whole."""
+        weights.save(path, self._named_weights())
+
+    def load_weights(self, path: Any) -> None:
+        """Put in the weights of such a file. If one is missing or of another shape, nothing is changed."""
+        weights.load(path, self._named_weights())
+
+    def _named_weights(self):
+        if not self.weights:
+            raise ValueError(f"model {self.name!r} has no weights yet: call it once, or give its input's shape")
+        return weights.named(self)
+
+    def summary(self) -> None:
+        """Print the layers, the shapes of their results and how many weights they have."""
+        shapes = self._result_shapes()
+        rows = [("Layer (type)", "Output shape", "Weights")]
+        for layer in self.layers:
+            shape = shapes.get(id(layer))
+            text = shape_text(shape) if shape else "not built"
+            rows.append((f"{layer.name} ({type(layer).__name__})", text, f"{layer.count_params():,}"))
+        widths = [max(len(r[c]) for r in rows) for c in range(3)]
+        print(f"Model {self.name!r}")
+        for number, row in enumerate(rows):
+            print("  ".join((row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2]))))
+            if number == 0:
+                print("  ".join("-" * w for w in widths))
+        trainable = sum(v.size for v in self.trainable_weights)
+        print(f"{self.count_params():,} weights, {trainable:,} of them trainable")
+
+    def _result_shapes(self) -> dict[int, Shape]:
+        return {}
+
+
+class Sequential(Model):
+    """Layers one after another.
+
+    layers: the first may be `Input(shape)`, or have input_shape; else the first call or fit tells.
+
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((3,)), fastnn.layers.Dense(4, activation="relu"), fastnn.layers.Dense(1)])
+    >>> model.count_params()
+    21
+    """
+
+    def __init__(self, layers: Sequence[Layer] = (), name: str | None = None, **base: Any):
+        super().__init__(name=name, **base)
+        self._stack: list[Layer] = []
+        self.input_shape: Shape | None = None
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer."""
+        if not isinstance(layer, Layer):
+            kind = layer.__name__ if isinstance(layer, type) else type(layer).__name__
+            hint = " Call it: layers are objects." if isinstance(layer, type) else ""
+            raise TypeError(f"Sequential {self.name!r}: expected a layer; got {kind}.{hint}")
+        if layer in self._stack:
+            raise ValueError(f"Sequential {self.name!r} already holds {layer.name!r}; to use a layer twice write a Model with call")
+        if any(layer.name == other.name for other in self._stack):
+            raise ValueError(f"Sequential {self.name!r} already holds a layer called {layer.name!r}; give this one another name")
+        first = not self._stack
+        self._stack = [*self._stack, layer]
+        row = getattr(layer, "input_shape", None) if first else None
+        if isinstance(layer, Sequential):
+            row = row[1:] if row else None
+        if first and row is not None:
+            self.input_shape = (None, *row)
+        if self.input_shape is not None:
+            try:
+                self._build_stack(self.input_shape)
+            except Exception:
+                self._stack = self._stack[:-1]
+                raise
+        Structure.version += 1
+
+    def pop(self) -> None:
+        """Remove the last layer."""
+        if not self._stack:
+            raise ValueError(f"Sequential {self.name!r} has no layers")
+        self._stack = self._stack[:-1]
+        Structure.version += 1
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights for inputs of this shape, in which None is any extent."""
+        self.input_shape = (None, *input_shape[1:])
+        self._build_stack(self.input_shape)
+
+    def _build_stack(self, shape):
+        for layer in self._stack:
+            layer.build_for(shape, self.arena())
+            shape = layer.compute_output_shape(shape)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        if not self._stack:
+            raise ValueError(f"Sequential {self.name!r} has no layers: add some")
+        for layer in self._stack:
+            inputs = layer(inputs, training=training)
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        for layer in self._stack:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    @property
+    def output_shape(self) -> Shape | None:
+        """The shape of its results, (None, ...); None until it is built."""
+        return None if self.input_shape is None else self.compute_output_shape(self.input_shape)
+
+    def _result_shapes(self):
+        shapes, shape = {}, self.input_shape
+        for layer in self._stack if shape is not None else ():
+            shape = shapes[id(layer)] = layer.compute_output_shape(shape)
+        return shapes

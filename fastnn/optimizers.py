@@ -1,0 +1,278 @@
+"""Optimizers: one fused update over every run of variables that lie next to each other in memory."""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.autograd import no_grad
+from fastnn.device.buffers import CACHE_LINE, Buffer, Chunk, reserve
+from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.kernels.cpu import updates
+from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
+from fastnn.tensor import Tensor, Variable, operand
+
+
+class Run(NamedTuple):
+    """Neighbours in memory that are updated as one: their values and gradients, flat."""
+
+    chunk: Chunk
+    offset: int
+    parameter: Tensor
+    gradient: Tensor
+
+
+class Optimizer:
+    """What all optimizers share. Subclasses name their `states` (memory as large as the variables, zero at first) and define
+    `update(parameter, gradient, *states)`, which emits the kernel.
+
+    learning_rate: may be assigned at any time, also between the replays of a recorded step. iterations: updates done.
+
+    `step()` takes the gradients that `loss.backward()` left on the variables given to `build`, refuses ones that are not finite
+    (FloatingPointError, nothing changed), updates, and clears them. `apply(gradients, variables)` takes them as arguments.
+    """
+
+    states: tuple[str, ...] = ()
+
+    def __init__(self, learning_rate: float, name: str | None = None):
+        self.name = name or type(self).__name__.lower()
+        memory = reserve(2 * CACHE_LINE)
+        self.rate = Tensor(memory.part(0, 8), (1,), np.dtype("float64"))
+        self.steps = Tensor(memory.part(CACHE_LINE, 8), (1,), np.dtype("int64"))
+        self._count = Counter(self.steps.buffer)
+        self._memory: dict[tuple[Chunk, str], Buffer] = {}
+        self._warned = False
+        self.variables: list[Variable] = []
+        self.learning_rate = learning_rate
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.rate.numpy()[0])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        number = float(value)
+        if not (isfinite(number) and number >= 0):
+            raise ValueError(f"{self.name}: learning_rate must be a finite number from 0 on; got {value!r}")
+        self.rate.buffer.array((1,), np.float64)[0] = number
+
+    @property
+    def iterations(self) -> int:
+        return self._count.value
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Say which variables `step()` updates. What it keeps of variables it has met stays."""
+        variables = list(variables)
+        for v in variables:
+            if not isinstance(v, Variable):
+                raise TypeError(
+                    f"{self.name}: expected variables, such as model.trainable_variables; got {type(v).__name__}. An array becomes "
+                    "one by fastnn.Variable(array)."
+                )
+        if self.variables and variables and not {id(v) for v in self.variables} & {id(v) for v in variables}:
+            raise ValueError(
+                f"{self.name}: this optimizer already updates {len(self.variables)} other variables (of another model?). Its "
+                "moments and its count of steps are theirs; make a new optimizer for these."
+            )
+        self.variables = variables
+
+    def step(self) -> None:
+        """Update every variable that has a gradient, then clear the gradients."""
+        if not self.variables:
+            raise ValueError(f"{self.name}: which variables? Call optimizer.build(model.trainable_variables) first.")
+        ready = [v for v in self.variables if has_gradient(v)]
+        if not ready:
+            raise ValueError(f"{self.name}: none of its variables has a gradient. Call loss.backward() before optimizer.step().")
+        if len(ready) < len(self.variables) and not self._warned:
+            self._warned = True
+            names = [v.name for v in self.variables if v.gradient is None]
+            warnings.warn(f"{self.name}: no gradient reaches {', '.join(names)}: the loss does not use them.", stacklevel=2)
+        self._update([(v, v.gradient) for v in ready])
+        for v in ready:
+            v.gradient = None
+
+    def apply(self, gradients: Sequence[Any], variables: Sequence[Variable] | None = None) -> None:
+        """Update `variables` (those of `build` unless given) by these gradients, arrays or tensors of their shapes.
+
+        >>> import fastnn
+        >>> weight = fastnn.Variable([1.0, 2.0])
+        >>> fastnn.optimizers.SGD(learning_rate=0.5).apply([[2.0, 0.0]], [weight])
+        >>> weight.numpy()
+        array([0., 2.], dtype=float32)
+        """
+        if variables is not None:
+            self.build(variables)
+        gradients = list(gradients)
+        if len(gradients) != len(self.variables):
+            raise ValueError(f"{self.name}: got {len(gradients)} gradients for {len(self.variables)} variables")
+        pairs = [(v, operand(g, v.dtype)) for v, g in zip(self.variables, gradients, strict=True) if g is not None]
+        for v, g in pairs:
+            if g.shape != v.shape:
+                raise ShapeError(
+                    f"{self.name}: the gradient of {v.name!r} must have shape {shape_text(v.shape)}; got {shape_text(g.shape)}"
+                )
+        self._update(pairs)
+
+    def apply_gradients(self, gradients_and_variables: Iterable[tuple[Any, Variable]]) -> None:
+        """`apply` for pairs, as tf.keras has it."""
+        pairs = list(gradients_and_variables)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+
+    def update(self, parameter: Tensor, gradient: Tensor, *states: Tensor) -> None:
+        raise TypeError(f"{type(self).__name__} does not define update(parameter, gradient, *states)")
+
+    # ---- compute, then commit
+
+    def _update(self, pairs):
+        runs = _runs(pairs)
+        step = context.step
+        with no_grad():
+            for tensor in [loss.flat() for loss in (step.losses if step else ())] + [r.gradient for r in runs]:
+                emit(CHECK, updates.check_finite, (tensor,))
+            if isinstance(step, Search):
+                return
+            if step is not None:
+                step.flush()
+            for run in runs:
+                self.update(run.parameter, run.gradient, *[self._state(run, name) for name in self.states])
+            self._count.advance()
+
+    def _state(self, run, name):
+        key = run.chunk, name
+        if key not in self._memory:
+            self._memory[key] = reserve(run.chunk.memory.nbytes)
+        return Tensor(self._memory[key].part(run.offset, run.parameter.buffer.nbytes), run.parameter.shape, run.parameter.dtype)
+
+    def _earlier(self):
+        return self._count.earlier()
+
+
+def _runs(pairs):
+    """Variables and gradients as few runs: neighbours in memory, whose gradients are neighbours as well, are one."""
+    found: list[list] = []  # [chunk, offset, end, dtype, whether gradients lie as the variables do, gradient]
+    for v, g in sorted(pairs, key=lambda pair: (id(pair[0].chunk), pair[0].offset)):
+        alike = g.buffer.address is not None and g.buffer.address == v.mirror("gradient").buffer.address
+        end = v.offset + v.buffer.nbytes
+        last = found[-1] if found else None
+        if (
+            last
+            and alike
+            and last[4]
+            and last[0] is v.chunk
+            and last[3] == v.dtype
+            and -(-last[2] // CACHE_LINE) * CACHE_LINE == v.offset
+        ):
+            last[2] = end
+        else:
+            found.append([v.chunk, v.offset, end, v.dtype, alike, g])
+    runs = []
+    for chunk, offset, end, dtype, alike, g in found:
+        shape = ((end - offset) // dtype.itemsize,)
+        gradient = Tensor(chunk.mirror("gradient").part(offset, end - offset), shape, dtype) if alike else g.flat()
+        runs.append(Run(chunk, offset, Tensor(chunk.memory.part(offset, end - offset), shape, dtype), gradient))
+    return runs
+
+
+class SGD(Optimizer):
+    """w -= learning_rate gradient; with momentum, velocity = momentum velocity - learning_rate gradient and w += velocity, or, by
+    Nesterov, w += momentum velocity - learning_rate gradient. Keras's form and defaults.
+
+    >>> import fastnn
+    >>> weight = fastnn.Variable([1.0])
+    >>> fastnn.optimizers.SGD(0.1, momentum=0.9).apply([[1.0]], [weight])
+    >>> round(weight.item(), 3)
+    0.9
+    """
+
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, name: str | None = None):
+        super().__init__(learning_rate, name)
+        self.momentum, self.nesterov = _fraction(self.name, "momentum", momentum, True), bool(nesterov)
+        self.states = ("velocity",) if self.momentum else ()
+
+    def update(self, parameter, gradient, *states):
+        if states:
+            arguments = (parameter, gradient, *states, self.rate, self.momentum, int(self.nesterov))
+            emit(self.name, updates.sgd_momentum, arguments)
+        else:
+            emit(self.name, updates.sgd, (parameter, gradient, self.rate))
+
+
+class Adam(Optimizer):
+    """m and v follow the gradient and its square (m += (1 - beta_1)(gradient - m), v += (1 - beta_2)(gradient^2 - v)); at step t
+    w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon). Kingma and Ba, "Adam: a method for stochastic
+    optimization", 2014, in the form before its section 2.1, as Keras has it, with Keras's defaults (PyTorch's epsilon stands
+    elsewhere and is 1e-8).
+
+    >>> import fastnn
+    >>> weight = fastnn.Variable([1.0])
+    >>> fastnn.optimizers.Adam(0.1).apply([[5.0]], [weight])
+    >>> round(weight.item(), 3)
+    0.9
+    """
+
+    states = ("m", "v")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        name: str | None = None,
+    ):
+        super().__init__(learning_rate, name)
+        self.beta_1, self.beta_2 = _fraction(self.name, "beta_1", beta_1), _fraction(self.name, "beta_2", beta_2)
+        self.epsilon = _positive(self.name, "epsilon", epsilon)
+
+    def update(self, parameter, gradient, *states):
+        arguments = (self.rate, self.steps, self._earlier(), self.beta_1, self.beta_2, self.epsilon)
+        emit(self.name, updates.adam, (parameter, gradient, *states, *arguments))
+
+
+class RMSprop(Optimizer):
+    """square = rho square + (1 - rho) gradient^2; w -= learning_rate gradient / sqrt(square + epsilon). Tieleman and Hinton, 2012;
+    Keras's form and defaults.
+
+    >>> import fastnn
+    >>> weight = fastnn.Variable([1.0])
+    >>> fastnn.optimizers.RMSprop(0.1).apply([[5.0]], [weight])
+    >>> round(weight.item(), 3)
+    0.684
+    """
+
+    states = ("square",)
+
+    def __init__(self, learning_rate: float = 0.001, rho: float = 0.9, epsilon: float = 1e-7, name: str | None = None):
+        super().__init__(learning_rate, name)
+        self.rho, self.epsilon = _fraction(self.name, "rho", rho), _positive(self.name, "epsilon", epsilon)
+
+    def update(self, parameter, gradient, *states):
+        emit(self.name, updates.rmsprop, (parameter, gradient, *states, self.rate, self.rho, self.epsilon))
+
+
+def _fraction(optimizer, argument, value, to_one=False):
+    if not (0 <= value < 1 or (to_one and value == 1)):
+        raise ValueError(f"{optimizer}: {argument} must lie between 0 and 1; got {value!r}")
+    return float(value)
+
+
+def _positive(optimizer, argument, value):
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{optimizer}: {argument} must be a finite number above 0; got {value!r}")
+    return float(value)
+
+
+KNOWN: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop}
+
+
+def get(identifier: Any) -> Optimizer:
+    """An optimizer by its name, in either case, or the one given."""
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        return identifier()  # type: ignore[call-arg]
+    if isinstance(identifier, str) and identifier.lower() in KNOWN:
+        return KNOWN[identifier.lower()]()
+    raise ValueError(f"unknown optimizer {identifier!r}; {nearest(identifier, KNOWN)}")

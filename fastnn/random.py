@@ -1,0 +1,114 @@
+"""Random numbers that replays and any number of threads draw alike: Philox, keyed by a generator and its count of draws."""
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import config
+from fastnn.device.buffers import allocate
+from fastnn.errors import ShapeError
+from fastnn.kernels.cpu import random as kernels
+from fastnn.kernels.reference import philox
+from fastnn.ops.record import FLOATS
+from fastnn.tape.record import Counter, emit, new_buffer
+from fastnn.tensor import Tensor
+
+
+class Generator:
+    """A stream of random numbers: a key, and how many draws were made. What a draw gives depends on these two alone.
+
+    seed: an integer; None takes a fresh one from the system. `seed` tells which.
+
+    >>> import fastnn
+    >>> generator = fastnn.random.Generator(7)
+    >>> a, b = generator.uniform((2,)), fastnn.random.Generator(7).uniform((2,))
+    >>> bool((a.numpy() == b.numpy()).all())
+    True
+    """
+
+    def __init__(self, seed: int | None = None):
+        memory = allocate(16)
+        self._words = memory.array((2,), np.int64)
+        self.state = Tensor(memory, (2,), np.dtype("int64"))  # what kernels read: key and number of draws
+        self.draws = Counter(memory, 1)
+        self._lock = threading.Lock()
+        self.resets = 0  # so that what was spawned can tell that it is of an earlier life
+        self.reset(seed)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin again, with this seed or a fresh one."""
+        if seed is None:
+            seed = int.from_bytes(os.urandom(4), "little")
+        elif isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+            raise TypeError(f"seed: expected an integer; got {seed!r}")
+        self.seed = int(seed)
+        self._words[0] = self.seed % (1 << 64) - (1 << 64 if self.seed % (1 << 64) >= 1 << 63 else 0)
+        self.draws.value = 0
+        self.resets += 1
+
+    def spawn(self) -> "Generator":
+        """A generator of its own key, which follows from this one's; it costs this one a draw."""
+        with self._lock:
+            # Never recorded, so the count is the memory's: the reference in Python gives the key that a kernel would.
+            key, draw = int(self._words[0]) % (1 << 64), self.draws.value
+            self.draws.value += 1
+        low, high, *_ = philox((0, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
+        return Generator((high << 32 | low) & ((1 << 63) - 1))
+
+    def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Tensor:
+        """Numbers in [low, high), each as likely as any other."""
+        return self._drawn("random uniform", kernels.uniform, shape, dtype, float(low), float(high))
+
+    def normal(self, shape: Sequence[int], mean: float = 0.0, deviation: float = 1.0, dtype: Any = None) -> Tensor:
+        """Normally distributed numbers."""
+        return self._drawn("random normal", kernels.normal, shape, dtype, float(mean), float(deviation))
+
+    def _drawn(self, name, kernel, shape, dtype, *parameters):
+        dtype, shape = np.dtype(dtype or config.floatx()), _shape(name, shape)
+        if dtype not in FLOATS:
+            raise TypeError(f"{name}: dtype must be float32 or float64; got {dtype}")
+        out = Tensor(new_buffer(int(np.prod(shape)) * dtype.itemsize), shape, dtype)
+        with self._lock:
+            emit(name, kernel, (self.state, self.draws.earlier(), *parameters, out.flat()))
+            self.draws.advance()
+        return out
+
+
+def _shape(name, shape):
+    extents = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    if any(isinstance(e, bool) or not isinstance(e, int | np.integer) or e < 0 for e in extents):
+        raise ShapeError(f"{name}: a shape is made of integers from 0 on; got {shape!r}")
+    return tuple(int(e) for e in extents)
+
+
+default = Generator()  # of the process: initial weights and shuffling come from it
+
+
+def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None) -> Tensor:
+    """Normally distributed numbers, as tf.random.normal and keras.random.normal take their arguments.
+
+    seed: an integer makes the result a function of it alone; None draws from the process's generator (`utils.set_random_seed`).
+
+    >>> import fastnn
+    >>> fastnn.random.normal([2, 3], seed=1).shape
+    (2, 3)
+    """
+    return _generator(seed).normal(shape, mean, stddev, dtype)
+
+
+def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None) -> Tensor:
+    """Numbers in [minval, maxval), each as likely as any other; `seed` as in `normal`.
+
+    >>> import fastnn
+    >>> x = fastnn.random.uniform((1000,), minval=2.0, maxval=3.0)
+    >>> bool(2.0 <= x.numpy().min() and x.numpy().max() < 3.0)
+    True
+    """
+    return _generator(seed).uniform(shape, minval, maxval, dtype)
+
+
+def _generator(seed):
+    return default if seed is None else Generator(seed)

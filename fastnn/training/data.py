@@ -1,0 +1,112 @@
+"""Data as users give it, checked and made what kernels take: contiguous arrays of one element type, never written to."""
+
+from collections.abc import Sequence
+from math import floor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.device.buffers import buffer_of
+from fastnn.errors import NotFiniteError, ShapeError, shape_text
+from fastnn.kernels.cpu import updates
+from fastnn.ops.record import FLOATS
+from fastnn.tape.record import emit
+from fastnn.tensor import Tensor, as_array
+
+POSITIONS = 3  # of elements that are not finite, named in the message
+
+
+class Rows(NamedTuple):
+    """Inputs, targets and weights (or None) of as many rows each."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+    def arrays(self) -> list[np.ndarray]:
+        return [a for a in self if a is not None]
+
+    def part(self, rows: slice) -> "Rows":
+        return Rows(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """`value` if it is an integer from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number from {least} on; got {value!r}")
+    return int(value)
+
+
+def inputs(x: Any, dtype: np.dtype) -> np.ndarray:
+    """x as rows (N, ...) of the model's element type; one number a row may be given as (N,)."""
+    array = as_array(x, dtype, "x")
+    if array.ndim == 0:
+        raise ShapeError("x must have rows, shape (any, ...); got a single number")
+    if array.ndim == 1:
+        array = array.reshape(-1, 1)
+    if not array.size:
+        raise ValueError(f"x is empty: shape {shape_text(array.shape)}")
+    return array
+
+
+def expect_finite(array: np.ndarray, name: str) -> None:
+    """Raise if an element is NaN or infinite, naming the first ones."""
+    if array.dtype not in FLOATS:
+        return
+    try:
+        flat = array.reshape(-1)
+        emit("check of data", updates.check_finite, (Tensor(buffer_of(flat), flat.shape, flat.dtype),))
+    except NotFiniteError:
+        raise not_finite(array, name) from None
+
+
+def not_finite(array: np.ndarray, name: str) -> ValueError:
+    """The error for data that is not finite."""
+    places = np.argwhere(~np.isfinite(array))
+    shown = ", ".join(f"{name}[{', '.join(map(str, p))}] = {array[tuple(p)]}" for p in places[:POSITIONS])
+    more = f" and {len(places) - POSITIONS} more" if len(places) > POSITIONS else ""
+    return ValueError(
+        f"{name} has {len(places)} values that are NaN, infinite or too large for {array.dtype}: {shown}{more}. Remove those rows "
+        "or fill them in, as in numpy.nan_to_num."
+    )
+
+
+def expect_rows(x: np.ndarray, other: Any, name: str) -> None:
+    """Raise unless `other` has as many rows as x."""
+    rows = np.shape(other)[0] if np.ndim(other) else None
+    if rows != len(x):
+        raise ValueError(f"x and {name} must have as many rows; got {len(x)} and {'a single number' if rows is None else rows}")
+
+
+def weights(sample_weight: Any, x: np.ndarray) -> np.ndarray | None:
+    """Weights of rows, (N,)."""
+    if sample_weight is None:
+        return None
+    array = as_array(sample_weight, x.dtype, "sample_weight")
+    if array.shape == (len(x), 1):
+        array = array.reshape(-1)
+    if array.shape != (len(x),):
+        raise ShapeError(f"sample_weight must have shape {shape_text((len(x),))}, one for each row; got {shape_text(array.shape)}")
+    expect_finite(array, "sample_weight")
+    if (array < 0).any():
+        raise ValueError(f"sample_weight must not be negative; got {array.min()} in row {int(array.argmin())}")
+    return array
+
+
+def split(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
+    """(training, validation): the last `fraction` of the rows, before any shuffling, as Keras takes them."""
+    if isinstance(fraction, bool) or not 0 < fraction < 1:
+        raise ValueError(f"validation_split must lie between 0 and 1; got {fraction!r}")
+    count = len(rows.x)
+    at = floor(count * (1 - fraction))
+    if not 0 < at < count:
+        raise ValueError(f"validation_split={fraction} of {count} rows leaves {at} to train and {count - at} to validate with")
+    return rows.part(slice(None, at)), rows.part(slice(at, None))
+
+
+def pair(validation_data: Any) -> tuple[Any, Any, Any]:
+    """(x, y, sample_weight or None) of `validation_data`."""
+    if not isinstance(validation_data, Sequence) or len(validation_data) not in (2, 3):
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight); got {type(validation_data).__name__}")
+    x, y, *rest = validation_data
+    return x, y, rest[0] if rest else None

@@ -1,0 +1,116 @@
+"""Runs the program of an epoch over and over, natively, and comes back to Python when somebody has to be told."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastnn.callbacks import CallbackList, Logs
+from fastnn.errors import NotFiniteError
+from fastnn.recording import explained
+from fastnn.tape.record import Structure
+from fastnn.tape.run import StepFailed
+
+from .epoch import MOST_EPOCHS, Epoch, Part
+from .progress import Progress
+
+
+class Driver:
+    """One run of `fit` or `evaluate`. `names` are those of loss and metrics; validation has the same, behind `val_`."""
+
+    def __init__(self, model: Any, epoch: Epoch, names: list[str], callbacks: CallbackList, progress: Progress):
+        self.model, self.epoch, self.names, self.callbacks, self.progress = model, epoch, names, callbacks, progress
+        self.finished: Callable[[int, Logs], None] = lambda number, logs: None
+
+    # ---- fit
+
+    def fit(self, epochs: int, renew: Callable[[], Epoch]) -> None:
+        """Train. `finished` is told of every epoch; `renew` gives the program anew when a callback has changed a layer."""
+        hooks = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
+        watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
+        if not watched and not self.callbacks.overrides(*hooks):
+            self._walk(epochs * self.epoch.steps, epochs)
+            return
+        for number in range(epochs):
+            version = Structure.version
+            self.callbacks.call("on_epoch_begin", number)
+            self._phase("train", self.epoch.train, 0)
+            if self.epoch.test:
+                self._test(len(self.names))
+            self._walk(1)
+            logs = self._result(self.epoch.row.value - 1)
+            self._finish(number, logs)
+            self.callbacks.call("on_epoch_end", number, logs)
+            if self.model.stop_training:
+                break
+            if Structure.version != version:
+                self.epoch = renew()
+
+    def evaluate(self) -> list[float]:
+        """Loss and metrics over the data."""
+        self._test(0)
+        self._walk(1)
+        return self.epoch.result(0)
+
+    def _test(self, first):
+        self.callbacks.call("on_test_begin", None)
+        self._phase("test", self.epoch.test, first)
+        self.callbacks.call("on_test_end", self._logs(first))
+
+    def _phase(self, kind: str, parts: list[Part], first: int) -> None:
+        if not self.callbacks.watches_batches(kind):
+            self._walk(sum(p.repeats for p in parts))
+            return
+        batch = 0
+        for part in parts:
+            for _ in range(part.repeats):
+                if part.source is None:  # the beginning of the epoch
+                    self._walk(1)
+                    continue
+                self.callbacks.call(f"on_{kind}_batch_begin", batch)
+                self._walk(1)
+                self.callbacks.call(f"on_{kind}_batch_end", batch, self._logs(first))
+                batch += 1
+
+    def _logs(self, first: int) -> Logs:
+        return dict(zip(self.names, self.epoch.means(first, len(self.names)), strict=True))
+
+    def _result(self, epoch: int) -> Logs:
+        keys = self.names + ([f"val_{n}" for n in self.names] if self.epoch.test else [])
+        return dict(zip(keys, self.epoch.result(epoch), strict=False))
+
+    def _finish(self, number, logs):
+        self.finished(number, logs)
+        self.progress.epoch(number, logs)
+
+    def _walk(self, steps: int, epochs: int = 1 << 62) -> None:
+        """Run so many steps, in slices; where they span epochs, tell of those that are over."""
+        epoch, spans = self.epoch, epochs < 1 << 62
+        program, pace, done = epoch.program, epoch.pace, epoch.program.position[0]
+        while steps > 0:
+            slice_steps = min(steps, pace.steps, MOST_EPOCHS * epoch.steps)
+            start = time.perf_counter()
+            try:
+                program.run(epochs, slice_steps, pace.lanes)
+            except (StepFailed, FloatingPointError, IndexError) as error:
+                raise self._located(error) from None
+            finally:
+                if spans:
+                    for number in range(done, program.position[0]):
+                        self._finish(number, self._result(number))
+                    done = program.position[0]
+            pace.took(slice_steps, time.perf_counter() - start)
+            steps -= slice_steps
+            self.progress.within(program.position, epoch, self._logs(0))
+            if spans and self.model.stop_training:
+                break
+
+    def _located(self, error):
+        """The error with the place where training stood."""
+        number, segment, step = self.epoch.program.position
+        part = self.epoch.parts[segment]
+        if isinstance(error, StepFailed):
+            error = error.error()
+        error = explained(error, lambda: part(step))
+        before = sum(p.repeats for p in self.epoch.parts[:segment] if p.source is not None and p.name == part.name)
+        kind = NotFiniteError if isinstance(error, NotFiniteError) else type(error)
+        return kind(f"{part.name}, epoch {number + 1}, step {before + step + 1}: {error}")

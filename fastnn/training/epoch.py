@@ -1,0 +1,198 @@
+"""An epoch as a program: the steps through the data, recorded once, and where they take their rows."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import ops
+from fastnn.device.buffers import Buffer, allocate, buffer_of, reserve
+from fastnn.kernels.cpu import batches
+from fastnn.kernels.cpu import random as random_kernels
+from fastnn.random import Generator
+from fastnn.tape.record import Counter, Recorder, Step, emit
+from fastnn.tape.run import FOREVER, Program, Tape, lanes_to_plan_for
+from fastnn.tensor import INDEX, Tensor
+
+from .pace import Pace
+
+MOST_EPOCHS = 1024  # whose results are kept until Python fetches them
+
+
+class Order:
+    """The order of the rows in an epoch, drawn anew at its beginning, and how far steps have come."""
+
+    def __init__(self, rows: int, generator: Generator):
+        self.generator = generator
+        self.words = Tensor(allocate(4 * rows), (rows,), np.dtype("uint32"))
+        self.rows = Tensor(allocate(8 * rows), (rows,), INDEX)
+        self.place = Tensor(allocate(8), (1,), INDEX)
+        self.cursor = Counter(self.place.buffer)
+
+    def draw(self) -> None:
+        """The step that begins an epoch."""
+        draws = self.generator.draws
+        arguments = (self.generator.state, draws.earlier(), 1, self.words, self.rows, self.place)
+        emit("shuffle", random_kernels.begin_epoch, arguments)
+        draws.advance()
+
+
+class Source:
+    """Arrays of as many rows each, of which steps take batches: by an order, or as they lie, without copying them."""
+
+    def __init__(self, arrays: Sequence[np.ndarray], order: Order | None = None):
+        self.order = order
+        self.whole = [Tensor(Buffer(0, a.nbytes, None, 0), a.shape, a.dtype) for a in arrays]
+        self.parts: list[tuple[Tensor, int, int]] = []  # tensors that recorded steps take in place: array, first row
+        self.bind(arrays)
+
+    def bind(self, arrays: Sequence[np.ndarray], tapes: Sequence[Tape] = ()) -> None:
+        """Take rows of these arrays from now on, of the same shapes as the first ones."""
+        for tensor, array in zip(self.whole, arrays, strict=True):
+            memory = buffer_of(array)
+            tensor.buffer.address, tensor.buffer.owner = memory.address, memory.owner
+        for tensor, number, first in self.parts:
+            whole = self.whole[number]
+            tensor.buffer.address = whole.buffer.address + first * _row_bytes(whole)
+        for tensor in [*self.whole, *[p[0] for p in self.parts]]:
+            for tape in tapes:
+                tape.place(tensor.buffer, tensor.buffer.address)
+
+    def release(self) -> None:
+        """Let go of the arrays; tapes are kept, and get others."""
+        for tensor in self.whole:
+            tensor.buffer.owner = None
+
+    def take(self, first: int, rows: int) -> list[Tensor]:
+        """The next rows by the order, or those from `first` on."""
+        if self.order is not None:
+            batch = [ops.gather(t, self.order.rows, self.order.place, rows=rows) for t in self.whole]
+            self.order.cursor.advance(rows)
+            return batch
+        taken = []
+        for whole in self.whole:
+            size = _row_bytes(whole)
+            buffer = Buffer(whole.buffer.address + first * size, rows * size, whole.buffer.owner, first * size)
+            taken.append(Tensor(buffer, (rows, *whole.shape[1:]), whole.dtype))
+        return taken
+
+
+def _row_bytes(tensor):
+    return tensor.buffer.nbytes // tensor.shape[0]
+
+
+class Part:
+    """A step and how often an epoch repeats it. Called with a number it runs the step of that number."""
+
+    def __init__(
+        self, name: str, step: Callable[..., None], repeats: int = 1, source: Source | None = None, rows: int = 0, first: int = 0
+    ):
+        self.name, self.step, self.repeats = name, step, repeats
+        self.source, self.rows, self.first = source, rows, first
+        self.strides: list[tuple[int, int]] = []
+
+    def __call__(self, number: int = 0) -> None:
+        self.step(*(() if self.source is None else self.source.take(self.first + number * self.rows, self.rows)))
+
+    def record(self) -> Tape:
+        """The step as a tape that goes on to the next rows by itself."""
+        source = self.source
+        in_place: list[Tensor] = []
+        with Recorder(self.name) as recorder:
+            if source is None or source.order is not None:
+                self()
+            else:
+                in_place = source.take(self.first, self.rows)
+                self.step(*in_place)
+        recorder.restore_gradients()
+        tape = Tape(recorder, [], lanes_to_plan_for())
+        counters = len(tape.advances)
+        for number, tensor in enumerate(in_place):
+            assert source is not None
+            source.parts.append((tensor, number, self.first))
+            tensor.buffer.owner = None
+            if self.repeats > 1:
+                tape.stride(tensor.buffer, tensor.buffer.nbytes)
+        self.strides = tape.advances[counters:]
+        return tape
+
+
+def parts_of(name: str, step: Callable[..., None], source: Source, batch_size: int) -> list[Part]:
+    """The steps once through a source: full batches and, if rows are left over, a smaller last one."""
+    count = source.whole[0].shape[0]
+    full, rest = divmod(count, batch_size)
+    parts = [Part(name, step, full, source, batch_size)] if full else []
+    return parts + ([Part(name, step, 1, source, rest, full * batch_size)] if rest else [])
+
+
+def program_of(parts: Sequence[Part], tapes: Sequence[Tape]) -> Any:
+    """Parts as a native program, or, where there are no tapes, as one that Python runs."""
+    return Program([(t, p.repeats) for t, p in zip(tapes, parts, strict=True)]) if tapes else EagerProgram(parts)
+
+
+class EagerProgram:
+    """What `Program` is for tapes, for steps that Python runs: `run_eagerly=True`."""
+
+    lanes = 1
+
+    def __init__(self, parts: Sequence[Part]):
+        self.parts, self.position = list(parts), (0, 0, 0)
+
+    def run(self, epochs: int, steps: int = FOREVER, lanes: int = 1) -> None:
+        epoch, segment, step = self.position
+        while epoch < epochs and steps:
+            part = self.parts[segment]
+            with Step(part.name):
+                part(step)
+            steps, step = steps - 1, step + 1
+            if step == part.repeats:
+                segment, step = segment + 1, 0
+            if segment == len(self.parts):
+                epoch, segment = epoch + 1, 0
+            self.position = epoch, segment, step
+
+
+class Epoch:
+    """The program of an epoch, and where its means go: a row of numbers, one for each of `columns`, written at its end."""
+
+    def __init__(self, train: list[Part], test: list[Part], totals: Tensor, sources: list[Source], eager: bool):
+        self.train, self.test, self.totals, self.sources = train, test, totals, sources
+        columns = totals.shape[0]
+        memory = reserve(8 * (1 + MOST_EPOCHS * columns))
+        self.row = Counter(memory)
+        row = Tensor(memory.part(0, 8), (1,), INDEX)
+        self.results = Tensor(memory.part(8, 8 * MOST_EPOCHS * columns), (MOST_EPOCHS, columns), totals.dtype)
+        self.parts = [*train, *test, Part("end of epoch", lambda: self._end(row))]
+        self.steps = sum(p.repeats for p in self.parts)
+        self.tapes: list[Tape] = []
+        if not eager:
+            self.tapes = [p.record() for p in self.parts]
+            self.tapes[-1].advances += [(word, -amount * p.repeats) for p in self.parts for word, amount in p.strides]
+        self.program = program_of(self.parts, self.tapes)
+        barriers = sum((1 + int(t.waits.sum())) * p.repeats for t, p in zip(self.tapes, self.parts, strict=False))
+        self.pace = Pace(self.program.lanes, barriers / self.steps)
+
+    def _end(self, row):
+        emit("end of epoch", batches.end_epoch, (self.totals, row, self.results))
+        self.row.advance()
+
+    def begin(self, data: Sequence[Sequence[np.ndarray]]) -> None:
+        """Stand at the beginning, with these arrays for the sources."""
+        for source, arrays in zip(self.sources, data, strict=True):
+            source.bind(arrays, self.tapes)
+        self.program.position = (0, 0, 0)
+        self.row.value = 0
+        self.totals.buffer.array(self.totals.shape, self.totals.dtype)[:] = 0
+
+    def release(self) -> None:
+        for source in self.sources:
+            source.release()
+
+    def means(self, first: int, count: int) -> list[float]:
+        """The means so far, of columns from `first` on."""
+        words = self.totals.buffer.array(self.totals.shape, self.totals.dtype)[first : first + count]
+        return [float(total / weight) if weight else 0.0 for total, weight in words]
+
+    def result(self, epoch: int) -> list[float]:
+        """The means of a finished epoch, one of the last MOST_EPOCHS."""
+        return self.results.buffer.array(self.results.shape, self.results.dtype)[epoch % MOST_EPOCHS].tolist()

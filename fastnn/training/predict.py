@@ -1,0 +1,77 @@
+"""Prediction: forward steps over all rows; for few rows, one tape that is called again and again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.autograd import no_grad
+from fastnn.callbacks import CallbackList
+from fastnn.errors import NotFiniteError
+from fastnn.kernels.cpu import reduce, updates
+from fastnn.tape.record import emit
+from fastnn.tape.run import StepFailed
+from fastnn.tensor import Tensor
+
+from . import data
+from .epoch import Source, parts_of, program_of
+
+CHECK_OF_INPUT = "check of x"
+
+
+class Predictor:
+    """The model's results for rows of one shape. A single batch is copied to the tape's own memory and back, so that a call costs
+    a few microseconds; more rows are read and written where they lie."""
+
+    def __init__(self, model: Any, shape: Sequence[int], output_shape: Sequence[Any], batch_size: int, eager: bool):
+        self.model, self.shape, self.dtype = model, tuple(shape), model.dtype
+        self.output_shape = (shape[0], *output_shape[1:])
+        self.single = shape[0] <= batch_size
+        self.x, self.y = np.zeros(self.shape, self.dtype), np.empty(self.output_shape, self.dtype)
+        self.source = Source([self.x, self.y])
+        self.parts = parts_of("prediction", self._step, self.source, batch_size)
+        self.tapes = [] if eager else [p.record() for p in self.parts]
+        self.program = program_of(self.parts, self.tapes)
+        if not self.single:
+            self.x = self.y = np.empty(0)
+            self.source.release()
+
+    def _step(self, x: Tensor, out: Tensor) -> None:
+        emit(CHECK_OF_INPUT, updates.check_finite, (x.flat(),))
+        with no_grad():
+            emit("copy", reduce.copy, (self.model(x, training=False).flat(), out.flat()))
+
+    def __call__(self, x: Any, callbacks: CallbackList | None = None) -> np.ndarray:
+        if type(x) is not np.ndarray or x.dtype.kind not in "fiub":
+            x = data.inputs(x, self.dtype)
+        with self.model._lock:
+            if not self.single:
+                x, y = np.ascontiguousarray(x, self.dtype), np.empty(self.output_shape, self.dtype)
+                self.source.bind([x, y], self.tapes)
+            else:
+                self.x[...], y = x, self.y
+            self.program.position = (0, 0, 0)
+            try:
+                self._run(callbacks, y)
+            except (StepFailed, NotFiniteError) as error:
+                if isinstance(error, StepFailed) and error.instruction.name != CHECK_OF_INPUT:
+                    raise error.error() from None
+                raise data.not_finite(x.astype(self.dtype), "x") from None
+            finally:
+                if not self.single:
+                    self.source.release()
+            return y.copy() if self.single else y
+
+    def _run(self, callbacks, y):
+        if callbacks is None or not callbacks.callbacks:
+            self.program.run(1)
+            return
+        callbacks.call("on_predict_begin", None)
+        first = 0
+        for part in self.parts:
+            for batch in range(part.repeats):
+                callbacks.call("on_predict_batch_begin", batch)
+                self.program.run(1, 1)
+                callbacks.call("on_predict_batch_end", batch, {"outputs": y[first : first + part.rows].copy()})
+                first += part.rows
+        callbacks.call("on_predict_end", None)

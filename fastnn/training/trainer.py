@@ -1,0 +1,304 @@
+"""compile, fit, evaluate and predict, as Keras names them."""
+
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import losses, metrics, optimizers, random
+from fastnn.autograd import no_grad
+from fastnn.callbacks import CallbackList, History
+from fastnn.errors import ShapeError, shape_text
+from fastnn.layers import Layer
+from fastnn.layers.base import Shape
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.metrics import get as metric_of
+from fastnn.optimizers import Optimizer
+from fastnn.tape.record import Recorder, Structure, commit
+from fastnn.tensor import Tensor, operand
+
+from . import data
+from .data import Rows
+from .driver import Driver
+from .epoch import Epoch, Order, Part, Source, parts_of
+from .predict import Predictor
+from .progress import CompileNotice, Progress
+
+MOST_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
+
+
+class Trainer(Layer):
+    """The part of a model that trains."""
+
+    not_recorded = ("history", "stop_training", "optimizer", "loss", "run_eagerly")
+
+    def __init__(self, **base: Any) -> None:
+        super().__init__(**base)
+        self.optimizer: Optimizer | None = None
+        self.loss: Loss | None = None
+        self.history: History | None = None
+        self.stop_training = False
+        self.run_eagerly = False
+        self._metric_names: Sequence[Any] = ()
+        self._metrics: list[Metric] | None = None
+        self._programs: OrderedDict[tuple, Any] = OrderedDict()
+        self._generator: tuple[int, random.Generator] | None = None
+        self._lock = threading.RLock()  # one run at a time; callbacks may evaluate and predict in between
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), run_eagerly: bool = False) -> None:
+        """Say how to train.
+
+        optimizer: a name ("sgd", "adam", "rmsprop") or an optimizer. loss: a name, a loss or a function of (y_true, y_pred).
+        metrics: names or metrics; "accuracy" is the one that fits targets and predictions, as in Keras. run_eagerly: whether
+        every step runs from Python instead of being recorded: the same bits, slower; for looking into `call`.
+        """
+        if isinstance(metrics, str | Metric):
+            metrics = [metrics]
+        chosen, chosen_loss = optimizers.get(optimizer), None if loss is None else losses.get(loss)
+        for name in metrics or ():
+            metric_of(name, False, 1)  # raises for one that is not known
+        self.optimizer, self.loss, self.run_eagerly = chosen, chosen_loss, bool(run_eagerly)
+        self._metric_names, self._metrics, self._generator = list(metrics or ()), None, None
+        self._programs.clear()
+
+    # ---- fit
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+    ) -> History:
+        """Train, and return the history: of each epoch the means of loss and metrics.
+
+        x: (N, ...), y: (N, ...), arrays or what numpy.asarray takes; they are never written to. Labels of classes are whole
+        numbers. batch_size: 32 unless given; the last batch may be smaller. verbose: 0 nothing, 1 or "auto" a line an epoch,
+        2 the same without a live line. validation_split: the last part of the rows, kept out of training; validation_data: (x, y)
+        or (x, y, sample_weight). shuffle: whether each epoch takes the rows in a new order. sample_weight: (N,), by which each
+        row's loss is multiplied. Defaults are Keras's.
+
+        A loss or gradient that is not finite raises FloatingPointError, which names epoch, step and layer; the weights are those
+        before that step. Ctrl-C ends training, sets `stop_training` and returns the history so far.
+        """
+        optimizer, _ = self._compiled("fit")
+        batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        epochs = data.whole_number("epochs", epochs, 0)
+        progress = Progress(verbose, epochs)
+        with self._lock, CompileNotice(progress.on):
+            rows = self._rows(x, y, sample_weight)
+            test = None
+            if validation_data is not None:
+                test = self._rows(*data.pair(validation_data), what="validation_")
+            elif validation_split:
+                rows, test = data.split(rows, validation_split)
+            steps = -(-len(rows.x) // batch_size)
+            history = History({"verbose": verbose, "epochs": epochs, "steps": steps}, random.default.seed)
+            called = CallbackList(callbacks, self, history.params)
+            self.history, self.stop_training = history, False
+
+            def program():
+                optimizer.build(self.trainable_variables)
+                for variable in self.trainable_variables:
+                    variable.gradient = None
+                epoch = self._program("fit", rows, test, batch_size, bool(shuffle))
+                epoch.begin([r.arrays() for r in (rows, test) if r is not None])
+                return epoch
+
+            if not self.trainable_variables:
+                raise ValueError(f"fit: model {self.name!r} has no trainable weights")
+            driver = Driver(self, program(), self._names(), called, progress)
+            driver.finished = history.add
+            called.call("on_train_begin", None)
+            try:
+                driver.fit(epochs, program)
+            except KeyboardInterrupt:
+                self.stop_training = True
+                print(f"\nfit was interrupted after {len(history.epoch)} of {epochs} epochs", file=sys.stderr)
+            finally:
+                driver.epoch.release()
+            called.call("on_train_end", {k: v[-1] for k, v in history.history.items()})
+        return history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss over data, followed by the metrics if there are any: a number, a list or, with return_dict, a dictionary.
+        Arguments as in `fit`."""
+        self._compiled("evaluate")
+        batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        progress = Progress(verbose, 0, "Evaluation")
+        with self._lock, CompileNotice(progress.on):
+            rows = self._rows(x, y, sample_weight)
+            called = CallbackList(callbacks, self, {"verbose": verbose, "steps": -(-len(rows.x) // batch_size)})
+            epoch = self._program("evaluate", None, rows, batch_size, False)
+            epoch.begin([rows.arrays()])
+            try:
+                results = Driver(self, epoch, self._names(), called, progress).evaluate()
+            finally:
+                epoch.release()
+        named = dict(zip(self._names(), results, strict=True))
+        progress.epoch(0, named)
+        if return_dict:
+            return named
+        return results if len(results) > 1 else results[0]
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", callbacks: Any = None) -> np.ndarray:
+        """The model's results for rows x, as an array. batch_size: 32 unless given; it changes nothing but speed. verbose is taken
+        for Keras's sake: predicting prints nothing."""
+        if callbacks is None:
+            found = self._programs.get(("predict", getattr(x, "shape", None), batch_size, Structure.version))
+            if found is not None:  # the quick way, for one row at a time in a loop of one's own
+                return found(x)
+        batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        rows = self._inputs(x, "x", check=False)
+        key = ("predict", rows.shape, batch_size, Structure.version)
+        with self._lock, CompileNotice(bool(verbose)):
+            output = self._output_shape(rows.shape)
+            key = ("predict", rows.shape, batch_size, Structure.version)  # building may have changed it
+            predictor = self._kept(key, lambda: Predictor(self, rows.shape, output, batch_size, self.run_eagerly))
+            if batch_size == 32:
+                self._programs[("predict", rows.shape, None, Structure.version)] = predictor
+        called = CallbackList(callbacks, self, {"steps": -(-len(rows) // batch_size)})
+        return predictor(rows, called)
+
+    # ---- parts
+
+    def _compiled(self, what: str) -> tuple[Optimizer, Loss]:
+        if self.optimizer is None or self.loss is None:
+            missing = "call compile(optimizer=..., loss=...) first" if self.optimizer is None else "compile with a loss"
+            raise RuntimeError(f"{what}: {missing}")
+        return self.optimizer, self.loss
+
+    def _inputs(self, x: Any, name: str, check: bool = True) -> np.ndarray:
+        rows = data.inputs(x, self.dtype)
+        expected = getattr(self, "input_shape", None)
+        if expected is not None and rows.shape[1:] != tuple(expected[1:]):
+            raise ShapeError(f"model {self.name!r}: {name} must have shape {shape_text(expected)}; got {shape_text(np.shape(x))}")
+        if check:
+            data.expect_finite(rows, name)
+        return rows
+
+    def _rows(self, x: Any, y: Any, sample_weight: Any, what: str = "") -> Rows:
+        """Checked rows of x, y and weights, targets as loss and metrics take them."""
+        if x is None or y is None:
+            raise ValueError(f"{what or 'fit: '}x and y are both needed; got {'x' if y is None else 'y'} alone")
+        rows = self._inputs(x, f"{what}x")
+        data.expect_rows(rows, y, f"{what}y")
+        shape = self._output_shape(rows.shape)
+        _, loss = self._compiled("fit")
+        targets = loss.targets(y, shape, self.dtype)
+        data.expect_finite(targets, f"{what}y")
+        if self._metrics is None:
+            self._metrics = [metric_of(name, loss.takes_labels, shape[-1] or 1) for name in self._metric_names]
+        for metric in self._metrics:
+            if metric.takes_labels != loss.takes_labels:
+                kinds = ["values of the prediction's shape", "labels"]
+                raise ValueError(
+                    f"metric {metric.name!r} takes {kinds[metric.takes_labels]}, the loss {loss.name} {kinds[loss.takes_labels]}: "
+                    "use metrics=['accuracy'], which fits itself to the loss"
+                )
+        return Rows(rows, targets, data.weights(sample_weight, rows))
+
+    def _output_shape(self, input_shape: Sequence[int]) -> Shape:
+        """The shape of predictions, found by calling the model without computing; it builds what is not built yet."""
+        key = ("output shape", tuple(input_shape[1:]), Structure.version)
+        if key not in self._programs:
+            with Recorder(self.name) as recorder, no_grad():
+                y = self(operand(np.zeros((2, *input_shape[1:]), self.dtype)))
+            recorder.restore_gradients()
+            if not y.shape or y.shape[0] != 2:
+                raise ShapeError(
+                    f"model {self.name!r}: a prediction must have a row for each row of x; got {shape_text(y.shape)} for 2 rows"
+                )
+            key = ("output shape", tuple(input_shape[1:]), Structure.version)
+            self._keep(key, (None, *y.shape[1:]))
+        return self._programs[key]
+
+    def _names(self) -> list[str]:
+        return ["loss", *[m.name for m in self._metrics or ()]]
+
+    def _drawing(self) -> random.Generator:
+        """What shuffles: the model's own generator, spawned from the process's when first needed and after it was seeded anew."""
+        if self._generator is None or self._generator[0] != random.default.resets:
+            self._generator = random.default.resets, random.default.spawn()
+            for key in [k for k in self._programs if k[0] == "fit"]:
+                del self._programs[key]
+        return self._generator[1]
+
+    def _kept(self, key: tuple, make: Callable[[], Any]) -> Any:
+        if key not in self._programs:
+            self._keep(key, make())
+        self._programs.move_to_end(key)
+        return self._programs[key]
+
+    def _keep(self, key, value):
+        self._programs[key] = value
+        while len(self._programs) > 4 * MOST_PROGRAMS:
+            self._programs.popitem(last=False)
+
+    def _program(self, kind: str, rows: Rows | None, test: Rows | None, batch_size: int, shuffle: bool) -> Epoch:
+        """The program of an epoch over data of these shapes, made if need be."""
+        generator = self._drawing() if shuffle else None
+        shapes = tuple(None if r is None else tuple((a.shape, a.dtype) for a in r.arrays()) for r in (rows, test))
+        key = (kind, shapes, batch_size, shuffle, Structure.version)
+        return self._kept(key, lambda: self._new_program(rows, test, batch_size, generator))
+
+    def _new_program(self, rows, test, batch_size, generator):
+        names = self._names()
+        totals = metrics.totals(len(names) * ((rows is not None) + (test is not None)))
+        train_parts, test_parts, sources = [], [], []
+        if rows is not None:
+            order = None if generator is None else Order(len(rows.x), generator)
+            sources.append(Source(rows.arrays(), order))
+            train_parts = parts_of("training", lambda *batch: self._train_step(totals, *batch), sources[-1], batch_size)
+            if order is not None:
+                train_parts.insert(0, Part("shuffling", order.draw))
+        if test is not None:
+            first = len(names) if rows is not None else 0
+            sources.append(Source(test.arrays()))
+            name = "validation" if rows is not None else "evaluation"
+            test_parts = parts_of(name, lambda *batch: self._test_step(totals, first, *batch), sources[-1], batch_size)
+        return Epoch(train_parts, test_parts, totals, sources, self.run_eagerly)
+
+    def _train_step(self, totals, x, y, weights=None):
+        optimizer, loss_of = self._compiled("fit")
+        prediction = self(x, training=True)
+        loss = loss_of(y, prediction, weights)
+        self._measure(totals, 0, loss, y, prediction)
+        loss.backward()
+        optimizer.step()
+
+    def _test_step(self, totals, first, x, y, weights=None):
+        _, loss_of = self._compiled("evaluate")
+        with no_grad():
+            prediction = self(x, training=False)
+            self._measure(totals, first, loss_of(y, prediction, weights), y, prediction)
+
+    def _measure(self, totals: Tensor, first: int, loss: Tensor, y: Tensor, prediction: Tensor) -> None:
+        """Add a batch's loss (as often as it has rows) and metrics to the means, when the step commits."""
+        with no_grad():
+            means = [(loss, prediction.shape[0]), *[(m.measure(y, prediction), 1) for m in self._metrics or ()]]
+
+        def add():
+            for number, (values, scale) in enumerate(means, first):
+                metrics.accumulate(values, metrics.total_of(totals, number), scale)
+
+        commit(add)

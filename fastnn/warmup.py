@@ -1,0 +1,38 @@
+"""Compiling ahead: every kernel that can be asked for, on all cores."""
+
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+
+import fastnn
+from fastnn.device import native, pool
+from fastnn.kernels.cpu import matmul
+from fastnn.kernels.marks import Kernel
+from fastnn.ops.pointwise import from_output
+
+
+def warmup() -> None:
+    """Compile what is missing in the cache, and print how far it is."""
+    start, todo = time.perf_counter(), sorted(forms())
+    with ProcessPoolExecutor(pool.default_lanes(), get_context("spawn")) as processes:
+        for number, _ in enumerate(processes.map(load, todo), 1):
+            if sys.stdout.isatty():
+                print(f"\r{number} of {len(todo)} kernels", end="", flush=True)
+    count, size = native.objects().contents()
+    print("\r\x1b[K" if sys.stdout.isatty() else "", end="")
+    print(f"{count} kernels, {size / 1e6:.1f} MB, ready after {time.perf_counter() - start:.0f} s in {native.objects().folder}")
+
+
+@cache
+def forms() -> dict[tuple[str, str], Kernel]:
+    """Every kernel in each of its element types, by (symbol, type)."""
+    assert fastnn.ops.registry  # importing the library has made the kernels, but for those that are made on use
+    kernels = [*Kernel.known, *[matmul.linear(function) for function, _ in from_output.values()]]
+    return {(native.symbol(k, d), d): k for k in kernels for d in (k.dtypes if k.element is not None else ("f4",))}
+
+
+def load(form: tuple[str, str]) -> None:
+    """Compile one, or find it compiled."""
+    native.entry(forms()[form], form[1])
