@@ -1,12 +1,11 @@
 """What a program of one's own can do while a model trains, at the moments that Keras names."""
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from fastnn.errors import nearest
+from fastnn.errors import nearest, warn
 
 Logs = dict[str, float]
 
@@ -188,9 +187,7 @@ class EarlyStopping(Callback):
             if not self._warned:
                 self._warned = True
                 hint = " Give fit validation data." if self.monitor.startswith("val_") else ""
-                warnings.warn(
-                    f"EarlyStopping: there is no {self.monitor!r}; {nearest(self.monitor, logs or {})}.{hint}", stacklevel=2
-                )
+                warn(f"EarlyStopping: there is no {self.monitor!r}; {nearest(self.monitor, logs or {})}.{hint}")
             return
         if epoch < self.start_from_epoch:
             return

@@ -1,7 +1,12 @@
 """Errors that say what was expected, what came and the way out, and the words they are made of."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).resolve().parent)
 
 
 class ShapeError(ValueError):
@@ -34,3 +39,11 @@ def nearest(name: object, known: Iterable[str]) -> str:
 def shape_text(shape: Iterable[object]) -> str:
     """A shape as the messages write it: (32, 10), (any, 10)."""
     return "(" + ", ".join("any" if extent is None else str(extent) for extent in shape) + ")"
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's that led here, the innermost outside this package."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

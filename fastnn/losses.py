@@ -1,13 +1,12 @@
 """Losses: classes that models train with, which also work on arrays by themselves."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn import ops
-from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
+from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
 from fastnn.tensor import INDEX, Tensor, as_array, operand
 
 Shape = Sequence[int | None]  # None for any extent
@@ -131,11 +130,9 @@ class BinaryCrossentropy(Loss):
     def targets(self, y_true, shape, dtype):
         y = super().targets(y_true, shape, dtype)
         if y.size and (y.min() < 0 or y.max() > 1):
-            warnings.warn(
+            warn(
                 f"{self.name}: targets should lie between 0 and 1; got values from {y.min():g} to {y.max():g}. The loss then has "
-                "no lower bound. For numbers use 'mse'; classes 0 and 1 are made by a comparison, as in y > 0.",
-                UserWarning,
-                stacklevel=3,
+                "no lower bound. For numbers use 'mse'; classes 0 and 1 are made by a comparison, as in y > 0."
             )
         return y
 

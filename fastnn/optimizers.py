@@ -1,6 +1,5 @@
 """Optimizers: one fused update over every run of variables that lie next to each other in memory."""
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ import numpy as np
 
 from fastnn.autograd import no_grad
 from fastnn.device.buffers import CACHE_LINE, Buffer, Chunk, reserve
-from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.errors import ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
 from fastnn.tensor import Tensor, Variable, operand
@@ -88,7 +87,7 @@ class Optimizer:
         if len(ready) < len(self.variables) and not self._warned:
             self._warned = True
             names = [v.name for v in self.variables if v.gradient is None]
-            warnings.warn(f"{self.name}: no gradient reaches {', '.join(names)}: the loss does not use them.", stacklevel=2)
+            warn(f"{self.name}: no gradient reaches {', '.join(names)}: the loss does not use them.")
         self._update([(v, v.gradient) for v in ready])
         for v in ready:
             v.gradient = None

@@ -1,8 +1,10 @@
 """Tensors and variables, and the one way ops are called: `apply`."""
 
 import itertools
+import reprlib
 from collections.abc import Sequence
-from math import prod
+from functools import lru_cache
+from math import copysign, prod
 from typing import Any
 
 import numpy as np
@@ -142,11 +144,11 @@ class Node:
 
     __slots__ = ("attributes", "inputs", "layers", "number", "op", "outputs", "requires_gradient")
 
-    def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: list[Tensor], attributes: dict):
+    def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: list[Tensor], attributes: dict, requires_gradient: bool):
         self.op, self.attributes, self.number, self.layers = op, attributes, next(_numbers), context.layers
         self.outputs = [(o.buffer, o.shape, o.dtype) for o in outputs]
-        self.requires_gradient = context.gradients and any(x.requires_gradient for x in inputs)
-        self.inputs = inputs if self.requires_gradient else tuple([x.view(x.shape) for x in inputs])
+        self.requires_gradient = requires_gradient
+        self.inputs = inputs if requires_gradient else tuple([x.view(x.shape) for x in inputs])
 
     def outputs_as_tensors(self) -> list[Tensor]:
         return [Tensor(*o) for o in self.outputs]
@@ -181,7 +183,10 @@ class Variable(Tensor):
 
 def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
     """`value` as a contiguous array of `dtype` (None: float32, float64 or int64, whichever is nearest), not copied if it is one."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # NumPy's words for nested lists of different lengths are long and do not say which argument
+        raise ShapeError(f"{name}: its rows are not of one length, so it has no shape") from None
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{name}: expected numbers; got {_kind_text(array)}. Convert it first: encode categories, parse strings.")
     if dtype is None:
@@ -199,7 +204,7 @@ def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
 
 def _kind_text(array):
     first = next((v for v in array.flat if not isinstance(v, int | float)), None) if array.dtype == object else None
-    return f"objects such as {first!r}" if first is not None else f"element type {array.dtype}"
+    return f"objects such as {reprlib.repr(first)}" if first is not None else f"element type {array.dtype}"
 
 
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:
@@ -221,12 +226,20 @@ def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
     if isinstance(value, Tensor):
         return value
     dtype = dtype or np.dtype(config.floatx())
-    if isinstance(value, int | float) and dtype is not INDEX:  # the common case, five times as fast as the general one
-        array = np.array([value], dtype)
-        return Tensor(Buffer(address_of(array), dtype.itemsize, array.view(np.uint8), 0), (), dtype)
-    array = np.asarray(value)
-    array = as_array(value, None if dtype is INDEX and array.dtype.kind == "f" else dtype, "operand")
+    if isinstance(value, int | float) and dtype is not INDEX:
+        return _number(value, copysign(1.0, value), dtype)
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
+        return Tensor(buffer_of(value), value.shape, dtype)
+    array = as_array(value, None, "operand")
+    array = as_array(array, None if dtype is INDEX and array.dtype.kind == "f" else dtype, "operand")
     return Tensor(buffer_of(array), array.shape, array.dtype)
+
+
+@lru_cache(maxsize=256)
+def _number(value, _sign, dtype):
+    """A number as a tensor, kept, for the same ones come again and again; the sign tells 0.0 from -0.0."""
+    array = np.array([value], dtype)
+    return Tensor(Buffer(address_of(array), dtype.itemsize, array.view(np.uint8), 0), (), dtype)
 
 
 def _common_type(inputs):
@@ -253,10 +266,11 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
         count_flops(op, inputs, outputs, attributes)
     if context.watch is not None:
         context.watch(op.name, outputs)
-    if op.gradient is not None:
+    requires_gradient = op.gradient is not None and context.gradients and any(x.requires_gradient for x in inputs)
+    if requires_gradient or op.fused_by_losses:
         first = outputs[0]
-        first.node = node = Node(op, inputs, outputs, attributes)
-        first.requires_gradient = node.requires_gradient
+        first.node = Node(op, inputs, outputs, attributes, requires_gradient)
+        first.requires_gradient = requires_gradient
     return outputs[0] if op.results == 1 else tuple(outputs[: op.results])
 
 

@@ -12,7 +12,7 @@ LETTERS = {np.dtype(name): np.dtype(name).str[1:] for name in ("float32", "float
 
 
 class Buffer:
-    """`nbytes` at `address`. `owner` is an array of bytes that holds the memory, of which this is a part from `offset` on.
+    """`nbytes` at `address`. `owner` is an array that holds the memory, of which this is a part from byte `offset` on.
 
     While a step is recorded its buffers have no memory (`address` is None, `maker` the recorder); once it is planned, they
     are dead to Python.
@@ -101,5 +101,4 @@ class Arena:
 
 def buffer_of(array: np.ndarray) -> Buffer:
     """The memory of a contiguous array, shared with it. Kernels never write to it."""
-    owner = array.reshape(-1).view(np.uint8) if array.size else np.empty(CACHE_LINE, np.uint8)
-    return Buffer(owner.__array_interface__["data"][0], array.nbytes, owner, 0)
+    return Buffer(array.__array_interface__["data"][0], array.nbytes, array, 0)

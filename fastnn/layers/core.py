@@ -7,8 +7,6 @@ from typing import Any
 from fastnn import activations, initializers, ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer
-from fastnn.ops.pointwise import from_output
-from fastnn.tensor import Tensor
 
 # Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss takes what they were given.
 FUSED = {getattr(activations, name): name for name in ("relu", "tanh")}
@@ -153,9 +151,3 @@ def row_shape(shape: Any) -> tuple[int, ...] | None:
     if not all(isinstance(e, int) and not isinstance(e, bool) and e > 0 for e in extents):
         raise ShapeError(f"input_shape: expected the extents of one row, integers from 1 on; got {shape!r}")
     return extents
-
-
-def activation_of(prediction: Tensor) -> str | None:
-    """The op that made a prediction, by name, if losses know how to look behind it."""
-    node = prediction.node
-    return node.op.name if node is not None and node.op.name in (*from_output, "softmax") else None

@@ -40,6 +40,7 @@ softmax = Op(
     reference.softmax,
     [Case((shape,), terms=shape[1]) for shape in EXTENTS],
     flops=25,
+    fused_by_losses=True,
     doc="e^x over the sum of e^x in each row of x (N, C), C at least 1.",
 )
 

@@ -138,7 +138,7 @@ relu = unary(
 )  # fmt: skip
 sigmoid = unary(
     "sigmoid", scalar.sigmoid, scalar.sigmoid_gradient, "y", lambda x: 1 / (1 + np.exp(-x)), "1 / (1 + e^-x).",
-    edges=(*FAR, -88.0, 88.0, -700.0), flops=30,
+    edges=(*FAR, -88.0, 88.0, -700.0), flops=30, fused_by_losses=True,
 )  # fmt: skip
 tanh = unary(
     "tanh", scalar.tanh, scalar.tanh_gradient, "y", np.tanh, "(e^x - e^-x) / (e^x + e^-x).",

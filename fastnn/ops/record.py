@@ -40,6 +40,7 @@ class Op:
     cases      what to test and time; of a pointwise op also `edges`, values at which it is compared with NumPy.
     flops      of one element of the first output, or a function of (inputs, outputs, **attributes).
     constant   the inputs that get no gradient though they are floats, by position; `indices` those that are int64.
+    fused_by_losses  whether losses look behind its result for what it was given, gradient or no gradient.
     accumulates  whether, called with add=True, it adds to its output: a gradient for a variable that has one already.
     """
 
@@ -57,6 +58,7 @@ class Op:
     results: int = 1
     constant: Sequence[int] = ()
     indices: Sequence[int] = ()
+    fused_by_losses: bool = False
     accumulates: bool = False
     doc: str = ""
     arity: int = field(init=False)

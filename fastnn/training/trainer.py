@@ -199,7 +199,7 @@ class Trainer(Layer):
     def _rows(self, x: Any, y: Any, sample_weight: Any, what: str = "") -> Rows:
         """Checked rows of x, y and weights, targets as loss and metrics take them."""
         if x is None or y is None:
-            raise ValueError(f"{what or 'fit: '}x and y are both needed; got {'x' if y is None else 'y'} alone")
+            raise ValueError(f"{what}x and {what}y are both needed; {what}{'x' if x is None else 'y'} is missing")
         rows = self._inputs(x, f"{what}x")
         data.expect_rows(rows, y, f"{what}y")
         shape = self._output_shape(rows.shape)
