@@ -14,7 +14,7 @@ FLUSH_DENORMALS = machine(lambda target, _item_bytes: 0x9FC0 if target.architect
 @primitive("int <- int int int int")
 def call_kernel(function, block, lane, lanes):
     """Call a kernel's entry point with its argument block; returns its status."""
-    return callables[function](block, lane, lanes)
+    return callables[function](int(block), lane, lanes)  # ctypes refuses NumPy's integers
 
 
 @call_kernel.emits
@@ -40,7 +40,7 @@ def _element(emitter, words, index):
 @primitive("void <- int int")
 def add_to_word(address, value):
     """Add to the 8-byte integer at an address."""
-    ctypes.c_int64.from_address(address).value += value
+    ctypes.c_int64.from_address(int(address)).value += int(value)
 
 
 @add_to_word.emits
