@@ -1,6 +1,6 @@
 """What a program of one's own can do while a model trains, at the moments that Keras names."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -82,11 +82,12 @@ class Callback:
 class CallbackList:
     """Callbacks called together; a hook that none of them overrides is not called at all."""
 
-    def __init__(self, callbacks: Callback | Iterable[Callback] | None, model: Any, params: dict[str, Any]):
-        self.callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+    def __init__(self, callbacks: Callback | Sequence[Callback] | None, model: Any, params: dict[str, Any]):
+        self.callbacks = list(callbacks or ()) if isinstance(callbacks, list | tuple | None) else [callbacks]
         for c in self.callbacks:
             if not isinstance(c, Callback):
-                raise TypeError(f"callbacks: expected fastnn.callbacks.Callback objects; got {c!r}")
+                hint = " Call it: callbacks are objects." if isinstance(c, type) else ""
+                raise TypeError(f"callbacks: expected fastnn.callbacks.Callback objects; got {c!r}.{hint}")
             c.set_model(model)
             c.set_params(params)
 
@@ -100,6 +101,9 @@ class CallbackList:
         return self.overrides(f"on_{kind}_batch_begin", f"on_{kind}_batch_end", *older)
 
     def call(self, hook: str, *arguments: Any) -> None:
+        """Call a hook with its number, if it has one, and logs, which are {} where there is nothing to tell, as in Keras."""
+        if not isinstance(arguments[-1], dict):
+            arguments = (*[a for a in arguments if a is not None], {})
         for c in self.callbacks:
             getattr(c, hook)(*arguments)
 

@@ -60,7 +60,6 @@ def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str
         if not whole.all():
             place = tuple(int(i) for i in np.argwhere(~whole)[0])
             raise ValueError(f"{name}: labels must be whole numbers; got {y[place]} at {place}. One-hot rows are y.argmax(-1).")
-    y = np.ascontiguousarray(y, INDEX)
     classes = shape[-1] or 0
     outside = (y < 0) | (y >= classes)
     if outside.any():
@@ -69,7 +68,7 @@ def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str
             f"{name}: labels must lie between 0 and {classes - 1}, for predictions of {classes} columns; got {y[place]} at "
             f"{place}. Number the classes from 0, or give the last layer more units."
         )
-    return y
+    return np.ascontiguousarray(y, INDEX)  # only now: of what is too large for the type this would make anything
 
 
 def aligned_shape(y_shape: Sequence[int], shape: Shape, takes_labels: bool, name: str) -> tuple[int, ...]:
@@ -167,9 +166,11 @@ class SparseCategoricalCrossentropy(Loss):
         node = None if self.from_logits else _made_by(ops.softmax, y_pred)
         if node is not None:
             return ops.softmax_cross_entropy(node.inputs[0], y_true, *node.outputs_as_tensors())
-        if y_pred.ndim != 2:
-            y_true, y_pred = ops.reshape(y_true, (-1,)), ops.reshape(y_pred, (-1, y_pred.shape[-1]))
-        return ops.softmax_cross_entropy(y_pred, y_true) if self.from_logits else ops.class_cross_entropy(y_pred, y_true)
+        function = ops.softmax_cross_entropy if self.from_logits else ops.class_cross_entropy
+        if y_pred.ndim == 2:
+            return function(y_pred, y_true)
+        values = function(ops.reshape(y_pred, (-1, y_pred.shape[-1])), ops.reshape(y_true, (-1,)))
+        return ops.reshape(values, y_true.shape)
 
 
 class FunctionLoss(Loss):

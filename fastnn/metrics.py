@@ -56,7 +56,8 @@ class Metric:
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the rows of a batch, each with its weight or 1."""
         with no_grad():
-            y_pred = _rows(operand(y_pred))
+            y_pred = operand(y_pred)
+            y_pred = _rows(y_pred) if y_pred.ndim == 1 else y_pred
             if not isinstance(y_true, Tensor):
                 y_true = operand(self.targets(y_true, y_pred.shape, y_pred.dtype), INDEX if self.takes_labels else y_pred.dtype)
             y_true = losses.aligned(y_true, y_pred.shape, self.takes_labels, self.name)
@@ -85,7 +86,8 @@ class Metric:
 
 
 def _rows(x):
-    return ops.reshape(x, (-1, 1)) if x.ndim == 1 else x
+    """Rows of the last dimension, (any, C); of one dimension, rows of one number."""
+    return x if x.ndim == 2 else ops.reshape(x, (-1, 1 if x.ndim == 1 else x.shape[-1]))
 
 
 class Mean(Metric):
@@ -121,7 +123,7 @@ class BinaryAccuracy(Metric):
         self.threshold = threshold
 
     def measure(self, y_true, y_pred):
-        return ops.binary_match(y_pred, y_true, threshold=self.threshold)
+        return ops.binary_match(_rows(y_pred), _rows(y_true), threshold=self.threshold)
 
 
 class CategoricalAccuracy(Metric):
@@ -130,7 +132,7 @@ class CategoricalAccuracy(Metric):
     default_name = "categorical_accuracy"
 
     def measure(self, y_true, y_pred):
-        return ops.categorical_match(y_pred, y_true)
+        return ops.categorical_match(_rows(y_pred), _rows(y_true))
 
 
 class SparseCategoricalAccuracy(Metric):
@@ -144,7 +146,7 @@ class SparseCategoricalAccuracy(Metric):
     default_name, takes_labels = "sparse_categorical_accuracy", True
 
     def measure(self, y_true, y_pred):
-        return ops.class_match(y_pred, y_true)
+        return ops.class_match(_rows(y_pred), y_true if y_true.ndim == 1 else ops.reshape(y_true, (-1,)))
 
 
 class MeanSquaredError(Metric):

@@ -46,6 +46,8 @@ def _free(name, taken):
 def save(path: Any, variables: dict[str, Variable]) -> None:
     """Write variables to a file: aside first, then renamed, so that one that was there is whole until the new one is."""
     path = _checked(path, "save_weights")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"save_weights: there is no folder {path.parent}")
     table: dict[str, Any] = {}
     end = 0
     for name, variable in variables.items():
@@ -86,46 +88,45 @@ def load(path: Any, variables: dict[str, Variable]) -> None:
 
 def read(path: Any) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file, by name."""
-    data = Path(path).read_bytes()
+    try:
+        return _parsed(Path(path).read_bytes())
+    except ValueError as error:
+        why = str(error)
+    except (KeyError, TypeError, AttributeError):
+        why = "its table is not one of safetensors"
+    raise ValueError(f"{path} is not a whole safetensors file: {why}")
+
+
+def _parsed(data):
     if len(data) < 8:
-        raise _corrupt(path, f"it has {len(data)} bytes")
+        raise ValueError(f"it has {len(data)} bytes")
     length = int.from_bytes(data[:8], "little")
     if length > min(len(data) - 8, MOST_TABLE_BYTES):
-        raise _corrupt(path, f"its table should have {length} bytes, and {len(data) - 8} follow")
+        raise ValueError(f"its table should have {length} bytes, and {len(data) - 8} follow")
     try:
         table = json.loads(data[8 : 8 + length])
-    except ValueError:
-        raise _corrupt(path, "its table is not JSON") from None
-    if not isinstance(table, dict):
-        raise _corrupt(path, "its table is not a dictionary")
+    except (ValueError, RecursionError):
+        raise ValueError("its table is not JSON") from None
     numbers = memoryview(data)[8 + length :]
     arrays, place = {}, 0
     entries = [(name, entry) for name, entry in table.items() if name != "__metadata__"]
-    try:
-        entries = sorted(entries, key=lambda item: item[1]["data_offsets"])
-        for name, entry in entries:
-            code, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-            if code not in DTYPES:
-                raise _corrupt(path, f"{name!r} is of type {code!r}; fastnn reads {', '.join(DTYPES)}")
-            if not all(type(e) is int and e >= 0 for e in (*shape, begin, end)):
-                raise _corrupt(path, f"{name!r} has shape {shape} at {begin} to {end}")
-            if begin != place or end - begin != prod(shape) * DTYPES[code].itemsize or end > len(numbers):
-                raise _corrupt(path, f"{name!r} does not lie where the table says")
-            arrays[name] = np.frombuffer(numbers[begin:end], DTYPES[code]).reshape(shape)
-            place = end
-    except (KeyError, TypeError, AttributeError):
-        raise _corrupt(path, "its table is not one of safetensors") from None
+    for name, entry in sorted(entries, key=lambda item: item[1]["data_offsets"]):
+        code, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+        if code not in DTYPES:
+            raise ValueError(f"{name!r} is of type {code!r}; fastnn reads {', '.join(DTYPES)}")
+        if not all(type(e) is int and e >= 0 for e in (*shape, begin, end)):
+            raise ValueError(f"{name!r} has shape {shape} at {begin} to {end}")
+        if begin != place or end - begin != prod(shape) * DTYPES[code].itemsize or end > len(numbers):
+            raise ValueError(f"{name!r} does not lie where the table says")
+        arrays[name] = np.frombuffer(numbers[begin:end], DTYPES[code]).reshape(shape)
+        place = end
     if place != len(numbers):
-        raise _corrupt(path, f"{len(numbers) - place} bytes follow the last weight")
+        raise ValueError(f"{len(numbers) - place} bytes follow the last weight")
     return arrays
-
-
-def _corrupt(path, why):
-    return ValueError(f"{path} is not a whole safetensors file: {why}")
 
 
 def _checked(path, what):
     path = Path(path)
-    if path.suffix in (".h5", ".hdf5", ".keras", ".pt", ".pth", ".npz"):
+    if path.suffix.lower() in (".h5", ".hdf5", ".keras", ".pt", ".pth", ".npz"):
         raise ValueError(f"{what}: fastnn's weights are safetensors files; got {path.name!r}. Call it {path.stem}.safetensors.")
     return path

@@ -132,6 +132,9 @@ class Layer:
         if recorded and getattr(self, name, None) is not value:
             Structure.version += 1
         object.__setattr__(self, name, value)
+        if not getattr(self, "_trainable", True):
+            for layer in _layers_in(value):
+                layer.trainable = False
 
     def sublayers(self) -> list["Layer"]:
         """The layers among the attributes, each once, in order."""

@@ -1,8 +1,10 @@
 """Dense layers, activations, and the place where data comes in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any
+
+import numpy as np
 
 from fastnn import activations, initializers, ops
 from fastnn.errors import ShapeError, shape_text
@@ -38,9 +40,9 @@ class Dense(Layer):
         **base: Any,
     ):
         super().__init__(**base)
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+        if not _is_extent(units):
             raise ValueError(f"Dense: units must be an integer from 1 on; got {units!r}")
-        self.units, self.use_bias, self.activation = units, use_bias, activations.get(activation)
+        self.units, self.use_bias, self.activation = int(units), use_bias, activations.get(activation)
         self.kernel_initializer, self.bias_initializer = initializers.get(kernel_initializer), initializers.get(bias_initializer)
         self.input_shape = row_shape(input_shape)
 
@@ -147,7 +149,11 @@ def row_shape(shape: Any) -> tuple[int, ...] | None:
     """The shape of one row of input, checked; None stays None."""
     if shape is None:
         return None
-    extents = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not all(isinstance(e, int) and not isinstance(e, bool) and e > 0 for e in extents):
+    extents = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if not all(_is_extent(e) for e in extents):
         raise ShapeError(f"input_shape: expected the extents of one row, integers from 1 on; got {shape!r}")
-    return extents
+    return tuple(int(e) for e in extents)
+
+
+def _is_extent(value):
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0

@@ -68,10 +68,10 @@ class Predictor:
             return
         callbacks.call("on_predict_begin", None)
         first = 0
-        for part in self.parts:
-            for batch in range(part.repeats):
-                callbacks.call("on_predict_batch_begin", batch)
-                self.program.run(1, 1)
-                callbacks.call("on_predict_batch_end", batch, {"outputs": y[first : first + part.rows].copy()})
-                first += part.rows
+        batches = [p.rows for p in self.parts for _ in range(p.repeats)]
+        for number, rows in enumerate(batches):
+            callbacks.call("on_predict_batch_begin", number, None)
+            self.program.run(1, 1)
+            callbacks.call("on_predict_batch_end", number, {"outputs": y[first : first + rows].copy()})
+            first += rows
         callbacks.call("on_predict_end", None)
