@@ -19,7 +19,7 @@ from fastnn.metrics import Metric
 from fastnn.metrics import get as metric_of
 from fastnn.optimizers import Optimizer
 from fastnn.tape.record import Recorder, Structure, commit
-from fastnn.tensor import Tensor, operand
+from fastnn.tensor import Tensor
 
 from . import data
 from .data import Rows
@@ -222,7 +222,7 @@ class Trainer(Layer):
         key = ("output shape", tuple(input_shape[1:]), Structure.version)
         if key not in self._programs:
             with Recorder(self.name) as recorder, no_grad():
-                y = self(operand(np.zeros((2, *input_shape[1:]), self.dtype)))
+                y = self(np.zeros((2, *input_shape[1:])))
             recorder.restore_gradients()
             if not y.shape or y.shape[0] != 2:
                 raise ShapeError(

@@ -1,0 +1,82 @@
+"""Elementary functions against higher precision, in units in the last place, over all their range."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from fastnn.ops.record import registry
+
+from .oracle import DTYPES
+
+ULPS = {"float32": 2, "float64": 4}
+# float64 values are compared with 40 digits; float32 ones with float64, whose own error is 2^-29 of their units.
+EXACT = {
+    "exp": mpmath.exp,
+    "log": mpmath.log,
+    "sqrt": mpmath.sqrt,
+    "tanh": mpmath.tanh,
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+}
+IN_FLOAT64 = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}
+POSITIVE = ("log", "sqrt")
+
+
+def values(name, dtype, count):
+    """Of every size: evenly spread bit patterns, powers of two and their neighbours, and where results over- and underflow."""
+    info = np.finfo(dtype)
+    bits = np.linspace(0, np.array(info.max).view(f"u{info.bits // 8}"), count).astype(f"u{info.bits // 8}").view(dtype)
+    powers = np.ldexp(np.ones(1, dtype), np.arange(info.minexp, info.maxexp)).astype(dtype)
+    edge = dtype == "float32"
+    near = np.linspace(-104 if edge else -746, 89 if edge else 710, count // 4).astype(dtype)
+    small = np.random.default_rng(0).uniform(-2, 2, count // 4).astype(dtype)
+    x = np.concatenate([bits, powers, np.nextafter(powers, dtype.type(0)), np.nextafter(powers, dtype.type(np.inf)), near, small])
+    x = x[np.isfinite(x) & ((np.abs(x) >= info.tiny) | (x == 0))]
+    return np.abs(x[x != 0]) if name in POSITIVE else np.concatenate([x, -x])
+
+
+def expect_close(name, x, got, exact):
+    """`exact` in float64, or in extended precision, rounded nowhere near the type of `got`."""
+    info, exact = np.finfo(got.dtype), exact.astype(np.longdouble)
+    ordinary = (np.abs(exact) >= info.tiny) & (np.abs(exact) <= info.max)
+    ulp = np.spacing(np.abs(exact[ordinary]).astype(got.dtype)).astype(np.float64)
+    error = np.abs(got[ordinary].astype(np.longdouble) - exact[ordinary]).astype(np.float64) / ulp
+    worst = int(error.argmax())
+    assert error[worst] <= ULPS[got.dtype.name], f"{name}({x[ordinary][worst]!r}) is {error[worst]:.2f} ulp off"
+    subnormal = np.abs(exact) < info.tiny
+    assert (np.abs(got[subnormal]) <= info.tiny).all()
+    assert np.isinf(got[np.abs(exact) > np.longdouble(info.max) * (1 + info.eps)]).all()
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_float32_is_within_two_ulp(name):
+    x = values(name, np.dtype("float32"), 400_000)
+    with np.errstate(all="ignore"):
+        expect_close(name, x, registry[name](x).numpy(), IN_FLOAT64[name](x.astype(np.float64)))
+
+
+def extended(v):
+    """A number of mpmath's as NumPy's longest, whose range is float64's at least."""
+    if not mpmath.mpf("1e-330") < mpmath.fabs(v) < mpmath.mpf("1e310"):
+        return np.longdouble(0 if mpmath.fabs(v) < 1 else np.inf)
+    return np.longdouble(mpmath.nstr(v, 25))
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_float64_is_within_four_ulp(name):
+    x = values(name, np.dtype("float64"), 4_000)
+    with mpmath.workdps(40):
+        exact = np.array([extended(EXACT[name](mpmath.mpf(float(v)))) for v in x])
+    expect_close(name, x, registry[name](x).numpy(), exact)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", EXACT)
+def test_zeros_keep_their_sign_and_nan_and_infinity_are_numpys(name, dtype):
+    x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, np.finfo(dtype).max, -np.finfo(dtype).max], dtype)
+    with np.errstate(all="ignore"):
+        expected = IN_FLOAT64[name](x.astype(np.float64)).astype(dtype)
+    got = registry[name](x).numpy()
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    known = ~np.isnan(expected) & ((expected == 0) | np.isinf(expected))
+    np.testing.assert_array_equal(got[known], expected[known])
+    np.testing.assert_array_equal(np.signbit(got[known]), np.signbit(expected[known]))

@@ -1,0 +1,141 @@
+"""The public surface: names, docstrings with their examples, and the command line."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import runpy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+
+SKIPPED = ("fastnn.__main__", "fastnn.article", "fastnn.kernels")  # programs, and kernels, which have tests of their own
+MODULES = [
+    m.name
+    for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.")
+    if not any(m.name == s or m.name.startswith(f"{s}.") for s in SKIPPED)
+]
+SHARED = ["activations", "callbacks", "config", "initializers", "layers", "losses", "metrics", "optimizers", "random", "utils"]
+
+
+# ---- names and documentation
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_the_keras_namespace_holds_the_same_modules(name):
+    module = getattr(fastnn, name)
+    assert getattr(fastnn.keras, name) is module
+    assert importlib.import_module(f"fastnn.keras.{name}") is module
+
+
+def test_keras_import_lines_work():
+    lines = """
+        import fastnn.keras as keras
+        from fastnn import keras as other
+        from fastnn.keras import Input, Model, Sequential, layers
+        from fastnn.keras.layers import Activation, BatchNormalization, Dense, InputLayer, ReLU, Softmax
+        from fastnn.keras.losses import BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
+        from fastnn.keras.metrics import BinaryAccuracy, CategoricalAccuracy, Mean, SparseCategoricalAccuracy
+        from fastnn.keras.optimizers import SGD, Adam, RMSprop
+        from fastnn.keras.callbacks import Callback, EarlyStopping, History
+        from fastnn.keras.initializers import GlorotUniform, RandomNormal, RandomUniform
+        from fastnn.keras.utils import set_random_seed
+        import fastnn as tf
+        from fastnn.keras import activations
+        """
+    names = {}
+    exec(inspect.cleandoc(lines), names)
+    assert names["keras"] is names["other"] is names["tf"].keras
+    assert names["Dense"] is fastnn.layers.Dense
+    assert names["keras"].Sequential is names["Sequential"] is fastnn.Sequential
+
+
+@pytest.mark.filterwarnings("ignore:BinaryCrossentropy")
+def test_the_articles_program_runs(capsys):
+    names = runpy.run_module("fastnn.article")
+    assert len(names["model"].history.history["loss"]) == 100
+    assert capsys.readouterr().out.count("Epoch ") == 100
+
+
+@pytest.mark.parametrize("name", ["fastnn", *MODULES])
+def test_examples_in_docstrings_run(name):
+    module = importlib.import_module(name)
+    failed, _ = doctest.testmod(module, optionflags=doctest.FAIL_FAST)
+    assert not failed
+
+
+def public(module):
+    """(qualified name, class, function or method) of everything public that is defined in a module."""
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(value) or inspect.isfunction(value):
+            yield f"{module.__name__}.{name}", value
+
+
+@pytest.mark.parametrize("name", [*MODULES, "fastnn"])
+def test_everything_public_says_what_it_is(name):
+    module = importlib.import_module(name)
+    assert module.__doc__, "the module"
+    assert [name for name, value in public(module) if not inspect.getdoc(value)] == []
+
+
+# ---- the command line
+
+
+def command(*arguments):
+    return subprocess.run([sys.executable, "-m", "fastnn", *arguments], capture_output=True, text=True)
+
+
+def test_the_doctor_names_versions_processor_and_cache():
+    done = command("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if not line.startswith("extra"))
+    assert list(lines) == ["versions", "system", "processor", "cores", "kernels", "cache"]
+    for package in ("numpy", "numba", "llvmlite"):
+        assert f"{package} {importlib.import_module(package).__version__}" in lines["versions"]
+    assert re.fullmatch(r"[\w.+-]+, vectors of \d+ bits", lines["processor"])
+    assert re.fullmatch(r"\d+ of \d+ may be used", lines["cores"])
+    assert re.fullmatch(r".+, \d+ kernels, [\d.]+ MB|none: it cannot be written", lines["cache"])
+
+
+@pytest.mark.parametrize("arguments", [["docter"], [], ["doctor", "--loud"]])
+def test_an_unknown_command_is_answered_with_those_there_are(arguments):
+    done = command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "{demo,doctor,warmup}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_says_what_each_command_does():
+    done = command("--help")
+    assert done.returncode == 0
+    assert all(re.search(rf"\b{name}\b +\w", done.stdout) for name in ("demo", "doctor", "warmup"))
+
+
+def test_the_digits_are_learned(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    from fastnn.demo import digits
+
+    monkeypatch.chdir(tmp_path)
+    assert digits() >= 0.97
+    out = capsys.readouterr().out
+    assert out.count("test accuracy") == 6
+    assert "history of the last split" in out
+    confusion = np.array([[int(n) for n in re.findall(r"\d+", line)] for line in out.splitlines() if re.match(r" ?\[+\s*\d", line)])
+    assert confusion.shape == (10, 10)
+    assert confusion.sum() == 1797
+    assert np.trace(confusion) / 1797 >= 0.97
+
+
+def test_without_scikit_learn_the_digits_say_how_to_get_it(monkeypatch):
+    from fastnn.demo import digits
+
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(SystemExit, match=r"pip install 'fastnn-numba\[demo\]'"):
+        digits()
