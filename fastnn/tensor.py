@@ -199,7 +199,8 @@ def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
         )
         if array.dtype == np.float64 and not isinstance(value, np.ndarray | np.generic):
             dtype = config.floatx()  # a Python number has no element type of its own
-    return np.ascontiguousarray(array, np.dtype(dtype)).reshape(array.shape)
+    with np.errstate(over="ignore"):  # what is too large for the type becomes infinite, which those who mind look for
+        return np.ascontiguousarray(array, np.dtype(dtype)).reshape(array.shape)
 
 
 def _kind_text(array):

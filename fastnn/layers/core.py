@@ -47,7 +47,8 @@ class Dense(Layer):
         self.input_shape = row_shape(input_shape)
 
     def build(self, input_shape):
-        if not input_shape or input_shape[-1] is None:
+        self.compute_output_shape(input_shape)
+        if input_shape[-1] is None:
             raise ShapeError(f"Dense {self.name!r}: the last dimension of its input must be known; got {shape_text(input_shape)}")
         self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, "kernel")
         self.bias = self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None

@@ -73,7 +73,8 @@ def not_finite(array: np.ndarray, name: str) -> ValueError:
 
 def expect_rows(x: np.ndarray, other: Any, name: str) -> None:
     """Raise unless `other` has as many rows as x."""
-    rows = np.shape(other)[0] if np.ndim(other) else None
+    shape = as_array(other, None, name).shape
+    rows = shape[0] if shape else None
     if rows != len(x):
         raise ValueError(f"x and {name} must have as many rows; got {len(x)} and {'a single number' if rows is None else rows}")
 

@@ -42,11 +42,11 @@ class Predictor:
             emit("copy", reduce.copy, (self.model(x, training=False).flat(), out.flat()))
 
     def __call__(self, x: Any, callbacks: CallbackList | None = None) -> np.ndarray:
-        if type(x) is not np.ndarray or x.dtype.kind not in "fiub":
+        if type(x) is not np.ndarray or x.dtype != self.dtype:
             x = data.inputs(x, self.dtype)
         with self.model._lock:
             if not self.single:
-                x, y = np.ascontiguousarray(x, self.dtype), np.empty(self.output_shape, self.dtype)
+                x, y = np.ascontiguousarray(x), np.empty(self.output_shape, self.dtype)
                 self.source.bind([x, y], self.tapes)
             else:
                 self.x[...], y = x, self.y
@@ -56,7 +56,7 @@ class Predictor:
             except (StepFailed, NotFiniteError) as error:
                 if isinstance(error, StepFailed) and error.instruction.name != CHECK_OF_INPUT:
                     raise error.error() from None
-                raise data.not_finite(x.astype(self.dtype), "x") from None
+                raise data.not_finite(x, "x") from None
             finally:
                 if not self.single:
                     self.source.release()
