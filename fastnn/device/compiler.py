@@ -19,7 +19,13 @@ FASTMATH_OF_A_NAMED_SUM = {"reassoc"}  # never nnan, ninf or contract: see kerne
 
 
 def compile_kernel(kernel, dtype, target, name, cpu, features):
-    """The object code of `kernel` for element type `dtype`, its entry point called `name`.
+    """The object code of `kernel` for element type `dtype`, its entry point called `name`."""
+    machine, module = optimised(kernel, dtype, target, name, cpu, features)
+    return machine.emit_object(module)
+
+
+def optimised(kernel, dtype, target, name, cpu, features):
+    """LLVM's machine and the kernel's module, ready to be written as object code or as assembly.
 
     `cpu` and `features` are LLVM's words for the processor; `target` is what kernels know of it.
     """
@@ -42,7 +48,7 @@ def compile_kernel(kernel, dtype, target, name, cpu, features):
     )
     passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(module, passes)
-    return machine.emit_object(module)
+    return machine, module
 
 
 def _element_type(dtype):

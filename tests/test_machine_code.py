@@ -1,0 +1,72 @@
+"""What kernels compile to: packed instructions, and no call of anything that is not there when it is loaded."""
+
+import math
+import platform
+import re
+
+import pytest
+
+from fastnn.device import INTERPRETED, native
+from fastnn.kernels.cpu import losses, matmul, normalization, pointwise, softmax, updates
+from fastnn.kernels.marks import Kernel, T, kernel
+from fastnn.kernels.scalar import exp, log, sigmoid, tanh
+
+pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
+LETTER = {"f4": "s", "f8": "d"}
+KERNELS = {
+    "exp": pointwise.unary(exp),
+    "log": pointwise.unary(log),
+    "tanh": pointwise.unary(tanh),
+    "sigmoid": pointwise.unary(sigmoid),
+    "matmul": matmul.matmul,
+    "softmax": softmax.softmax,
+    "sigmoid_cross_entropy": losses.sigmoid_cross_entropy,
+    "batch_norm": normalization.batch_norm,
+    "adam": updates.adam,
+}
+
+
+def assembly(kernel, dtype):
+    from fastnn.device.compiler import optimised
+
+    cpu, features, target = native.processor()
+    machine, module = optimised(kernel, dtype, target, "entry", cpu, features)
+    return machine.emit_assembly(module)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_arithmetic_is_packed(name, dtype):
+    """vfmadd213ps and the like; a kernel that calls, or computes one number at a time, has none."""
+    text = assembly(KERNELS[name], dtype)
+    packed = re.findall(rf"\bv?(?:fn?m(?:add|sub)\w*|mul|div|add|sub)p{LETTER[dtype]}\s", text)
+    assert len(packed) >= 4
+    assert not re.search(r"\bcall\S*\s+(?!\*|mem(?:set|cpy|move))", text), "calls something"
+
+
+def test_every_kernel_needs_nothing_but_the_memory_functions():
+    for k in list(Kernel.known):
+        for name in k.entries:
+            code = native.objects().read(native.symbol(k, name))
+            if code is not None:
+                assert native.undefined_symbols(code) <= native.MEMORY_FUNCTIONS.keys(), k
+
+
+def _sine(x, y, lane, lanes):
+    for i in range(x.size):
+        y[i] = math.sin(x[i])
+
+
+def _remainder(x, y, lane, lanes):
+    for i in range(x.size):
+        y[i] = x[i] % T(3)
+
+
+@pytest.mark.parametrize(("function", "symbol"), [(_sine, "sin"), (_remainder, "fmod")])
+def test_a_kernel_that_would_call_the_c_library_is_refused(function, symbol):
+    own = kernel(x="T[n]", y="out T[n]")(function)
+    with pytest.raises(
+        RuntimeError, match=rf"kernel {function.__name__} for f8 needs .*{symbol}.*must not raise, allocate or call"
+    ):
+        native.entry(own, "f8")
