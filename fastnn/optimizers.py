@@ -34,6 +34,7 @@ class Optimizer:
     """
 
     states: tuple[str, ...] = ()
+    flops = 2  # of the update of one number, for `tape.summary()`
 
     def __init__(self, learning_rate: float, name: str | None = None):
         self.name = name or type(self).__name__.lower()
@@ -129,7 +130,7 @@ class Optimizer:
         step = context.step
         with no_grad():
             for tensor in [loss.flat() for loss in (step.losses if step else ())] + [r.gradient for r in runs]:
-                emit(CHECK, updates.check_finite, (tensor,))
+                emit(CHECK, updates.check_finite, (tensor,), 2 * tensor.size)
             if isinstance(step, Search):
                 return
             if step is not None:
@@ -188,14 +189,14 @@ class SGD(Optimizer):
     def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, name: str | None = None):
         super().__init__(learning_rate, name)
         self.momentum, self.nesterov = _fraction(self.name, "momentum", momentum, True), bool(nesterov)
-        self.states = ("velocity",) if self.momentum else ()
+        self.states, self.flops = (("velocity",), 7) if self.momentum else ((), 2)
 
     def update(self, parameter, gradient, *states):
         if states:
             arguments = (parameter, gradient, *states, self.rate, self.momentum, int(self.nesterov))
-            emit(self.name, updates.sgd_momentum, arguments)
+            emit(self.name, updates.sgd_momentum, arguments, self.flops * parameter.size)
         else:
-            emit(self.name, updates.sgd, (parameter, gradient, self.rate))
+            emit(self.name, updates.sgd, (parameter, gradient, self.rate), self.flops * parameter.size)
 
 
 class Adam(Optimizer):
@@ -212,6 +213,7 @@ class Adam(Optimizer):
     """
 
     states = ("m", "v")
+    flops = 12
 
     def __init__(
         self,
@@ -227,7 +229,7 @@ class Adam(Optimizer):
 
     def update(self, parameter, gradient, *states):
         arguments = (self.rate, self.steps, self._earlier(), self.beta_1, self.beta_2, self.epsilon)
-        emit(self.name, updates.adam, (parameter, gradient, *states, *arguments))
+        emit(self.name, updates.adam, (parameter, gradient, *states, *arguments), self.flops * parameter.size)
 
 
 class RMSprop(Optimizer):
@@ -242,13 +244,15 @@ class RMSprop(Optimizer):
     """
 
     states = ("square",)
+    flops = 8
 
     def __init__(self, learning_rate: float = 0.001, rho: float = 0.9, epsilon: float = 1e-7, name: str | None = None):
         super().__init__(learning_rate, name)
         self.rho, self.epsilon = _fraction(self.name, "rho", rho), _positive(self.name, "epsilon", epsilon)
 
     def update(self, parameter, gradient, *states):
-        emit(self.name, updates.rmsprop, (parameter, gradient, *states, self.rate, self.rho, self.epsilon))
+        arguments = (parameter, gradient, *states, self.rate, self.rho, self.epsilon)
+        emit(self.name, updates.rmsprop, arguments, self.flops * parameter.size)
 
 
 def _fraction(optimizer, argument, value, to_one=False):

@@ -296,6 +296,17 @@ def test_any_layout_gives_the_bits_of_a_plain_array_and_is_not_written_to(layout
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("batch_size", [8, ROWS])
+def test_predictions_belong_to_the_caller(batch_size):
+    model = network()
+    first = model.predict(X, batch_size)
+    kept = first.copy()
+    model.predict(-X, batch_size)
+    np.testing.assert_array_equal(first, kept)
+    first[:] = 0
+    np.testing.assert_array_equal(model.predict(X, batch_size), kept)
+
+
 # ---- anything at all
 
 ELEMENTS = st.one_of(st.floats(-100, 100), st.sampled_from([0.0, 1.0, 2.0, 1e15, 1e300, np.inf, np.nan]))

@@ -294,6 +294,15 @@ def test_ctrl_c_reaches_a_native_run_without_callbacks():
     assert len(history.history["loss"]) == len(history.epoch) > 0
 
 
+def test_another_thread_may_end_training():
+    model = network()
+    timer = threading.Timer(0.3, setattr, (model, "stop_training", True))
+    timer.start()
+    history = model.fit(*data(), BATCH, 10**9, 0)
+    timer.join()
+    assert len(history.history["loss"]) == len(history.epoch) > 0
+
+
 # ---- early stopping
 
 STOPS = [  # arguments, values of the measure, stopped_epoch (0: not), best_epoch, epoch of the weights put back: from Keras 3
@@ -308,6 +317,7 @@ STOPS = [  # arguments, values of the measure, stopped_epoch (0: not), best_epoc
     ({"monitor": "loss", "mode": "max"}, [3, 2, 1], 1, 0, None),
     ({"monitor": "loss", "baseline": 1.0, "patience": 2}, [3, 2, 1.5, 1.2, 0.1], 0, 4, None),
     ({"monitor": "loss", "baseline": 2.5, "patience": 2}, [3, 2, 2.1, 2.2, 0.1], 3, 1, None),
+    ({"monitor": "loss", "baseline": 1.0, "patience": 3}, [3, 2, 2, 2, 2], 2, 1, None),
     ({"monitor": "loss", "start_from_epoch": 3}, [1, 2, 3, 4, 5, 6], 4, 3, None),
     ({"monitor": "loss", "start_from_epoch": 3, "patience": 2}, [1, 2, 3, 4, 5, 6, 7], 5, 3, None),
     ({"monitor": "loss", "restore_best_weights": True, "patience": 1}, [3, 1, 2, 2], 2, 1, 1),

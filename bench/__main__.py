@@ -1,0 +1,72 @@
+"""`python -m bench`: every peer in a process of its own, one after another, and one table of all."""
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+from . import report
+from .peers import PEERS
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m bench", description="times fastnn and its peers, and prints one table")
+    parser.add_argument("--case", help="only cases whose names match, as pytest's -k has it: 'article or mlp'")
+    parser.add_argument("--quick", action="store_true", help="few rounds: for trying out")
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md too")
+    parser.add_argument("--peers-python", default=sys.executable, help="the interpreter that has PyTorch, JAX and TensorFlow")
+    options = parser.parse_args()
+    if options.readme and (options.case or options.quick):
+        parser.error("--readme takes every case, and not quickly")
+    RESULTS.mkdir(exist_ok=True)
+    results, versions, machine = {}, {}, {}
+    for key, peer in PEERS.items():
+        python = sys.executable if key in ("ours", "numpy") else options.peers_python
+        version = version_of(peer.distribution, python)
+        if version is None:
+            print(f"{peer.name} is left out: {peer.distribution} is not installed", flush=True)
+            continue
+        start = time.perf_counter()
+        results[key], about = report.read(run(key, python, options))
+        machine |= about if key == "ours" else {}
+        versions[key] = version
+        print(f"{peer.name} {version}: {len(results[key])} cases, {time.perf_counter() - start:.0f} s", flush=True)
+    text = report.table(results) + "\n\n" + report.notes(results, machine, versions)
+    print(f"\n{text}")
+    report.write_json(results, versions, RESULTS / "results.json")
+    if importlib.util.find_spec("matplotlib"):
+        report.plot(results, RESULTS / "results.png")
+    if options.readme:
+        report.write_readme(text, ROOT / "README.md")
+
+
+def version_of(distribution, python):
+    if distribution is None:
+        return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    found = subprocess.run(
+        [python, "-c", f"from importlib.metadata import version; print(version({distribution!r}))"], capture_output=True, text=True
+    )
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def run(key, python, options):
+    """Time a peer; where its results are."""
+    path = RESULTS / f"{key}.json"
+    path.unlink(missing_ok=True)
+    command = [python, "-m", "pytest", "bench", f"--peer={key}", f"--benchmark-json={path}", "--quiet", "-W", "ignore"]
+    command += ["--benchmark-disable-gc", "--benchmark-warmup=on", f"--benchmark-max-time={0.1 if options.quick else 1}"]
+    command += ["--quick"] * options.quick + (["-k", options.case] if options.case else [])
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if finished.returncode not in (0, 5):  # 5: no case of that name
+        print(finished.stdout[-4000:] + finished.stderr[-2000:], file=sys.stderr)
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""What is timed, and what is to be reached. Data and initial weights are the same for every peer.
+
+A case's `kind` is the name of the function of a peer (`peers/*.py`) that makes it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+
+LEARNING_RATE = {"sgd": 0.01, "adam": 1e-3}
+FLOAT = np.dtype("float32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """name: for `--case`. What is to be reached: limits, the share of a peer's time that is allowed; beyond, the seconds that are
+    allowed above a peer's; seconds, the time that is allowed."""
+
+    kind: ClassVar[str]
+    name: str
+    title: str
+    limits: Mapping[str, float] = field(default_factory=dict)
+    beyond: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    units: int = 1  # of what the title names in one timed run
+
+    def __str__(self):
+        return self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Case):
+    """Dense layers of `widths`, the first of which is that of the input; ReLU between them, at the end a sigmoid for one column
+    and a softmax for several."""
+
+    widths: tuple[int, ...]
+    batch: int
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """(inputs, outputs) of each layer."""
+        return list(pairwise(self.widths))
+
+    @property
+    def parameters(self) -> int:
+        return sum((k + 1) * n for k, n in self.pairs)
+
+    def weights(self) -> list[np.ndarray]:
+        """Kernel and bias of each layer, Glorot's uniform and zeros."""
+        rng, found = np.random.default_rng(1), []
+        for k, n in self.pairs:
+            limit = np.sqrt(6 / (k + n))
+            found += [rng.uniform(-limit, limit, (k, n)).astype(FLOAT), np.zeros(n, FLOAT)]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(Network):
+    """A whole `fit` of a fresh model, in which each epoch takes the rows in a new order and records its mean loss (one column:
+    and its accuracy)."""
+
+    kind = "fit"
+    rows: int
+    epochs: int
+    optimizer: str = "adam"
+
+    @property
+    def steps(self) -> int:
+        """In an epoch; the last batch is as large as the others."""
+        return self.rows // self.batch
+
+    @property
+    def rate(self) -> float:
+        return LEARNING_RATE[self.optimizer]
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and targets: labels, or, for one column, numbers outside [0, 1], as in the article."""
+        rng, columns = np.random.default_rng(0), self.widths[-1]
+        x = rng.normal(size=(self.rows, self.widths[0])).astype(FLOAT)
+        return x, rng.normal(size=(self.rows, 1)).astype(FLOAT) if columns == 1 else rng.integers(0, columns, self.rows)
+
+
+class Record(Network):
+    """Writing down and planning a training step of a fresh model."""
+
+    kind = "record"
+    SECONDS, SECONDS_OF_INSTRUCTION = 0.3e-3, 60e-6  # allowed
+
+
+class Predict(Network):
+    """`predict` of one row, array to array, called from Python."""
+
+    kind = "predict"
+    CALLS = 1_000_000  # over which memory may not grow
+
+    def row(self) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=(1, self.widths[0])).astype(FLOAT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpCall(Case):
+    """An op, by its name in `fastnn.ops`, called from Python without gradients.
+
+    inputs: shapes, drawn from the normal distribution, or functions that draw the array from a NumPy generator. streams: the
+    arrays of `elements` numbers that it must read, write and update in place.
+    """
+
+    kind = "op"
+    op: str
+    inputs: tuple[tuple[int, ...] | Callable[[np.random.Generator], np.ndarray], ...]
+    streams: tuple[int, int, int]
+    elements: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def arrays(self) -> list[np.ndarray]:
+        rng = np.random.default_rng(0)
+        return [i(rng) if callable(i) else rng.normal(size=i).astype(FLOAT) for i in self.inputs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update(Case):
+    """One update of so many parameters by Adam, gradients given."""
+
+    kind = "update"
+    parameters: int
+
+    def arrays(self) -> list[np.ndarray]:
+        """Parameters and gradients."""
+        return list(np.random.default_rng(0).normal(size=(2, self.parameters)).astype(FLOAT))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process(Case):
+    """A fresh interpreter that imports a peer, or runs the article's program to its end."""
+
+    kind = "process"
+    statement: str
+
+
+# What an update reads, writes and updates in place.
+STREAMS_OF_UPDATE = {"sgd": (1, 0, 1), "adam": (1, 0, 3)}
+
+
+def mlp(*widths: int, rows: int, batch: int, epochs: int, limits: Mapping[str, float]) -> Fit:
+    name = "-".join(map(str, widths))
+    title = f"MLP {name}, batch {batch}, Adam, an epoch of {rows} rows"
+    return Fit(name=f"mlp-{name}", title=title, widths=widths, rows=rows, batch=batch, epochs=epochs, limits=limits, units=epochs)
+
+
+def op(name: str, *inputs: Any, streams=(1, 1, 0), elements: int | None = None, attributes: Mapping = {}, seconds=None) -> OpCall:
+    largest = max((i for i in inputs if isinstance(i, tuple)), key=prod)
+    return OpCall(
+        name=f"{name}-{'x'.join(map(str, largest))}",
+        title=f"`{name}`, {' x '.join(f'{n:,}' for n in largest)}",
+        op=name,
+        inputs=inputs,
+        streams=streams,
+        elements=elements or prod(largest),
+        attributes=attributes,
+        seconds=seconds,
+    )
+
+
+ARTICLE = Fit(
+    name="article",
+    title="the article's program, whole fit (10,000 steps)",
+    widths=(10, 1),
+    rows=1000,
+    batch=10,
+    epochs=100,
+    optimizer="sgd",
+    limits={"jax": 1 / 4, "torch": 1 / 300, "keras": 1 / 2000},
+)
+SMALL = {"jax": 1 / 2.4, "torch": 1 / 25}
+THREE_LAYERS = (64, 64, 64, 10)
+
+CASES: list[Case] = [
+    ARTICLE,
+    mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL),
+    mlp(*THREE_LAYERS, rows=1792, batch=32, epochs=20, limits=SMALL),
+    mlp(784, 512, 512, 10, rows=6400, batch=128, epochs=4, limits={"jax": 0.95, "torch": 0.6}),
+    Predict(name="predict", title="`predict` of one row, 64-64-64-10", widths=THREE_LAYERS, batch=1, seconds=15e-6),
+    Record(name="record", title="recording and planning a step, 64-64-64-10", widths=THREE_LAYERS, batch=32),
+    Record(name="record-deep", title="the same, 32 layers of 64", widths=(64,) * 32 + (10,), batch=32),
+    Process(name="import", title="a process that imports it", statement="IMPORT", beyond={"numpy": 0.1}),
+    Process(name="process", title="a process, to the end of the article's fit", statement="PROGRAM", seconds=0.35),
+    op("add", (64,), (64,), streams=(2, 1, 0), seconds=10e-6),
+    *[op("matmul", (n, n), (n, n), streams=(2, 1, 0)) for n in (64, 256, 512)],
+    op("exp", (1 << 16,)),
+    op("tanh", (1 << 16,)),
+    op("batch_norm", (512, 512), (512,), (512,)),
+    op("softmax_cross_entropy", (4096, 10), lambda rng: rng.integers(0, 10, 4096), streams=(1, 0, 0)),
+    op(
+        "gather",
+        (6400, 784),
+        lambda rng: rng.permutation(6400),
+        lambda rng: np.zeros(1, np.int64),
+        elements=128 * 784,
+        attributes={"rows": 128},
+    ),
+    Update(name="adam", title="Adam's update of 1,000,000 parameters", parameters=1_000_000),
+]

@@ -1,0 +1,42 @@
+"""One peer a process, on one core. Threads are limited here, before the peer is imported."""
+
+import importlib
+import os
+
+import pytest
+
+from .peers import PEERS
+
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--peer", default="ours", choices=list(PEERS), help="whom to time")
+    parser.addoption("--quick", action="store_true", help="few rounds")
+
+
+@pytest.fixture(scope="session")
+def peer(request):
+    """The peer's module."""
+    return importlib.import_module(f"bench.peers.{PEERS[request.config.getoption('peer')].file}")
+
+
+@pytest.fixture(scope="session")
+def ours(request):
+    """Whether it is fastnn."""
+    return request.config.getoption("peer") == "ours"
+
+
+@pytest.fixture(scope="session")
+def quick(request):
+    return request.config.getoption("quick")
+
+
+def pytest_benchmark_update_machine_info(config, machine_info):
+    if config.getoption("peer") == "ours":
+        import numpy as np
+
+        from .floor import flops_per_second
+
+        machine_info["flops_per_second"] = {d: flops_per_second(np.dtype(d)) for d in ("float32", "float64")}

@@ -1,0 +1,50 @@
+"""Keras on TensorFlow, `compile` and `fit` as in the article. So that it is compiled beforehand, a fresh model is the same model
+with its weights and its optimizer's state put back: another one would be traced anew, which takes longer than an epoch."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+import keras
+import tensorflow
+
+from bench.cases import Fit, Network, Predict
+
+IMPORT = "import keras"
+
+tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def model_of(case: Network) -> keras.Sequential:
+    last = "sigmoid" if case.widths[-1] == 1 else "softmax"
+    activations = ["relu"] * (len(case.pairs) - 1) + [last]
+    dense = [keras.layers.Dense(n, activation=a) for n, a in zip(case.widths[1:], activations, strict=True)]
+    model = keras.Sequential([keras.Input((case.widths[0],)), *dense])
+    model.set_weights(case.weights())
+    return model
+
+
+def fit(case: Fit):
+    x, y = case.data()
+    kinds = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+    loss, metrics = ("binary_crossentropy", ["accuracy"]) if case.widths[-1] == 1 else ("sparse_categorical_crossentropy", [])
+    model = model_of(case)
+    model.compile(kinds[case.optimizer](case.rate), loss, metrics=metrics)
+    model.optimizer.build(model.trainable_variables)
+    initial = [(v, v.numpy()) for v in (*model.variables, *model.optimizer.variables)]
+
+    def fresh():
+        for variable, value in initial:
+            variable.assign(value)
+        return lambda: model.fit(x, y, batch_size=case.batch, epochs=case.epochs, verbose=0).history["loss"][-1]
+
+    return fresh
+
+
+def predict(case: Predict):
+    """`predict_on_batch`: `predict` takes far longer for one row, and calling the model as a function longer too."""
+    model, row = model_of(case), case.row()
+    return lambda: model.predict_on_batch(row)

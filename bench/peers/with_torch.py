@@ -1,0 +1,87 @@
+"""PyTorch, eager. Adam is the default one (on a CPU neither `foreach` nor `fused`), losses take logits."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from bench.cases import Fit, Network, OpCall, Predict, Update
+
+IMPORT = "import torch"
+
+torch.set_num_threads(1)
+torch.set_num_interop_threads(1)
+
+
+def model_of(case: Network) -> nn.Sequential:
+    layers = []
+    for k, n in case.pairs:
+        layers += [nn.Linear(k, n), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1])
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), case.weights(), strict=True):
+            parameter.copy_(torch.from_numpy(value.T if value.ndim == 2 else value))
+    return model
+
+
+def fit(case: Fit):
+    x, y = (torch.from_numpy(a) for a in case.data())
+    binary = case.widths[-1] == 1
+    loss_of = functional.binary_cross_entropy_with_logits if binary else functional.cross_entropy
+    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+
+    def fresh():
+        model = model_of(case)
+        optimizer = kinds[case.optimizer](model.parameters(), lr=case.rate)
+
+        def run():
+            for _ in range(case.epochs):
+                order, loss_sum, right = torch.randperm(case.rows), torch.zeros(()), torch.zeros(())
+                for rows in order.split(case.batch):
+                    targets = y.index_select(0, rows)
+                    z = model(x.index_select(0, rows))
+                    loss = loss_of(z, targets)
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    loss_sum += loss.detach()
+                    if binary:
+                        right += ((z.detach() > 0) == targets).sum()
+                mean = loss_sum.item() / case.steps
+            return mean
+
+        return run
+
+    return fresh
+
+
+def predict(case: Predict):
+    model, row = nn.Sequential(*model_of(case), nn.Softmax(dim=1)), case.row()
+
+    @torch.inference_mode()
+    def call():
+        return model(torch.from_numpy(row)).numpy()
+
+    return call
+
+
+OPS = {
+    "add": torch.add,
+    "matmul": torch.matmul,
+    "exp": torch.exp,
+    "tanh": torch.tanh,
+    "batch_norm": lambda x, gamma, beta: functional.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-3),
+    "softmax_cross_entropy": lambda z, labels: functional.cross_entropy(z, labels, reduction="none"),
+    "gather": lambda source, order, cursor, rows: source.index_select(0, order[:rows]),
+}
+
+
+def op(case: OpCall):
+    function, inputs = OPS[case.op], [torch.from_numpy(a) for a in case.arrays()]
+    return lambda: function(*inputs, **case.attributes)
+
+
+def update(case: Update):
+    values, gradients = (torch.from_numpy(a) for a in case.arrays())
+    parameter = nn.Parameter(values)
+    parameter.grad = gradients
+    return torch.optim.Adam([parameter], lr=1e-3).step

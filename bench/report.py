@@ -1,0 +1,162 @@
+"""From the results of each peer to one table, a JSON file and a plot."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .cases import CASES, Case
+from .peers import PEERS
+
+README_MARKS = "<!-- bench:begin -->", "<!-- bench:end -->"
+# The loss after a few steps that know no order. Ours, NumPy's, JAX's and Keras's agree to 1e-5; PyTorch's Adam adds its epsilon
+# elsewhere, which was seen to make 1.7e-3; another learning rate would make far more.
+LOSSES_AGREE = 3e-3
+
+
+class Result(NamedTuple):
+    """Seconds of what a case's title names: the median of the rounds, and what lies between their quartiles."""
+
+    median: float
+    spread: float
+    rounds: int
+    extra: Mapping[str, Any]
+
+
+def read(path: Path) -> tuple[dict[str, Result], Mapping[str, Any]]:
+    """The results by case that pytest-benchmark wrote, and what it says of the machine."""
+    if not path.exists():
+        return {}, {}
+    report = json.loads(path.read_text())
+    units, found = {c.name: c.units for c in CASES}, {}
+    for b in report["benchmarks"]:
+        name, stats = b["param"], b["stats"]
+        found[name] = Result(stats["median"] / units[name], stats["iqr"] / units[name], stats["rounds"], b["extra_info"])
+    return found, report["machine_info"]
+
+
+class Verdict(NamedTuple):
+    """Something to be reached, in words, and whether it was."""
+
+    text: str
+    reached: bool
+
+
+def verdicts(case: Case, row: Mapping[str, Result]) -> list[Verdict]:
+    """What was to be reached in a case, as far as it could be told from the peers that are here."""
+    ours, found = row["ours"], []
+    for key, share in case.limits.items():
+        if key in row:
+            text = f"1/{1 / share:g}" if share < 0.5 else f"{share:g}"
+            found.append(Verdict(f"{text} of {PEERS[key].name}", ours.median <= share * row[key].median))
+    for key, beyond in case.beyond.items():
+        if key in row:
+            found.append(Verdict(f"{PEERS[key].name} + {time_text(beyond)}", ours.median <= row[key].median + beyond))
+    seconds = ours.extra.get("seconds", case.seconds)
+    if seconds is not None:
+        found.append(Verdict(time_text(seconds), ours.median <= seconds))
+    found += [Verdict(text, kept) for text, kept in ours.extra.get("promises", {}).items()]
+    return found
+
+
+def table(results: Mapping[str, Mapping[str, Result]]) -> str:
+    """Markdown: a line a case, a column a peer."""
+    peers = [key for key in PEERS if results.get(key)]
+    others = [key for key in peers if key != "ours"]
+    head = ["case", "fastnn", *[PEERS[key].name for key in others], "to reach", "of the floor"]
+    lines = [head, ["---", *["--:"] * (1 + len(others)), "---", "--:"]]
+    for case, row in rows(results):
+        ours, floor = row["ours"], row["ours"].extra.get("floor")
+        cells = [f"{time_text(ours.median)} ± {time_text(ours.spread / 2, ours.median)}"]
+        for key in others:
+            cells.append(f"{time_text(row[key].median)} ({times_text(row[key].median / ours.median)} x)" if key in row else "")
+        reached = "; ".join(v.text + (": yes" if v.reached else ": **no**") for v in verdicts(case, row))
+        fraction = percent_text(floor / case.units / ours.median) if floor else ""
+        lines.append([case.title, *cells, reached, fraction])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def rows(results):
+    """(case, {peer: result}) of every case that we have run."""
+    for case in CASES:
+        row = {key: results[key][case.name] for key in PEERS if case.name in results.get(key, ())}
+        if "ours" in row:
+            yield case, row
+
+
+def time_text(seconds: float, like: float | None = None) -> str:
+    """Three digits, in the unit that suits `like`, or the number itself."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)):
+        if (like or seconds) >= size or unit == "ns":
+            break
+    return f"{seconds / size:.2g}" if like else f"{seconds / size:.3g} {unit}"
+
+
+def times_text(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
+def percent_text(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %" if fraction >= 0.01 else "< 1 %"
+
+
+def notes(results: Mapping[str, Mapping[str, Result]], machine: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    """What the numbers are of, and what should make a reader doubt them."""
+    peaks = machine.get("flops_per_second", {})
+    lines = [
+        "Medians, ± half the distance between the quartiles; (n x) is how much longer a peer takes. One thread on one core of "
+        f"{machine.get('cpu', {}).get('brand_raw', 'an unknown processor')}: "
+        + ", ".join(f"{1e-9 * peak:.0f} GFLOP/s in {dtype}" for dtype, peak in peaks.items())
+        + ". " + ", ".join(f"{PEERS[key].name} {version}" for key, version in versions.items()) + ".",
+    ]  # fmt: skip
+    for case, row in rows(results):
+        losses = {key: r.extra["loss"] for key, r in row.items() if "loss" in r.extra}
+        for key, loss in losses.items():
+            if abs(loss - losses["ours"]) > LOSSES_AGREE * abs(losses["ours"]):
+                lines.append(
+                    f"**{PEERS[key].name} computes something else** in {case}: loss {loss:.4g}, fastnn {losses['ours']:.4g}."
+                )
+    return "\n\n".join(lines)
+
+
+def plot(results: Mapping[str, Mapping[str, Result]], path: Path) -> None:
+    """How many times fastnn's time each peer takes, and the floor, a line a case."""
+    from matplotlib.figure import Figure
+
+    shown = [(case, row) for case, row in rows(results) if len(row) > 1]
+    figure = Figure(figsize=(9, 1.5 + 0.3 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    for key, peer in PEERS.items():
+        points = [(r[key].median / r["ours"].median, n) for n, (_, r) in enumerate(shown) if key in r]
+        if points:
+            axes.plot(*zip(*points, strict=True), "o", label=peer.name)
+    floors = [(r["ours"].extra.get("floor"), c.units * r["ours"].median, n) for n, (c, r) in enumerate(shown)]
+    points = [(floor / seconds, n) for floor, seconds, n in floors if floor]
+    if points:
+        axes.plot(*zip(*points, strict=True), "|", color="black", markersize=12, label="the machine's floor")
+    axes.set(xscale="log", xlabel="time, as a multiple of fastnn's")
+    axes.set_yticks(range(len(shown)), [case.name for case, _ in shown])
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def write_json(results: Mapping[str, Mapping[str, Result]], versions: Mapping[str, str], path: Path) -> None:
+    """Everything the table is made of."""
+    cases = {
+        case.name: {
+            "title": case.title,
+            "seconds": {key: {**r._asdict(), "extra": dict(r.extra)} for key, r in row.items()},
+            "to reach": {v.text: v.reached for v in verdicts(case, row)},
+        }
+        for case, row in rows(results)
+    }
+    path.write_text(json.dumps({"versions": dict(versions), "cases": cases}, indent=1))
+
+
+def write_readme(text: str, path: Path) -> None:
+    """Put the text between the marks."""
+    begin, end = README_MARKS
+    before, rest = path.read_text().split(begin)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
