@@ -5,9 +5,8 @@ another's memory only across a barrier that stands anyway (for one lane, every i
 """
 
 from collections.abc import Iterable
+from math import prod
 from typing import NamedTuple
-
-import numpy as np
 
 from fastnn.device.buffers import CACHE_LINE, Buffer, allocate
 from fastnn.kernels.cpu.share import share
@@ -36,8 +35,7 @@ def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) ->
     """Plan a tape for up to `lanes` lanes. The buffers `kept` are read after a step, so they keep their memory to its end."""
     kept = {b for b in kept if b.address is None}
     needed = _without_dead_code(instructions, kept)
-    accesses = [_accesses(i, lanes) for i in needed]
-    waits = _barriers(accesses, lanes)
+    waits = _barriers([_accesses(i, lanes) for i in needed]) if lanes > 1 else [False] * len(needed)
     offsets, total, unplanned = _placed(needed, waits if lanes > 1 else [True] * len(needed), kept)
     arena = allocate(total)
     return Plan(needed, waits, {b: arena.address + o for b, o in offsets.items()}, arena, unplanned)
@@ -47,7 +45,7 @@ def _without_dead_code(instructions, kept):
     """Those whose results someone reads: another instruction, the caller, or anybody where real memory is written."""
     wanted, needed = set(kept), []
     for i in reversed(instructions):
-        tensors = i.tensors()
+        tensors = i.tensors
         writes = [a.buffer for p, a in tensors if p.written]
         if writes and not any(b.address is not None or b in wanted for b in writes):
             continue  # an instruction that writes nothing at all checks something, and stays
@@ -58,12 +56,12 @@ def _without_dead_code(instructions, kept):
 
 def _accesses(instruction, lanes):
     kernel, found = instruction.kernel, []
-    extents = {letter: extent for p, a in instruction.tensors() for letter, extent in zip(p.letters, a.shape, strict=True)}
+    extents = {letter: extent for p, a in instruction.tensors for letter, extent in zip(p.letters, a.shape, strict=True)}
     letter, unit = next((s for s in kernel.split if extents[s[0]] > 1), kernel.split[-1] if kernel.split else (None, 1))
-    for p, a in instruction.tensors():
+    for p, a in instruction.tensors:
         buffer = a.buffer
         base, place = (0, buffer) if buffer.address is None else (buffer.address, id(getattr(buffer, "owner", buffer)))
-        whole = (base, base + int(np.prod(a.shape)) * a.dtype.itemsize)
+        whole = (base, base + prod(a.shape) * a.dtype.itemsize)
         if letter is None:
             ranges = (whole, *[None] * (lanes - 1))
         else:
@@ -71,7 +69,7 @@ def _accesses(instruction, lanes):
             if ahead is None or any(e != 1 for e in a.shape[:ahead]):
                 ranges = (whole,) * lanes
             else:
-                step = int(np.prod(a.shape[ahead + 1 :])) * a.dtype.itemsize
+                step = prod(a.shape[ahead + 1 :]) * a.dtype.itemsize
                 cuts = [share(extents[letter], unit, lane, lanes) for lane in range(lanes)]
                 ranges = tuple((base + first * step, base + last * step) for first, last in cuts)
         found.append(Access(place, ranges, p.written, whole))
@@ -89,12 +87,12 @@ def _conflict(one, other):
     return False
 
 
-def _barriers(accesses, lanes):
+def _barriers(accesses):
     """A barrier before each instruction that conflicts with one since the last barrier; and before what follows a check,
     so that all lanes know its verdict before anything is committed."""
     waits, since, after_check = [], {}, False
     for own in accesses:
-        needed = lanes > 1 and (after_check or any(_conflict(a, b) for a in own for b in since.get(a.place, ())))
+        needed = after_check or any(_conflict(a, b) for a in own for b in since.get(a.place, ()))
         after_check = not any(a.written for a in own)
         waits.append(needed)
         if needed:
@@ -108,7 +106,7 @@ def _placed(instructions, boundaries, kept):
     """An offset for every unplaced buffer, largest first, each at the first gap among those alive at the same time."""
     lives: dict[Buffer, list] = {}
     for n, i in enumerate(instructions):
-        for p, a in i.tensors():
+        for p, a in i.tensors:
             if a.buffer.address is None:
                 if a.buffer not in lives and p.read and not p.written:
                     raise AssertionError(f"{i.name} reads memory that the recorded step has not written")

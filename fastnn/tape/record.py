@@ -35,17 +35,15 @@ context = Context()
 
 
 class Instruction:
-    """One kernel call: what it is called, for messages, its arguments (tensors and numbers), and its floating-point work."""
+    """One kernel call: what it is called, for messages, its arguments (tensors and numbers), and its floating-point work.
+    `tensors` has (parameter, argument) of those that are arrays."""
 
-    __slots__ = ("arguments", "dtype", "flops", "kernel", "layer", "name")
+    __slots__ = ("arguments", "dtype", "flops", "kernel", "layer", "name", "tensors")
 
     def __init__(self, name, kernel, dtype, arguments, layer, flops):
         self.name, self.kernel, self.dtype, self.arguments, self.layer = name, kernel, dtype, arguments, layer
         self.flops = flops
-
-    def tensors(self):
-        """(parameter, argument) of every array argument."""
-        return [(p, a) for p, a in zip(self.kernel.parameters, self.arguments, strict=True) if p.letters is not None]
+        self.tensors = [(p, a) for p, a in zip(kernel.parameters, arguments, strict=True) if p.letters is not None]
 
 
 class Step:

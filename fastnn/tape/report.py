@@ -6,7 +6,7 @@ from math import prod
 
 def nbytes(instruction):
     """Bytes an instruction moves: each argument once for reading and once for writing, as it does either."""
-    tensors, total = instruction.tensors(), 0
+    tensors, total = instruction.tensors, 0
     largest_output = max([a.size * a.dtype.itemsize for p, a in tensors if p.written], default=0)
     for p, a in tensors:
         size = prod(a.shape) * a.dtype.itemsize
@@ -44,7 +44,7 @@ def _saved(instructions, only_updated=False):
     """Copies of the memory, outside the tape's own, that instructions write; or only of what they read as well."""
     found = {}
     for i in instructions:
-        for p, a in i.tensors():
+        for p, a in i.tensors:
             if p.written and (p.read or not only_updated) and a.buffer.address is not None:
                 array = a.buffer.array(a.shape, a.dtype)
                 found.setdefault((a.buffer.address, array.nbytes), (array, array.copy()))
@@ -61,7 +61,7 @@ def summary(tape):
     head = ["call", "layer", "shapes", "flops", "bytes"] + (["us", "GFLOP/s", "GB/s"] if tape.times else [])
     rows = [head]
     for n, i in enumerate(tape.instructions):
-        shapes = " ".join("x".join(map(str, a.shape)) or "1" for _, a in i.tensors())
+        shapes = " ".join("x".join(map(str, a.shape)) or "1" for _, a in i.tensors)
         row = [("| " if tape.waits[n] else "") + i.name, i.layer, shapes, f"{i.flops:.0f}", f"{nbytes(i)}"]
         if tape.times:
             seconds = tape.times[n]
