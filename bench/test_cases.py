@@ -1,7 +1,4 @@
-"""Times one peer, chosen by `--peer`, on every case. `python -m bench` runs this once for each peer and puts the results together.
-
-python -m pytest bench --peer=torch -W ignore
-"""
+"""Times one peer on every case: `python -m pytest bench --peer=torch -W ignore`. `python -m bench` runs this for each peer."""
 
 import os
 import subprocess
@@ -98,7 +95,6 @@ def resident_bytes():
 @of("process")
 def test_process(benchmark, peer, case, quick, ours):
     program = peer.IMPORT if case.statement == "IMPORT" else getattr(peer, "PROGRAM", article(peer))
-
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # an installed package has its bytecode, a checkout need not
 
     def run(statements):

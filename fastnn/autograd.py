@@ -51,7 +51,7 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
         walk = Gradients()
         walk.deliver(loss, gradient)
         if context.step is not None:
-            context.step.losses.append(loss)
+            context.step.checked.append(loss)
         while walk.waiting:
             _, node = heapq.heappop(walk.waiting)
             walk.node = node

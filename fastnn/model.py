@@ -121,12 +121,13 @@ class Sequential(Model):
                 raise
         Structure.version += 1
 
-    def pop(self) -> None:
-        """Remove the last layer."""
+    def pop(self) -> Layer:
+        """Remove the last layer, and return it."""
         if not self._stack:
             raise ValueError(f"Sequential {self.name!r} has no layers")
-        self._stack = self._stack[:-1]
+        *self._stack, last = self._stack
         Structure.version += 1
+        return last
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for inputs of this shape, in which None is any extent."""

@@ -129,7 +129,7 @@ class Optimizer:
         runs = _runs(pairs)
         step = context.step
         with no_grad():
-            for tensor in [loss.flat() for loss in (step.losses if step else ())] + [r.gradient for r in runs]:
+            for tensor in [t.flat() for t in (step.checked if step else ())] + [r.gradient for r in runs]:
                 emit(CHECK, updates.check_finite, (tensor,), 2 * tensor.size)
             if isinstance(step, Search):
                 return

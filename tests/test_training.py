@@ -241,3 +241,14 @@ def test_evaluation_and_prediction_are_numpys(loss):
     if loss is softmax_loss:
         z = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(p, 1 / (1 + np.exp(-z)) if loss is sigmoid_loss else z, rtol=1e-13, atol=1e-14)
+
+
+def test_statistics_that_overflow_are_not_committed():
+    """The squares of 1e30 are infinite in float32, though loss and gradients are finite."""
+    model = fastnn.Sequential([fastnn.Input((1,)), layers.BatchNormalization(name="norm"), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    with pytest.raises(FloatingPointError, match=r"epoch 1, step 1: .* made by batch_norm in layer 'norm'"):
+        model.fit([[1e30], [-1e30]], [[1.0], [2.0]], verbose=0)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -74,7 +74,7 @@ class BatchNormalization(Layer):
         rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
         if training and self.trainable:
             y, mean, variance = ops.batch_norm(rows, self.gamma, self.beta, epsilon=self.epsilon)
-            commit(lambda: self._move(mean, variance))
+            commit(lambda: self._move(mean, variance), variance)  # which is not finite where the mean is not
         else:
             y = ops.batch_norm_inference(rows, self.gamma, self.beta, self.moving_mean, self.moving_variance, epsilon=self.epsilon)
         return y if x.ndim == 2 else ops.reshape(y, x.shape)

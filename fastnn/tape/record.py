@@ -53,7 +53,7 @@ class Step:
         self.name = name
         self.commits: list[Callable[[], object]] = []
         self.advances: dict[Counter, int] = {}
-        self.losses: list = []  # those that were walked back from, for the optimizer to check
+        self.checked: list = []  # what the optimizer checks besides gradients: losses, and what commits are made of
 
     def __enter__(self):
         self.before, context.step = context.step, self
@@ -137,12 +137,14 @@ class Structure:
     version = 0
 
 
-def commit(call: Callable[[], object]) -> None:
-    """Let `call` (which emits kernel calls) happen when the step commits; outside a step, now."""
+def commit(call: Callable[[], object], *checked: Any) -> None:
+    """Let `call`, which emits kernel calls, happen when the step commits: if the tensors `checked` are finite. Outside a step,
+    now."""
     if context.step is None:
         call()
     else:
         context.step.commits.append(call)
+        context.step.checked.extend(checked)
 
 
 class Counter:

@@ -71,12 +71,14 @@ def not_finite(array: np.ndarray, name: str) -> ValueError:
     )
 
 
-def expect_rows(x: np.ndarray, other: Any, name: str) -> None:
+def expect_rows(x: np.ndarray, other: Any, x_name: str, name: str) -> None:
     """Raise unless `other` has as many rows as x."""
     shape = as_array(other, None, name).shape
     rows = shape[0] if shape else None
     if rows != len(x):
-        raise ValueError(f"x and {name} must have as many rows; got {len(x)} and {'a single number' if rows is None else rows}")
+        raise ValueError(
+            f"{x_name} and {name} must have as many rows; got {len(x)} and {'a single number' if rows is None else rows}"
+        )
 
 
 def weights(sample_weight: Any, x: np.ndarray) -> np.ndarray | None:

@@ -201,7 +201,7 @@ class Trainer(Layer):
         if x is None or y is None:
             raise ValueError(f"{what}x and {what}y are both needed; {what}{'x' if x is None else 'y'} is missing")
         rows = self._inputs(x, f"{what}x")
-        data.expect_rows(rows, y, f"{what}y")
+        data.expect_rows(rows, y, f"{what}x", f"{what}y")
         shape = self._output_shape(rows.shape)
         _, loss = self._compiled("fit")
         targets = loss.targets(y, shape, self.dtype)
