@@ -167,13 +167,17 @@ def test_logs_of_batches_are_the_means_so_far(kind):
 # ---- what they may do
 
 
-def test_training_ends_with_the_epoch_in_which_a_hook_says_so():
+def test_training_ends_with_the_batch_after_which_a_hook_says_so_and_the_epoch_is_closed():
+    batches = []
+
     def stop(self, batch, logs):
+        batches.append(batch)
         self.model.stop_training = batch == 1 or self.model.stop_training
 
     spy, seen = spying("on_epoch_end", "on_train_end")
     history = network().fit(*data(), BATCH, 5, 0, [at("on_train_batch_end", stop), spy])
     assert history.epoch == [0]
+    assert batches == [0, 1]
     assert [call[:2] for call in seen] == [("on_epoch_end", 0), ("on_train_end", None)]
 
 

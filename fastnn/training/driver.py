@@ -70,6 +70,10 @@ class Driver:
                 self._walk(1)
                 self.callbacks.call(f"on_{kind}_batch_end", batch, self._logs(first))
                 batch += 1
+                if kind == "train" and self.model.stop_training:  # as in Keras, what is left of the epoch is validation
+                    program = self.epoch.program
+                    program.position = (program.position[0], len(self.epoch.train), 0)
+                    return
 
     def _logs(self, first: int) -> Logs:
         return dict(zip(self.names, self.epoch.means(first, len(self.names)), strict=True))
