@@ -40,3 +40,8 @@ def pytest_benchmark_update_machine_info(config, machine_info):
         from .floor import flops_per_second
 
         machine_info["flops_per_second"] = {d: flops_per_second(np.dtype(d)) for d in ("float32", "float64")}
+
+
+def pytest_benchmark_update_json(output_json):
+    for benchmark in output_json["benchmarks"]:
+        benchmark["stats"].pop("data", None)  # every round of it, megabytes
