@@ -7,6 +7,7 @@ result is not finite leaves that element as it was and is reported.
 import numpy as np
 
 from ..marks import T, helper, kernel
+from ..primitives import bits_of, fma
 from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
 from .share import FLAT, share
 
@@ -40,8 +41,10 @@ def check_finite(x, lane, lanes):
 
 
 @helper
-def is_lost(new):
-    return 0 if abs(new) < T(np.inf) else 1
+def magnitude(x):
+    """|x| as an integer as wide as T, in the same order; NaN is above infinity. The largest is found with one instruction a
+    vector; a count of elements that are not finite would be as wide as its integer: half as many elements a vector for int64."""
+    return bits_of(abs(x))
 
 
 @helper
@@ -50,35 +53,36 @@ def kept_finite(new, old):
 
 
 @helper
-def update_status(lost):
-    return UPDATE_OVERFLOW if lost > 0 else 0
+def update_status(largest):
+    return UPDATE_OVERFLOW if largest >= magnitude(T(np.inf)) else 0
 
 
 @kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", rate="f8[s]")
 def sgd(parameter, gradient, rate, lane, lanes):
     """parameter -= rate gradient."""
     start, stop = share(parameter.size, FLAT, lane, lanes)
-    p, g, r, lost = parameter[start:stop], gradient[start:stop], T(rate[0]), 0
+    p, g, r, largest = parameter[start:stop], gradient[start:stop], T(rate[0]), magnitude(T(0))
     for i in range(p.size):
-        new = p[i] - r * g[i]
-        lost += is_lost(new)
+        new = fma(-r, g[i], p[i])
+        largest = max(largest, magnitude(new))
         p[i] = kept_finite(new, p[i])
-    return update_status(lost)
+    return update_status(largest)
 
 
 @kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", velocity="inout T[n]", rate="f8[s]", momentum="float", nesterov="int")
 def sgd_momentum(parameter, gradient, velocity, rate, momentum, nesterov, lane, lanes):
     """velocity = momentum velocity - rate gradient; parameter += velocity or, by Nesterov, momentum velocity - rate gradient."""
     start, stop = share(parameter.size, FLAT, lane, lanes)
-    p, g, v, r, m, lost = parameter[start:stop], gradient[start:stop], velocity[start:stop], T(rate[0]), T(momentum), 0
+    p, g, v, r, m = parameter[start:stop], gradient[start:stop], velocity[start:stop], T(rate[0]), T(momentum)
     ahead, along = (m, r) if nesterov != 0 else (T(1), T(0))
+    largest = magnitude(T(0))
     for i in range(p.size):
-        moved = m * v[i] - r * g[i]
-        new = p[i] + (ahead * moved - along * g[i])
-        lost += is_lost(new)
+        moved = fma(m, v[i], -r * g[i])
+        new = p[i] + fma(ahead, moved, -along * g[i])
+        largest = max(largest, magnitude(new))
         v[i] = kept_finite(moved, v[i])
         p[i] = kept_finite(new, p[i])
-    return update_status(lost)
+    return update_status(largest)
 
 
 @helper
@@ -111,30 +115,30 @@ def adam(parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilo
     epsilon) at update t. Every lane works the correction out itself: a value that one lane kept would need a barrier."""
     t = steps[0] + earlier + 1
     scale = T(rate[0] * np.sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t)))
-    towards_1, towards_2, e, lost = T(1.0 - beta_1), T(1.0 - beta_2), T(epsilon), 0
+    towards_1, towards_2, e, largest = T(1.0 - beta_1), T(1.0 - beta_2), T(epsilon), magnitude(T(0))
     start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, m, v = parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop]
     for i in range(p.size):
-        mean = m[i] + (g[i] - m[i]) * towards_1
-        square = v[i] + (g[i] * g[i] - v[i]) * towards_2
+        mean = fma(g[i] - m[i], towards_1, m[i])
+        square = fma(fma(g[i], g[i], -v[i]), towards_2, v[i])
         new = p[i] - scale * mean / (T(np.sqrt(square)) + e)
-        lost += is_lost(new) + is_lost(square)
+        largest = max(largest, magnitude(new), magnitude(square))
         m[i] = mean
         v[i] = kept_finite(square, v[i])
         p[i] = kept_finite(new, p[i])
-    return update_status(lost)
+    return update_status(largest)
 
 
 @kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", square="inout T[n]", rate="f8[s]", rho="float", epsilon="float")
 def rmsprop(parameter, gradient, square, rate, rho, epsilon, lane, lanes):
     """square = rho square + (1 - rho) gradient^2; parameter -= rate gradient / sqrt(square + epsilon)."""
     start, stop = share(parameter.size, FLAT, lane, lanes)
-    p, g, s, r, lost = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0]), 0
+    p, g, s, r, largest = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0]), magnitude(T(0))
     keep, towards, e = T(rho), T(1.0 - rho), T(epsilon)
     for i in range(p.size):
-        moved = keep * s[i] + towards * g[i] * g[i]
+        moved = fma(towards * g[i], g[i], keep * s[i])
         new = p[i] - r * g[i] / T(np.sqrt(moved + e))
-        lost += is_lost(new) + is_lost(moved)
+        largest = max(largest, magnitude(new), magnitude(moved))
         s[i] = kept_finite(moved, s[i])
         p[i] = kept_finite(new, p[i])
-    return update_status(lost)
+    return update_status(largest)
