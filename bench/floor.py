@@ -10,7 +10,8 @@ from functools import cache
 import numpy as np
 
 import fastnn
-from fastnn.kernels.marks import T, helper, kernel, machine, primitive
+from fastnn.kernels.cpu.vectors import Vectors
+from fastnn.kernels.marks import T, helper, kernel, primitive
 from fastnn.tape.record import emit
 
 from .cases import FLOAT, STREAMS_OF_UPDATE, Case, Fit, Network, OpCall, Update
@@ -20,7 +21,6 @@ TRIALS = 25  # of which the fastest counts: a floor is what the machine can do, 
 
 # Chains of multiply-adds that run side by side: more than an instruction takes cycles, times those begun in one cycle.
 CHAINS = 12
-WIDTH = machine(lambda target, item_bytes: target.vector_bytes // item_bytes)
 
 
 @primitive("T <- T T int")
@@ -37,25 +37,16 @@ def multiply_add_chains(factor, summand, repeats):
 
 @multiply_add_chains.emits
 def _(emitter, factor, summand, repeats):
-    from llvmlite import ir
-
-    builder, lanes = emitter.builder, emitter.target.vector_bytes // emitter.item_bytes
-    vector, i64, i32 = ir.VectorType(emitter.real, lanes), ir.IntType(64), ir.IntType(32)
-    name = f"llvm.fma.v{lanes}f{8 * emitter.item_bytes}"
-
-    def splat(scalar):
-        first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(i32, 0))
-        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(i32, lanes), [0] * lanes))
-
-    factors, summands = splat(factor), splat(summand)
-    starts = [builder.fmul(factors, ir.Constant(vector, [float(c)] * lanes)) for c in range(CHAINS)]
+    builder, ir = emitter.builder, Vectors(emitter)
+    factors, summands = ir.splat(factor), ir.splat(summand)
+    starts = [builder.fmul(factors, ir.splat(emitter.real(float(c)))) for c in range(CHAINS)]
     before, loop, after = builder.block, builder.append_basic_block("chains"), builder.append_basic_block("sum")
     builder.branch(loop)
     builder.position_at_end(loop)
-    count, chains = builder.phi(i64), [builder.phi(vector) for _ in starts]
-    results = [emitter.call(name, vector, [chain, factors, summands]) for chain in chains]
-    following = builder.add(count, ir.Constant(i64, 1))
-    pairs = [(count, ir.Constant(i64, 0), following), *zip(chains, starts, results, strict=True)]
+    count, chains = builder.phi(repeats.type), [builder.phi(ir.vector) for _ in starts]
+    results = [emitter.call(f"llvm.fma.{ir.name}", ir.vector, [chain, factors, summands]) for chain in chains]
+    following = builder.add(count, ir.number(1))
+    pairs = [(count, ir.number(0), following), *zip(chains, starts, results, strict=True)]
     for phi, first, later in pairs:
         phi.add_incoming(first, before)
         phi.add_incoming(later, loop)
@@ -64,7 +55,7 @@ def _(emitter, factor, summand, repeats):
     total = results[0]
     for result in results[1:]:
         total = builder.fadd(total, result)
-    return builder.extract_element(total, ir.Constant(i32, 0))
+    return builder.extract_element(total, ir.number(0))
 
 
 @kernel(numbers="inout T[n]", repeats="int")

@@ -1,5 +1,6 @@
 """Replaying: tapes as the native walker reads them, and programs made of several tapes."""
 
+import struct
 import threading
 from collections.abc import Sequence
 from copy import copy
@@ -17,6 +18,7 @@ from .record import Instruction, Recorder, status_error
 
 FOREVER = 1 << 62
 MOST_LANES = 64
+FLOAT, BITS_OF_FLOAT = struct.Struct("d"), struct.Struct("q")
 
 
 class Tape:
@@ -41,7 +43,7 @@ class Tape:
             starts.append(len(words))
             for p, a in zip(i.kernel.parameters, i.arguments, strict=True):
                 if p.letters is None:
-                    words.append(np.float64(a).view(np.int64) if p.dtype == "float" else a)
+                    words.extend(BITS_OF_FLOAT.unpack(FLOAT.pack(a)) if p.dtype == "float" else (a,))
                     continue
                 address = a.buffer.address
                 self.slots.setdefault(a.buffer, []).append(len(words))

@@ -99,15 +99,8 @@ def matmul_turned_column(x, dy, add, dw, lane, lanes):
 
 @kernel(split=[("N", TURNED_ROWS)], x="T[M, N]", out="out T[N, M]")
 def transpose(x, out, lane, lanes):
-    """Whole tiles in registers (0.1 ns an element; a scalar loop takes 0.7), the edges element by element."""
-    rows, columns = x.shape
-    start, stop = share(columns, TURNED_ROWS, lane, lanes)
+    """Tiles in registers; the lanes share out the rows of `out`."""
+    start, stop = share(x.shape[1], TURNED_ROWS, lane, lanes)
     for j in range(start, stop, WIDTH):
-        i = 0
-        if stop - j >= WIDTH:
-            while rows - i >= WIDTH:
-                transpose_tile(x, i, j, out, j, i)
-                i += WIDTH
-        for q in range(j, min(j + WIDTH, stop)):
-            for r in range(i, rows):
-                out[q, r] = x[r, q]
+        for i in range(0, x.shape[0], WIDTH):
+            transpose_tile(x, i, j, min(WIDTH, x.shape[0] - i), min(WIDTH, stop - j), out)

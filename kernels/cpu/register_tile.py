@@ -4,6 +4,7 @@ They are the only places that see addresses. Around them stand array views, and 
 """
 
 from ..marks import machine, primitive
+from .vectors import Vectors
 
 WIDTH = machine(lambda target, item_bytes: target.vector_bytes // item_bytes)  # elements of one vector register
 PANEL = machine(lambda target, item_bytes: 2 * target.vector_bytes // item_bytes)  # columns of a full tile: two vectors
@@ -30,22 +31,8 @@ def multiply_tile(rows, a, turned, b, bias, start, lowest, c, i, j, width):
 
 @multiply_tile.emits
 def _(emitter, _rows, a, turned, b, bias, start, lowest, c, i, j, width):
-    from llvmlite import ir
-
-    builder, real = emitter.builder, emitter.real
-    rows, lanes = emitter.kinds[0].literal_value, emitter.target.vector_bytes // emitter.item_bytes
-    i64, i32 = ir.IntType(64), ir.IntType(32)
-    vector, integers = (ir.VectorType(t, lanes) for t in (real, i32))
-    zero, pointer, name = ir.Constant(vector, [0.0] * lanes), vector.as_pointer(), f"v{lanes}f{8 * emitter.item_bytes}"
-    align = ir.Constant(i32, emitter.item_bytes)
-
-    def number(value):
-        return ir.Constant(i64, value)
-
-    def splat(scalar, kind):
-        empty = ir.Constant(kind, ir.Undefined)
-        first = builder.insert_element(empty, scalar, ir.Constant(i32, 0))
-        return builder.shuffle_vector(first, empty, ir.Constant(integers, [0] * lanes))
+    builder, ir, rows = emitter.builder, Vectors(emitter), emitter.kinds[0].literal_value
+    lanes, number, vector = ir.lanes, ir.number, ir.vector
 
     a_data, a_shape = emitter.array(a, emitter.kinds[1])
     b_data, (depth, b_row) = emitter.array(b, emitter.kinds[3])
@@ -60,25 +47,13 @@ def _(emitter, _rows, a, turned, b, bias, start, lowest, c, i, j, width):
 
     def variant(vectors, tail):
         """The product for `vectors` vectors of columns, the last one cut to `tail` elements if that is not None."""
-        if tail is not None:
-            counting = ir.Constant(integers, list(range(lanes)))
-            mask = builder.icmp_signed("<", counting, splat(builder.trunc(tail, i32), integers))
-
-        def place(base, v):
-            return builder.bitcast(builder.gep(base, [number(v * lanes)]), pointer)
+        masks = [None] * (vectors - 1) + [None if tail is None else ir.first(tail)]
 
         def load(base, v):
-            if tail is not None and v == vectors - 1:
-                return emitter.call(f"llvm.masked.load.{name}.p0", vector, [place(base, v), align, mask, zero])
-            value = builder.load(place(base, v))
-            value.align = emitter.item_bytes
-            return value
+            return ir.load(builder.gep(base, [number(v * lanes)]), masks[v])
 
         def store(value, base, v):
-            if tail is not None and v == vectors - 1:
-                emitter.call(f"llvm.masked.store.{name}.p0", ir.VoidType(), [value, place(base, v), align, mask])
-            else:
-                builder.store(value, place(base, v)).align = emitter.item_bytes
+            ir.store(value, builder.gep(base, [number(v * lanes)]), masks[v])
 
         grid = [(r, v) for r in range(rows) for v in range(vectors)]
         blocks = {n: builder.append_basic_block(f"{n}_{vectors}") for n in ("zero", "bias", "add", "begin", "sum", "end")}
@@ -87,7 +62,7 @@ def _(emitter, _rows, a, turned, b, bias, start, lowest, c, i, j, width):
         choice.add_case(number(FROM_C), blocks["add"])
         starts = {}
         for block, values in (
-            ("zero", lambda: dict.fromkeys(grid, zero)),
+            ("zero", lambda: dict.fromkeys(grid, ir.zero)),
             ("bias", lambda: dict(zip(grid, [load(bias_data, v) for v in range(vectors)] * rows, strict=True))),
             ("add", lambda: {(r, v): load(c_rows[r], v) for r, v in grid}),
         ):
@@ -104,14 +79,14 @@ def _(emitter, _rows, a, turned, b, bias, start, lowest, c, i, j, width):
         builder.cbranch(builder.icmp_signed(">", depth, number(0)), blocks["sum"], blocks["end"])
 
         builder.position_at_end(blocks["sum"])
-        k = builder.phi(i64)
+        k = builder.phi(number(0).type)
         sums = {cell: builder.phi(vector) for cell in grid}
         b_here = builder.gep(b_data, [builder.mul(k, b_row)])
         b_vectors, results = [load(b_here, v) for v in range(vectors)], {}
         for r in range(rows):
-            factor = splat(builder.load(builder.gep(a_rows[r], [builder.mul(k, a_step)])), vector)
+            factor = ir.splat(builder.load(builder.gep(a_rows[r], [builder.mul(k, a_step)])))
             for v in range(vectors):
-                results[r, v] = emitter.call(f"llvm.fma.{name}", vector, [factor, b_vectors[v], sums[r, v]])
+                results[r, v] = emitter.call(f"llvm.fma.{ir.name}", vector, [factor, b_vectors[v], sums[r, v]])
         following = builder.add(k, number(1))
         for phi, before, after in ((k, number(0), following), *((sums[cell], first[cell], results[cell]) for cell in grid)):
             phi.add_incoming(before, blocks["begin"])
@@ -123,7 +98,7 @@ def _(emitter, _rows, a, turned, b, bias, start, lowest, c, i, j, width):
         for cell, total in totals.items():
             total.add_incoming(first[cell], blocks["begin"])
             total.add_incoming(results[cell], blocks["sum"])
-        floor = splat(lowest, vector)
+        floor = ir.splat(lowest)
         for (r, v), total in totals.items():
             below = builder.fcmp_ordered("<", total, floor)  # false for NaN, which stays
             store(builder.select(below, floor, total), c_rows[r], v)
@@ -138,36 +113,49 @@ def _(emitter, _rows, a, turned, b, bias, start, lowest, c, i, j, width):
                 variant(1, width)
 
 
-@primitive("void <- any int int any int int")
-def transpose_tile(x, i, j, out, k, m):
-    """out[k + q, m + r] = x[i + r, j + q] for a square of WIDTH rows and columns; x: (M, N), out: (N, M)."""
-    for r in range(WIDTH):
-        for q in range(WIDTH):
-            out[k + q, m + r] = x[i + r, j + q]
+@primitive("void <- any int int int int any")
+def transpose_tile(x, i, j, rows, columns, out):
+    """out[j + q, i + r] = x[i + r, j + q] for a tile of up to WIDTH `rows` r and `columns` q; x: (M, N), out: (N, M)."""
+    for r in range(rows):
+        for q in range(columns):
+            out[j + q, i + r] = x[i + r, j + q]
 
 
 @transpose_tile.emits
-def _(emitter, x, i, j, out, k, m):
-    """log2(WIDTH) rounds, in each of which rows are interleaved pairwise, one half of the tile with the other."""
-    from llvmlite import ir
+def _(emitter, x, i, j, rows, columns, out):
+    """log2(WIDTH) rounds, in each of which rows are interleaved pairwise, one half of the tile with the other. At an edge, what
+    lies beyond is masked out: rows are still moved as vectors, where a loop over elements takes seven times as long."""
+    builder, ir = emitter.builder, Vectors(emitter)
+    lanes, number = ir.lanes, ir.number
 
-    builder, lanes = emitter.builder, emitter.target.vector_bytes // emitter.item_bytes
-    vector, i64 = ir.VectorType(emitter.real, lanes), ir.IntType(64)
-
-    def rows(array, kind, row, column):
+    def rows_of(array, kind, first, column):
         data, (_, width) = emitter.array(array, kind)
-        starts = [builder.mul(builder.add(row, ir.Constant(i64, r)), width) for r in range(lanes)]
-        return [builder.bitcast(builder.gep(data, [builder.add(s, column)]), vector.as_pointer()) for s in starts]
+        return lambda r: builder.gep(data, [builder.add(builder.mul(builder.add(first, r), width), column)])
 
     def interleave(one, other, first):
         order = [first + n // 2 + (n % 2) * lanes for n in range(lanes)]
-        return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), lanes), order))
+        return ir.shuffle(one, other, order)
 
-    tile = [builder.load(place) for place in rows(x, emitter.kinds[0], i, j)]
-    for value in tile:
-        value.align = emitter.item_bytes
-    for _round in range(lanes.bit_length() - 1):
-        pairs = zip(tile[: lanes // 2], tile[lanes // 2 :], strict=True)
-        tile = [interleave(one, other, first) for one, other in pairs for first in (0, lanes // 2)]
-    for value, place in zip(tile, rows(out, emitter.kinds[3], k, m), strict=True):
-        builder.store(value, place).align = emitter.item_bytes
+    x_row, out_row = rows_of(x, emitter.kinds[0], i, j), rows_of(out, emitter.kinds[5], j, i)
+
+    def variant(row_mask, column_mask):
+        last = builder.sub(rows, number(1))
+
+        def row(r):  # beyond the edge, the last one again
+            beyond = builder.icmp_signed(">", number(r), last)
+            return x_row(number(r) if row_mask is None else builder.select(beyond, last, number(r)))
+
+        tile = [ir.load(row(r), column_mask) for r in range(lanes)]
+        for _round in range(lanes.bit_length() - 1):
+            pairs = zip(tile[: lanes // 2], tile[lanes // 2 :], strict=True)
+            tile = [interleave(one, other, first) for one, other in pairs for first in (0, lanes // 2)]
+        for q, value in enumerate(tile):
+            inside = builder.icmp_signed("<", number(q), columns)
+            ir.store(value, out_row(number(q)), row_mask and builder.select(inside, row_mask, ir.first(number(0))))
+
+    is_full = builder.and_(*[builder.icmp_signed("==", n, number(lanes)) for n in (rows, columns)])
+    with builder.if_else(is_full) as (full, edge):
+        with full:
+            variant(None, None)
+        with edge:
+            variant(ir.first(rows), ir.first(columns))
