@@ -102,10 +102,10 @@ class Gradients:
         specs = op.infer(*inputs, **attributes)
         slots = [_own_slot(t, shape) for t, (shape, _) in zip(targets, specs, strict=False)]
         if len(slots) == 1 and slots[0] is not None and has_gradient(targets[0]) and op.accumulates:
-            apply(op, inputs, {**attributes, "add": True}, slots)
+            apply(op, inputs, {**attributes, "add": True}, slots, specs)
             return
         free = [s if s is not None and not has_gradient(t) else None for s, t in zip(slots, targets, strict=True)]
-        outputs = apply(op, inputs, attributes, free)
+        outputs = apply(op, inputs, attributes, free, specs)
         for target, slot, output in zip(targets, free, outputs if len(targets) > 1 else [outputs], strict=True):
             if slot is not None:
                 target.gradient = slot

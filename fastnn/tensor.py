@@ -252,12 +252,14 @@ def _common_type(inputs):
     return None
 
 
-def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | None] = ()) -> Any:
-    """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember what the gradient needs."""
+def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | None] = (), specs: Sequence | None = None) -> Any:
+    """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember what the gradient needs.
+    `specs`, if at hand, is what the op infers of these inputs."""
     if not all(isinstance(x, Tensor) for x in inputs):
         dtype = _common_type(inputs)
         inputs = tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(inputs)])
-    specs = op.infer(*inputs, **attributes)
+    if specs is None:
+        specs = op.infer(*inputs, **attributes)
     if places:
         specs = [spec if place is None else place for spec, place in itertools.zip_longest(specs, places)]
     outputs = [spec if isinstance(spec, Tensor) else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec) for spec in specs]

@@ -1,4 +1,5 @@
-"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, rows seen as one flat array.
+"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, rows seen as one flat array, memory on
+the stack.
 
 Each has a Python body that computes the same, which interpreted mode runs, and LLVM IR (`emits`), which is compiled.
 The IR functions get an emitter: `builder`, `module`, `real` and `bits` (the LLVM types of T and of an integer as wide),
@@ -54,3 +55,14 @@ def flat(rows):
 @flat.emits
 def _(emitter, rows):
     return emitter.flat_array(rows, emitter.kinds[0])
+
+
+@primitive("flat <- T literal")
+def stack(nothing, size):
+    """Memory of the kernel's own, (size,), for the time of the call; its element type is that of `nothing`."""
+    return np.empty(size, type(nothing))
+
+
+@stack.emits
+def _(emitter, _nothing, _size):
+    return emitter.stack_array(emitter.kinds[1].literal_value)

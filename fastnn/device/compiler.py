@@ -115,7 +115,7 @@ class Emitter:
         from llvmlite import ir
 
         self.context, self.builder, self.module, self.kinds, self.target = context, builder, builder.module, kinds, target
-        self.item_bytes = ITEM_BYTES[dtype]
+        self.dtype, self.item_bytes = dtype, ITEM_BYTES[dtype]
         self.real = ir.FloatType() if self.item_bytes == 4 else ir.DoubleType()
         self.bits = ir.IntType(8 * self.item_bytes)
 
@@ -139,6 +139,22 @@ class Emitter:
         flat.shape = cgutils.pack_array(self.builder, [given.nitems])
         flat.strides = cgutils.pack_array(self.builder, [given.itemsize])
         return flat._getvalue()
+
+    def stack_array(self, size):
+        """Memory of the kernel's own, aligned to a cache line: a new array (size,)."""
+        from llvmlite import ir
+        from numba import types
+        from numba.core import cgutils
+
+        with self.builder.goto_entry_block():  # Numba's own alloca_once fills it with zeros
+            memory = self.builder.alloca(ir.ArrayType(self.real, size))
+        memory.align = 64
+        kind, slot = types.Array(getattr(types, DTYPE_NAMES[self.dtype]), 1, "C"), ir.IntType(64)
+        array = self.context.make_array(kind)(self.context, self.builder)
+        array.data = self.builder.bitcast(memory, self.real.as_pointer())
+        array.nitems, array.itemsize = slot(size), slot(self.item_bytes)
+        array.shape, array.strides = (cgutils.pack_array(self.builder, [n]) for n in (array.nitems, array.itemsize))
+        return array._getvalue()
 
     def array(self, value, kind):
         """Address (as a typed pointer) and shape of an array argument."""

@@ -4,7 +4,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from queue import SimpleQueue
 
 _lock = threading.Lock()  # held while the pool runs a program; who finds it taken runs on one lane, with the same bits
@@ -16,6 +16,7 @@ def default_lanes() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@cache
 def yield_address() -> int:
     """The address of a C function that offers the processor to other threads, for barriers."""
     try:

@@ -17,6 +17,7 @@ from fastnn.device.buffers import LETTERS, Buffer, allocate
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
 
+NUMBERS = (int, float)  # a tuple: `int | float` is made anew by every call, which took a third of a recording's time
 CHECK = "check"  # the instruction between computing a step and committing it
 
 
@@ -187,6 +188,18 @@ def new_buffer(nbytes: int) -> Buffer:
     return allocate(nbytes) if recorder is None else Buffer(None, nbytes, None, 0, recorder)
 
 
+def block_of(kernel: Any, arguments: tuple, address_of: Callable[[Buffer], int | None]) -> bytes:
+    """A kernel's argument block: address and extents of each array, and each number, as `kernel.block` says."""
+    slots: list = []
+    for a in arguments:
+        if isinstance(a, NUMBERS):
+            slots.append(a)
+        else:
+            slots.append(address_of(a.buffer))
+            slots.extend(a.shape)
+    return kernel.block.pack(*slots)
+
+
 def emit(name: str, kernel: Any, arguments: tuple, flops: float = 0) -> None:
     """Call a kernel, or write the call down."""
     dtype = "f4" if kernel.element is None else LETTERS[arguments[kernel.element].dtype]
@@ -195,19 +208,10 @@ def emit(name: str, kernel: Any, arguments: tuple, flops: float = 0) -> None:
         layer = context.layers[-1] if context.layers else ""
         recorder.instructions.append(Instruction(name, kernel, dtype, arguments, layer, flops))
         return
-    slots: list = []
-    for a in arguments:
-        if isinstance(a, int | float):
-            slots.append(a)
-        else:
-            slots.append(a.buffer.address)
-            slots.extend(a.shape)
     try:
-        block = kernel.block.pack(*slots)
+        block = block_of(kernel, arguments, lambda buffer: buffer.address)
     except struct.error:
-        raise next(
-            a.buffer.unreadable() for a in arguments if not isinstance(a, int | float) and a.buffer.address is None
-        ) from None
+        raise next(a.buffer.unreadable() for a in arguments if not isinstance(a, NUMBERS) and a.buffer.address is None) from None
     status = enter(kernel.entries.get(dtype) or entry(kernel, dtype), block)
     if status:
         raise status_error(status, name, context.layers[-1] if context.layers else "")

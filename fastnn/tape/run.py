@@ -1,6 +1,5 @@
 """Replaying: tapes as the native walker reads them, and programs made of several tapes."""
 
-import struct
 import threading
 from collections.abc import Sequence
 from copy import copy
@@ -14,11 +13,10 @@ from fastnn.kernels.cpu.walker import ABORT, EPOCH, LANE_WORDS, SEGMENT, STATUS,
 
 from . import report
 from .plan import plan
-from .record import Instruction, Recorder, status_error
+from .record import NUMBERS, Instruction, Recorder, block_of, status_error
 
 FOREVER = 1 << 62
 MOST_LANES = 64
-FLOAT, BITS_OF_FLOAT = struct.Struct("d"), struct.Struct("q")
 
 
 class Tape:
@@ -31,35 +29,40 @@ class Tape:
         self.arena, self.unplanned, self.addresses = planned.arena, planned.unplanned, planned.addresses
         self.waits = np.array(planned.waits, np.int64)
         self.functions = np.array([entry(i.kernel, i.dtype) for i in self.instructions], np.int64)
-        self.slots: dict[Buffer, list[int]] = {}  # words that hold the address of a buffer, for `place`
         self._make_blocks()
         self.times: list[float] | None = None
         self.advances = [(counter.address, amount) for counter, amount in recorder.advances.items()]
 
     def _make_blocks(self):
-        words: list = []
-        starts = []
-        for i in self.instructions:
-            starts.append(len(words))
-            for p, a in zip(i.kernel.parameters, i.arguments, strict=True):
-                if p.letters is None:
-                    words.extend(BITS_OF_FLOAT.unpack(FLOAT.pack(a)) if p.dtype == "float" else (a,))
-                    continue
-                address = a.buffer.address
-                self.slots.setdefault(a.buffer, []).append(len(words))
-                words.append(self.addresses[a.buffer] if address is None else address)
-                words.extend(a.shape)
-        self.words = np.array(words, np.int64)
-        self.blocks = self.words.ctypes.data + 8 * np.array(starts, np.int64)
+        def address_of(buffer):
+            return self.addresses[buffer] if buffer.address is None else buffer.address
+
+        blocks = [block_of(i.kernel, i.arguments, address_of) for i in self.instructions]
+        self.words = np.frombuffer(bytearray(b"".join(blocks)), np.int64)
+        self.blocks = self.words.ctypes.data + np.cumsum([0, *map(len, blocks)], dtype=np.int64)[:-1]
+        self.slots: dict[Buffer, list[int]] = {}
+
+    def _slots(self, buffer):
+        """The words that hold the address of a buffer, found when first asked for: few are moved."""
+        if buffer not in self.slots:
+            found = self.slots[buffer] = []
+            word = 0
+            for i in self.instructions:
+                for a in i.arguments:
+                    is_number = isinstance(a, NUMBERS)
+                    if not is_number and a.buffer is buffer:
+                        found.append(word)
+                    word += 1 if is_number else 1 + len(a.shape)
+        return self.slots[buffer]
 
     def place(self, buffer: Buffer, address: int) -> None:
         """Let a buffer lie elsewhere from now on: the user's array of the next call."""
-        self.words[self.slots.get(buffer, [])] = address
+        self.words[self._slots(buffer)] = address
 
     def stride(self, buffer: Buffer, nbytes: int) -> None:
         """Let a buffer lie `nbytes` further on after every step: batches of rows in order, which nothing need copy."""
         start = self.words.ctypes.data
-        self.advances += [(start + 8 * slot, nbytes) for slot in self.slots.get(buffer, [])]
+        self.advances += [(start + 8 * slot, nbytes) for slot in self._slots(buffer)]
 
     def array(self, tensor: Any) -> np.ndarray:
         """The memory of a tensor made while recording."""

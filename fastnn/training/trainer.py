@@ -108,15 +108,16 @@ class Trainer(Layer):
             self.history, self.stop_training = history, False
 
             def program():
-                optimizer.build(self.trainable_variables)
-                for variable in self.trainable_variables:
+                variables = self.trainable_variables
+                if not variables:
+                    raise ValueError(f"fit: model {self.name!r} has no trainable weights")
+                optimizer.build(variables)
+                for variable in variables:
                     variable.gradient = None
                 epoch = self._program("fit", rows, test, batch_size, bool(shuffle))
                 epoch.begin([r.arrays() for r in (rows, test) if r is not None])
                 return epoch
 
-            if not self.trainable_variables:
-                raise ValueError(f"fit: model {self.name!r} has no trainable weights")
             driver = Driver(self, program(), self._names(), called, progress)
             driver.finished = history.add
             called.call("on_train_begin", None)

@@ -7,6 +7,7 @@ without, from probabilities clipped to [clip, 1 - clip]. Labels of classes are i
 from ..marks import T, helper, kernel
 from ..scalar import exp, log
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
+from .rows import row_multiple
 from .share import FLAT, share
 
 ROWS = 4
@@ -85,10 +86,9 @@ def softmax_cross_entropy_gradient(p, labels, dloss, dz, lane, lanes):
     """dz = (p - 1 at the label) dloss."""
     first, last = share(dloss.size, ROWS, lane, lanes)
     for i in range(first, last):
-        row, p_row, factor = dz[i], p[i], dloss[i]
-        for j in range(row.size):
-            row[j] = p_row[j] * factor
-        row[valid_label(labels[i], row.size)] -= factor
+        row, factor, label = dz[i], dloss[i], valid_label(labels[i], p.shape[1])
+        row_multiple(p[i], factor, row)
+        row[label] = p[i, label] * factor - factor
 
 
 @kernel(split=[("N", ROWS)], p="T[N, C]", labels="i8[N]", clip="float", loss="out T[N]")

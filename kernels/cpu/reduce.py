@@ -4,15 +4,8 @@ Sums go eight rows or one vector register at a time and in an order that depends
 """
 
 from ..marks import T, helper, kernel
+from .rows import row_sum
 from .share import FLAT, share
-
-
-@helper(reassociate=True)
-def sum_of(x):
-    total = T(0)
-    for i in range(x.size):
-        total += x[i]
-    return total
 
 
 @kernel(split=[("A", 4)], x="T[A, R]", scale="float", add="int", out="inout T[A]")
@@ -20,7 +13,7 @@ def sum_last(x, scale, add, out, lane, lanes):
     """out = scale * sum of each row, or out += that."""
     first, last = share(out.size, 4, lane, lanes)
     for a in range(last - first):
-        total = sum_of(x[first + a]) * T(scale)
+        total = row_sum(x[first + a]) * T(scale)
         out[first + a] = total + out[first + a] if add != 0 else total
 
 
@@ -110,4 +103,4 @@ def sum_chunks(x, chunk, partial, lane, lanes):
     """partial[p] = the sum of chunk number p: the first half of a sum of everything."""
     first, last = share(partial.size, 1, lane, lanes)
     for p in range(first, last):
-        partial[p] = sum_of(x[p * chunk : min((p + 1) * chunk, x.size)])
+        partial[p] = row_sum(x[p * chunk : min((p + 1) * chunk, x.size)])

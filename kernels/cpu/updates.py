@@ -7,7 +7,7 @@ result is not finite leaves that element as it was and is reported.
 import numpy as np
 
 from ..marks import T, helper, kernel
-from ..primitives import bits_of, fma
+from ..primitives import fma
 from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
 from .share import FLAT, share
 
@@ -41,32 +41,27 @@ def check_finite(x, lane, lanes):
 
 
 @helper
-def magnitude(x):
-    """|x| as an integer as wide as T, in the same order; NaN is above infinity. The largest is found with one instruction a
-    vector; a count of elements that are not finite would be as wide as its integer: half as many elements a vector for int64."""
-    return bits_of(abs(x))
+def is_finite(x):
+    """False for NaN too. Whether all were is kept as one bit an element, in mask registers: an integer would take up vectors."""
+    return abs(x) < T(np.inf)
 
 
 @helper
-def kept_finite(new, old):
-    return new if abs(new) < T(np.inf) else old
-
-
-@helper
-def update_status(largest):
-    return UPDATE_OVERFLOW if largest >= magnitude(T(np.inf)) else 0
+def update_status(kept):
+    return 0 if kept else UPDATE_OVERFLOW
 
 
 @kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", rate="f8[s]")
 def sgd(parameter, gradient, rate, lane, lanes):
     """parameter -= rate gradient."""
     start, stop = share(parameter.size, FLAT, lane, lanes)
-    p, g, r, largest = parameter[start:stop], gradient[start:stop], T(rate[0]), magnitude(T(0))
+    p, g, r, kept = parameter[start:stop], gradient[start:stop], T(rate[0]), True
     for i in range(p.size):
         new = fma(-r, g[i], p[i])
-        largest = max(largest, magnitude(new))
-        p[i] = kept_finite(new, p[i])
-    return update_status(largest)
+        finite = is_finite(new)
+        p[i] = new if finite else p[i]
+        kept &= finite
+    return update_status(kept)
 
 
 @kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", velocity="inout T[n]", rate="f8[s]", momentum="float", nesterov="int")
@@ -75,14 +70,15 @@ def sgd_momentum(parameter, gradient, velocity, rate, momentum, nesterov, lane, 
     start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, v, r, m = parameter[start:stop], gradient[start:stop], velocity[start:stop], T(rate[0]), T(momentum)
     ahead, along = (m, r) if nesterov != 0 else (T(1), T(0))
-    largest = magnitude(T(0))
+    kept = True
     for i in range(p.size):
         moved = fma(m, v[i], -r * g[i])
         new = p[i] + fma(ahead, moved, -along * g[i])
-        largest = max(largest, magnitude(new))
-        v[i] = kept_finite(moved, v[i])
-        p[i] = kept_finite(new, p[i])
-    return update_status(largest)
+        finite = is_finite(new)
+        v[i] = moved if finite else v[i]
+        p[i] = new if finite else p[i]
+        kept &= finite
+    return update_status(kept)
 
 
 @helper
@@ -115,30 +111,32 @@ def adam(parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilo
     epsilon) at update t. Every lane works the correction out itself: a value that one lane kept would need a barrier."""
     t = steps[0] + earlier + 1
     scale = T(rate[0] * np.sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t)))
-    towards_1, towards_2, e, largest = T(1.0 - beta_1), T(1.0 - beta_2), T(epsilon), magnitude(T(0))
+    towards_1, towards_2, e, kept = T(1.0 - beta_1), T(1.0 - beta_2), T(epsilon), True
     start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, m, v = parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop]
     for i in range(p.size):
         mean = fma(g[i] - m[i], towards_1, m[i])
         square = fma(fma(g[i], g[i], -v[i]), towards_2, v[i])
         new = p[i] - scale * mean / (T(np.sqrt(square)) + e)
-        largest = max(largest, magnitude(new), magnitude(square))
+        finite = is_finite(new) & is_finite(square)
         m[i] = mean
-        v[i] = kept_finite(square, v[i])
-        p[i] = kept_finite(new, p[i])
-    return update_status(largest)
+        v[i] = square if finite else v[i]
+        p[i] = new if finite else p[i]
+        kept &= finite
+    return update_status(kept)
 
 
 @kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", square="inout T[n]", rate="f8[s]", rho="float", epsilon="float")
 def rmsprop(parameter, gradient, square, rate, rho, epsilon, lane, lanes):
     """square = rho square + (1 - rho) gradient^2; parameter -= rate gradient / sqrt(square + epsilon)."""
     start, stop = share(parameter.size, FLAT, lane, lanes)
-    p, g, s, r, largest = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0]), magnitude(T(0))
+    p, g, s, r, kept = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0]), True
     keep, towards, e = T(rho), T(1.0 - rho), T(epsilon)
     for i in range(p.size):
         moved = fma(towards * g[i], g[i], keep * s[i])
         new = p[i] - r * g[i] / T(np.sqrt(moved + e))
-        largest = max(largest, magnitude(new), magnitude(moved))
-        s[i] = kept_finite(moved, s[i])
-        p[i] = kept_finite(new, p[i])
-    return update_status(largest)
+        finite = is_finite(new) & is_finite(moved)
+        s[i] = moved if finite else s[i]
+        p[i] = new if finite else p[i]
+        kept &= finite
+    return update_status(kept)

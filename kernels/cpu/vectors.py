@@ -10,10 +10,18 @@ class Vectors:
         self.ir, self.emitter, self.builder, self.align = ir, emitter, emitter.builder, emitter.item_bytes
         self.lanes = emitter.target.vector_bytes // emitter.item_bytes
         self.vector = ir.VectorType(emitter.real, self.lanes)
-        self.zero, self.name = ir.Constant(self.vector, [0.0] * self.lanes), f"v{self.lanes}f{8 * emitter.item_bytes}"
+        self.zero, self.name = self.constant(0.0), f"v{self.lanes}f{8 * emitter.item_bytes}"
 
     def number(self, value):
         return self.ir.Constant(self.ir.IntType(64), value)
+
+    def constant(self, value):
+        """A vector of one number known now."""
+        return self.ir.Constant(self.vector, [value] * self.lanes)
+
+    def fma(self, a, b, c):
+        """a b + c, rounded once."""
+        return self.emitter.call(f"llvm.fma.{self.name}", self.vector, [a, b, c])
 
     def splat(self, scalar):
         """A vector of one number."""
@@ -31,11 +39,12 @@ class Vectors:
         """The elements of two vectors, one after the other, in a new order."""
         return self.builder.shuffle_vector(one, other, self.ir.Constant(self.ir.VectorType(self.ir.IntType(32), self.lanes), order))
 
-    def load(self, place, mask=None):
+    def load(self, place, mask=None, other=None):
+        """A vector at an element's address; where the mask is off, what stands in `other`, or zero."""
         place = self.builder.bitcast(place, self.vector.as_pointer())
         if mask is not None:
             align = self.ir.Constant(self.ir.IntType(32), self.align)
-            return self.emitter.call(f"llvm.masked.load.{self.name}.p0", self.vector, [place, align, mask, self.zero])
+            return self.emitter.call(f"llvm.masked.load.{self.name}.p0", self.vector, [place, align, mask, other or self.zero])
         value = self.builder.load(place)
         value.align = self.align
         return value
