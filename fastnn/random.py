@@ -13,8 +13,8 @@ from fastnn.errors import ShapeError
 from fastnn.kernels.cpu import random as kernels
 from fastnn.kernels.reference import philox
 from fastnn.ops.record import FLOATS
-from fastnn.tape.record import Counter, emit, new_buffer
-from fastnn.tensor import Tensor
+from fastnn.tape.record import Counter, context, emit, new_buffer
+from fastnn.tensor import Tensor, tensor
 
 
 class Generator:
@@ -58,6 +58,14 @@ class Generator:
         low, high, *_ = philox((0, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
         return Generator((high << 32 | low) & ((1 << 63) - 1))
 
+    def draw(self) -> tuple[Tensor, int]:
+        """Make a draw: what a kernel is given for it, memory with key and count, and how many draws of the same step come before.
+        Outside a step the count moves on at once, so the memory is a copy, for a gradient that asks again."""
+        with self._lock:
+            state, earlier = self.state if context.step else tensor(self._words), self.draws.earlier()
+            self.draws.advance()
+        return state, earlier
+
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Tensor:
         """Numbers in [low, high), each as likely as any other."""
         return self._drawn("random uniform", kernels.uniform, shape, dtype, float(low), float(high))
@@ -71,9 +79,7 @@ class Generator:
         if dtype not in FLOATS:
             raise TypeError(f"{name}: dtype must be float32 or float64; got {dtype}")
         out = Tensor(new_buffer(int(np.prod(shape)) * dtype.itemsize), shape, dtype)
-        with self._lock:
-            emit(name, kernel, (self.state, self.draws.earlier(), *parameters, out.flat()))
-            self.draws.advance()
+        emit(name, kernel, (*self.draw(), *parameters, out.flat()))
         return out
 
 

@@ -33,6 +33,12 @@ def batch_norm_inference(x, gamma, beta, mean, variance, epsilon=1e-3):
     return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
 
 
+def layer_norm(x, gamma, beta, epsilon=1e-3):
+    mean = x.mean(axis=1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=1, keepdims=True)
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+
+
 def sigmoid_cross_entropy(z, target):
     size = np.where(np.real(z) < 0, -z, z)
     return np.where(np.real(z) < 0, 0.0, z) - z * target + np.log1p(np.exp(-size))
@@ -71,6 +77,17 @@ def class_match(p, labels):
 
 def categorical_match(p, target):
     return (p.argmax(axis=-1) == target.argmax(axis=-1)).astype(float)
+
+
+def dropout(x, state, rate, earlier=0):
+    key, draw = int(state[0]) % (1 << 64), int(state[1]) + earlier
+    threshold, kept = int(rate * (1 << 16) + 0.5), np.zeros(x.size, bool)
+    for n in range(x.size):
+        unit, place = divmod(n, 512)  # a unit is 64 blocks of eight halves of words: first the first half of each
+        half, block = divmod(place, 64)
+        words = philox((unit * 64 + block, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
+        kept[n] = (words[half // 2] >> 16 * (half % 2) & 0xFFFF) >= threshold
+    return np.where(kept.reshape(x.shape), x / (1 - threshold / (1 << 16)), 0)
 
 
 def philox(counter, key, rounds=10):

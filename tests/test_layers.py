@@ -188,6 +188,70 @@ class Twice(fastnn.Model):
         return self.named["norm"](x) if training else x
 
 
+@pytest.mark.parametrize("shape", [(8, 3), (4, 5, 3)], ids=str)
+@pytest.mark.parametrize(("scale", "center"), [(True, True), (False, True), (True, False), (False, False)])
+def test_layer_normalization_follows_its_formula(scale, center, shape, dtype):
+    layer, x = layers.LayerNormalization(scale=scale, center=center, epsilon=1e-2), draw(*shape).astype(dtype)
+    layer(x)
+    assert [v.name for v in layer.weights] == ["gamma"] * scale + ["beta"] * center
+    layer.set_weights([draw(3, seed=n + 1) for n in range(scale + center)])
+    gamma, beta = layer.gamma.numpy(), layer.beta.numpy()
+    mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+    assert_close(layer(x).numpy(), gamma * (x - mean) / np.sqrt(variance + 1e-2) + beta, terms=64)
+
+
+def test_layer_normalization_holds_far_from_zero():
+    x = draw(5, 256).astype("float32") + np.float32(1e4)
+    expected = (x.astype(float) - x.mean(axis=1, keepdims=True, dtype=float)) / np.sqrt(x.astype(float).var(axis=1) + 1e-3)[:, None]
+    assert np.abs(layers.LayerNormalization()(x).numpy() - expected).max() <= 8 * np.finfo("f4").eps * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("layer", [layers.BatchNormalization, layers.LayerNormalization])
+def test_normalization_refuses_what_it_cannot_normalise(layer):
+    with pytest.raises(ValueError, match=r"epsilon must be above 0; got 0"):
+        layer(epsilon=0)
+    with pytest.raises(
+        ValueError, match=r"normalises the last dimension, axis=-1, of two or more; got axis=1 for shape \(any, 2, 3\)"
+    ):
+        layer(axis=1)(draw(4, 2, 3))
+    built = layer()
+    built(draw(4, 3))
+    with pytest.raises(ValueError, match=r"expected 3 columns, as it was built for; got shape \(4, 2\)"):
+        built(draw(4, 2))
+
+
+def test_dropout_keeps_the_mean_drops_its_rate_and_passes_gradients_by_the_same_way():
+    layer, count = layers.Dropout(0.3, seed=1), 100_000
+    x = fastnn.Variable(np.ones((count // 10, 10)))
+    assert layer(x) is not None
+    np.testing.assert_array_equal(layer(x).numpy(), x.numpy())  # not training: x itself
+    y = layer(x, training=True)
+    dropped = y.numpy() == 0
+    assert abs(dropped.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / count)
+    np.testing.assert_allclose(y.numpy()[~dropped], 1 / 0.7, rtol=1e-4)  # the rate is taken to 16 bits
+    fastnn.ops.sum(y).backward()
+    np.testing.assert_array_equal(x.gradient.numpy(), y.numpy())
+    assert (dropped != (layer(x, training=True).numpy() == 0)).any(), "a second call drops others"
+
+
+def test_dropout_drops_others_in_every_step_and_the_same_by_the_same_seed():
+    def results():
+        layer = layers.Dropout(0.5, seed=3)
+        step = fastnn.record(lambda x: layer(x, training=True))
+        return [step(np.ones((4, 50), "f4")).numpy() for _ in range(3)]
+
+    first, again = results(), results()
+    np.testing.assert_array_equal(first, again)
+    assert (first[0] != first[1]).any()
+    assert (first[1] != first[2]).any()
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1, 1.5, float("nan"), "0.5", True])
+def test_dropout_refuses_other_rates(rate):
+    with pytest.raises(ValueError, match="Dropout: rate must be a number from 0 to below 1"):
+        layers.Dropout(rate)
+
+
 def test_a_layer_of_ones_own():
     layer = Scale()
     assert not layer.built

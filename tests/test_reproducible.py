@@ -29,6 +29,9 @@ def network(seed=0, **compiled):
             fastnn.Input((5,)),
             layers.Dense(70, activation="relu"),
             layers.BatchNormalization(),
+            layers.Dense(70),
+            layers.LayerNormalization(),
+            layers.Dropout(0.2),
             layers.Dense(4, activation="softmax"),
         ]
     )

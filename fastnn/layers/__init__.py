@@ -2,4 +2,5 @@
 
 from .base import Layer
 from .core import Activation, Dense, Input, InputLayer, ReLU, Softmax
-from .normalization import BatchNormalization
+from .normalization import BatchNormalization, LayerNormalization
+from .regularization import Dropout

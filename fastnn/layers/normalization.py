@@ -1,4 +1,4 @@
-"""Batch normalisation."""
+"""Batch and layer normalisation."""
 
 from typing import Any
 
@@ -8,6 +8,34 @@ from fastnn.kernels.cpu.normalization import move_towards
 from fastnn.layers.base import Layer
 from fastnn.tape.record import commit, emit
 from fastnn.tensor import tensor
+
+
+def scale_and_center(layer, input_shape):
+    """gamma and beta of a layer that normalises the last dimension; what scale=False and center=False leave out is a constant of
+    the layer, not a weight."""
+    if layer.axis not in (-1, len(input_shape) - 1) or len(input_shape) < 2 or input_shape[-1] is None:
+        raise ShapeError(
+            f"{type(layer).__name__} {layer.name!r}: normalises the last dimension, axis=-1, of two or more; got axis={layer.axis} "
+            f"for shape {shape_text(input_shape)}. Transpose the input first."
+        )
+    columns, found = (input_shape[-1],), []
+    for name, wanted, initializer, constant in (
+        ("gamma", layer.scale, layer.gamma_initializer, "ones"),
+        ("beta", layer.center, layer.beta_initializer, "zeros"),
+    ):
+        values = None if wanted else initializers.get(constant)(columns, layer.dtype).numpy()
+        found.append(layer.add_weight(columns, initializer, name) if wanted else tensor(values))
+    return found
+
+
+def rows_of(layer, x):
+    """x as rows of the columns the layer was built for."""
+    if x.shape[-1:] != layer.gamma.shape:
+        raise ShapeError(
+            f"{type(layer).__name__} {layer.name!r}: expected {layer.gamma.shape[0]} columns, as it was built for; got shape "
+            f"{shape_text(x.shape)}"
+        )
+    return x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
 
 
 class BatchNormalization(Layer):
@@ -50,28 +78,13 @@ class BatchNormalization(Layer):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape):
-        if self.axis not in (-1, len(input_shape) - 1) or len(input_shape) < 2 or input_shape[-1] is None:
-            raise ShapeError(
-                f"BatchNormalization {self.name!r}: normalises the last dimension, axis=-1, of two or more; got axis={self.axis} "
-                f"for shape {shape_text(input_shape)}. Transpose the input first."
-            )
-        columns = (input_shape[-1],)
-        # What center=False and scale=False leave out is a constant of the layer, not a weight.
-        self.gamma = self.add_weight(columns, self.gamma_initializer, "gamma") if self.scale else self._constant("ones", columns)
-        self.beta = self.add_weight(columns, self.beta_initializer, "beta") if self.center else self._constant("zeros", columns)
+        self.gamma, self.beta = scale_and_center(self, input_shape)
+        columns = self.gamma.shape
         self.moving_mean = self.add_weight(columns, self.moving_mean_initializer, "moving_mean", trainable=False)
         self.moving_variance = self.add_weight(columns, self.moving_variance_initializer, "moving_variance", trainable=False)
 
-    def _constant(self, name, shape):
-        return tensor(initializers.get(name)(shape, self.dtype).numpy())
-
     def call(self, x, training=None):
-        if x.shape[-1:] != self.gamma.shape:
-            raise ShapeError(
-                f"BatchNormalization {self.name!r}: expected {self.gamma.shape[0]} columns, as it was built for; got shape "
-                f"{shape_text(x.shape)}"
-            )
-        rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
+        rows = rows_of(self, x)
         if training and self.trainable:
             y, mean, variance = ops.batch_norm(rows, self.gamma, self.beta, epsilon=self.epsilon)
             commit(lambda: self._move(mean, variance), variance)  # which is not finite where the mean is not
@@ -82,3 +95,38 @@ class BatchNormalization(Layer):
     def _move(self, mean, variance):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             emit("moving average", move_towards, (moving, batch, float(self.momentum)))
+
+
+class LayerNormalization(Layer):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, row by row, mean and variance (biased) being those of the last
+    dimension: (..., C) to (..., C). Ba, Kiros and Hinton, "Layer normalization", 2016. Arguments and defaults are Keras's.
+
+    epsilon: added to the variance, 1e-3. center, scale: whether there are beta and gamma.
+
+    >>> import fastnn
+    >>> fastnn.layers.LayerNormalization()([[1.0, 3.0]]).numpy().round(2)
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        **base: Any,
+    ):
+        super().__init__(**base)
+        if not epsilon > 0:
+            raise ValueError(f"LayerNormalization: epsilon must be above 0; got {epsilon!r}")
+        self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
+        self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
+
+    def build(self, input_shape):
+        self.gamma, self.beta = scale_and_center(self, input_shape)
+
+    def call(self, x):
+        y = ops.layer_norm(rows_of(self, x), self.gamma, self.beta, epsilon=self.epsilon)
+        return y if x.ndim == 2 else ops.reshape(y, x.shape)

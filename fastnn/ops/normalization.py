@@ -1,7 +1,9 @@
-"""Batch normalisation, by the batch's own statistics and by given ones."""
+"""Batch normalisation, by the batch's own statistics and by given ones; layer normalisation."""
 
 from fastnn.kernels import reference
+from fastnn.kernels.cpu import layer_norm as row_kernels
 from fastnn.kernels.cpu import normalization as kernels
+from fastnn.kernels.cpu.reduce import sum_middle
 
 from .record import Case, Op, Tolerance, expect_float, expect_shape
 
@@ -10,7 +12,7 @@ SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (33, 64), (8, 65), (6, 131)]
 
 def _expect(name, x, **columns):
     dtype = expect_float(name, x=x, **columns)
-    expect_shape(name, "x", x.shape, (None, None), "Columns are normalised; reshape other dimensions into rows.")
+    expect_shape(name, "x", x.shape, (None, None), "Reshape it: all dimensions but the last are rows.")
     for argument, t in columns.items():
         expect_shape(name, argument, t.shape, (x.shape[1],))
     return dtype
@@ -79,4 +81,44 @@ batch_norm_inference = Op(
     constant=(3, 4),
     flops=4,
     doc="The same by given statistics, which get no gradient: gamma (x - mean) / sqrt(variance + epsilon) + beta.",
+)
+
+
+def _layer_infer(x, gamma, beta, *, epsilon=1e-3):
+    dtype = _expect("layer_norm", x, gamma=gamma, beta=beta)
+    expect_shape("layer_norm", "x", x.shape, (None, x.shape[1] or 1), "Statistics of no columns are not defined.")
+    return [(x.shape, dtype), *[((x.shape[0],), dtype)] * 2]  # y; offset and factor of each row, for the gradient
+
+
+def _layer_gradient_infer(x, gamma, offset, factor, dy):
+    chunks = (-(-x.shape[0] // row_kernels.CHUNK), x.shape[1])
+    return [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2, *[(chunks, x.dtype)] * 2]
+
+
+def _layer_gradient_calls(outputs, inputs):
+    dx, *columns = outputs
+    yield row_kernels.layer_norm_gradient, (*inputs, dx, *columns[2:])
+    for total, chunks in zip(columns[:2], columns[2:], strict=True):
+        yield sum_middle, (chunks.view((1, *chunks.shape)), 1.0, 0, total.view((1, *total.shape)))
+
+
+_layer_gradient_op = Op(
+    "gradient of layer_norm",
+    _layer_gradient_infer,
+    _layer_gradient_calls,
+    results=3,
+    flops=lambda inputs, outputs: 14 * inputs[0].size,
+)
+
+layer_norm = Op(
+    "layer_norm",
+    _layer_infer,
+    lambda outputs, inputs, epsilon=1e-3: [(row_kernels.layer_norm, (*inputs, float(epsilon), *outputs))],
+    lambda g, dy, inputs, outputs, epsilon=1e-3: g.gradients((0, 1, 2), _layer_gradient_op, *inputs[:2], *outputs[1:], dy),
+    reference.layer_norm,
+    [Case((shape, (shape[1],), (shape[1],)), terms=shape[1]) for shape in (*SHAPES[1:], (65, 6), (3, 1500), (0, 4))],
+    tolerance=Tolerance(absolute=16),
+    flops=9,
+    doc="Rows of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,): gamma (x - mean) / "
+    "sqrt(variance + epsilon) + beta, the variance that of the C numbers (biased).",
 )

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ..marks import T, by_dtype, helper, kernel
-from ..primitives import fma
+from ..primitives import fma, stack
 from ..scalar import log
 from .share import share
 
@@ -91,6 +91,45 @@ def normal(generator, earlier, mean, deviation, out, lane, lanes):
         a, b, c, d = words_of(generator, earlier, i)
         radius = T(np.sqrt(T(-2) * log(T(1) - fraction(a, b))))
         out[i] = fma(T(deviation), radius * cosine_of_turns(fraction(c, d)), T(mean))
+
+
+UNIT_BLOCKS = 64  # Philox blocks that decide about a unit of dropout, of which each decides about eight elements
+UNIT = 8 * UNIT_BLOCKS
+
+
+@helper
+def keep_unit(generator, earlier, unit, threshold, keep):
+    """keep (UNIT,): 1 where 16 random bits are at least the threshold, else 0. Its element h * UNIT_BLOCKS + i looks at half word h
+    of the unit's block i, so that a loop over blocks writes eight rows and is packed."""
+    rows = (
+        keep[:UNIT_BLOCKS],
+        keep[UNIT_BLOCKS : 2 * UNIT_BLOCKS],
+        keep[2 * UNIT_BLOCKS : 3 * UNIT_BLOCKS],
+        keep[3 * UNIT_BLOCKS : 4 * UNIT_BLOCKS],
+        keep[4 * UNIT_BLOCKS : 5 * UNIT_BLOCKS],
+        keep[5 * UNIT_BLOCKS : 6 * UNIT_BLOCKS],
+        keep[6 * UNIT_BLOCKS : 7 * UNIT_BLOCKS],
+        keep[7 * UNIT_BLOCKS :],
+    )
+    limit, half, low = np.uint64(threshold), np.uint64(16), np.uint64(0xFFFF)
+    for i in range(UNIT_BLOCKS):
+        words = words_of(generator, earlier, unit * UNIT_BLOCKS + i)
+        for w in range(4):
+            rows[2 * w][i] = T(1) if words[w] & low >= limit else T(0)
+            rows[2 * w + 1][i] = T(1) if words[w] >> half >= limit else T(0)
+
+
+@kernel(split=[("n", UNIT)], x="T[n]", generator="i8[g]", earlier="int", rate="float", y="out T[n]")
+def dropout(x, generator, earlier, rate, y, lane, lanes):
+    """y = x / (1 - rate), or 0 with probability `rate`, taken to the nearest 16 bits; or dx of dy."""
+    start, stop = share(x.size, UNIT, lane, lanes)
+    threshold, keep = min(int(rate * 65536.0 + 0.5), 65535), stack(T(0), UNIT)
+    factor = T(1.0 / (1.0 - threshold / 65536.0))
+    for first in range(start, stop, UNIT):
+        keep_unit(generator, earlier, first // UNIT, threshold, keep)
+        x_unit, y_unit = x[first : min(first + UNIT, stop)], y[first : min(first + UNIT, stop)]
+        for i in range(y_unit.size):
+            y_unit[i] = x_unit[i] * factor if keep[i] > T(0) else T(0)
 
 
 @kernel(generator="i8[g]", earlier="int", shuffled="int", words="out u4[n]", order="out i8[n]", cursor="out i8[s]")
