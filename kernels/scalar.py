@@ -6,7 +6,7 @@ output y; both inputs of a function of two) and the gradient that comes from abo
 The elementary functions are branch-free, so that a loop over them becomes packed instructions; the machine's own are scalar
 calls, ten times slower. Steps: split off a power of two, evaluate a minimax polynomial on what is left with fused
 multiply-adds, put the power back. NaN goes through every comparison unchanged because the tests are written `x > limit`.
-Coefficients are from a Remez exchange weighted for relative error; `tests/test_elementary.py` measures what is left of it.
+Coefficients are from a Remez exchange weighted for relative error; `tests/test_scalar.py` measures what is left of it.
 """
 
 import math
@@ -16,37 +16,39 @@ import numpy as np
 from .marks import T, by_dtype, helper
 from .primitives import bits_of, float_of, fma
 
-# A float32 plus 1.5 * 2^23 is rounded to an integer that then stands in the sum's low bits: no conversion to integer, which
-# is undefined for NaN, is needed. For float64 the number is 1.5 * 2^52.
-ROUNDER_32, ROUNDER_32_BITS = np.float32(12582912.0), np.int32(0x4B400000)
-ROUNDER_64, ROUNDER_64_BITS = np.float64(6755399441055744.0), np.int64(0x4338000000000000)
+# A float32 plus 1.5 * 2^23 is rounded to an integer n that then stands in the sum's low bits: no conversion to integer, which
+# is undefined for NaN, is needed. Shifted to the exponent's place, those bits are n there and nothing else, for the constant's
+# own low bits are zero. For float64 the constant is 1.5 * 2^52.
+ROUNDER_32, ROUNDER_64 = np.float32(12582912.0), np.float64(6755399441055744.0)
 LOG2E_32, LOG2E_64 = np.float32(1.4426950408889634), np.float64(1.4426950408889634)
 # ln 2 in two parts, the first with trailing zeros, so that n * LN2_HIGH is exact for every n in use.
 LN2_HIGH_32, LN2_LOW_32 = np.float32(0.693145751953125), np.float32(1.42860677e-06)
 LN2_HIGH_64, LN2_LOW_64 = np.float64(0.6931471803691238), np.float64(1.9082149292705877e-10)
+HALF_LN2_32, HALF_LN2_64 = np.float32(math.log(2) / 2), np.float64(math.log(2) / 2)
 
 
 @helper
-def power_of_two_32(n):
-    return float_of((n + np.int32(127)) << np.int32(23))
+def power_of_two_32(rounded):
+    """2^n for the sum of n and the rounder, from 0, which stands for 2^-127, to infinity, for 2^128."""
+    return float_of((bits_of(rounded) << np.int32(23)) + np.int32(0x3F800000))
 
 
 @helper
-def power_of_two_64(n):
-    return float_of((n + np.int64(1023)) << np.int64(52))
+def power_of_two_64(rounded):
+    return float_of((bits_of(rounded) << np.int64(52)) + np.int64(0x3FF0000000000000))
 
 
 @helper
-def exp_tail_32(r):
-    """(e^r - 1 - r) / r^2 for |r| <= ln(2) / 2, so good that e^r is within 0.05 of a unit in the last place."""
+def expm1_32(r):
+    """e^r - 1 = r + r^2 Q(r) for |r| <= ln(2) / 2, so good that e^r is within 0.05 of a unit in the last place."""
     q = fma(np.float32(0.00139504919511), r, np.float32(0.00836888935142))
     q = fma(q, r, np.float32(0.0416662057895))
     q = fma(q, r, np.float32(0.166665188397))
-    return fma(q, r, np.float32(0.500000009519))
+    return fma(fma(q, r, np.float32(0.500000009519)), r * r, r)
 
 
 @helper
-def exp_tail_64(r):
+def expm1_64(r):
     q = fma(2.5110049895858716253e-8, r, 2.7632655759330148167e-7)
     q = fma(q, r, 2.7557242336680357124e-6)
     q = fma(q, r, 2.4801487326012342125e-5)
@@ -55,69 +57,57 @@ def exp_tail_64(r):
     q = fma(q, r, 8.3333333333222072959e-3)
     q = fma(q, r, 4.166666666652199074e-2)
     q = fma(q, r, 1.666666666666667453e-1)
-    return fma(q, r, 5.0000000000000102245e-1)
-
-
-@helper
-def one_plus(r, tail):
-    """1 + r + tail r^2, with what 1 + r loses put back before the last rounding."""
-    total = T(1) + r
-    return total + fma(tail, r * r, r - (total - T(1)))
+    return fma(fma(q, r, 5.0000000000000102245e-1), r * r, r)
 
 
 @helper
 def exp_32(x):
-    # 2^n is put back in two factors, so that results next to overflow are reached through finite numbers.
-    x = np.float32(89.0) if x > np.float32(89.0) else x
-    x = np.float32(-104.0) if x < np.float32(-104.0) else x
+    """n is added to the exponent of e^r in [0.7, 1.42]. That is right from the smallest normal number to the largest, where
+    n = 128 and e^r < 1. Below, results are zero; above, and for NaN, x + inf is the answer."""
     rounded = fma(x, LOG2E_32, ROUNDER_32)
     n = rounded - ROUNDER_32
-    r = fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))
-    k = bits_of(rounded) - ROUNDER_32_BITS
-    half = k >> np.int32(1)
-    return one_plus(r, exp_tail_32(r)) * power_of_two_32(half) * power_of_two_32(k - half)
+    y = expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))) + np.float32(1)
+    bits = bits_of(y) + (bits_of(rounded) << np.int32(23))
+    y = float_of(np.int32(0) if x < np.float32(-87.33654) else bits)
+    return y if x <= np.float32(88.72283) else x + np.float32(math.inf)
 
 
 @helper
 def exp_64(x):
-    x = 710.0 if x > 710.0 else x
-    x = -746.0 if x < -746.0 else x
     rounded = fma(x, LOG2E_64, ROUNDER_64)
     n = rounded - ROUNDER_64
-    r = fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))
-    k = bits_of(rounded) - ROUNDER_64_BITS
-    half = k >> np.int64(1)
-    return one_plus(r, exp_tail_64(r)) * power_of_two_64(half) * power_of_two_64(k - half)
+    y = expm1_64(fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))) + 1.0
+    bits = bits_of(y) + (bits_of(rounded) << np.int64(52))
+    y = float_of(np.int64(0) if x < -708.3964185322641 else bits)
+    return y if x <= 709.782712893384 else x + math.inf
 
 
 exp = by_dtype(exp_32, exp_64)
 
 
 @helper
+def exp_of_negative_32(x):
+    """e^x for x <= 0. Without a test for overflow: 2^n is a factor, and is 0 for the limit that x is raised to."""
+    x = np.float32(-88.02969) if x < np.float32(-88.02969) else x
+    rounded = fma(x, LOG2E_32, ROUNDER_32)
+    n, scale = rounded - ROUNDER_32, power_of_two_32(rounded)
+    return fma(expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))), scale, scale)
+
+
+@helper
+def exp_of_negative_64(x):
+    x = -709.0895657128241 if x < -709.0895657128241 else x
+    rounded = fma(x, LOG2E_64, ROUNDER_64)
+    n, scale = rounded - ROUNDER_64, power_of_two_64(rounded)
+    return fma(expm1_64(fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))), scale, scale)
+
+
+exp_of_negative = by_dtype(exp_of_negative_32, exp_of_negative_64)
+
+
+@helper
 def exp_gradient(y, dy):
     return dy * y  # d e^x = e^x
-
-
-@helper
-def expm1_of_positive_32(x):
-    """e^x - 1 for 0 <= x <= 30: 2^n (e^r - 1) + (2^n - 1), which keeps the digits of a small x."""
-    rounded = fma(x, LOG2E_32, ROUNDER_32)
-    n = rounded - ROUNDER_32
-    r = fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))
-    scale = power_of_two_32(bits_of(rounded) - ROUNDER_32_BITS)
-    return fma(fma(exp_tail_32(r), r * r, r), scale, scale - np.float32(1))
-
-
-@helper
-def expm1_of_positive_64(x):
-    rounded = fma(x, LOG2E_64, ROUNDER_64)
-    n = rounded - ROUNDER_64
-    r = fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))
-    scale = power_of_two_64(bits_of(rounded) - ROUNDER_64_BITS)
-    return fma(fma(exp_tail_64(r), r * r, r), scale, scale - 1.0)
-
-
-expm1_of_positive = by_dtype(expm1_of_positive_32, expm1_of_positive_64)
 
 
 @helper
@@ -186,15 +176,48 @@ def sqrt_gradient(y, dy):
 
 
 @helper
-def sigmoid(x):
-    """1 / (1 + e) or, for a negative x, e / (1 + e), with e = e^-|x|. `lost` is what rounding 1 + e took, `rest` what rounding
-    the quotient took: with both put back only exp's own error and the last rounding remain, and two units suffice."""
-    e = exp(-abs(x))
-    total = T(1) + e
-    lost = e - (total - T(1))
-    y = T(1) / total
-    rest = y * fma(-y, lost, fma(-y, total, T(1)))
-    return y + rest if x >= T(0) else fma(e, y, e * rest)
+def sigmoid_32(x):
+    """1 / (1 + e^-x), all of it times 2^-25, so that 2^n stays finite down to where the result is no float32 any more.
+
+    1 + 2^n (e^r - 1) + 2^n is rounded once, since 1 + 2^n is exact; but not from n = 24 on, where a unit too little in the last
+    place of 2^24 would show as one of the result. Half of what is lost is put back: so half is missing there, and half too much
+    is there from n = 26 on.
+    """
+    x = np.float32(30) if x > np.float32(30) else x
+    x = np.float32(-105) if x < np.float32(-105) else x
+    rounded = fma(x, -LOG2E_32, ROUNDER_32)
+    n, one = rounded - ROUNDER_32, np.float32(2.0**-25)
+    scale = float_of((bits_of(rounded) << np.int32(23)) + np.int32((127 - 25) << 23))
+    total = one + scale
+    lost = one - (total - scale)
+    e = expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, -x)))
+    return one / fma(e + lost, scale, total)
+
+
+@helper
+def tanh_tail_64(square):
+    """(tanh r - r) / r^3 of r^2, |r| <= ln(2) / 4."""
+    p = fma(0.0034448668083187601662, square, -0.0088573111154741633192)
+    p = fma(p, square, 0.021869370784524416139)
+    p = fma(p, square, -0.053968252782946011261)
+    p = fma(p, square, 0.13333333332784279987)
+    return fma(p, square, -0.33333333333332485978)
+
+
+@helper
+def sigmoid_64(x):
+    """2^n (1 + t) / (2^n (1 + t) + 1 - t) with t = tanh(r / 2): e^r = (1 + t) / (1 - t), and tanh, being odd, needs fewer terms.
+    x is raised to where 2^n is 0."""
+    x = 40.0 if x > 40.0 else x
+    x = -709.0895657128241 if x < -709.0895657128241 else x
+    rounded = fma(x, LOG2E_64, ROUNDER_64)
+    n, scale = rounded - ROUNDER_64, power_of_two_64(rounded)
+    r = fma(n, -0.5 * LN2_LOW_64, fma(n, -0.5 * LN2_HIGH_64, 0.5 * x))
+    t = fma(tanh_tail_64(r * r), r * r * r, r)
+    return fma(scale, t, scale) / fma(scale - 1.0, t, scale + 1.0)
+
+
+sigmoid = by_dtype(sigmoid_32, sigmoid_64)
 
 
 @helper
@@ -202,19 +225,43 @@ def sigmoid_gradient(y, dy):
     return dy * y * (T(1) - y)
 
 
+# tanh(a + r) = (tanh a + t) / (1 + t tanh a) with t = tanh r, a a multiple of ln(2) / 2: then tanh a = (2^n - 1) / (2^n + 1).
+
+
 @helper
-def tanh(x):
-    """sign(x) e / (e + 2) with e = e^(2 |x|) - 1; from |x| = 15 (float64: 22) on it is 1 to the last bit."""
+def tanh_32(x):
+    """(low - 1 + t) / low with low = (2^n (1 + t) + 1 - t) / 2. For n = 0 low is 1 and the result t, to the last bit; otherwise
+    the error of low cancels as far as the result is near one. n = 1 starts where the result is near one half.
+
+    From |x| = 10 on the result is 1 to the last bit. The sign bit is x's: a zero keeps it."""
     size = abs(x)
-    size = T(22) if size > T(22) else size
-    e = expm1_of_positive(size + size)
-    total = e + T(2)
-    lost = min(e, T(2)) - (total - max(e, T(2)))  # put back below, as in sigmoid
-    inverse = T(1) / total
-    y = e * inverse
-    y = fma(fma(-y, lost, fma(-y, total, e)), inverse, y)
-    # The sign bit is x's; a zero keeps it, which `-y if x < 0` would not give.
-    return copy_sign(y, x)
+    size = np.float32(10) if size > np.float32(10) else size
+    above = size - np.float32(0.26671)
+    above = above if above > np.float32(0) else np.float32(0)
+    rounded = fma(above, np.float32(2) * LOG2E_32, ROUNDER_32)
+    r = fma(rounded - ROUNDER_32, -HALF_LN2_32, size)
+    square = r * r
+    p = fma(np.float32(0.0181636131933), square, np.float32(-0.0533893360158))
+    p = fma(p, square, np.float32(0.13329691732))
+    p = fma(p, square, np.float32(-0.333332614653))
+    t = fma(p, square * r, r)
+    half = np.float32(0.5)
+    scale = float_of((bits_of(rounded) << np.int32(23)) + np.int32(0x3F000000))  # 2^(n - 1)
+    low = fma(scale - half, t, scale + half)
+    return copy_sign_32(((low - np.float32(1)) + t) / low, x)
+
+
+@helper
+def tanh_64(x):
+    size = 22.0 if x > 22.0 else x
+    size = -22.0 if size < -22.0 else size
+    rounded = fma(size, 2.0 * LOG2E_64, ROUNDER_64)
+    r, scale = fma(rounded - ROUNDER_64, -HALF_LN2_64, size), power_of_two_64(rounded)
+    t = fma(tanh_tail_64(r * r), r * r * r, r)
+    return copy_sign_64(fma(scale + 1.0, t, scale - 1.0) / fma(scale - 1.0, t, scale + 1.0), x)
+
+
+tanh = by_dtype(tanh_32, tanh_64)
 
 
 @helper
@@ -230,9 +277,6 @@ def copy_sign_32(size, x):
 @helper
 def copy_sign_64(size, x):
     return float_of(bits_of(size) | (bits_of(x) & np.int64(-0x8000000000000000)))
-
-
-copy_sign = by_dtype(copy_sign_32, copy_sign_64)
 
 
 @helper
