@@ -3,7 +3,7 @@ short for that are taken as one long one by exp."""
 
 from ..marks import T, helper, kernel
 from ..primitives import flat, stack
-from ..scalar import exp
+from ..scalar import exp_of_negative
 from .register_tile import WIDTH
 from .rows import row_distance, row_dot, row_maximum, row_multiple, row_sum
 from .share import share
@@ -23,7 +23,7 @@ def softmax_of_short_rows(x, y, largest, total):
             y_row[j] = x_row[j] - top
     elements = flat(y)
     for i in range(elements.size):
-        elements[i] = exp(elements[i])
+        elements[i] = exp_of_negative(elements[i])
     for i in range(x.shape[0]):
         y_row, row_total = y[i], T(0)
         for j in range(y_row.size):
@@ -41,7 +41,7 @@ def softmax_of_rows(x, padded, width, y, largest, total):
         row_distance(x[i], largest[i], padded[i * width : (i + 1) * width])
     elements = padded[: x.shape[0] * width]
     for i in range(elements.size):
-        elements[i] = exp(elements[i])
+        elements[i] = exp_of_negative(elements[i])
     for i in range(x.shape[0]):
         row = padded[i * width : (i + 1) * width]
         total[i] = row_sum(row)
@@ -53,7 +53,7 @@ def softmax_of_long_row(x, y):
     """One row; returns its largest element and its total."""
     top = row_maximum(x)
     for i in range(x.size):
-        y[i] = exp(x[i] - top)
+        y[i] = exp_of_negative(x[i] - top)
     total = row_sum(y)
     row_multiple(y, T(1) / total, y)
     return top, total
