@@ -126,6 +126,7 @@ class Kernel:
         # The argument block in 8-byte slots: address and extents of an array, a scalar's value.
         slots = ["d" if p.dtype == "float" else "q" * (1 + len(p.letters or ())) for p in parameters]
         self.block = struct.Struct("".join(slots))
+        self.arrays = [(i, p) for i, p in enumerate(parameters) if p.letters is not None]
         self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)  # the argument that has type T
 
     def __repr__(self):

@@ -44,7 +44,7 @@ class Instruction:
     def __init__(self, name, kernel, dtype, arguments, layer, flops):
         self.name, self.kernel, self.dtype, self.arguments, self.layer = name, kernel, dtype, arguments, layer
         self.flops = flops
-        self.tensors = [(p, a) for p, a in zip(kernel.parameters, arguments, strict=True) if p.letters is not None]
+        self.tensors = [(p, arguments[i]) for i, p in kernel.arrays]
 
 
 class Step:
