@@ -2,6 +2,7 @@
 
 from fastnn import activations, callbacks, config, initializers, layers, losses, metrics, ops, optimizers, random, utils
 from fastnn.autograd import gradcheck, no_grad
+from fastnn.config import get_threads, set_threads
 from fastnn.layers import Input
 from fastnn.model import Model, Sequential
 from fastnn.recording import record

@@ -14,14 +14,14 @@ def doctor() -> None:
     from fastnn.device import INTERPRETED, native, pool
 
     cpu, _, target = native.processor()
-    objects = native.objects()
+    objects, lanes = native.objects(), pool.lanes()
     count, size = objects.contents()
     versions = [f"{name} {_version(name)}" for name in ("fastnn-numba", "numpy", "numba", "llvmlite")]
     lines = {
         "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": f"{cpu}, vectors of {8 * target.vector_bytes} bits",
-        "cores": f"{pool.default_lanes()} of {os.cpu_count()} may be used",
+        "threads": f"at most {lanes.number}, as {lanes.reason} has it; {os.cpu_count()} processors",
         "kernels": "interpreted, as FASTNN_INTERPRET says" if INTERPRETED else "compiled",
         "cache": f"{objects.folder}, {count} kernels, {size / 1e6:.1f} MB" if objects.folder else "none: it cannot be written",
     }

@@ -1,8 +1,10 @@
-"""Settings of the process: the element type of new tensors and layers."""
+"""Settings of the process: the element type of new tensors and layers, the number of threads."""
 
 import numpy as np
 
+from fastnn.device import pool
 from fastnn.errors import nearest
+from fastnn.tape.record import Structure
 
 _floatx = np.dtype("float32")
 
@@ -23,3 +25,28 @@ def set_floatx(value: str) -> None:
     if value not in ("float32", "float64"):
         raise ValueError(f"set_floatx: expected 'float32' or 'float64'; got {value!r}; {nearest(value, ['float32', 'float64'])}")
     _floatx = np.dtype(value)
+
+
+def get_threads() -> int:
+    """How many threads may train and predict together: see `set_threads`.
+
+    >>> import fastnn
+    >>> fastnn.set_threads(2)
+    >>> fastnn.get_threads()
+    2
+    >>> fastnn.set_threads(None)
+    """
+    return pool.lanes().number
+
+
+def set_threads(count: int | None) -> None:
+    """Use so many threads from now on, or one where that is faster; the results have the same bits.
+
+    count: from 1 to 64; None, as at the start: what the environment variable FASTNN_NUM_THREADS says, or else as many as there
+    are processors that this process may use, by its affinity and by the quotas of its control groups. Steps that were recorded
+    before are recorded anew when they are next used. Raises ValueError for anything else.
+    """
+    before = pool.lanes().number
+    pool.choose(count if count is None else pool.checked_count("set_threads", count))
+    if pool.lanes().number != before:
+        Structure.version += 1

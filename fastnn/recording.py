@@ -11,10 +11,12 @@ from fastnn.config import floatx
 from fastnn.device.buffers import allocate
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.generators import Generators
+from fastnn.tape.pace import Pace
 from fastnn.tape.record import Recorder, Search, Structure, context
 from fastnn.tape.run import Program, StepFailed, Tape, lanes_to_plan_for
 from fastnn.tensor import Tensor, as_array
 
+WAKING = 5e-5  # seconds that lanes take to wake up and to leave, in each call: shorter steps have one
 MOST_TAPES = 16  # of one function: full batch, last batch, evaluation and the like; the one longest unused goes
 
 
@@ -106,6 +108,7 @@ class Recording:
         recorder.restore_gradients()
         self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
         self.program = Program([(self.tape, 1)])
+        self.pace = Pace(self.program.lanes, self.program.barriers) if self.tape.work > WAKING else None
 
     def _staged(self, argument):
         """Memory of the tape's own for an input; calls copy into it."""
@@ -130,7 +133,10 @@ class Recording:
                     staged.buffer.array(staged.shape, staged.dtype)[...] = given
             self.program.position = (0, 0, 0)
             try:
-                self.program.run(1)
+                if self.pace is None:
+                    self.program.run(1)
+                else:
+                    self.pace.run(self.program, 1, 1)
             except StepFailed as failed:
                 raise explained(failed.error(), lambda: self.function(*self.inputs, **self.named)) from None
             for variable, gradient in self.has:

@@ -16,7 +16,7 @@ from fastnn.ops.pointwise import from_output
 def warmup() -> None:
     """Compile what is missing in the cache, and print how far it is."""
     start, todo = time.perf_counter(), sorted(forms())
-    with ProcessPoolExecutor(pool.default_lanes(), get_context("spawn")) as processes:
+    with ProcessPoolExecutor(pool.lanes().number, get_context("spawn")) as processes:
         for number, _ in enumerate(processes.map(load, todo), 1):
             if sys.stdout.isatty():
                 print(f"\r{number} of {len(todo)} kernels", end="", flush=True)

@@ -11,3 +11,4 @@ def _settings_as_they_were():
     before = fastnn.config.floatx()
     yield
     fastnn.config.set_floatx(before)
+    fastnn.set_threads(None)

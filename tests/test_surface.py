@@ -96,11 +96,11 @@ def test_the_doctor_names_versions_processor_and_cache():
     done = command("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if not line.startswith("extra"))
-    assert list(lines) == ["versions", "system", "processor", "cores", "kernels", "cache"]
+    assert list(lines) == ["versions", "system", "processor", "threads", "kernels", "cache"]
     for package in ("numpy", "numba", "llvmlite"):
         assert f"{package} {importlib.import_module(package).__version__}" in lines["versions"]
     assert re.fullmatch(r"[\w.+-]+, vectors of \d+ bits", lines["processor"])
-    assert re.fullmatch(r"\d+ of \d+ may be used", lines["cores"])
+    assert re.fullmatch(r"at most \d+, as .+ has it; \d+ processors", lines["threads"])
     assert re.fullmatch(r".+, \d+ kernels, [\d.]+ MB|none: it cannot be written", lines["cache"])
 
 

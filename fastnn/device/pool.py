@@ -2,27 +2,66 @@
 
 import ctypes
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import cache, partial
 from queue import SimpleQueue
+
+from .processors import Allowed, allowed
+
+MOST_LANES = 64  # barriers have a cache line for each
+VARIABLE = "FASTNN_NUM_THREADS"
 
 _lock = threading.Lock()  # held while the pool runs a program; who finds it taken runs on one lane, with the same bits
 _queues: list[SimpleQueue] = []
 
 
-def default_lanes() -> int:
-    """As many lanes as processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_chosen: int | None = None  # by `choose`
+
+
+def checked_count(name: str, value: object) -> int:
+    """`value` if it is a number of threads, or a ValueError that says of `name` what it may be."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_LANES:
+        raise ValueError(f"{name}: expected a whole number from 1 to {MOST_LANES}; got {value!r}")
+    return value
+
+
+def choose(count: int | None) -> None:
+    """Use so many lanes from now on; None: as many as without being told."""
+    global _chosen
+    _chosen = count
+
+
+def lanes() -> Allowed:
+    """How many lanes may be used, and who says so: set_threads, the environment's variable, or what the system allows."""
+    if _chosen is not None:
+        return Allowed(_chosen, "set_threads")
+    text = os.environ.get(VARIABLE, "").strip()
+    if text:
+        count = int(text) if text.isascii() and text.isdigit() else text
+        return Allowed(checked_count(f"the environment variable {VARIABLE}", count), VARIABLE)
+    count, reason = allowed()
+    return Allowed(min(count, MOST_LANES), reason)
 
 
 @cache
 def yield_address() -> int:
     """The address of a C function that offers the processor to other threads, for barriers."""
-    try:
-        return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
-    except (AttributeError, OSError, TypeError):  # Windows
-        return ctypes.cast(ctypes.windll.kernel32.SwitchToThread, ctypes.c_void_p).value or 0  # type: ignore[attr-defined]
+    if sys.platform == "win32":
+        return ctypes.cast(ctypes.windll.kernel32.SwitchToThread, ctypes.c_void_p).value or 0
+    return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+
+
+def clock_address() -> int:
+    """The address of C's `clock_gettime`, for the walker; 0 where there is none."""
+    return 0 if sys.platform == "win32" else ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
+
+
+def now() -> int:
+    """Nanoseconds on the clock that the walker reads."""
+    return 0 if sys.platform == "win32" else time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def _work(queue):

@@ -1,6 +1,7 @@
 """Replaying: tapes as the native walker reads them, and programs made of several tapes."""
 
 import threading
+import time
 from collections.abc import Sequence
 from copy import copy
 from typing import Any
@@ -9,14 +10,30 @@ import numpy as np
 
 from fastnn.device import INTERPRETED, entry, pool, walk
 from fastnn.device.buffers import Buffer, address_of, allocate
-from fastnn.kernels.cpu.walker import ABORT, EPOCH, LANE_WORDS, SEGMENT, STATUS, STEP, YIELD
+from fastnn.device.pool import MOST_LANES
+from fastnn.kernels.cpu.walker import (
+    ABORT,
+    BASE,
+    CLOCK,
+    CLOCK_ID,
+    DEADLINE,
+    DONE,
+    EPOCH,
+    FIRST_END,
+    LANE_WORDS,
+    LAST_END,
+    SEGMENT,
+    STATUS,
+    STEP,
+    SYSTEM,
+    YIELD,
+)
 
 from . import report
 from .plan import plan
 from .record import NUMBERS, Instruction, Recorder, block_of, status_error
 
 FOREVER = 1 << 62
-MOST_LANES = 64
 
 
 class Tape:
@@ -31,6 +48,7 @@ class Tape:
         self.functions = np.array([entry(i.kernel, i.dtype) for i in self.instructions], np.int64)
         self._make_blocks()
         self.times: list[float] | None = None
+        self.work = report.work(self.instructions)
         self.advances = [(counter.address, amount) for counter, amount in recorder.advances.items()]
 
     def _make_blocks(self):
@@ -102,12 +120,17 @@ class StepFailed(Exception):
 
 
 class Program:
-    """An epoch: tapes and how often each is run, one after another. `run` walks it natively from where it stands."""
+    """An epoch: tapes and how often each is run, one after another. `run` walks it natively from where it stands, on one lane
+    or on as many as the tapes are planned for."""
 
     def __init__(self, segments: Sequence[tuple[Tape, int]]):
         self.segments = list(segments)
-        self.lanes = min([t.lanes for t, _ in self.segments])
+        numbers = {t.lanes for t, _ in self.segments}
+        self.lanes = numbers.pop() if len(numbers) == 1 else 1
         tapes = [t for t, _ in self.segments]
+        mean = sum(t.work * steps for t, steps in self.segments) / sum(steps for _, steps in self.segments)
+        self._weights = [t.work / mean for t in tapes]
+        self._ahead = [0.0, *np.cumsum([w * steps for w, (_, steps) in zip(self._weights, self.segments, strict=True)])]
         ends = np.cumsum([len(t.instructions) for t in tapes])
         advance_ends = np.cumsum([len(t.advances) for t in tapes])
         table = [
@@ -124,13 +147,21 @@ class Program:
         shared = allocate(8 * (STATUS + LANE_WORDS * MOST_LANES))
         self.shared = shared.array((shared.nbytes // 8,), np.int64)
         self.shared[:] = 0
-        self.shared[YIELD] = pool.yield_address()
+        if not INTERPRETED:
+            self.shared[YIELD], self.shared[CLOCK] = pool.yield_address(), pool.clock_address()
+            self.shared[CLOCK_ID], self.shared[BASE] = getattr(time, "CLOCK_MONOTONIC", 0), shared.address
         words: list[int] = []
         for array in (*self._arrays, self.shared):
             words += [array.ctypes.data, *array.shape]
         self._block = np.array([*words, 0, 0], np.int64)  # the last two: epochs to reach, steps to do at most
         self._address = address_of(self._block)
         self.lock = threading.Lock()
+
+    @property
+    def barriers(self) -> float:
+        """How many a mean step has."""
+        steps = sum(steps for _, steps in self.segments)
+        return sum((1 + int(t.waits.sum())) * steps for t, steps in self.segments) / steps
 
     @property
     def position(self) -> tuple[int, int, int]:
@@ -147,26 +178,44 @@ class Program:
     def _abort(self):
         self.shared[ABORT] = 1
 
-    def run(self, epochs: int, steps: int = FOREVER, lanes: int = 1) -> None:
-        """Walk until `epochs` are over or `steps` steps are done, whichever is first."""
+    def run(self, epochs: int, steps: int = FOREVER, lanes: int = 1, seconds: float = 1e9) -> None:
+        """Walk until `epochs` are over or `steps` steps are done, whichever is first. On several lanes that have to wait for each
+        other, also no longer than `seconds`. With less than the number of lanes it is planned for, it takes one."""
         self._block[-2], self._block[-1] = epochs, steps
-        if lanes == 1:
+        if lanes < self.lanes or self.lanes == 1:
             failed = walk(self._address, 0, 1)
         else:
-            self.shared[:YIELD] = 0
-            failed = pool.run(self._walk, min(lanes, self.lanes, MOST_LANES), self._abort)
+            self.shared[:SYSTEM] = 0
+            self.shared[DEADLINE] = pool.now() + int(1e9 * seconds)
+            failed = pool.run(self._walk, self.lanes, self._abort)
         if failed:
             raise self._failure()
 
+    @property
+    def done(self) -> int:
+        """Steps of the last run."""
+        return int(self.shared[DONE])
+
+    def work(self) -> float:
+        """How much lies before the position, in mean steps: those of a program's segments are not alike."""
+        epochs, segment, step = self.position
+        return epochs * self._ahead[-1] + self._ahead[segment] + step * self._weights[segment]
+
+    def seconds_each(self, before: float) -> float:
+        """What a mean step of the last run took, which began at the work `before`; the first step, in which lanes wake up, left
+        out. 0 if that was all."""
+        nanoseconds = int(self.shared[LAST_END] - self.shared[FIRST_END])
+        return 1e-9 * nanoseconds / (self.work() - before) * self.done / (self.done - 1) if self.done > 1 else 0.0
+
     def _failure(self):
-        statuses = self.shared[STATUS:].reshape(-1, LANE_WORDS)
+        statuses = self.shared[STATUS:].reshape(-1, LANE_WORDS)[:, :2]
         # The lowest instruction, then its lowest row: the same whichever lanes met it.
-        number, status = min((int(i) - 1, int(status)) for i, status, *_ in statuses if i != 0)
+        number, status = min((int(i) - 1, int(status)) for i, status in statuses if i != 0)
         statuses[:] = 0
         instructions = [(tape, i) for tape, _ in self.segments for i in tape.instructions]
         return StepFailed(*instructions[number], status)
 
 
 def lanes_to_plan_for() -> int:
-    """How many lanes tapes are planned for: as many as there are processors; interpreted, one."""
-    return 1 if INTERPRETED else min(pool.default_lanes(), MOST_LANES)
+    """How many lanes tapes are planned for: as many as may be used; interpreted, one."""
+    return 1 if INTERPRETED else pool.lanes().number

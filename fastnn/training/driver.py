@@ -1,6 +1,5 @@
 """Runs the program of an epoch over and over, natively, and comes back to Python when somebody has to be told."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -91,10 +90,8 @@ class Driver:
         epoch, spans = self.epoch, epochs < 1 << 62
         program, pace, done = epoch.program, epoch.pace, epoch.program.position[0]
         while steps > 0:
-            slice_steps = min(steps, pace.steps, MOST_EPOCHS * epoch.steps)
-            start = time.perf_counter()
             try:
-                program.run(epochs, slice_steps, pace.lanes)
+                steps -= pace.run(program, epochs, min(steps, MOST_EPOCHS * epoch.steps))
             except (StepFailed, FloatingPointError, IndexError) as error:
                 raise self._located(error) from None
             finally:
@@ -102,8 +99,6 @@ class Driver:
                     for number in range(done, program.position[0]):
                         self._finish(number, self._result(number))
                     done = program.position[0]
-            pace.took(slice_steps, time.perf_counter() - start)
-            steps -= slice_steps
             self.progress.within(program.position, epoch, self._logs(0))
             if spans and self.model.stop_training:
                 break

@@ -10,11 +10,10 @@ from fastnn.device.buffers import Buffer, allocate, buffer_of, reserve
 from fastnn.kernels.cpu import batches
 from fastnn.kernels.cpu import random as random_kernels
 from fastnn.random import Generator
+from fastnn.tape.pace import Pace
 from fastnn.tape.record import Counter, Recorder, Step, emit
 from fastnn.tape.run import FOREVER, Program, Tape, lanes_to_plan_for
 from fastnn.tensor import INDEX, Tensor
-
-from .pace import Pace
 
 MOST_EPOCHS = 1024  # whose results are kept until Python fetches them
 
@@ -133,23 +132,34 @@ def program_of(parts: Sequence[Part], tapes: Sequence[Tape]) -> Any:
 class EagerProgram:
     """What `Program` is for tapes, for steps that Python runs: `run_eagerly=True`."""
 
-    lanes = 1
+    lanes, barriers = 1, 0.0
 
     def __init__(self, parts: Sequence[Part]):
-        self.parts, self.position = list(parts), (0, 0, 0)
+        self.parts, self.position, self.done = list(parts), (0, 0, 0), 0
 
-    def run(self, epochs: int, steps: int = FOREVER, lanes: int = 1) -> None:
+    def run(self, epochs: int, steps: int = FOREVER, lanes: int = 1, seconds: float = 0.0) -> None:
         epoch, segment, step = self.position
-        while epoch < epochs and steps:
+        self.done = 0
+        while epoch < epochs and self.done < steps:
             part = self.parts[segment]
             with Step(part.name):
                 part(step)
-            steps, step = steps - 1, step + 1
+            self.done, step = self.done + 1, step + 1
             if step == part.repeats:
                 segment, step = segment + 1, 0
             if segment == len(self.parts):
                 epoch, segment = epoch + 1, 0
             self.position = epoch, segment, step
+
+    def work(self) -> float:
+        """Steps before the position: here each counts the same."""
+        epochs, segment, step = self.position
+        repeats = [p.repeats for p in self.parts]
+        return epochs * sum(repeats) + sum(repeats[:segment]) + step
+
+    def seconds_each(self, before: float) -> float:
+        """As of a native run of one step: nothing is known but how long all of it took."""
+        return 0.0
 
 
 class Epoch:
@@ -169,8 +179,7 @@ class Epoch:
             self.tapes = [p.record() for p in self.parts]
             self.tapes[-1].advances += [(word, -amount * p.repeats) for p in self.parts for word, amount in p.strides]
         self.program = program_of(self.parts, self.tapes)
-        barriers = sum((1 + int(t.waits.sum())) * p.repeats for t, p in zip(self.tapes, self.parts, strict=False))
-        self.pace = Pace(self.program.lanes, barriers / self.steps)
+        self.pace = Pace(self.program.lanes, self.program.barriers)
 
     def _end(self, row):
         emit("end of epoch", batches.end_epoch, (self.totals, row, self.results))

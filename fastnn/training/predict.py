@@ -9,8 +9,9 @@ from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
 from fastnn.errors import NotFiniteError
 from fastnn.kernels.cpu import reduce, updates
+from fastnn.tape.pace import Pace
 from fastnn.tape.record import emit
-from fastnn.tape.run import StepFailed
+from fastnn.tape.run import FOREVER, StepFailed
 from fastnn.tensor import Tensor
 
 from . import data
@@ -32,6 +33,7 @@ class Predictor:
         self.parts = parts_of("prediction", self._step, self.source, batch_size)
         self.tapes = [] if eager else [p.record() for p in self.parts]
         self.program = program_of(self.parts, self.tapes)
+        self.pace = Pace(self.program.lanes, self.program.barriers)
         if not self.single:
             self.x = self.y = np.empty(0)
             self.source.release()
@@ -64,7 +66,10 @@ class Predictor:
 
     def _run(self, callbacks, y):
         if callbacks is None or not callbacks.callbacks:
-            self.program.run(1)
+            if self.single:
+                self.program.run(1)
+            while not self.single and self.program.position[0] < 1:
+                self.pace.run(self.program, 1, FOREVER)
             return
         callbacks.call("on_predict_begin", None)
         first = 0

@@ -1,0 +1,89 @@
+"""How long native code runs before Python looks again, and on how many lanes."""
+
+import math
+import time
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+SLICE = 0.1  # seconds: Ctrl-C and progress wait no longer, and what Python does in between is lost in it
+TRIAL = 0.0003  # a slice so long tells how fast a number of lanes is
+LONG = 0.001  # a step so long is a trial by itself
+CLEAR = 1.5  # where one trial finds one of them so many times faster, that settles it; else another is made
+BARRIER = 1.5e-7  # seconds that one costs at the least, with what lanes then fetch from each other; a bare one takes 5e-8
+FIRST_WAIT, LONGEST_WAIT = 0.03, 5.0  # seconds till the lanes are looked at again, ten times as long after each look
+SHARE = 0.03  # of the time that looking may take
+
+Slice: TypeAlias = tuple[int, int, float]
+Took: TypeAlias = tuple[float, float]
+
+
+class Pace:
+    """Chooses the length of slices and the number of lanes, one or all, by what the last ones took.
+
+    Lanes are timed, on steps that train as well as any others. What a step takes on one lane could be told beforehand from its
+    flops, bytes and calls, but the first steps tell it better; what it takes on several depends on where the system has put the
+    threads (a barrier was seen to cost 50 ns, 350, and on one processor 3 us), on whose cache the data lies in, and on
+    what else runs: a trial of 0.3 ms knows all that. Bits do not depend on it.
+
+    barriers: how many a step has, on the average; where they alone cost more than all lanes could save, one lane it is.
+    """
+
+    def __init__(self, lanes: int, barriers: float):
+        self.all_lanes, self.barriers = lanes, barriers
+        self._course = self._slices()
+        self.lanes, self.steps, self.limit = next(self._course)
+
+    def run(self, program: Any, epochs: int, steps: int) -> int:
+        """Run the program's next slice, of at most `steps` steps; returns how many were done."""
+        whole, before, start = steps >= self.steps, program.work(), time.perf_counter()
+        program.run(epochs, min(steps, self.steps), self.lanes, self.limit)
+        seconds = time.perf_counter() - start
+        # Where a callback cuts slices short, waking the lanes for each is part of what they cost.
+        each = (program.seconds_each(before) if whole else 0.0) or seconds / max(program.work() - before, 1e-9)
+        self.lanes, self.steps, self.limit = self._course.send((each, seconds))
+        return program.done
+
+    # Generators of the next slice's lanes, steps and seconds at most, which are sent what a mean step of it and all of it took.
+
+    def _slices(self) -> Generator[Slice, Took, None]:
+        steps, spent, each = 1, 0.0, 0.0
+        while spent < TRIAL:
+            each, seconds = yield 1, steps, SLICE
+            steps, spent = 4 * steps, spent + seconds
+        wait = FIRST_WAIT
+        while True:
+            lanes, one, looking = 1, each, 0.0
+            if self.all_lanes > 1 and self.barriers * BARRIER < one * (1 - 1 / self.all_lanes):
+                start = time.perf_counter()
+                lanes, one = yield from self._look(one)
+                looking = time.perf_counter() - start
+            each, disappointed = yield from self._stay(lanes, one, max(wait, looking / SHARE))
+            wait = FIRST_WAIT if disappointed else min(10 * wait, LONGEST_WAIT)
+
+    def _look(self, one: float) -> Generator[Slice, Took, tuple[int, float]]:
+        """Time all lanes against one. The number to take, and what a step takes on one lane."""
+        many, steps = math.inf, 1 + math.ceil(TRIAL / one) if one < LONG else 1
+        for _ in range(2):
+            each, _seconds = yield self.all_lanes, steps, 2 * steps * one
+            many = min(many, each)
+            if one > LONG or many > CLEAR * one:
+                break
+            each, _seconds = yield 1, steps, SLICE
+            one = min(one, each)
+            if CLEAR * many < one:
+                break
+        return self.all_lanes if many < one else 1, one
+
+    def _stay(self, lanes: int, one: float, wait: float) -> Generator[Slice, Took, tuple[float, bool]]:
+        """So many lanes for `wait` seconds, but one from when all take longer than one did. What a step took on one, and whether
+        that happened."""
+        steps, spent, disappointed = max(1, round(TRIAL / one)), 0.0, False
+        while spent < wait:
+            each, seconds = yield lanes, steps, 2 * SLICE
+            spent += seconds
+            steps = min(4 * steps, max(1, round(min(SLICE, wait) / each)))
+            if lanes == 1:
+                one = each
+            elif each > one:
+                lanes, disappointed = 1, True
+        return one, disappointed

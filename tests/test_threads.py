@@ -1,0 +1,315 @@
+"""How many threads there may be, and that they neither hang nor lag where the machine has other things to do."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import layers
+from fastnn.device import INTERPRETED, pool, processors
+from fastnn.tape import pace as pace_module
+from fastnn.tape.pace import Pace
+from fastnn.tape.run import Program, lanes_to_plan_for
+
+PROCESSORS = processors.allowed().number
+WATCHDOG = 60  # seconds: what takes one would be hanging
+
+
+def test_threads_are_what_set_threads_says_then_the_variable_then_the_system(monkeypatch):
+    monkeypatch.delenv(pool.VARIABLE, raising=False)
+    assert fastnn.get_threads() == PROCESSORS
+    monkeypatch.setenv(pool.VARIABLE, "5")
+    assert fastnn.get_threads() == 5
+    assert pool.lanes().reason == pool.VARIABLE
+    fastnn.set_threads(3)
+    assert fastnn.get_threads() == 3
+    fastnn.set_threads(None)
+    assert fastnn.get_threads() == 5
+
+
+@pytest.mark.parametrize("count", [0, -1, 65, 2.0, "2", True])
+def test_a_bad_number_of_threads_is_refused(count):
+    with pytest.raises(ValueError, match=r"set_threads: expected a whole number from 1 to 64; got "):
+        fastnn.set_threads(count)
+
+
+@pytest.mark.parametrize("text", ["0", "two", "1.5", "-2", "1000"])
+def test_a_bad_variable_is_refused_by_name(text, monkeypatch):
+    monkeypatch.setenv(pool.VARIABLE, text)
+    with pytest.raises(ValueError, match=r"FASTNN_NUM_THREADS: expected a whole number from 1 to 64; got "):
+        fastnn.get_threads()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_affinity_counts():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert fastnn.get_threads() == 1
+        assert lanes_to_plan_for() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+V1, V2 = "cgroup cgroup rw,cpu,cpuacct", "cgroup2 cgroup2 rw"
+
+
+@pytest.mark.parametrize(
+    ("group", "mounted", "kind", "files", "expected"),
+    [
+        ("0::/", "/", V2, {"cpu.max": "150000 100000"}, 1.5),
+        ("0::/", "/", V2, {"cpu.max": "max 100000"}, None),
+        ("0::/", "/", V2, {}, None),
+        ("0::/", "/", V2, {"cpu.max": "nonsense"}, None),
+        ("0::/a/b", "/", V2, {"a/b/cpu.max": "max 100000", "a/cpu.max": "400000 100000", "cpu.max": "max 100000"}, 4),
+        ("0::/a/b", "/", V2, {"a/b/cpu.max": "200000 100000", "a/cpu.max": "400000 100000"}, 2),
+        ("0::/pod/c", "/pod/c", V2, {"cpu.max": "50000 100000"}, 0.5),
+        ("0::/../other", "/", V2, {"cpu.max": "300000 100000"}, 3),
+        ("3:cpu,cpuacct:/", "/", V1, {"cpu.cfs_quota_us": "250000", "cpu.cfs_period_us": "100000"}, 2.5),
+        ("3:cpu,cpuacct:/", "/", V1, {"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, None),
+        ("3:cpu:/docker/x", "/docker/x", V1, {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "50000"}, 2),
+        ("4:memory:/", "/", V1, {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "50000"}, None),
+    ],
+)
+def test_quotas_of_control_groups(group, mounted, kind, files, expected, tmp_path):
+    place = tmp_path / "sys/fs/cgroup/cpu"
+    for name, text in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(f"{text}\n")
+    own = tmp_path / "proc/self"
+    own.mkdir(parents=True)
+    (own / "cgroup").write_text(f"9:name=systemd:/\n{group}\n")
+    (own / "mountinfo").write_text(
+        f"22 28 0:20 / /proc rw - proc proc rw\n33 28 0:30 {mounted} /sys/fs/cgroup/cpu rw shared:9 - {kind}\n"
+    )
+    assert processors.quota(tmp_path) == expected
+
+
+def test_a_system_without_control_groups_has_no_quota(tmp_path):
+    assert processors.quota(tmp_path) is None
+
+
+@pytest.mark.parametrize(("quota", "count"), [(0.5, 1), (1.0, 1), (1.9, 1)])
+def test_a_quota_allows_whole_processors(quota, count, monkeypatch):
+    monkeypatch.setattr(processors, "quota", lambda: quota)
+    assert processors.allowed().number == count
+    if PROCESSORS > 1:
+        assert processors.allowed().reason == f"a quota of {quota:g} processors"
+
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(256, 20)).astype("f4")
+Y = RNG.integers(0, 3, len(X))
+
+
+def network():
+    fastnn.utils.set_random_seed(1)
+    hidden = [layers.Dense(96, activation="tanh"), layers.BatchNormalization()]
+    model = fastnn.Sequential([fastnn.Input((20,)), *hidden, layers.Dense(3, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def fit(model, epochs=3, **options):
+    return model.fit(X, Y, epochs=epochs, verbose=0, **options).history["loss"]
+
+
+def program_of(model):
+    return next(v for k, v in model._programs.items() if k[0] == "fit" and k[-1] == fastnn.tape.record.Structure.version).program
+
+
+needs_lanes = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have one lane")
+
+
+@needs_lanes
+def test_fewer_and_more_threads_later_train_on():
+    expected = network()
+    fit(expected, epochs=9)
+    fastnn.set_threads(4)
+    model = network()
+    fit(model)
+    assert program_of(model).lanes == 4
+    fastnn.set_threads(1)
+    fit(model)
+    assert program_of(model).lanes == 1
+    fastnn.set_threads(3)
+    fit(model)
+    assert program_of(model).lanes == 3
+    for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@needs_lanes
+def test_a_tape_for_more_lanes_than_it_is_given_takes_one(monkeypatch):
+    fastnn.set_threads(3)
+    model = network()
+    fit(model)
+    taken = []
+    monkeypatch.setattr(pool, "run", lambda walk, lanes, abort: taken.append(lanes) or walk(0, 1))
+    program = program_of(model)
+    for lanes in (1, 2, 3, 8):
+        program.position = (0, 0, 0)
+        program.run(1, 1, lanes)
+    assert taken == [3, 3], "barriers are placed for three lanes, or for none"
+
+
+def test_one_thread_has_no_barriers():
+    fastnn.set_threads(1)
+    model = network()
+    fit(model)
+    assert program_of(model).barriers == 1.0, "but for the end of the step, where one lane does not wait"
+    assert program_of(model).lanes == 1
+
+
+class Busy:
+    """Processes that compute without end, as many as there are processors."""
+
+    def __enter__(self):
+        self.processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(PROCESSORS)]
+
+    def __exit__(self, *error):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@needs_lanes
+def test_twice_as_many_lanes_as_processors_beside_busy_processes_come_to_an_end(monkeypatch):
+    """All lanes, whatever it costs; and a native run still comes back to Python soon."""
+    expected = network()
+    fit(expected)
+    fastnn.set_threads(2 * PROCESSORS)
+    monkeypatch.setattr(Pace, "_slices", always_all_lanes)
+    longest = []
+    run = Program.run
+    monkeypatch.setattr(Program, "run", lambda *a: longest.append(time.perf_counter()) or run(*a))
+    with Busy():
+        model = network()
+        start = time.perf_counter()
+        fit(model)
+        assert time.perf_counter() - start < WATCHDOG
+    assert max(np.diff(longest), default=0) < WATCHDOG / 10
+    for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def always_all_lanes(pace):
+    while True:
+        yield pace.all_lanes, 1 << 40, 0.1
+
+
+@needs_lanes
+def test_threads_sleep_when_there_is_nothing_to_do(monkeypatch):
+    fastnn.set_threads(3)
+    monkeypatch.setattr(Pace, "_slices", always_all_lanes)
+    fit(network())
+    time.sleep(0.002)
+    before = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - before < 0.05
+
+
+class FakeProgram:
+    """Steps that take what a test says, by lanes."""
+
+    def __init__(self, seconds):
+        self.seconds, self.clock, self.used, self.position = seconds, 0.0, [], 0
+
+    def run(self, epochs, steps, lanes, limit):
+        self.done, seconds = steps, steps * self.seconds[lanes]
+        if lanes > 1 and seconds > limit:  # one lane ends the step that is on
+            self.done, seconds = int(limit / self.seconds[lanes]) + 1, limit + self.seconds[1]
+        self.used.append((lanes, seconds))
+        self.position += self.done
+        self.clock += seconds
+
+    def work(self):
+        return self.position
+
+    def seconds_each(self, before):
+        return self.used[-1][1] / self.done
+
+
+@pytest.fixture
+def paced(monkeypatch):
+    """Runs a program for so many seconds of its own clock; the share of them that each number of lanes had."""
+
+    def run(seconds, length, barriers=1.0):
+        program = FakeProgram(seconds)
+        monkeypatch.setattr(pace_module.time, "perf_counter", lambda: program.clock)
+        pace = Pace(2, barriers)
+        while program.clock < length:
+            pace.run(program, 1, 1 << 40)
+        return {n: sum(s for lanes, s in program.used if lanes == n) / program.clock for n in (1, 2)}, pace
+
+    return run
+
+
+@pytest.mark.parametrize("one", [2e-6, 2e-5, 2e-4, 2e-3, 2e-2])
+def test_the_faster_number_of_lanes_gets_nearly_all_the_time(one, paced):
+    for ratio, winner in ((0.55, 2), (0.9, 2), (1.2, 1), (5.0, 1), (50.0, 1)):
+        shares, _ = paced({1: one, 2: ratio * one}, max(1.0, 50 * one))
+        assert shares[winner] > 0.9, f"all take {ratio} of one's time"
+
+
+def test_steps_with_many_barriers_are_not_tried_on_all_lanes(paced):
+    shares, _ = paced({1: 2e-6, 2: 1e-6}, 0.1, barriers=20.0)
+    assert shares[2] == 0
+
+
+def test_slices_last_a_tenth_of_a_second(paced):
+    _, pace = paced({1: 1e-5, 2: 2e-5}, 3.0)
+    assert 0.05 < pace.steps * 1e-5 < 0.2
+
+
+def test_what_becomes_slow_on_all_lanes_is_given_up_at_once(monkeypatch):
+    program = FakeProgram({1: 1e-4, 2: 6e-5})
+    monkeypatch.setattr(pace_module.time, "perf_counter", lambda: program.clock)
+    pace = Pace(2, 10.0)
+    while program.clock < 1.0:
+        pace.run(program, 1, 1 << 40)
+    assert pace.lanes == 2
+    program.seconds[2] = 5e-3
+    pace.run(program, 1, 1 << 40)
+    assert pace.lanes == 1
+    program.seconds[2] = 6e-5
+    while program.clock < 8.0:
+        pace.run(program, 1, 1 << 40)
+    assert pace.lanes == 2, "and is looked at again"
+
+
+@needs_lanes
+def test_ctrl_c_ends_training_on_several_lanes_beside_busy_processes():
+    fastnn.set_threads(2 * PROCESSORS)
+    model = network()
+    fit(model)
+    with Busy():
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        start = time.perf_counter()
+        fit(model, epochs=10_000_000)
+        assert time.perf_counter() - start < WATCHDOG
+    assert model.stop_training
+
+
+@needs_lanes
+def test_recorded_steps_and_long_predictions_take_several_lanes_where_that_is_faster(monkeypatch):
+    fastnn.set_threads(2)
+    taken = set()
+    monkeypatch.setattr(Pace, "_slices", always_all_lanes)
+    run = pool.run
+    monkeypatch.setattr(pool, "run", lambda walk, lanes, abort: taken.add(lanes) or run(walk, lanes, abort))
+    w = fastnn.tensor(RNG.normal(size=(512, 512)).astype("f4"))
+    step = fastnn.record(lambda x: fastnn.ops.matmul(x, w) + 1.0)
+    x = RNG.normal(size=(40, 512)).astype("f4")
+    np.testing.assert_array_equal(step(x).numpy(), (fastnn.ops.matmul(fastnn.tensor(x), w) + 1.0).numpy())
+    assert taken == {2}
+    taken.clear()
+    model = network()
+    model.predict(X, batch_size=32)
+    assert taken == {2}
