@@ -216,6 +216,39 @@ def test_buffers_share_memory_and_the_summary_tells():
     assert str(2 * 4 * 64 * 64) in exp, "bytes read and written"
 
 
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("widths", [(784, 512, 512, 10), (300, 299, 298, 297, 296, 295, 10), (16, 10), (64, *[64] * 12, 10)])
+def test_a_plan_takes_hardly_more_memory_than_the_buffers_alive_at_once(widths, norm, lanes):
+    hidden = [
+        layer
+        for n in widths[1:-1]
+        for layer in ([fastnn.layers.Dense(n), fastnn.layers.BatchNormalization()] if norm else [fastnn.layers.Dense(n, "tanh")])
+    ]
+    model = fastnn.Sequential([fastnn.Input((widths[0],)), *hidden, fastnn.layers.Dense(widths[-1])])
+    optimizer = fastnn.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    with Recorder("step") as recorder:
+        y = model(np.ones((32, widths[0]), "f4"), training=True)
+        loss = ops.mean(y * y)
+        loss.backward()
+        optimizer.step()
+    recorder.restore_gradients()
+    tape = Tape(recorder, [loss.buffer], lanes)
+    boundaries = [n for n in range(len(tape.instructions)) if lanes == 1 or tape.waits[n]] + [len(tape.instructions)]
+    uses = {}
+    for n, i in enumerate(tape.instructions):
+        for _, a in i.tensors:
+            if a.buffer.address is None:
+                uses.setdefault(a.buffer, []).append(n)
+    uses[loss.buffer].append(len(tape.instructions) - 1)
+    alive = [0] * len(tape.instructions)
+    for buffer, times in uses.items():
+        for n in range(times[0], next(b for b in boundaries if b > times[-1])):
+            alive[n] += -(-buffer.nbytes // 64) * 64
+    assert max(alive) <= tape.arena.nbytes <= 1.1 * max(alive)
+
+
 def test_profiling_measures_every_call_and_leaves_state_as_it_was():
     weight = fastnn.Variable(np.ones(8))
     optimizer = fastnn.optimizers.SGD(0.1)
