@@ -13,6 +13,7 @@ from fastnn import ops
 from fastnn.device import INTERPRETED
 from fastnn.errors import DeadTensorError, RecordingError
 from fastnn.recording import MOST_TAPES
+from fastnn.tape import chains
 from fastnn.tape.record import Recorder
 from fastnn.tape.run import Program, StepFailed, Tape
 
@@ -58,9 +59,10 @@ def on_lanes(step, lanes):
 @given(
     names=st.lists(st.sampled_from(sorted(GRAPH)), min_size=1, max_size=8),
     picks=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=8, max_size=8),
-    shape=st.sampled_from([(1, 1), (3, 5), (17, 16), (33, 31), (70, 64)]),
+    shape=st.sampled_from([(1, 1), (3, 5), (1, 130), (17, 16), (33, 31), (70, 64)]),
+    least=st.sampled_from([1, chains.LEAST]),
 )
-def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, picks, shape):
+def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, picks, shape, least):
     rng = np.random.default_rng(len(names))
     x = fastnn.Variable(rng.normal(size=shape), name="x")
     w = fastnn.Variable(rng.normal(size=(shape[1], shape[1])) / 8, name="w")
@@ -72,7 +74,10 @@ def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, pic
     gradients = [x.gradient.numpy(), w.gradient.numpy()]
     for lanes in LANES:
         x.gradient = w.gradient = None
-        got = on_lanes(step, lanes)
+        with pytest.MonkeyPatch.context() as patch:  # arrays of any size are cut, or none of these
+            patch.setattr(chains, "LEAST", least)
+            patch.setattr(chains, "TILE", 64)
+            got = on_lanes(step, lanes)
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_array_equal(a, b)
         for v, g in zip((x, w), gradients, strict=True):
@@ -205,8 +210,14 @@ def chain(x):
     return x
 
 
+def products(x):
+    for _ in range(6):
+        x = ops.exp(ops.matmul(x, x) * 0.01)
+    return x
+
+
 def test_buffers_share_memory_and_the_summary_tells():
-    recording = fastnn.record(chain).recording(np.ones((64, 64)))
+    recording = fastnn.record(products).recording(np.ones((64, 64)))
     tape = recording.tape
     assert tape.arena.nbytes < tape.unplanned / 2
     lines = tape.summary().splitlines()
@@ -311,3 +322,60 @@ def test_ctrl_c_in_a_run_on_two_lanes_leaves_the_pool_usable():
     program.position = (0, 0, 0)
     program.run(1, lanes=2)
     assert program.position == (1, 0, 0)
+
+
+# Chains of pointwise calls, which go through their arrays tile by tile.
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Arrays of any size are cut, into tiles of 64 elements."""
+    monkeypatch.setattr(chains, "LEAST", 1)
+    monkeypatch.setattr(chains, "TILE", 64)
+
+
+def pointwise(x, y):
+    product = ops.tanh(x * 2.0 + y) * x
+    return ops.maximum(product - 0.5, y), ops.sqrt(product * product)
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 128, 200, 1000])
+def test_a_chain_has_the_bits_of_single_calls(size, lanes, small_tiles):
+    x, y = (fastnn.tensor(RNG.normal(size=size).astype("f4")) for _ in range(2))
+    expected = [t.numpy() for t in pointwise(x, y)]
+    for got, want in zip(on_lanes(lambda: pointwise(x, y), lanes), expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_what_only_a_chain_uses_takes_the_memory_of_a_tile():
+    x = RNG.normal(size=1 << 18).astype("f4")
+    step = fastnn.record(lambda x: ops.maximum(ops.exp(x * 2.0) + 1.0, 3.0))
+    expected = ops.maximum(ops.exp(x * np.float32(2)) + 1.0, 3.0).numpy()
+    np.testing.assert_array_equal(step(x).numpy(), expected)
+    tape = step.recording(x).tape
+    assert tape.arena.nbytes < 2 * x.nbytes, "the result, and tiles for the other three"
+    assert step.summary().count("\n> ") == 3
+    tape.profile(0.01)  # one call of a chain by itself stays in its tile
+    np.testing.assert_array_equal(step(x).numpy(), expected)
+
+
+def test_no_chain_leads_across_a_check(small_tiles):
+    """The update of the first tile would come before the last tile's gradient has been checked."""
+    weight, optimizer = fastnn.Variable(np.ones(300)), fastnn.optimizers.SGD(1.0)
+    optimizer.build([weight])
+
+    @fastnn.record
+    def step(x):
+        loss = ops.sum(ops.exp(weight * x))
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x = np.zeros(300, "f4")
+    step(x)
+    before = weight.numpy()
+    x[299] = 200.0
+    with pytest.raises(FloatingPointError, match="first value that is not finite was made by exp"):
+        step(x)
+    np.testing.assert_array_equal(weight.numpy(), before)

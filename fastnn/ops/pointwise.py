@@ -92,7 +92,8 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
     def calls(outputs, inputs):
         x, y = inputs
         _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
-        return [(forward, (x.flat(), y.flat(), outer, x_step, y_step, outputs[0].view(rows)))]
+        kernel = pointwise.in_one_row(forward, x_step, y_step) if rows[0] == 1 else forward
+        return [(kernel, (x.flat(), y.flat(), outer, x_step, y_step, outputs[0].view(rows)))]
 
     def gradient_op(function):
         backward = pointwise.binary_gradient(function)
@@ -100,7 +101,8 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
         def gradient_calls(outputs, inputs):
             x, y, dz = inputs
             _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
-            return [(backward, (x.flat(), y.flat(), outer, x_step, y_step, dz.view(rows), outputs[0].view(rows)))]
+            kernel = pointwise.in_one_row(backward, x_step, y_step) if rows[0] == 1 else backward
+            return [(kernel, (x.flat(), y.flat(), outer, x_step, y_step, dz.view(rows), outputs[0].view(rows)))]
 
         return Op(f"gradient of {name}", lambda x, y, dz: [(dz.shape, dz.dtype)], gradient_calls)
 

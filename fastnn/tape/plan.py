@@ -13,6 +13,7 @@ from typing import NamedTuple
 from fastnn.device.buffers import CACHE_LINE, Buffer, allocate
 from fastnn.kernels.cpu.share import share
 
+from .chains import Chain, chains
 from .record import Instruction
 
 
@@ -31,6 +32,8 @@ class Plan(NamedTuple):
     addresses: dict[Buffer, int]  # where the buffers made while recording lie
     arena: Buffer
     unplanned: int  # bytes the buffers would take side by side
+    chains: list[Chain]
+    tile_bytes: int  # of each lane's memory for what chains keep to themselves
 
 
 def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) -> Plan:
@@ -38,11 +41,19 @@ def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) ->
     kept = {b for b in kept if b.address is None}
     needed = _without_dead_code(instructions, kept)
     waits = _barriers([_accesses(i, lanes) for i in needed]) if lanes > 1 else [False] * len(needed)
-    lives = _lives(needed, waits if lanes > 1 else [True] * len(needed), kept)
-    offsets, total = _placed(lives)
-    arena = allocate(total)
+    found = chains(needed, waits, kept, lanes)
+    boundaries = list(waits) if lanes > 1 else [True] * len(needed)
+    for chain in found:  # its calls take turns
+        boundaries[chain.first + 1 : chain.last] = [False] * (chain.last - chain.first - 1)
+    lives = _lives(needed, boundaries, kept)
+    unplanned = sum(size for size, _, _ in lives.values())
+    local = {b: place for chain in found for b, place in chain.local.items()}
+    offsets, total = _placed({b: life for b, life in lives.items() if b not in local})
+    tile_bytes = max([chain.nbytes for chain in found], default=0)
+    arena = allocate(total + lanes * tile_bytes)
     addresses = {b: arena.address + o for b, o in offsets.items()}
-    return Plan(needed, waits, addresses, arena, sum(size for size, _, _ in lives.values()))
+    addresses.update({b: arena.address + total + place for b, place in local.items()})
+    return Plan(needed, waits, addresses, arena, unplanned, found, tile_bytes)
 
 
 def _without_dead_code(instructions, kept):

@@ -3,6 +3,8 @@
 import time
 from math import prod
 
+from fastnn.kernels.cpu.walker import LENGTH
+
 
 def nbytes(instruction):
     """Bytes an instruction moves: each argument once for reading and once for writing, as it does either."""
@@ -64,11 +66,13 @@ def _restore(saved):
 
 def summary(tape):
     """The table `Tape.summary` returns."""
+    lengths = tape.chains[:, LENGTH].tolist()
+    joined = {n + k for n, length in enumerate(lengths) for k in range(1, length)}
     head = ["call", "layer", "shapes", "flops", "bytes"] + (["us", "GFLOP/s", "GB/s"] if tape.times else [])
     rows = [head]
     for n, i in enumerate(tape.instructions):
         shapes = " ".join("x".join(map(str, a.shape)) or "1" for _, a in i.tensors)
-        row = [("| " if tape.waits[n] else "") + i.name, i.layer, shapes, f"{i.flops:.0f}", f"{nbytes(i)}"]
+        row = [("| " if tape.waits[n] else "> " if n in joined else "") + i.name, i.layer, shapes, f"{i.flops:.0f}", f"{nbytes(i)}"]
         if tape.times:
             seconds = tape.times[n]
             row += [f"{1e6 * seconds:.3f}", f"{1e-9 * i.flops / seconds:.1f}", f"{1e-9 * nbytes(i) / seconds:.1f}"]
@@ -81,6 +85,8 @@ def summary(tape):
     lines.append(
         f"{tape.name}: {len(tape.instructions)} calls, buffers {tape.arena.nbytes} bytes planned, {tape.unplanned} unplanned"
     )
+    if joined:
+        lines.append("'>' marks calls that go through their arrays tile by tile with the one above")
     if tape.waits.any():
         lines.append(f"'|' marks {int(tape.waits.sum())} barriers between {tape.lanes} lanes")
     return "\n".join(lines)

@@ -20,8 +20,11 @@ from fastnn.kernels.cpu.walker import (
     DONE,
     EPOCH,
     FIRST_END,
+    FIRST_PATCH,
     LANE_WORDS,
     LAST_END,
+    LAST_PATCH,
+    LENGTH,
     SEGMENT,
     STATUS,
     STEP,
@@ -46,30 +49,44 @@ class Tape:
         self.arena, self.unplanned, self.addresses = planned.arena, planned.unplanned, planned.addresses
         self.waits = np.array(planned.waits, np.int64)
         self.functions = np.array([entry(i.kernel, i.dtype) for i in self.instructions], np.int64)
-        self._make_blocks()
+        self._make_blocks(planned)
         self.times: list[float] | None = None
         self.work = report.work(self.instructions)
         self.advances = [(counter.address, amount) for counter, amount in recorder.advances.items()]
 
-    def _make_blocks(self):
+    def _make_blocks(self, planned):
         def address_of(buffer):
             return self.addresses[buffer] if buffer.address is None else buffer.address
 
         blocks = [block_of(i.kernel, i.arguments, address_of) for i in self.instructions]
-        self.words = np.frombuffer(bytearray(b"".join(blocks)), np.int64)
-        self.blocks = self.words.ctypes.data + np.cumsum([0, *map(len, blocks)], dtype=np.int64)[:-1]
+        ends = np.cumsum([0, *map(len, blocks)], dtype=np.int64)
+        # Where a chain keeps something in memory of each lane's own, each has argument blocks of its own.
+        self.copies, size = self.lanes if planned.tile_bytes else 1, int(ends[-1])
+        self.words = np.frombuffer(bytearray(b"".join(blocks) * self.copies), np.int64)
+        self.blocks = self.words.ctypes.data + ends[:-1]
         self.slots: dict[Buffer, list[int]] = {}
+        self.chains, patches = np.zeros((len(blocks), 6), np.int64), []
+        self.chains[:, LENGTH] = 1
+        for chain in planned.chains:
+            row = (1, chain.tiles, chain.size, len(patches))
+            for buffer in chain.local:
+                memory, item = self.addresses[buffer], buffer.nbytes // chain.size
+                words = [self.words.ctypes.data + 8 * slot for slot in self._slots(buffer)[:: self.copies]]
+                patches += [(word, memory, item, size, planned.tile_bytes) for word in words]
+            self.chains[chain.first : chain.last] = (*row, len(patches), size if self.copies > 1 else 0)
+            self.chains[chain.first, LENGTH] = chain.last - chain.first
+        self.patches = np.array(patches, np.int64).reshape(-1, 5)
 
     def _slots(self, buffer):
-        """The words that hold the address of a buffer, found when first asked for: few are moved."""
+        """The words that hold the address of a buffer, found when first asked for: few are moved. Each stands in all copies."""
         if buffer not in self.slots:
             found = self.slots[buffer] = []
-            word = 0
+            word, distance = 0, len(self.words) // self.copies
             for i in self.instructions:
                 for a in i.arguments:
                     is_number = isinstance(a, NUMBERS)
                     if not is_number and a.buffer is buffer:
-                        found.append(word)
+                        found += [word + distance * copy for copy in range(self.copies)]
                     word += 1 if is_number else 1 + len(a.shape)
         return self.slots[buffer]
 
@@ -94,7 +111,8 @@ class Tape:
         other = copy(self)
         one = slice(number, number + 1)
         other.instructions, other.functions, other.blocks = self.instructions[one], self.functions[one], self.blocks[one]
-        other.waits, other.advances = np.zeros(1, np.int64), []
+        other.waits, other.advances, other.chains = np.zeros(1, np.int64), [], self.chains[one].copy()
+        other.chains[:, LENGTH] = 1
         return other
 
     def profile(self, seconds: float = 0.2) -> "Tape":
@@ -141,6 +159,8 @@ class Program:
             np.concatenate([t.functions for t in tapes]),
             np.concatenate([t.blocks for t in tapes]),
             np.concatenate([t.waits for t in tapes]),
+            self._joined_chains(tapes),
+            np.concatenate([t.patches for t in tapes]),
             np.array(table, np.int64).reshape(-1, 5),
             np.array([pair for t in tapes for pair in t.advances], np.int64).reshape(-1, 2),
         ]
@@ -156,6 +176,12 @@ class Program:
         self._block = np.array([*words, 0, 0], np.int64)  # the last two: epochs to reach, steps to do at most
         self._address = address_of(self._block)
         self.lock = threading.Lock()
+
+    @staticmethod
+    def _joined_chains(tapes):
+        ahead = np.cumsum([0, *[len(t.patches) for t in tapes]])
+        moved = np.isin(np.arange(6), (FIRST_PATCH, LAST_PATCH))
+        return np.concatenate([t.chains + np.where(moved, n, 0) for t, n in zip(tapes, ahead[:-1], strict=True)])
 
     @property
     def barriers(self) -> float:

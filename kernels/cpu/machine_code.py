@@ -49,6 +49,17 @@ def _(emitter, address, value):
     emitter.builder.store(emitter.builder.add(emitter.builder.load(pointer), value), pointer)
 
 
+@primitive("void <- int int")
+def set_word(address, value):
+    """Write the 8-byte integer at an address."""
+    ctypes.c_int64.from_address(int(address)).value = int(value)
+
+
+@set_word.emits
+def _(emitter, address, value):
+    emitter.builder.store(value, _word(emitter, address))
+
+
 @primitive("int <- any int int")
 def atomic_add(words, index, value):
     """Add to an element that other threads write too; returns what it was."""

@@ -69,6 +69,14 @@ BROADCAST = {"x": "T[X]", "y": "T[Y]", "outer": "i8[D, E]", "x_step": "int", "y_
 
 
 @cache
+def in_one_row(kernel, x_step, y_step):
+    """The kernel for a result of one row: inputs that run along with it are touched by a lane's own shares only, so lanes need not
+    wait for each other between it and a function of one array."""
+    along = {name: "T[C]" for name, step in (("x", x_step), ("y", y_step)) if step == 1}
+    return kernel.declared(kernel.name, **along)
+
+
+@cache
 def binary(function):
     """z = function(x, y)."""
 

@@ -1,7 +1,8 @@
 """The native loop that replays a program of recorded tapes, and the one that calls a single kernel.
 
 A program is one epoch, as segments: (first instruction, last plus one, how often to run it, first advance, last plus one).
-Every lane walks it all with its own lane number. Between steps the counters named in `advances` (address, increment) move on:
+Every lane walks it all with its own lane number. Calls that form a chain (fastnn/tape/chains.py) are made tile after tile, as if
+each tile were a lane. Between steps the counters named in `advances` (address, increment) move on:
 learning steps, random draws, the place in the data. A step that fails is not counted: the position is that step's.
 """
 
@@ -14,8 +15,10 @@ from .machine_code import (
     atomic_store,
     call_kernel,
     exchange_float_mode,
+    set_word,
     spin_pause,
 )
+from .share import FLAT, share
 
 # Words of `shared`, each group on a cache line of its own (8 words). Those before SYSTEM are cleared before a run.
 ARRIVED, GENERATION, STOP, ABORT, SYSTEM, POSITION, STATUS = 0, 8, 16, 24, 32, 40, 48
@@ -43,24 +46,26 @@ def enter(lane, lanes):
     functions="i8[I]",
     blocks="i8[I]",
     waits="i8[I]",
+    chains="i8[I, G]",
+    patches="i8[Q, H]",
     segments="i8[S, F]",
     advances="i8[A, P]",
     shared="inout i8[W]",
     epochs="int",
     budget="int",
 )
-def walk(functions, blocks, waits, segments, advances, shared, epochs, budget, lane, lanes):
+def walk(functions, blocks, waits, chains, patches, segments, advances, shared, epochs, budget, lane, lanes):
     """Run whole steps until `epochs` are over or `budget` steps are done, from the position in `shared` and leaving it there; or
     until the deadline is over, if lanes have to wait for each other: where they lose their processors to other processes each
     barrier may take milliseconds. Returns 1 if an instruction failed or Python asked to stop."""
     mode = exchange_float_mode(FLUSH_DENORMALS)
-    failed = walk_steps(functions, blocks, waits, segments, advances, shared, epochs, budget, lane, lanes)
+    failed = walk_steps(functions, blocks, waits, chains, patches, segments, advances, shared, epochs, budget, lane, lanes)
     exchange_float_mode(mode)
     return failed
 
 
 @helper
-def walk_steps(functions, blocks, waits, segments, advances, shared, epochs, budget, lane, lanes):
+def walk_steps(functions, blocks, waits, chains, patches, segments, advances, shared, epochs, budget, lane, lanes):
     epoch, segment, step, done, failed = shared[EPOCH], shared[SEGMENT], shared[STEP], 0, 0
     several = lanes > 1
     while True:
@@ -73,7 +78,9 @@ def walk_steps(functions, blocks, waits, segments, advances, shared, epochs, bud
         if epoch >= epochs or done >= budget:
             break
         bounds = segments[segment]
-        failed = run_instructions(functions, blocks, waits, bounds[0], bounds[1], advances[:0], shared, lane, lanes)
+        failed = run_instructions(
+            functions, blocks, waits, chains, patches, bounds[0], bounds[1], advances[:0], shared, lane, lanes
+        )
         if failed != 0:
             break
         if lanes > 1 and atomic_load(shared, OVER) != 0:
@@ -98,9 +105,18 @@ def walk_steps(functions, blocks, waits, segments, advances, shared, epochs, bud
     return failed
 
 
+# Columns of `chains`, a row an instruction: how many calls a chain has (of one that begins none: 1) and its tiles (none: 0), the
+# elements they are cut from, its first patch and the last plus one, and the distance between the lanes' argument blocks.
+LENGTH, TILES, SIZE, FIRST_PATCH, LAST_PATCH, BLOCKS_STRIDE = 0, 1, 2, 3, 4, 5
+# And of `patches`: a word of an argument block that holds the address of a buffer that is only a tile long, where that tile lies,
+# the size of an element, and how far apart both are for the next lane.
+WORD, MEMORY, ITEM, WORD_STRIDE, MEMORY_STRIDE = 0, 1, 2, 3, 4
+
+
 @helper
-def run_instructions(functions, blocks, waits, first, last, no_advance, shared, lane, lanes):
-    for i in range(first, last):
+def run_instructions(functions, blocks, waits, chains, patches, first, last, no_advance, shared, lane, lanes):
+    i = first
+    while i < last:
         if lanes > 1 and waits[i] != 0:
             if barrier(shared, no_advance, lane, lanes) != 0:
                 return 1
@@ -108,14 +124,42 @@ def run_instructions(functions, blocks, waits, first, last, no_advance, shared, 
                 if lane != 0:
                     return 0
                 lanes = 1
-        status = call_kernel(functions[i], blocks[i], lane, lanes)
-        if status != 0:
-            place = STATUS + LANE_WORDS * lane
-            if shared[place] == 0:
-                shared[place], shared[place + 1] = i + 1, status
-            if lanes == 1:
-                return 1
+        if chains[i, TILES] == 0:
+            failed = note(call_kernel(functions[i], blocks[i], lane, lanes), i, shared, lane)
+        else:
+            failed = run_chain(functions, blocks, chains[i], patches, i, shared, lane, lanes)
+        if failed != 0 and lanes == 1:
+            return 1
+        i += chains[i, LENGTH]
     return 0
+
+
+@helper
+def run_chain(functions, blocks, chain, patches, first, shared, lane, lanes):
+    """This lane's tiles, each through all calls. A kernel takes its part of an array from the array's start, so a buffer that is
+    only a tile long seems to begin as far ahead of that tile."""
+    begin, end = share(chain[TILES], 1, lane, lanes)
+    offset, failed = chain[BLOCKS_STRIDE] * lane, 0
+    for tile in range(begin, end):
+        start, _ = share(chain[SIZE], FLAT, tile, chain[TILES])
+        for q in range(chain[FIRST_PATCH], chain[LAST_PATCH]):
+            patch = patches[q]
+            memory = patch[MEMORY] + patch[MEMORY_STRIDE] * lane
+            set_word(patch[WORD] + patch[WORD_STRIDE] * lane, memory - start * patch[ITEM])
+        for i in range(first, first + chain[LENGTH]):
+            failed |= note(call_kernel(functions[i], blocks[i] + offset, tile, chain[TILES]), i, shared, lane)
+    return failed
+
+
+@helper
+def note(status, instruction, shared, lane):
+    """Keep what a lane's first failing instruction reported, in the order of the tape; returns whether this one did."""
+    if status == 0:
+        return 0
+    place = STATUS + LANE_WORDS * lane
+    if shared[place] == 0 or instruction + 1 < shared[place]:
+        shared[place], shared[place + 1] = instruction + 1, status
+    return 1
 
 
 @helper
