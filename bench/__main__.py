@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -20,10 +21,11 @@ def main() -> None:
     parser.add_argument("--case", help="only cases whose names match, as pytest's -k has it: 'article or mlp'")
     parser.add_argument("--quick", action="store_true", help="few rounds: for trying out")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md too")
+    parser.add_argument("--threads", type=int, default=1, help="of every peer; with more than one, cases that say what to reach")
     parser.add_argument("--peers-python", default=sys.executable, help="the interpreter that has PyTorch, JAX and TensorFlow")
     options = parser.parse_args()
-    if options.readme and (options.case or options.quick):
-        parser.error("--readme takes every case, and not quickly")
+    if options.readme and (options.case or options.quick or options.threads > 1):
+        parser.error("--readme takes every case on one thread, and not quickly")
     RESULTS.mkdir(exist_ok=True)
     results, versions, machine = {}, {}, {}
     for key, peer in PEERS.items():
@@ -37,11 +39,14 @@ def main() -> None:
         machine |= about if key == "ours" else {}
         versions[key] = version
         print(f"{peer.name} {version}: {len(results[key])} cases, {time.perf_counter() - start:.0f} s", flush=True)
-    text = report.table(results) + "\n\n" + report.notes(results, machine, versions)
+    text = report.table(results, options.threads) + "\n\n" + report.notes(results, machine, versions, options.threads)
     print(f"\n{text}")
-    report.write_json(results, versions, RESULTS / "results.json")
+    name = "results" if options.threads == 1 else f"results-{options.threads}-threads"
+    report.write_json(results, versions, RESULTS / f"{name}.json", options.threads)
     if importlib.util.find_spec("matplotlib"):
-        report.plot(results, RESULTS / "results.png")
+        report.plot(results, RESULTS / f"{name}.png")
+        if machine:
+            report.roofline(results, machine, RESULTS / f"{name}-roofline.png")
     if options.readme:
         report.write_readme(text, ROOT / "README.md")
 
@@ -62,7 +67,8 @@ def run(key, python, options):
     command = [python, "-m", "pytest", "bench", f"--peer={key}", f"--benchmark-json={path}", "--quiet", "-W", "ignore"]
     command += ["--benchmark-disable-gc", "--benchmark-warmup=on", f"--benchmark-max-time={0.1 if options.quick else 1}"]
     command += ["--quick"] * options.quick + (["-k", options.case] if options.case else [])
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    environment = {**os.environ, "BENCH_THREADS": str(options.threads)}
+    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if finished.returncode not in (0, 5):  # 5: no case of that name
         print(finished.stdout[-4000:] + finished.stderr[-2000:], file=sys.stderr)
     return path

@@ -18,13 +18,17 @@ FLOAT = np.dtype("float32")
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """name: for `--case`. What is to be reached: limits, the share of a peer's time that is allowed; beyond, the seconds that are
-    allowed above a peer's; seconds, the time that is allowed."""
+    allowed above a peer's; seconds, the time that is allowed; of_floor, the fraction of the floor. limits_of_two: as limits, on
+    two threads, on which only cases that have them are timed."""
 
     kind: ClassVar[str]
+    unit: ClassVar[str] = "s"  # of what is measured
     name: str
     title: str
     limits: Mapping[str, float] = field(default_factory=dict)
     beyond: Mapping[str, float] = field(default_factory=dict)
+    limits_of_two: Mapping[str, float] | None = None
+    of_floor: float | None = None
     seconds: float | None = None
     units: int = 1  # of what the title names in one timed run
 
@@ -34,11 +38,12 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Network(Case):
-    """Dense layers of `widths`, the first of which is that of the input; ReLU between them, at the end a sigmoid for one column
-    and a softmax for several."""
+    """Dense layers of `widths`, the first of which is that of the input; ReLU between them, with `norm` after batch normalisation,
+    at the end a sigmoid for one column and a softmax for several."""
 
     widths: tuple[int, ...]
     batch: int
+    norm: bool = False
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -47,14 +52,16 @@ class Network(Case):
 
     @property
     def parameters(self) -> int:
-        return sum((k + 1) * n for k, n in self.pairs)
+        return sum((k + 1) * n for k, n in self.pairs) + 2 * self.norm * sum(self.widths[1:-1])
 
     def weights(self) -> list[np.ndarray]:
-        """Kernel and bias of each layer, Glorot's uniform and zeros."""
+        """Kernel and bias of each layer, Glorot's uniform and zeros; then of batch normalisation scale and offset."""
         rng, found = np.random.default_rng(1), []
-        for k, n in self.pairs:
+        for number, (k, n) in enumerate(self.pairs, 1):
             limit = np.sqrt(6 / (k + n))
             found += [rng.uniform(-limit, limit, (k, n)).astype(FLOAT), np.zeros(n, FLOAT)]
+            if self.norm and number < len(self.pairs):
+                found += [np.ones(n, FLOAT), np.zeros(n, FLOAT)]
         return found
 
 
@@ -134,6 +141,37 @@ class Update(Case):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Product(Case):
+    """A product of two square matrices, again and again, called natively where a peer can: `units` times a run."""
+
+    kind = "product"
+    size: int
+    SPEEDUP = 1.85  # to reach by two threads, inside one run, with threads awake
+
+    def arrays(self) -> list[np.ndarray]:
+        return list(np.random.default_rng(0).normal(size=(2, self.size, self.size)).astype(FLOAT))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory(Fit):
+    """Peak resident memory of a process that trains, less that before the model was built."""
+
+    kind = "memory"
+    unit = "MB"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decay(Case):
+    """Steps whose weights, gradients and moments decay towards zero, after very many of them: compared with the first ones."""
+
+    kind = "decay"
+    widths: tuple[int, ...]
+    batch: int
+    steps: int
+    SLOWDOWN = 1.2  # allowed
+
+
+@dataclass(frozen=True, kw_only=True)
 class Process(Case):
     """A fresh interpreter that imports a peer, or runs the article's program to its end."""
 
@@ -145,10 +183,17 @@ class Process(Case):
 STREAMS_OF_UPDATE = {"sgd": (1, 0, 1), "adam": (1, 0, 3)}
 
 
-def mlp(*widths: int, rows: int, batch: int, epochs: int, limits: Mapping[str, float]) -> Fit:
+def mlp(*widths: int, rows: int, batch: int, epochs: int, norm: bool = False, **reach: Any) -> Fit:
     name = "-".join(map(str, widths))
-    title = f"MLP {name}, batch {batch}, Adam, an epoch of {rows} rows"
-    return Fit(name=f"mlp-{name}", title=title, widths=widths, rows=rows, batch=batch, epochs=epochs, limits=limits, units=epochs)
+    title = f"MLP {name}, batch {batch}, {'batch normalisation, ' * norm}Adam, an epoch of {rows} rows"
+    name = f"mlp-{name}{'-norm' * norm}"
+    return Fit(name=name, title=title, widths=widths, rows=rows, batch=batch, epochs=epochs, norm=norm, units=epochs, **reach)
+
+
+def product(size: int) -> Product:
+    repeats = max(1, (1 << 30) // size**3)
+    title = f"`matmul`, {size} x {size}, natively"
+    return Product(name=f"product-{size}", title=title, size=size, units=repeats, limits_of_two={})
 
 
 def op(name: str, *inputs: Any, streams=(1, 1, 0), elements: int | None = None, attributes: Mapping = {}, seconds=None) -> OpCall:
@@ -176,13 +221,33 @@ ARTICLE = Fit(
     limits={"jax": 1 / 4, "torch": 1 / 300, "keras": 1 / 2000},
 )
 SMALL = {"jax": 1 / 2.4, "torch": 1 / 25}
-THREE_LAYERS = (64, 64, 64, 10)
+SMALL_ON_TWO = {"jax": 1 / 3, "torch": 1 / 35}
+LARGE, THREE_LAYERS = (784, 512, 512, 10), (64, 64, 64, 10)
+
 
 CASES: list[Case] = [
     ARTICLE,
-    mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL),
-    mlp(*THREE_LAYERS, rows=1792, batch=32, epochs=20, limits=SMALL),
-    mlp(784, 512, 512, 10, rows=6400, batch=128, epochs=4, limits={"jax": 0.95, "torch": 0.6}),
+    mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
+    mlp(*THREE_LAYERS, rows=1792, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
+    mlp(*LARGE, rows=6400, batch=128, epochs=4, limits={"jax": 0.95, "torch": 0.6}, limits_of_two={}),
+    mlp(*LARGE, rows=6400, batch=128, epochs=4, norm=True, limits_of_two={"jax": 1 / 1.6, "torch": 1 / 2.8}, of_floor=0.8),
+    *[product(size) for size in (256, 512, 1024, 2048)],
+    Memory(
+        name="memory",
+        title="peak memory, training 784-512-512-10, in MB",
+        widths=LARGE,
+        rows=6400,
+        batch=128,
+        epochs=2,
+        limits={"torch": 0.6},
+    ),
+    Decay(
+        name="decay",
+        title="a step of 64-64-64-10 after 1,000,000 with weight decay",
+        widths=THREE_LAYERS,
+        batch=32,
+        steps=1_000_000,
+    ),
     Predict(name="predict", title="`predict` of one row, 64-64-64-10", widths=THREE_LAYERS, batch=1, seconds=15e-6),
     Record(name="record", title="recording and planning a step, 64-64-64-10", widths=THREE_LAYERS, batch=32),
     Record(name="record-deep", title="the same, 32 layers of 64", widths=(64,) * 32 + (10,), batch=32),

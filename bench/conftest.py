@@ -1,4 +1,4 @@
-"""One peer a process, on one core. Threads are limited here, before the peer is imported."""
+"""One peer a process, on as many cores as it has threads. Threads are limited here, before the peer is imported."""
 
 import importlib
 import os
@@ -7,8 +7,9 @@ import pytest
 
 from .peers import PEERS
 
-os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+THREADS = int(os.environ.get("BENCH_THREADS", "1"))
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-THREADS:])
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS"), str(THREADS)))
 
 
 def pytest_addoption(parser):
@@ -37,9 +38,11 @@ def pytest_benchmark_update_machine_info(config, machine_info):
     if config.getoption("peer") == "ours":
         import numpy as np
 
-        from .floor import flops_per_second
+        from fastnn.tape.peaks import bytes_per_second, flops_per_second
 
-        machine_info["flops_per_second"] = {d: flops_per_second(np.dtype(d)) for d in ("float32", "float64")}
+        machine_info["flops_per_second"] = {d: flops_per_second(np.dtype(d), THREADS) for d in ("float32", "float64")}
+        sizes = {"nearest cache": 1 << 14, "L2": 1 << 18, "L3": 1 << 23, "memory": 1 << 26}
+        machine_info["bytes_per_second"] = {name: bytes_per_second((2, 1, 0), size) for name, size in sizes.items()}
 
 
 def pytest_benchmark_update_json(output_json):

@@ -31,7 +31,11 @@ def read(path: Path) -> tuple[dict[str, Result], Mapping[str, Any]]:
     units, found = {c.name: c.units for c in CASES}, {}
     for b in report["benchmarks"]:
         name, stats = b["param"], b["stats"]
-        found[name] = Result(stats["median"] / units[name], stats["iqr"] / units[name], stats["rounds"], b["extra_info"])
+        extra = b["extra_info"]
+        if "value" in extra:  # what was measured is not time
+            found[name] = Result(extra["value"], 0.0, stats["rounds"], extra)
+        else:
+            found[name] = Result(stats["median"] / units[name], stats["iqr"] / units[name], stats["rounds"], extra)
     return found, report["machine_info"]
 
 
@@ -42,10 +46,10 @@ class Verdict(NamedTuple):
     reached: bool
 
 
-def verdicts(case: Case, row: Mapping[str, Result]) -> list[Verdict]:
+def verdicts(case: Case, row: Mapping[str, Result], threads: int = 1) -> list[Verdict]:
     """What was to be reached in a case, as far as it could be told from the peers that are here."""
     ours, found = row["ours"], []
-    for key, share in case.limits.items():
+    for key, share in ((case.limits if threads == 1 else case.limits_of_two) or {}).items():
         if key in row:
             text = f"1/{1 / share:g}" if share < 0.5 else f"{share:g}"
             found.append(Verdict(f"{text} of {PEERS[key].name}", ours.median <= share * row[key].median))
@@ -55,11 +59,13 @@ def verdicts(case: Case, row: Mapping[str, Result]) -> list[Verdict]:
     seconds = ours.extra.get("seconds", case.seconds)
     if seconds is not None:
         found.append(Verdict(time_text(seconds), ours.median <= seconds))
+    if case.of_floor is not None and ours.extra.get("floor"):
+        found.append(Verdict(f"{case.of_floor} of the floor", ours.extra["floor"] / case.units >= case.of_floor * ours.median))
     found += [Verdict(text, kept) for text, kept in ours.extra.get("promises", {}).items()]
     return found
 
 
-def table(results: Mapping[str, Mapping[str, Result]]) -> str:
+def table(results: Mapping[str, Mapping[str, Result]], threads: int = 1) -> str:
     """Markdown: a line a case, a column a peer."""
     peers = [key for key in PEERS if results.get(key)]
     others = [key for key in peers if key != "ours"]
@@ -67,10 +73,14 @@ def table(results: Mapping[str, Mapping[str, Result]]) -> str:
     lines = [head, ["---", *["--:"] * (1 + len(others)), "---", "--:"]]
     for case, row in rows(results):
         ours, floor = row["ours"], row["ours"].extra.get("floor")
-        cells = [f"{time_text(ours.median)} ± {time_text(ours.spread / 2, ours.median)}"]
+        cells = [amount_text(case, ours.median)]
+        if case.unit == "s":
+            cells[0] += f" ± {time_text(ours.spread / 2, ours.median)}"
         for key in others:
-            cells.append(f"{time_text(row[key].median)} ({times_text(row[key].median / ours.median)} x)" if key in row else "")
-        reached = "; ".join(v.text + (": yes" if v.reached else ": **no**") for v in verdicts(case, row))
+            cells.append(
+                f"{amount_text(case, row[key].median)} ({times_text(row[key].median / ours.median)} x)" if key in row else ""
+            )
+        reached = "; ".join(v.text + (": yes" if v.reached else ": **no**") for v in verdicts(case, row, threads))
         fraction = percent_text(floor / case.units / ours.median) if floor else ""
         lines.append([case.title, *cells, reached, fraction])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -82,6 +92,11 @@ def rows(results):
         row = {key: results[key][case.name] for key in PEERS if case.name in results.get(key, ())}
         if "ours" in row:
             yield case, row
+
+
+def amount_text(case: Case, amount: float) -> str:
+    """What was measured, with its unit."""
+    return time_text(amount) if case.unit == "s" else f"{amount:.3g} {case.unit}"
 
 
 def time_text(seconds: float, like: float | None = None) -> str:
@@ -100,11 +115,14 @@ def percent_text(fraction: float) -> str:
     return f"{100 * fraction:.0f} %" if fraction >= 0.01 else "< 1 %"
 
 
-def notes(results: Mapping[str, Mapping[str, Result]], machine: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+def notes(
+    results: Mapping[str, Mapping[str, Result]], machine: Mapping[str, Any], versions: Mapping[str, str], threads: int = 1
+) -> str:
     """What the numbers are of, and what should make a reader doubt them."""
     peaks = machine.get("flops_per_second", {})
     lines = [
-        "Medians, ± half the distance between the quartiles; (n x) is how much longer a peer takes. One thread on one core of "
+        "Medians, ± half the distance between the quartiles; (n x) is how much longer a peer takes. "
+        f"{'One thread on one core' if threads == 1 else f'{threads} threads on as many cores'} of "
         f"{machine.get('cpu', {}).get('brand_raw', 'an unknown processor')}: "
         + ", ".join(f"{1e-9 * peak:.0f} GFLOP/s in {dtype}" for dtype, peak in peaks.items())
         + ". " + ", ".join(f"{PEERS[key].name} {version}" for key, version in versions.items()) + ".",
@@ -142,17 +160,39 @@ def plot(results: Mapping[str, Mapping[str, Result]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def write_json(results: Mapping[str, Mapping[str, Result]], versions: Mapping[str, str], path: Path) -> None:
+def roofline(results: Mapping[str, Mapping[str, Result]], machine: Mapping[str, Any], path: Path) -> None:
+    """Our cases' GFLOP/s over their flops a byte, under what the machine can do."""
+    from matplotlib.figure import Figure
+
+    points = [
+        (c, r["ours"].extra["roofline"], r["ours"].median * c.units) for c, r in rows(results) if "roofline" in r["ours"].extra
+    ]
+    peak, rates = machine.get("flops_per_second", {}).get("float32"), machine.get("bytes_per_second", {})
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots()
+    intensities = [10 ** (e / 20) for e in range(-30, 61)]
+    for name, rate in rates.items():
+        axes.plot(intensities, [1e-9 * min(peak, rate * i) for i in intensities], label=f"{name}: {1e-9 * rate:.0f} GB/s")
+    for case, (flops, moved), seconds in points:
+        axes.plot(flops / moved, 1e-9 * flops / seconds, "o", color="black", markersize=4)
+        axes.annotate(case.name, (flops / moved, 1e-9 * flops / seconds), fontsize=7, xytext=(4, 3), textcoords="offset points")
+    axes.set(xscale="log", yscale="log", xlabel="flops a byte", ylabel=f"GFLOP/s in float32; the peak is {1e-9 * peak:.0f}")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def write_json(results: Mapping[str, Mapping[str, Result]], versions: Mapping[str, str], path: Path, threads: int = 1) -> None:
     """Everything the table is made of."""
     cases = {
         case.name: {
             "title": case.title,
             "seconds": {key: {**r._asdict(), "extra": dict(r.extra)} for key, r in row.items()},
-            "to reach": {v.text: v.reached for v in verdicts(case, row)},
+            "to reach": {v.text: v.reached for v in verdicts(case, row, threads)},
         }
         for case, row in rows(results)
     }
-    path.write_text(json.dumps({"versions": dict(versions), "cases": cases}, indent=1))
+    path.write_text(json.dumps({"versions": dict(versions), "threads": threads, "cases": cases}, indent=1))
 
 
 def write_readme(text: str, path: Path) -> None:

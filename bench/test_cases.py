@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases import CASES, Predict, Record
+from bench.cases import CASES, Decay, Predict, Product, Record
+
+from .conftest import THREADS
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS, SECONDS_IF_QUICK = 5.0, 0.5  # for the rounds of a case
@@ -19,13 +21,15 @@ STEPS_COMPARED = 10
 
 
 def of(*kinds):
-    return pytest.mark.parametrize("case", [c for c in CASES if c.kind in kinds], ids=str)
+    cases = [c for c in CASES if c.kind in kinds and (THREADS == 1 or c.limits_of_two is not None)]
+    return pytest.mark.parametrize("case", cases, ids=str)
 
 
 def made(peer, case):
     """What the peer makes of a case."""
     make = getattr(peer, case.kind, None)
-    if make is None or (case.kind == "op" and case.op not in getattr(peer, "OPS", [case.op])):
+    missing = case.kind == "op" and case.op not in getattr(peer, "OPS", [case.op])
+    if make is None or missing or (getattr(case, "norm", False) and not getattr(peer, "NORM", True)):
         pytest.skip(f"{peer.__name__} has no {case}")
     return make(case)
 
@@ -50,9 +54,11 @@ def seconds_of(run):
 def _floor(case, benchmark, ours):
     """What the machine could do is measured where fastnn's compiler is: in our process."""
     if ours:
-        from bench.floor import seconds_of_case
+        from bench.floor import seconds_of_case, work_of_case
 
-        benchmark.extra_info["floor"] = seconds_of_case(case)
+        if work := work_of_case(case):
+            benchmark.extra_info["roofline"] = work
+        benchmark.extra_info["floor"] = seconds_of_case(case, THREADS)
 
 
 @of("fit")
@@ -90,6 +96,48 @@ def growth(call, calls):
 
 def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@of("product")
+def test_product(benchmark, peer, case, quick, ours):
+    benchmark(made(peer, case))
+    if ours and THREADS > 1:
+        speedup = peer.speedup(case)
+        benchmark.extra_info["speedup"] = speedup
+        benchmark.extra_info["promises"] = {f"{Product.SPEEDUP} times one thread ({speedup:.2f})": speedup >= Product.SPEEDUP}
+
+
+@of("decay")
+def test_decay(benchmark, peer, case, quick):
+    first, later = made(peer, case)
+    slowdown = later(case.steps // (100 if quick else 1)) / first
+    benchmark.pedantic(later, (1,), rounds=1)
+    benchmark.extra_info["promises"] = {f"{Decay.SLOWDOWN} of the first ({slowdown:.2f})": slowdown <= Decay.SLOWDOWN}
+
+
+@of("memory")
+def test_memory(benchmark, peer, case):
+    """In a process of its own, after another one that compiles."""
+    statements = (
+        f"import {peer.__name__} as peer\nfrom bench.cases import CASES\nfrom bench.test_cases import peak_bytes\n"
+        f"print(peak_bytes(peer.fit(next(c for c in CASES if c.name == {case.name!r}))))"
+    )
+
+    def run():
+        return subprocess.run([sys.executable, "-c", statements], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    run()
+    found = [float(benchmark.pedantic(run, rounds=1).split()[-1])]
+    benchmark.extra_info["value"] = min(found) / 1e6
+
+
+def peak_bytes(fresh):
+    """How much more memory a model and its training take at most than what was resident before it was made."""
+    before = resident_bytes()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is what is resident now
+    fresh()()
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0]) - before
 
 
 @of("process")

@@ -4,6 +4,7 @@
     fit(case)               a function that makes a fresh model and returns the run, which returns the last epoch's mean loss
     record(case)            likewise, for writing a step down
     predict, op, update     a function to call over and over
+    product(case)           likewise, of `case.units` products
 
 A peer leaves out what it does not have. Each does what somebody who knows the peer well would write with its defaults, and says
 so where there was a choice. All get the same data and the same initial weights.

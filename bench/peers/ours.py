@@ -1,8 +1,11 @@
 """fastnn. A fit is that of a fresh, compiled model, so recording its step is part of the time."""
 
+import numpy as np
+
 import fastnn
-from bench.cases import Fit, Network, OpCall, Predict, Record, Update
+from bench.cases import FLOAT, Decay, Fit, Network, OpCall, Predict, Product, Record, Update
 from fastnn import layers
+from fastnn.tape.run import Program
 
 IMPORT = "import fastnn"
 PROGRAM = "import runpy; runpy.run_module('fastnn.article')"  # as printed
@@ -11,23 +14,96 @@ PROGRAM = "import runpy; runpy.run_module('fastnn.article')"  # as printed
 def model_of(case: Network) -> fastnn.Sequential:
     last = "sigmoid" if case.widths[-1] == 1 else "softmax"
     activations = ["relu"] * (len(case.pairs) - 1) + [last]
-    dense = [layers.Dense(n, activation=a) for n, a in zip(case.widths[1:], activations, strict=True)]
-    model = fastnn.Sequential([fastnn.Input((case.widths[0],)), *dense])
-    model.set_weights(case.weights())
+    stack = []
+    for n, activation in zip(case.widths[1:], activations, strict=True):
+        if case.norm and activation == "relu":
+            stack += [layers.Dense(n), layers.BatchNormalization(), layers.ReLU()]
+        else:
+            stack.append(layers.Dense(n, activation=activation))
+    model = fastnn.Sequential([fastnn.Input((case.widths[0],)), *stack])
+    for variable, value in zip(model.trainable_variables, case.weights(), strict=True):
+        variable.assign(value)
+    return model
+
+
+def compiled(case: Fit) -> fastnn.Sequential:
+    kinds = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}
+    loss, metrics = ("binary_crossentropy", ["accuracy"]) if case.widths[-1] == 1 else ("sparse_categorical_crossentropy", [])
+    model = model_of(case)
+    model.compile(kinds[case.optimizer](case.rate), loss, metrics)
     return model
 
 
 def fit(case: Fit):
     x, y = case.data()
-    kinds = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}
-    loss, metrics = ("binary_crossentropy", ["accuracy"]) if case.widths[-1] == 1 else ("sparse_categorical_crossentropy", [])
 
     def fresh():
-        model = model_of(case)
-        model.compile(kinds[case.optimizer](case.rate), loss, metrics)
+        model = compiled(case)
         return lambda: model.fit(x, y, batch_size=case.batch, epochs=case.epochs, verbose=0).history["loss"][-1]
 
     return fresh
+
+
+def epoch_of(case: Fit):
+    """The program of an epoch of it: of its tapes the second is a step's."""
+    model, (x, y) = compiled(case), case.data()
+    return model._training("fit", model._rows(x, y, None), None, case.batch, True)
+
+
+def product(case: Product):
+    program = program_of_product(case)
+    return lambda: walked(program, case.units, program.lanes)
+
+
+def program_of_product(case: Product) -> Program:
+    a, b = (fastnn.tensor(x) for x in case.arrays())
+    return repeated(fastnn.record(lambda: fastnn.ops.matmul(a, b)))
+
+
+def repeated(step) -> Program:
+    """A recorded step without arguments as a program that goes on and on."""
+    return Program([(step.recording().tape, 1 << 60)])
+
+
+def walked(program, steps, lanes):
+    program.position = (0, 0, 0)
+    program.run(1, steps, lanes)
+    return program.seconds_each(0.0) or None
+
+
+def speedup(case: Product, rounds: int = 30) -> float:
+    """By all threads, inside a run: the fastest of some rounds of each, in turns."""
+    program = program_of_product(case)
+    times = {lanes: [] for lanes in (1, program.lanes)}
+    for _ in range(rounds):
+        for lanes, found in times.items():
+            found.append(walked(program, max(4, case.units), lanes))
+    return min(times[1]) / min(times[program.lanes])
+
+
+def decay(case: Decay):
+    """Seconds of a step at first, and a function that takes so many steps and then times one. The rows are zeros, and L2 decay
+    of the weights, in the loss, is all that moves them: they, their gradients and velocities go on through the denormal numbers."""
+    x = fastnn.tensor(np.zeros((case.batch, case.widths[0]), FLOAT))
+    model = fastnn.Sequential([fastnn.Input((case.widths[0],)), *[layers.Dense(n, activation="relu") for n in case.widths[1:]]])
+    optimizer = fastnn.optimizers.SGD(0.01, momentum=0.9)
+    optimizer.build(model.trainable_variables)
+
+    @fastnn.record
+    def step():
+        loss = fastnn.ops.mean(model(x, training=True))
+        for variable in model.trainable_variables:
+            loss = loss + fastnn.ops.sum(variable * variable)
+        loss.backward()
+        optimizer.step()
+
+    program = repeated(step)
+
+    def timed(steps):
+        walked(program, steps, 1)
+        return min(walked(program, 2000, 1) for _ in range(20))
+
+    return timed(2), timed
 
 
 def record(case: Record):
@@ -65,6 +141,6 @@ def op(case: OpCall):
 def update(case: Update):
     values, gradients = case.arrays()
     variables, gradients = [fastnn.Variable(values)], [fastnn.tensor(gradients)]
-    optimizer = fastnn.optimizers.Adam(1e-3)
+    optimizer = fastnn.optimizers.SGD(0.01, momentum=0.9)
     optimizer.build(variables)
     return lambda: optimizer.apply(gradients)

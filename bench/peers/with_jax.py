@@ -8,26 +8,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench.cases import Fit, OpCall, Predict, Update
+from bench.cases import Fit, OpCall, Predict, Product, Update
 
 IMPORT = "import jax"
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 
 
-def forward(weights, x):
-    for n in range(0, len(weights) - 2, 2):
-        x = jax.nn.relu(x @ weights[n] + weights[n + 1])
-    return x @ weights[-2] + weights[-1]
+def forward(weights, x, norm=False):
+    """The last layer's result and, with batch normalisation, the mean and variance of each batch."""
+    statistics = []
+    for n in range(0, len(weights) - 2, 4 if norm else 2):
+        x = x @ weights[n] + weights[n + 1]
+        if norm:
+            statistics += [x.mean(axis=0), x.var(axis=0)]
+            x = (x - statistics[-2]) * jax.lax.rsqrt(statistics[-1] + 1e-3) * weights[n + 2] + weights[n + 3]
+        x = jax.nn.relu(x)
+    return x @ weights[-2] + weights[-1], statistics
 
 
-def loss_of(weights, x, y):
-    """Mean loss and the accuracy (of several columns: not wanted)."""
-    z = forward(weights, x)
+def loss_of(weights, x, y, norm=False):
+    """Mean loss, the accuracy (of several columns: not wanted) and the statistics."""
+    z, statistics = forward(weights, x, norm)
     if z.shape[1] == 1:
         loss = jnp.maximum(z, 0) - z * y + jnp.log1p(jnp.exp(-jnp.abs(z)))
-        return loss.mean(), ((z > 0) == y).mean()
+        return loss.mean(), (((z > 0) == y).mean(), statistics)
     chosen = jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1)
-    return -chosen.mean(), 0.0
+    return -chosen.mean(), (0.0, statistics)
 
 
 def updated_by_adam(weights, gradients, means, squares, t, rate):
@@ -46,13 +52,15 @@ def fit(case: Fit):
     initial = case.weights()
 
     def step(state, batch):
-        weights, means, squares, t = state
-        measured, gradients = jax.value_and_grad(loss_of, has_aux=True)(weights, *batch)
+        weights, means, squares, moving, t = state
+        loss, gradients = jax.value_and_grad(loss_of, has_aux=True)(weights, *batch, case.norm)
+        loss, (accuracy, statistics) = loss
+        moving = [m * 0.99 + s * 0.01 for m, s in zip(moving, statistics, strict=True)]
         if case.optimizer == "adam":
             weights, means, squares = updated_by_adam(weights, gradients, means, squares, t + 1.0, case.rate)
         else:
             weights = [w - case.rate * g for w, g in zip(weights, gradients, strict=True)]
-        return (weights, means, squares, t + 1), measured
+        return (weights, means, squares, moving, t + 1), (loss, accuracy)
 
     def epoch(state, key):
         order = jax.random.permutation(key, case.rows)
@@ -63,7 +71,8 @@ def fit(case: Fit):
     @jax.jit
     def whole(weights, key):
         zeros = [jnp.zeros_like(w) for w in weights] if case.optimizer == "adam" else []
-        return jax.lax.scan(epoch, (weights, zeros, zeros, jnp.float32(0)), jax.random.split(key, case.epochs))
+        moving = [f(n) for n in case.widths[1:-1] for f in (jnp.zeros, jnp.ones)] if case.norm else []
+        return jax.lax.scan(epoch, (weights, zeros, zeros, moving, jnp.float32(0)), jax.random.split(key, case.epochs))
 
     def run():
         _, (losses, _accuracies) = jax.block_until_ready(whole(initial, jax.random.key(0)))
@@ -72,9 +81,21 @@ def fit(case: Fit):
     return lambda: run
 
 
+def product(case: Product):
+    a, b = (jnp.asarray(x) for x in case.arrays())
+    call = jax.jit(jnp.matmul)
+
+    def run():
+        for _ in range(case.units):
+            c = call(a, b)
+        c.block_until_ready()
+
+    return run
+
+
 def predict(case: Predict):
     weights, row = [jnp.asarray(w) for w in case.weights()], case.row()
-    call = jax.jit(lambda x: jax.nn.softmax(forward(weights, x)))
+    call = jax.jit(lambda x: jax.nn.softmax(forward(weights, x)[0]))
     return lambda: np.asarray(call(row))
 
 

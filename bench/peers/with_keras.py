@@ -14,7 +14,7 @@ from bench.cases import Fit, Network, Predict
 
 IMPORT = "import keras"
 
-tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+tensorflow.config.threading.set_intra_op_parallelism_threads(int(os.environ["OMP_NUM_THREADS"]))
 tensorflow.config.threading.set_inter_op_parallelism_threads(1)
 
 
@@ -22,8 +22,14 @@ def model_of(case: Network) -> keras.Sequential:
     last = "sigmoid" if case.widths[-1] == 1 else "softmax"
     activations = ["relu"] * (len(case.pairs) - 1) + [last]
     dense = [keras.layers.Dense(n, activation=a) for n, a in zip(case.widths[1:], activations, strict=True)]
-    model = keras.Sequential([keras.Input((case.widths[0],)), *dense])
-    model.set_weights(case.weights())
+    hidden = [[d] for d in dense]
+    if case.norm:
+        for n, layer in enumerate(dense[:-1]):
+            layer.activation = keras.activations.linear
+            hidden[n] += [keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    model = keras.Sequential([keras.Input((case.widths[0],)), *[layer for group in hidden for layer in group]])
+    for variable, value in zip(model.trainable_variables, case.weights(), strict=True):
+        variable.assign(value)
     return model
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 import fastnn
-from bench.cases import FLOAT, Fit, OpCall, Predict, Update
+from bench.cases import FLOAT, Fit, OpCall, Predict, Product, Update
 
 IMPORT = "import numpy"
+NORM = False  # batch normalisation is not written out here
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 
 
@@ -84,6 +85,17 @@ def fit(case: Fit):
         return loss_sum / case.steps
 
     return lambda: run
+
+
+def product(case: Product):
+    a, b = case.arrays()
+    c = np.empty_like(a)
+
+    def run():
+        for _ in range(case.units):
+            np.matmul(a, b, out=c)
+
+    return run
 
 
 def predict(case: Predict):

@@ -1,21 +1,25 @@
 """PyTorch, eager. Adam is the default one (on a CPU neither `foreach` nor `fused`), losses take logits."""
 
+import os
+
 import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.cases import Fit, Network, OpCall, Predict, Update
+from bench.cases import Fit, Network, OpCall, Predict, Product, Update
 
 IMPORT = "import torch"
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 torch.set_num_interop_threads(1)
 
 
 def model_of(case: Network) -> nn.Sequential:
     layers = []
     for k, n in case.pairs:
-        layers += [nn.Linear(k, n), nn.ReLU()]
+        norm = [nn.BatchNorm1d(n, eps=1e-3, momentum=0.01)] if case.norm else []
+        layers += [nn.Linear(k, n), *norm, nn.ReLU()]
+    del layers[len(layers) - 1 - len(norm) : -1]  # none after the last
     model = nn.Sequential(*layers[:-1])
     with torch.no_grad():
         for parameter, value in zip(model.parameters(), case.weights(), strict=True):
@@ -52,6 +56,17 @@ def fit(case: Fit):
         return run
 
     return fresh
+
+
+def product(case: Product):
+    a, b = (torch.from_numpy(x) for x in case.arrays())
+    c = torch.empty_like(a)
+
+    def run():
+        for _ in range(case.units):
+            torch.matmul(a, b, out=c)
+
+    return run
 
 
 def predict(case: Predict):

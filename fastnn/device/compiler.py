@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from fastnn.kernels.marks import DTYPE_NAMES, ITEM_BYTES, Specialiser
 
+VECTOR_NOTE = "fastnn: bits of a vector: "  # what `native.vector_bits` looks for in an object
 FASTMATH_OF_A_NAMED_SUM = {"reassoc"}  # never nnan, ninf or contract: see kernels/cpu/pointwise.py
 
 
@@ -48,7 +49,19 @@ def optimised(kernel, dtype, target, name, cpu, features):
     )
     passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(module, passes)
+    width = _vector_bits(str(module), 8 * target.vector_bytes)
+    module.link_in(binding.parse_assembly(f'!llvm.ident = !{{!0}}\n!0 = !{{!"{VECTOR_NOTE}{width}"}}'))
     return machine, module
+
+
+def _vector_bits(ir_text, most):
+    """How wide the vectors are that the optimised code works on: the widest, or 0 where it has none."""
+    return max([min(int(n) * int(bits), most) for n, bits in _vectors(ir_text)], default=0)
+
+
+def _vectors(ir_text):
+    names = {"float": "32", "double": "64"}
+    return {(n, names.get(kind, kind[1:])) for n, kind in re.findall(r"<(\d+) x (float|double|i32|i64)>", ir_text)}
 
 
 def _element_type(dtype):

@@ -20,6 +20,16 @@ _numbers = itertools.count(1)
 _specialisers: dict = {}
 
 
+def processor():
+    """As native.processor tells it of compiled kernels."""
+    return "interpreted", "", TARGET
+
+
+def vector_bits(kernel: Kernel, dtype: str) -> int | None:
+    """There is no object code to look into."""
+    return None
+
+
 def entry(kernel: Kernel, dtype: str) -> int:
     """The number under which a kernel is called for an element type."""
     if dtype not in kernel.entries:

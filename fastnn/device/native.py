@@ -6,6 +6,7 @@ one at once with denormal numbers flushed to zero; `walk(...)` runs a tape's pro
 
 import ctypes
 import hashlib
+import re
 import struct
 import threading
 import time
@@ -156,6 +157,21 @@ def undefined_symbols(code):
     # A symbol is 24 bytes: offset of its name, type, visibility, section (0: undefined), address, size. The first is empty.
     symbols = [struct.unpack_from("<IBBHQQ", table, i) for i in range(24, len(table), 24)]
     return {names[s[0] : names.index(b"\0", s[0])].decode() for s in symbols if s[3] == 0}
+
+
+def vector_bits(kernel: Kernel, dtype: str) -> int | None:
+    """How wide the vectors are that the kernel's object code works on, in bits, as the compiler noted in it: 0 where it has none;
+    None where the object is not kept."""
+    from llvmlite import binding
+
+    from .compiler import VECTOR_NOTE
+
+    code = objects().read(symbol(kernel, dtype))
+    if code is None:
+        return None
+    comments = b"".join(s.data() for s in binding.ObjectFileRef.from_data(code).sections() if s.name() == b".comment")
+    found = re.search(VECTOR_NOTE.encode() + rb"(\d+)", comments)
+    return int(found[1]) if found else None
 
 
 # The two C functions that fastnn calls. ctypes releases the GIL for the time of the call.

@@ -50,8 +50,10 @@ class Tape:
         self.waits = np.array(planned.waits, np.int64)
         self.functions = np.array([entry(i.kernel, i.dtype) for i in self.instructions], np.int64)
         self._make_blocks(planned)
-        self.times: list[float] | None = None
+        self.times: list[float] | None = None  # of each call and, beside them, the least they could be: see `profile`
+        self.floors: list[float] = []
         self.work = report.work(self.instructions)
+        self.counters = list(recorder.advances)
         self.advances = [(counter.address, amount) for counter, amount in recorder.advances.items()]
 
     def _make_blocks(self, planned):
@@ -106,18 +108,24 @@ class Tape:
         offset = self.arena.offset + self.addresses[tensor.buffer] - self.arena.address
         return np.ndarray(tensor.shape, tensor.dtype, self.arena.owner, offset)
 
-    def part(self, number: int) -> "Tape":
-        """One instruction alone, moving no counters: to time it."""
+    def still(self) -> "Tape":
+        """The same step, moving no counters: to time it."""
         other = copy(self)
-        one = slice(number, number + 1)
+        other.advances = []
+        return other
+
+    def part(self, number: int) -> "Tape":
+        """One instruction alone, moving no counters."""
+        other, one = self.still(), slice(number, number + 1)
         other.instructions, other.functions, other.blocks = self.instructions[one], self.functions[one], self.blocks[one]
-        other.waits, other.advances, other.chains = np.zeros(1, np.int64), [], self.chains[one].copy()
+        other.waits, other.chains = np.zeros(1, np.int64), self.chains[one].copy()
         other.chains[:, LENGTH] = 1
         return other
 
     def profile(self, seconds: float = 0.2) -> "Tape":
-        """Time every instruction by itself, repeated; `summary()` then shows it. State is as it was before, weights too."""
-        self.times = report.profile(self, seconds)
+        """Time every instruction by itself, repeated, on one lane, and work out what the machine could do at best; `summary()` then
+        shows both. State is as it was before, weights too."""
+        self.times, self.floors = report.profile(self, seconds), [report.floor(i) for i in self.instructions]
         return self
 
     def summary(self) -> str:

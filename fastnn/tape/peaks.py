@@ -1,0 +1,82 @@
+"""What this machine can do at best, measured: the floors that calls and steps are compared with."""
+
+import time
+from functools import cache
+from math import ceil
+
+import numpy as np
+
+from fastnn.device import backend
+from fastnn.device.buffers import allocate
+from fastnn.kernels.cpu import peaks as kernels
+from fastnn.ops.record import Constant
+
+from .record import Recorder, emit
+from .run import MOST_LANES, Program, Tape
+
+SECONDS = 0.004  # one trial of a loop lasts at least so long: short enough to fit between what other processes do
+TRIALS = 25  # of which the fastest counts: a floor is what the machine can do, not what it does on the average
+QUICK = (0.0005, 5)  # seconds and trials where a rough floor will do
+SMALLEST, LARGEST = 1 << 13, 1 << 26  # bytes of a working set: within the nearest cache, and beyond the last
+
+
+def seconds_of(kernel, arguments, lanes: int = 1, seconds: float = SECONDS, trials: int = TRIALS) -> float:
+    """Seconds of one repeat of a kernel whose last argument is how many there are."""
+    _run(kernel, arguments, 1, lanes)()  # compiles what is missing
+    repeats = 1
+    while (once := _run(kernel, arguments, repeats, lanes)()) < seconds:
+        repeats = ceil(repeats * min(max(1.2 * seconds / once, 2), 100))
+    run = _run(kernel, arguments, repeats, lanes)
+    return min(run() for _ in range(trials)) / repeats
+
+
+def _run(kernel, arguments, repeats, lanes):
+    with Recorder("peak") as recorder:
+        emit(kernel.name, kernel, (*arguments, repeats))
+    program = Program([(Tape(recorder, [], lanes), 1)])
+
+    def run():
+        program.position = (0, 0, 0)
+        start = time.perf_counter()
+        program.run(1, lanes=lanes)
+        return time.perf_counter() - start
+
+    return run
+
+
+def _zeros(elements, dtype):
+    buffer = allocate(elements * dtype.itemsize)
+    array = buffer.array((elements,), dtype)
+    array[:] = 0
+    return Constant(array)
+
+
+@cache
+def flops_per_second(dtype: np.dtype, lanes: int = 1, quick: bool = False) -> float:
+    """The peak of multiply-adds, each of which counts as two."""
+    numbers = _zeros(3, dtype)
+    numbers.array[:] = 0.5, 1.0, 0.0
+    a_repeat = 2 * kernels.CHAINS * (backend.processor()[2].vector_bytes // dtype.itemsize) * lanes
+    return a_repeat / seconds_of(kernels.multiply_adds, [numbers], lanes, *(QUICK if quick else ()))
+
+
+@cache
+def seconds_of_streams(streams: tuple[int, int, int], elements: int, dtype: np.dtype, lanes: int = 1, quick: bool = False) -> float:
+    """One pass over arrays of so many elements, as (read, written, updated in place)."""
+    kernel = kernels.STREAMS[streams]
+    arrays = [_zeros(MOST_LANES if p.name == "total" else elements, dtype) for p in kernel.parameters if p.letters]
+    return seconds_of(kernel, arrays, lanes, *(QUICK if quick else ()))
+
+
+def bytes_per_second(streams: tuple[int, int, int], nbytes: float) -> float:
+    """What streams move whose arrays together have some `nbytes`, rounded down to a power of two, for the fewer the faster: in the
+    nearest cache they move ten times as fast as in memory."""
+    return _bytes_per_second(streams, min(max(SMALLEST, 1 << (max(int(nbytes), 1).bit_length() - 1)), LARGEST))
+
+
+@cache
+def _bytes_per_second(streams, size):
+    read, written, updated = streams
+    elements = size // (4 * (read + written + updated))
+    moved = 4 * elements * (read + written + 2 * updated)
+    return moved / seconds_of_streams(streams, elements, np.dtype("float32"), quick=True)

@@ -1,0 +1,122 @@
+"""What the machine can do at best, to compare kernels with: multiply-adds that stay in registers, and streams through memory."""
+
+from ..marks import T, helper, kernel, primitive
+from .share import FLAT, share
+from .vectors import Vectors
+
+# Chains of multiply-adds that run side by side: more than an instruction takes cycles, times those begun in one cycle.
+CHAINS = 12
+
+
+@primitive("T <- T T int")
+def multiply_add_chains(factor, summand, repeats):
+    """CHAINS vectors x, repeatedly x factor + summand, all in registers; returns an element of their sum."""
+    total = summand * 0
+    for chain in range(CHAINS):
+        value = factor * chain
+        for _ in range(repeats):
+            value = value * factor + summand
+        total += value
+    return total
+
+
+@multiply_add_chains.emits
+def _(emitter, factor, summand, repeats):
+    builder, ir = emitter.builder, Vectors(emitter)
+    factors, summands = ir.splat(factor), ir.splat(summand)
+    starts = [builder.fmul(factors, ir.splat(emitter.real(float(c)))) for c in range(CHAINS)]
+    before, loop, after = builder.block, builder.append_basic_block("chains"), builder.append_basic_block("sum")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    count, chains = builder.phi(repeats.type), [builder.phi(ir.vector) for _ in starts]
+    results = [emitter.call(f"llvm.fma.{ir.name}", ir.vector, [chain, factors, summands]) for chain in chains]
+    following = builder.add(count, ir.number(1))
+    pairs = [(count, ir.number(0), following), *zip(chains, starts, results, strict=True)]
+    for phi, first, later in pairs:
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, loop)
+    builder.cbranch(builder.icmp_signed("<", following, repeats), loop, after)
+    builder.position_at_end(after)
+    total = results[0]
+    for result in results[1:]:
+        total = builder.fadd(total, result)
+    return builder.extract_element(total, ir.number(0))
+
+
+@kernel(numbers="inout T[n]", repeats="int")
+def multiply_adds(numbers, repeats, lane, lanes):
+    """Every lane does all of it."""
+    numbers[2] = multiply_add_chains(numbers[0], numbers[1], repeats)
+
+
+RUN = [("n", FLAT)]
+
+# Streams: `repeats` passes over arrays; the number of the pass is among the terms, so that no pass can be left out.
+
+
+@helper(reassociate=True)
+def sum_of_products(x, term):
+    total = T(0)
+    for i in range(x.size):
+        total += x[i] * term
+    return total
+
+
+@kernel(split=RUN, x="T[n]", total="inout T[m]", repeats="int")
+def read_1(x, total, repeats, lane, lanes):
+    start, stop = share(x.size, FLAT, lane, lanes)
+    x = x[start:stop]
+    for pass_number in range(repeats):
+        total[lane] += sum_of_products(x, T(pass_number))
+
+
+@kernel(split=RUN, x="T[n]", y="out T[n]", repeats="int")
+def read_1_write_1(x, y, repeats, lane, lanes):
+    start, stop = share(x.size, FLAT, lane, lanes)
+    x, y = x[start:stop], y[start:stop]
+    for pass_number in range(repeats):
+        term = T(pass_number)
+        for i in range(x.size):
+            y[i] = x[i] + term
+
+
+@kernel(split=RUN, x="T[n]", y="T[n]", z="out T[n]", repeats="int")
+def read_2_write_1(x, y, z, repeats, lane, lanes):
+    start, stop = share(x.size, FLAT, lane, lanes)
+    x, y, z = x[start:stop], y[start:stop], z[start:stop]
+    for pass_number in range(repeats):
+        term = T(pass_number)
+        for i in range(x.size):
+            z[i] = x[i] + y[i] * term
+
+
+@kernel(split=RUN, x="T[n]", u="inout T[n]", repeats="int")
+def read_1_update_1(x, u, repeats, lane, lanes):
+    start, stop = share(x.size, FLAT, lane, lanes)
+    x, u = x[start:stop], u[start:stop]
+    for pass_number in range(repeats):
+        term = T(pass_number)
+        for i in range(x.size):
+            u[i] = x[i] + u[i] * term
+
+
+@kernel(split=RUN, x="T[n]", u="inout T[n]", v="inout T[n]", w="inout T[n]", repeats="int")
+def read_1_update_3(x, u, v, w, repeats, lane, lanes):
+    start, stop = share(x.size, FLAT, lane, lanes)
+    x, u, v, w = x[start:stop], u[start:stop], v[start:stop], w[start:stop]
+    for pass_number in range(repeats):
+        term = T(pass_number)
+        for i in range(x.size):
+            u[i] = x[i] + u[i] * term
+            v[i] = x[i] + v[i] * term
+            w[i] = x[i] + w[i] * term
+
+
+# By how many arrays are read, written and updated in place.
+STREAMS = {
+    (1, 0, 0): read_1,
+    (1, 1, 0): read_1_write_1,
+    (2, 1, 0): read_2_write_1,
+    (1, 0, 1): read_1_update_1,
+    (1, 0, 3): read_1_update_3,
+}
