@@ -5,6 +5,7 @@ A case's `kind` is the name of the function of a peer (`peers/*.py`) that makes 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from math import prod
 from typing import Any, ClassVar
@@ -55,14 +56,20 @@ class Network(Case):
         return sum((k + 1) * n for k, n in self.pairs) + 2 * self.norm * sum(self.widths[1:-1])
 
     def weights(self) -> list[np.ndarray]:
-        """Kernel and bias of each layer, Glorot's uniform and zeros; then of batch normalisation scale and offset."""
-        rng, found = np.random.default_rng(1), []
-        for number, (k, n) in enumerate(self.pairs, 1):
-            limit = np.sqrt(6 / (k + n))
-            found += [rng.uniform(-limit, limit, (k, n)).astype(FLOAT), np.zeros(n, FLOAT)]
-            if self.norm and number < len(self.pairs):
-                found += [np.ones(n, FLOAT), np.zeros(n, FLOAT)]
-        return found
+        """Kernel and bias of each layer, Glorot's uniform and zeros; then of batch normalisation scale and offset. Not to be
+        written to: they are made once."""
+        return _weights(self.widths, self.norm)
+
+
+@cache
+def _weights(widths, norm):
+    rng, found = np.random.default_rng(1), []
+    for number, (k, n) in enumerate(pairwise(widths), 2):
+        limit = np.sqrt(6 / (k + n))
+        found += [rng.uniform(-limit, limit, (k, n)).astype(FLOAT), np.zeros(n, FLOAT)]
+        if norm and number < len(widths):
+            found += [np.ones(n, FLOAT), np.zeros(n, FLOAT)]
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from .peers import PEERS
 
 README_MARKS = "<!-- bench:begin -->", "<!-- bench:end -->"
 # The loss after a few steps that know no order. Ours, NumPy's, JAX's and Keras's agree to 1e-5; PyTorch's Adam adds its epsilon
-# elsewhere, which was seen to make 1.7e-3; another learning rate would make far more.
-LOSSES_AGREE = 3e-3
+# elsewhere, which was seen to make 1.7e-3, and with batch normalisation 3.7e-3; another learning rate would make far more.
+LOSSES_AGREE = 6e-3
 
 
 class Result(NamedTuple):

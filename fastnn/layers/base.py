@@ -114,7 +114,7 @@ class Layer:
         """A new weight of this layer, made by an initializer; an untrainable one gets no gradient."""
         with outside_the_step():
             value = initializers.get(initializer)(tuple(shape), self.dtype)
-            value = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+            value = value.buffer.array(value.shape, value.dtype) if isinstance(value, Tensor) else np.asarray(value)
             if value.shape != tuple(shape):
                 raise ShapeError(
                     f"layer {self.name!r}: the initializer of {name} gave shape {shape_text(value.shape)}, not {shape_text(shape)}"
