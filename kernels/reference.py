@@ -4,6 +4,8 @@ They are the specification, and the oracle of the tests. Gradients are checked a
 here takes an absolute value or a real part except to choose a branch.
 """
 
+import math
+
 import numpy as np
 
 
@@ -16,6 +18,35 @@ def linear(x, w, bias=None, activation=None):
     if activation == "relu":
         return np.where(np.real(z) < 0, 0.0, z)
     return {None: z, "tanh": np.tanh(z), "sigmoid": 1 / (1 + np.exp(-z)), "exp": np.exp(z)}[activation]
+
+
+def normal_share(x):
+    """Phi(x), the share of the normal distribution below x; beside the real axis by its derivative, the density."""
+    real = np.real(x)
+    share = 0.5 * np.vectorize(math.erfc, otypes=[float])(-math.sqrt(0.5) * real)
+    return share if np.isrealobj(x) else share + 1j * np.imag(x) * np.exp(-0.5 * real * real) / math.sqrt(2 * math.pi)
+
+
+def erf(x):
+    near = np.vectorize(math.erf, otypes=[float])(np.real(x))
+    return near if np.isrealobj(x) else near + 1j * np.imag(x) * np.exp(-(np.real(x) ** 2)) * 2 / math.sqrt(math.pi)
+
+
+def gelu(x):
+    return x * normal_share(x)
+
+
+def gelu_tanh(x):
+    return x * sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softplus(x):
+    size = np.where(np.real(x) < 0, -x, x)
+    return np.where(np.real(x) < 0, 0.0, x) + np.log1p(np.exp(-size))
 
 
 def softmax(x):

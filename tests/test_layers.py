@@ -1,5 +1,7 @@
 """Layers and models as they stand: what they compute, what weights they have, how they are put together."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,13 @@ ACTIVATIONS = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "exponential": np.exp,
     "softmax": softmax,
+    "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
+    "gelu": lambda z: z * (1 + np.vectorize(math.erf)(z / math.sqrt(2))) / 2,
+    "silu": swish,
+    "swish": swish,
+    "softplus": lambda z: np.log(1 + np.exp(z)),
+    "softsign": lambda z: z / (1 + np.abs(z)),
+    "hard_sigmoid": lambda z: np.clip(z / 6 + 0.5, 0, 1),
     lambda z: z * activations.sigmoid(z): swish,
 }
 NAMES = [getattr(a, "__name__", str(a)).strip("<>") for a in ACTIVATIONS]
@@ -72,6 +81,15 @@ def test_activations_alone_and_as_layers_are_numpys(activation, shape, dtype):
     expected = ACTIVATIONS[activation](x.astype("float64"))
     assert_close(activations.get(activation)(x).numpy(), expected, terms=3)
     assert_close(layers.Activation(activation)(x).numpy(), expected, terms=3)
+
+
+def test_elu_takes_its_limit_and_gelu_its_approximation(dtype):
+    z = np.linspace(-5, 5, 41).astype(dtype)
+    exact = z.astype("float64")
+    assert_close(activations.elu(z, alpha=0.5).numpy(), np.where(exact > 0, exact, np.expm1(exact) / 2))
+    by_tanh = exact * (1 + np.tanh(math.sqrt(2 / math.pi) * (exact + 0.044715 * exact**3))) / 2
+    assert_close(activations.gelu(z, approximate=True).numpy(), by_tanh)
+    assert np.abs(by_tanh - activations.gelu(exact).numpy()).max() < 5e-4
 
 
 def test_every_activation_is_tested():

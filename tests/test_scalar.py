@@ -4,9 +4,10 @@ import mpmath
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn.ops.record import registry
 
-from .oracle import DTYPES
+from .oracle import DTYPES, bound
 
 ULPS = {"float32": 2, "float64": 4}
 # float64 values are compared with 40 digits; float32 ones with float64, whose own error is 2^-29 of their units.
@@ -16,8 +17,9 @@ EXACT = {
     "sqrt": mpmath.sqrt,
     "tanh": mpmath.tanh,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "erf": mpmath.erf,
 }
-IN_FLOAT64 = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}
+IN_FLOAT64 = {name: registry[name].reference for name in EXACT}
 POSITIVE = ("log", "sqrt")
 
 
@@ -80,3 +82,41 @@ def test_zeros_keep_their_sign_and_nan_and_infinity_are_numpys(name, dtype):
     known = ~np.isnan(expected) & ((expected == 0) | np.isinf(expected))
     np.testing.assert_array_equal(got[known], expected[known])
     np.testing.assert_array_equal(np.signbit(got[known]), np.signbit(expected[known]))
+
+
+# Where a result is a sum of larger numbers, and in derivatives, what counts is the error beside one: oracle.bound.
+SUMS = ("gelu", "gelu_tanh", "silu", "softplus", "elu", "softsign")
+
+
+def wide(name, dtype):
+    """Closely where something happens, and sizes whose cube is finite and to which the complex step is small."""
+    x = values(name, dtype, 2_000)
+    x = np.concatenate([np.linspace(-40, 40, 40_000).astype(dtype), x[(np.abs(x) < 1e10) & (np.abs(x) > 1e-10)]])
+    return np.abs(x[x != 0]) if name in POSITIVE else x
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_are_within_their_bound(name, dtype):
+    x = wide(name, np.dtype(dtype))
+    with np.errstate(all="ignore"):
+        expected = registry[name].reference(x.astype(np.float64))
+    error = np.abs(registry[name](x).numpy() - expected)
+    worst = int((error / bound(registry[name], expected, dtype)).argmax())
+    assert error[worst] <= bound(registry[name], expected, dtype)[worst], f"{name}({x[worst]!r}) is {error[worst]} off"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*EXACT, *SUMS])
+def test_derivatives_are_within_their_bound(name, dtype):
+    x = wide(name, np.dtype(dtype))
+    with np.errstate(all="ignore"):
+        expected = np.imag(registry[name].reference(x.astype(np.complex128) + 1e-30j)) / 1e-30
+    ordinary = np.isfinite(expected) & (np.abs(expected) < np.finfo(dtype).max)
+    t = fastnn.tensor(x, requires_gradient=True)
+    registry[name](t).backward(np.ones_like(x))
+    error = np.abs(t.gradient.numpy()[ordinary] - expected[ordinary])
+    # A derivative made of a result is as good as that: absolutely 2 and 4 units.
+    allowed = np.finfo(dtype).eps * (ULPS[dtype] + registry[name].tolerance.relative * np.abs(expected[ordinary]))
+    worst = int((error / allowed).argmax())
+    assert error[worst] <= allowed[worst], f"{name}'({x[ordinary][worst]!r}) is {error[worst]} off {expected[ordinary][worst]}"

@@ -11,7 +11,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer
 
 # Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss takes what they were given.
-FUSED = {getattr(activations, name): name for name in ("relu", "tanh")}
+FUSED = {getattr(activations, name): name for name in ("relu", "tanh", "elu", "softplus", "softsign", "hard_sigmoid")}
 
 
 class Dense(Layer):

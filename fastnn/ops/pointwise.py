@@ -7,7 +7,7 @@ from math import inf, prod
 import numpy as np
 
 from fastnn.errors import ShapeError, shape_text
-from fastnn.kernels import scalar
+from fastnn.kernels import reference, scalar
 from fastnn.kernels.cpu import pointwise
 
 from .record import Case, Constant, Op, expect_float
@@ -145,6 +145,41 @@ sigmoid = unary(
 tanh = unary(
     "tanh", scalar.tanh, scalar.tanh_gradient, "y", np.tanh, "(e^x - e^-x) / (e^x + e^-x).",
     edges=(*FAR, 10.0, -20.0, 1e-4), flops=36,
+)  # fmt: skip
+
+erf = unary(
+    "erf", scalar.erf, scalar.erf_gradient, "x", reference.erf,
+    "The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.",
+    edges=(*FAR, 1.1, -6.0, 1e-20), flops=40,
+)  # fmt: skip
+gelu = unary(
+    "gelu", scalar.gelu, scalar.gelu_gradient, "x", reference.gelu, "x Phi(x), Phi being the normal distribution's share below x.",
+    edges=(inf, np.nan, 0.0, 1e30, 9.0), flops=30,
+)  # fmt: skip
+gelu_tanh = unary(
+    "gelu_tanh", scalar.gelu_tanh, scalar.gelu_tanh_gradient, "x", reference.gelu_tanh,
+    "gelu by way of tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.", edges=(inf, np.nan, 0.0, 1e30, 9.0), flops=36,
+)  # fmt: skip
+silu = unary(
+    "silu", scalar.silu, scalar.silu_gradient, "x", lambda x: x / (1 + np.exp(-x)), "x sigmoid(x).",
+    edges=(inf, np.nan, 0.0, 1.0, 1e30), flops=31,
+)  # fmt: skip
+softplus = unary(
+    "softplus", scalar.softplus, scalar.softplus_gradient, "y", reference.softplus, "log(1 + e^x).",
+    edges=(*FAR, 100.0, -80.0, -800.0), flops=40,
+)  # fmt: skip
+elu = unary(
+    "elu", scalar.elu, scalar.elu_gradient, "y", lambda x: np.where(np.real(x) > 0, x, np.expm1(x)),
+    "x, or e^x - 1 where x is negative.", edges=(*FAR, -1e-6, -88.0, 100.0), flops=22,
+)  # fmt: skip
+softsign = unary(
+    "softsign", scalar.softsign, scalar.softsign_gradient, "y", lambda x: x / (1 + np.where(np.real(x) < 0, -x, x)),
+    "x / (1 + |x|).", edges=FAR, flops=3,
+)  # fmt: skip
+hard_sigmoid = unary(
+    "hard_sigmoid", scalar.hard_sigmoid, scalar.hard_sigmoid_gradient, "y",
+    lambda x: np.where(np.real(x) < -3, 0.0, np.where(np.real(x) > 3, 1.0, x / 6 + 0.5)),
+    "x / 6 + 1 / 2, but 0 at least and 1 at most.", edges=(-inf, inf, 0.0, 1e30, -4.0), flops=4,
 )  # fmt: skip
 
 BOTH_PASS = (scalar.pass_gradient, scalar.pass_gradient)

@@ -1,0 +1,307 @@
+"""Elementary functions of one number, for float32 and float64 and for every device: what exp, log, tanh and the like are made of.
+
+They are branch-free, so that a loop over them becomes packed instructions; the machine's own are scalar calls, ten times slower.
+Steps: split off a power of two, evaluate a minimax polynomial on what is left with fused multiply-adds, put the power back. NaN
+goes through every comparison unchanged because the tests are written `x > limit`.
+
+Products, comparisons and divisions share one unit of the processor, which is what a loop waits for: sums, shifts, smaller and
+larger of two run beside it. So a formula is chosen for few products. Each result is within 2 units in the last place of float32
+and 4 of float64. Coefficients are from a Remez exchange weighted for the error that matters, named where it is not the relative
+one; `tests/test_scalar.py` measures what is left of it.
+"""
+
+import math
+
+import numpy as np
+
+from .marks import T, by_dtype, helper
+from .primitives import bits_of, float_of, fma
+
+# A float32 plus 1.5 * 2^23 is rounded to an integer n that then stands in the sum's low bits: no conversion to integer, which
+# is undefined for NaN, is needed. Shifted to the exponent's place, those bits are n there and nothing else, for the constant's
+# own low bits are zero. For float64 the constant is 1.5 * 2^52.
+ROUNDER_32, ROUNDER_64 = np.float32(12582912.0), np.float64(6755399441055744.0)
+LOG2E_32, LOG2E_64 = np.float32(1.4426950408889634), np.float64(1.4426950408889634)
+# ln 2 in two parts, the first with trailing zeros, so that n * LN2_HIGH is exact for every n in use.
+LN2_HIGH_32, LN2_LOW_32 = np.float32(0.693145751953125), np.float32(1.42860677e-06)
+LN2_HIGH_64, LN2_LOW_64 = np.float64(0.6931471803691238), np.float64(1.9082149292705877e-10)
+HALF_LN2_32, HALF_LN2_64 = np.float32(math.log(2) / 2), np.float64(math.log(2) / 2)
+
+
+@helper
+def power_of_two_32(rounded):
+    """2^n for the sum of n and the rounder, from 0, which stands for 2^-127, to infinity, for 2^128."""
+    return float_of((bits_of(rounded) << np.int32(23)) + np.int32(0x3F800000))
+
+
+@helper
+def power_of_two_64(rounded):
+    return float_of((bits_of(rounded) << np.int64(52)) + np.int64(0x3FF0000000000000))
+
+
+@helper
+def expm1_32(r):
+    """e^r - 1 = r + r^2 Q(r) for |r| <= ln(2) / 2, so good that e^r is within 0.05 of a unit in the last place."""
+    q = fma(np.float32(0.00139504919511), r, np.float32(0.00836888935142))
+    q = fma(q, r, np.float32(0.0416662057895))
+    q = fma(q, r, np.float32(0.166665188397))
+    return fma(fma(q, r, np.float32(0.500000009519)), r * r, r)
+
+
+@helper
+def expm1_64(r):
+    q = fma(2.5110049895858716253e-8, r, 2.7632655759330148167e-7)
+    q = fma(q, r, 2.7557242336680357124e-6)
+    q = fma(q, r, 2.4801487326012342125e-5)
+    q = fma(q, r, 1.984126988659099934e-4)
+    q = fma(q, r, 1.3888888947820891412e-3)
+    q = fma(q, r, 8.3333333333222072959e-3)
+    q = fma(q, r, 4.166666666652199074e-2)
+    q = fma(q, r, 1.666666666666667453e-1)
+    return fma(fma(q, r, 5.0000000000000102245e-1), r * r, r)
+
+
+@helper
+def exp_32(x):
+    """n is added to the exponent of e^r in [0.7, 1.42]. That is right from the smallest normal number to the largest, where
+    n = 128 and e^r < 1. Below, results are zero; above, and for NaN, x + inf is the answer."""
+    rounded = fma(x, LOG2E_32, ROUNDER_32)
+    n = rounded - ROUNDER_32
+    y = expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))) + np.float32(1)
+    bits = bits_of(y) + (bits_of(rounded) << np.int32(23))
+    y = float_of(np.int32(0) if x < np.float32(-87.33654) else bits)
+    return y if x <= np.float32(88.72283) else x + np.float32(math.inf)
+
+
+@helper
+def exp_64(x):
+    rounded = fma(x, LOG2E_64, ROUNDER_64)
+    n = rounded - ROUNDER_64
+    y = expm1_64(fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))) + 1.0
+    bits = bits_of(y) + (bits_of(rounded) << np.int64(52))
+    y = float_of(np.int64(0) if x < -708.3964185322641 else bits)
+    return y if x <= 709.782712893384 else x + math.inf
+
+
+exp = by_dtype(exp_32, exp_64)
+
+
+@helper
+def power_and_expm1_32(x):
+    """(2^n, e^r - 1) with n ln 2 + r = x, for -88.03 <= x <= 88: e^x is (1 + e^r - 1) 2^n."""
+    rounded = fma(x, LOG2E_32, ROUNDER_32)
+    n = rounded - ROUNDER_32
+    return power_of_two_32(rounded), expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x)))
+
+
+@helper
+def power_and_expm1_64(x):
+    rounded = fma(x, LOG2E_64, ROUNDER_64)
+    n = rounded - ROUNDER_64
+    return power_of_two_64(rounded), expm1_64(fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x)))
+
+
+power_and_expm1 = by_dtype(power_and_expm1_32, power_and_expm1_64)
+
+
+@helper
+def raised_32(x):
+    """The larger of x and -127 ln 2 (float64: -1023 ln 2), where 2^n is 0."""
+    return np.float32(-88.02969) if x < np.float32(-88.02969) else x
+
+
+@helper
+def raised_64(x):
+    return -709.0895657128241 if x < -709.0895657128241 else x
+
+
+raised = by_dtype(raised_32, raised_64)
+
+
+@helper
+def exp_of_negative(x):
+    """e^x for x <= 0, as softmax wants it: without exp's test for overflow."""
+    scale, e = power_and_expm1(raised(x))
+    return fma(e, scale, scale)
+
+
+@helper
+def expm1_of_negative(x):
+    """e^x - 1 for x <= 0. 2^n - 1 is exact or next to -1, so a small x keeps its digits."""
+    scale, e = power_and_expm1(raised(x))
+    return fma(e, scale, scale - T(1))
+
+
+@helper
+def log_32(x):
+    """ln(x) = n ln 2 + ln(1 + f) with 1 + f in [sqrt(1/2), sqrt(2)); ln(1 + f) = f - f^2 / 2 + f^3 P(f)."""
+    shifted = np.int32(bits_of(x) - np.int32(0x3F3504F3))  # int32 again: the difference alone would be computed in 64 bits
+    n = np.float32(np.int32(shifted >> np.int32(23)))
+    f = float_of((shifted & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)) - np.float32(1)
+    p = fma(np.float32(0.0693730622759), f, np.float32(-0.118467435093))
+    p = fma(p, f, np.float32(0.118887974127))
+    p = fma(p, f, np.float32(-0.123774855872))
+    p = fma(p, f, np.float32(0.142171175841))
+    p = fma(p, f, np.float32(-0.166694837365))
+    p = fma(p, f, np.float32(0.200021872766))
+    p = fma(p, f, np.float32(-0.249999838449))
+    p = fma(p, f, np.float32(0.333333140401))
+    tail = fma(fma(p, f, np.float32(-0.5)), f * f, n * LN2_LOW_32)
+    return log_edges(x, fma(n, LN2_HIGH_32, f + tail))
+
+
+@helper
+def log_64(x):
+    """As above with ln(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R(s^2)), s = f / (2 + f): the series of FreeBSD's e_log.c."""
+    shifted = bits_of(x) - np.int64(0x3FE6A09E667F3BCD)
+    n = np.float64(shifted >> np.int64(52))
+    f = float_of((shifted & np.int64(0xFFFFFFFFFFFFF)) + np.int64(0x3FE6A09E667F3BCD)) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    p = fma(1.479819860511658591e-1, z, 1.531383769920937332e-1)
+    p = fma(p, z, 1.818357216161805012e-1)
+    p = fma(p, z, 2.222219843214978396e-1)
+    p = fma(p, z, 2.857142874366239149e-1)
+    p = fma(p, z, 3.999999999940941908e-1)
+    p = fma(p, z, 6.666666666666735130e-1)
+    half_square = 0.5 * f * f
+    y = n * LN2_HIGH_64 - ((half_square - fma(s, fma(p, z, half_square), n * LN2_LOW_64)) - f)
+    return log_edges(x, y)
+
+
+@helper
+def log_edges(x, y):
+    """-inf at zero, NaN below it and for NaN, inf at inf. A subnormal x counts as zero, as everywhere in native code."""
+    y = x if x == T(math.inf) else y
+    y = T(-math.inf) if x == T(0) else y
+    return y if x >= T(0) else T(math.nan)
+
+
+log = by_dtype(log_32, log_64)
+
+
+@helper
+def log1p_tail_32(square):
+    """(2 atanh(s) - 2 s) / s^3 of s^2, 0 <= s <= 1/3."""
+    p = fma(np.float32(0.2428958513), square, np.float32(0.2143073767))
+    p = fma(p, square, np.float32(0.2861659651))
+    p = fma(p, square, np.float32(0.3999888839))
+    return fma(p, square, np.float32(0.666666755))
+
+
+@helper
+def log1p_tail_64(square):
+    p = fma(0.17009735932184201464, square, 0.083449860893670394345)
+    p = fma(p, square, 0.12104940809718020498)
+    p = fma(p, square, 0.13301121978152060317)
+    p = fma(p, square, 0.15386548343343032403)
+    p = fma(p, square, 0.18181744481328207292)
+    p = fma(p, square, 0.22222223953596965022)
+    p = fma(p, square, 0.28571428548118195773)
+    p = fma(p, square, 0.40000000000155124083)
+    return fma(p, square, 0.66666666666666309642)
+
+
+log1p_tail = by_dtype(log1p_tail_32, log1p_tail_64)
+
+
+@helper
+def log1p_of_fraction(f):
+    """ln(1 + f) = 2 atanh(f / (2 + f)) for 0 <= f <= 1."""
+    s = f / (T(2) + f)
+    square = s * s
+    return fma(log1p_tail(square), s * square, s + s)
+
+
+@helper
+def sigmoid_32(x):
+    """1 / (1 + e^-x), all of it times 2^-25, so that 2^n stays finite down to where the result is no float32 any more.
+
+    1 + 2^n (e^r - 1) + 2^n is rounded once, since 1 + 2^n is exact; but not from n = 24 on, where a unit too little in the last
+    place of 2^24 would show as one of the result. Half of what is lost is put back: so half is missing there, and half too much
+    is there from n = 26 on.
+    """
+    x = np.float32(30) if x > np.float32(30) else x
+    x = np.float32(-105) if x < np.float32(-105) else x
+    rounded = fma(x, -LOG2E_32, ROUNDER_32)
+    n, one = rounded - ROUNDER_32, np.float32(2.0**-25)
+    scale = float_of((bits_of(rounded) << np.int32(23)) + np.int32((127 - 25) << 23))
+    total = one + scale
+    lost = one - (total - scale)
+    e = expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, -x)))
+    return one / fma(e + lost, scale, total)
+
+
+@helper
+def tanh_tail_64(square):
+    """(tanh r - r) / r^3 of r^2, |r| <= ln(2) / 4."""
+    p = fma(0.0034448668083187601662, square, -0.0088573111154741633192)
+    p = fma(p, square, 0.021869370784524416139)
+    p = fma(p, square, -0.053968252782946011261)
+    p = fma(p, square, 0.13333333332784279987)
+    return fma(p, square, -0.33333333333332485978)
+
+
+@helper
+def sigmoid_64(x):
+    """2^n (1 + t) / (2^n (1 + t) + 1 - t) with t = tanh(r / 2): e^r = (1 + t) / (1 - t), and tanh, being odd, needs fewer terms.
+    x is raised to where 2^n is 0."""
+    x = 40.0 if x > 40.0 else x
+    x = -709.0895657128241 if x < -709.0895657128241 else x
+    rounded = fma(x, LOG2E_64, ROUNDER_64)
+    n, scale = rounded - ROUNDER_64, power_of_two_64(rounded)
+    r = fma(n, -0.5 * LN2_LOW_64, fma(n, -0.5 * LN2_HIGH_64, 0.5 * x))
+    t = fma(tanh_tail_64(r * r), r * r * r, r)
+    return fma(scale, t, scale) / fma(scale - 1.0, t, scale + 1.0)
+
+
+sigmoid = by_dtype(sigmoid_32, sigmoid_64)
+
+
+# tanh(a + r) = (tanh a + t) / (1 + t tanh a) with t = tanh r, a a multiple of ln(2) / 2: then tanh a = (2^n - 1) / (2^n + 1).
+
+
+@helper
+def tanh_32(x):
+    """(low - 1 + t) / low with low = (2^n (1 + t) + 1 - t) / 2. For n = 0 low is 1 and the result t, to the last bit; otherwise
+    the error of low cancels as far as the result is near one. n = 1 starts where the result is near one half.
+
+    From |x| = 10 on the result is 1 to the last bit. The sign bit is x's: a zero keeps it."""
+    size = abs(x)
+    size = np.float32(10) if size > np.float32(10) else size
+    above = size - np.float32(0.26671)
+    above = above if above > np.float32(0) else np.float32(0)
+    rounded = fma(above, np.float32(2) * LOG2E_32, ROUNDER_32)
+    r = fma(rounded - ROUNDER_32, -HALF_LN2_32, size)
+    square = r * r
+    p = fma(np.float32(0.0181636131933), square, np.float32(-0.0533893360158))
+    p = fma(p, square, np.float32(0.13329691732))
+    p = fma(p, square, np.float32(-0.333332614653))
+    t = fma(p, square * r, r)
+    half = np.float32(0.5)
+    scale = float_of((bits_of(rounded) << np.int32(23)) + np.int32(0x3F000000))  # 2^(n - 1)
+    low = fma(scale - half, t, scale + half)
+    return copy_sign_32(((low - np.float32(1)) + t) / low, x)
+
+
+@helper
+def tanh_64(x):
+    size = 22.0 if x > 22.0 else x
+    size = -22.0 if size < -22.0 else size
+    rounded = fma(size, 2.0 * LOG2E_64, ROUNDER_64)
+    r, scale = fma(rounded - ROUNDER_64, -HALF_LN2_64, size), power_of_two_64(rounded)
+    t = fma(tanh_tail_64(r * r), r * r * r, r)
+    return copy_sign_64(fma(scale + 1.0, t, scale - 1.0) / fma(scale - 1.0, t, scale + 1.0), x)
+
+
+tanh = by_dtype(tanh_32, tanh_64)
+
+
+@helper
+def copy_sign_32(size, x):
+    return float_of(bits_of(size) | (bits_of(x) & np.int32(-0x80000000)))
+
+
+@helper
+def copy_sign_64(size, x):
+    return float_of(bits_of(size) | (bits_of(x) & np.int64(-0x8000000000000000)))
