@@ -136,6 +136,15 @@ class OpCall(Case):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loop(OpCall):
+    """The same called CALLS times in a row, from the tape: what it computes a second, without what a call from Python costs."""
+
+    kind = "loop"
+    CALLS: ClassVar[int] = 100
+    units: int = CALLS
+
+
+@dataclass(frozen=True, kw_only=True)
 class Update(Case):
     """One update of so many parameters by Adam, gradients given."""
 
@@ -217,6 +226,25 @@ def op(name: str, *inputs: Any, streams=(1, 1, 0), elements: int | None = None, 
     )
 
 
+def loop(name: str, *shape: int, limits: Mapping[str, float] = {}) -> Loop:
+    """An op of one input."""
+    positive = name in ("log", "sqrt")
+
+    def draw(rng):
+        x = rng.normal(size=shape).astype(FLOAT)
+        return np.abs(x) + FLOAT.type(0.01) if positive else x
+
+    return Loop(
+        name=f"loop-{name}",
+        title=f"`{name}` in cache, {' x '.join(f'{n:,}' for n in shape)}",
+        op=name,
+        inputs=(draw,),
+        streams=(1, 1, 0),
+        elements=prod(shape),
+        limits=limits,
+    )
+
+
 ARTICLE = Fit(
     name="article",
     title="the article's program, whole fit (10,000 steps)",
@@ -264,6 +292,8 @@ CASES: list[Case] = [
     *[op("matmul", (n, n), (n, n), streams=(2, 1, 0)) for n in (64, 256, 512)],
     op("exp", (1 << 16,)),
     op("tanh", (1 << 16,)),
+    *[loop(name, 1 << 16, limits={"torch": 1 / 2}) for name in ("exp", "tanh", "sigmoid", "gelu")],
+    *[loop(name, 1 << 16) for name in ("log", "sqrt", "erf", "softplus", "gelu_tanh", "silu")],
     op("batch_norm", (512, 512), (512,), (512,)),
     op("softmax_cross_entropy", (4096, 10), lambda rng: rng.integers(0, 10, 4096), streams=(1, 0, 0)),
     op(

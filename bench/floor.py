@@ -17,7 +17,9 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
     if isinstance(case, Decay):
         return None
     if isinstance(case, OpCall):
-        return max(_flops_of_op(case) / flops_per_second(FLOAT), seconds_of_streams(case.streams, case.elements, FLOAT))
+        # An instruction of the unit of multiply-adds takes as long as two flops.
+        flops = max(_flops_of_op(case), 2 * case.elements * fastnn.ops.registry[case.op].instructions[0])
+        return case.units * max(flops / flops_per_second(FLOAT), seconds_of_streams(case.streams, case.elements, FLOAT))
     if isinstance(case, Update):
         return seconds_of_streams(STREAMS_OF_UPDATE["adam"], case.parameters, FLOAT)
     if case.kind == "predict":
@@ -44,7 +46,8 @@ def work_of_case(case: Case) -> tuple[float, float] | None:
     if isinstance(case, Product):
         return case.units * 2 * case.size**3, case.units * 3 * FLOAT.itemsize * case.size**2
     if isinstance(case, OpCall):
-        return _work(_instructions_of_op(case))
+        flops, moved = _work(_instructions_of_op(case))
+        return case.units * flops, case.units * moved
     if isinstance(case, Fit) and case.kind == "fit":
         from .peers.ours import epoch_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases import CASES, Decay, Predict, Product, Record
+from bench.cases import CASES, Decay, OpCall, Predict, Product, Record
 
 from .conftest import THREADS
 
@@ -28,7 +28,7 @@ def of(*kinds):
 def made(peer, case):
     """What the peer makes of a case."""
     make = getattr(peer, case.kind, None)
-    missing = case.kind == "op" and case.op not in getattr(peer, "OPS", [case.op])
+    missing = isinstance(case, OpCall) and case.op not in getattr(peer, "OPS", [case.op])
     if make is None or missing or (getattr(case, "norm", False) and not getattr(peer, "NORM", True)):
         pytest.skip(f"{peer.__name__} has no {case}")
     return make(case)
@@ -75,7 +75,7 @@ def test_record(benchmark, peer, case, quick):
     benchmark.extra_info["seconds"] = Record.SECONDS + Record.SECONDS_OF_INSTRUCTION * instructions
 
 
-@of("predict", "op", "update")
+@of("predict", "op", "loop", "update")
 def test_call(benchmark, peer, case, quick, ours):
     call = made(peer, case)
     benchmark(call)

@@ -20,23 +20,23 @@ def eighth_power(p):
 
 @helper
 def erf_32(x):
-    """x + x P(x^2) up to 1.1; from there on 1 - 1 / p(|x|)^8, the form of Hastings's (1955) approximation to erfc."""
+    """x + x P(x^2) up to 1.2; from there on 1 - 1 / p(|x|)^8, the form of Hastings's (1955) approximation to erfc."""
     size, square = abs(x), x * x
-    p = fma(np.float32(7.188083748e-5), square, np.float32(-0.0007805825991))
-    p = fma(p, square, np.float32(0.005164868202))
-    p = fma(p, square, np.float32(-0.02684144538))
-    p = fma(p, square, np.float32(0.1128329185))
-    p = fma(p, square, np.float32(-0.3761260053))
-    near = fma(fma(p, square, np.float32(0.1283791622)), x, x)
-    p = fma(np.float32(0.000614596374), size, np.float32(-0.004872823921))
-    p = fma(p, size, np.float32(0.02224786636))
-    p = fma(p, size, np.float32(-0.04570657288))
-    p = fma(p, size, np.float32(0.09480218058))
-    p = fma(p, size, np.float32(0.028762548))
-    p = fma(p, size, np.float32(0.1702794969))
-    p = fma(p, size, np.float32(0.9939842043))
+    p = fma(np.float32(6.527443384e-5), square, np.float32(-0.0007562216424))
+    p = fma(p, square, np.float32(0.005131278377))
+    p = fma(p, square, np.float32(-0.02682017482))
+    p = fma(p, square, np.float32(0.1128268564))
+    p = fma(p, square, np.float32(-0.3761253765))
+    near = fma(fma(p, square, np.float32(0.1283791517)), x, x)
+    p = fma(np.float32(0.0006996253277), size, np.float32(-0.005965059571))
+    p = fma(p, size, np.float32(0.02816547273))
+    p = fma(p, size, np.float32(-0.06324275274))
+    p = fma(p, size, np.float32(0.1255136687))
+    p = fma(p, size, np.float32(-0.003039456347))
+    p = fma(p, size, np.float32(0.1883178432))
+    p = fma(p, size, np.float32(0.989658485))
     far = copy_sign_32(np.float32(1) - np.float32(1) / eighth_power(p), x)
-    return far if size > np.float32(1.1) else near
+    return far if size > np.float32(1.2) else near
 
 
 @helper

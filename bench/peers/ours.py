@@ -3,7 +3,7 @@
 import numpy as np
 
 import fastnn
-from bench.cases import FLOAT, Decay, Fit, Network, OpCall, Predict, Product, Record, Update
+from bench.cases import FLOAT, Decay, Fit, Loop, Network, OpCall, Predict, Product, Record, Update
 from fastnn import layers
 from fastnn.tape.run import Program
 
@@ -136,6 +136,19 @@ def predict(case: Predict):
 def op(case: OpCall):
     function, inputs = fastnn.ops.registry[case.op], [fastnn.tensor(a) for a in case.arrays()]
     return lambda: function(*inputs, **case.attributes)
+
+
+def loop(case: Loop):
+    """A tape of one instruction, walked as often."""
+    function = fastnn.ops.registry[case.op]
+    step = fastnn.record(lambda x: function(x, **case.attributes))
+    program = Program([(step.recording(*case.arrays()).tape, case.CALLS)])
+
+    def run():
+        program.position = (0, 0, 0)
+        program.run(1)
+
+    return run
 
 
 def update(case: Update):

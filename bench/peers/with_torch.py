@@ -1,12 +1,13 @@
 """PyTorch, eager. Adam is the default one (on a CPU neither `foreach` nor `fused`), losses take logits."""
 
 import os
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.cases import Fit, Network, OpCall, Predict, Product, Update
+from bench.cases import Fit, Loop, Network, OpCall, Predict, Product, Update
 
 IMPORT = "import torch"
 
@@ -84,6 +85,14 @@ OPS = {
     "matmul": torch.matmul,
     "exp": torch.exp,
     "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "erf": torch.erf,
+    "gelu": functional.gelu,
+    "gelu_tanh": partial(functional.gelu, approximate="tanh"),
+    "silu": functional.silu,
+    "softplus": functional.softplus,
     "batch_norm": lambda x, gamma, beta: functional.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-3),
     "softmax_cross_entropy": lambda z, labels: functional.cross_entropy(z, labels, reduction="none"),
     "gather": lambda source, order, cursor, rows: source.index_select(0, order[:rows]),
@@ -93,6 +102,16 @@ OPS = {
 def op(case: OpCall):
     function, inputs = OPS[case.op], [torch.from_numpy(a) for a in case.arrays()]
     return lambda: function(*inputs, **case.attributes)
+
+
+def loop(case: Loop):
+    call = op(case)
+
+    def run():
+        for _ in range(case.CALLS):
+            call()
+
+    return run
 
 
 def update(case: Update):

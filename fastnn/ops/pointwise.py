@@ -123,15 +123,15 @@ FAR = (-inf, inf, np.nan, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30)  # where every func
 
 exp = unary(
     "exp", scalar.exp, scalar.exp_gradient, "y", np.exp, "e^x.",
-    edges=(*FAR, 88.72283, 88.72284, -87.33, -104.0, 709.78, 709.79), flops=20,
+    edges=(*FAR, 88.72283, 88.72284, -87.33, -104.0, 709.78, 709.79), flops=20, instructions=(11, 16),
 )  # fmt: skip
 log = unary(
     "log", scalar.log, scalar.log_gradient, "x", np.log, "The natural logarithm; -inf at 0, NaN below.",
-    edges=(*FAR, 1.1754944e-38, 0.99999994), domain=(0.01, 4.0), flops=24,
+    edges=(*FAR, 1.1754944e-38, 0.99999994), domain=(0.01, 4.0), flops=26, instructions=(16, 20),
 )  # fmt: skip
 sqrt = unary(
     "sqrt", scalar.sqrt, scalar.sqrt_gradient, "y", np.sqrt, "The square root; NaN below 0.",
-    edges=FAR, domain=(0.01, 4.0),
+    edges=FAR, domain=(0.01, 4.0), instructions=(10, 16),
 )  # fmt: skip
 negative = unary("negative", scalar.negative, scalar.negative_gradient, "y", np.negative, "-x.", edges=FAR)
 relu = unary(
@@ -140,46 +140,47 @@ relu = unary(
 )  # fmt: skip
 sigmoid = unary(
     "sigmoid", scalar.sigmoid, scalar.sigmoid_gradient, "y", lambda x: 1 / (1 + np.exp(-x)), "1 / (1 + e^-x).",
-    edges=(*FAR, -88.0, 88.0, -700.0), flops=30, fused_by_losses=True,
+    edges=(*FAR, -88.0, 88.0, -700.0), flops=20, instructions=(11, 18), fused_by_losses=True,
 )  # fmt: skip
 tanh = unary(
     "tanh", scalar.tanh, scalar.tanh_gradient, "y", np.tanh, "(e^x - e^-x) / (e^x + e^-x).",
-    edges=(*FAR, 10.0, -20.0, 1e-4), flops=36,
+    edges=(*FAR, 10.0, -20.0, 1e-4), flops=22, instructions=(12, 16),
 )  # fmt: skip
 
 erf = unary(
     "erf", scalar.erf, scalar.erf_gradient, "x", reference.erf,
     "The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.",
-    edges=(*FAR, 1.1, -6.0, 1e-20), flops=40,
+    edges=(*FAR, 1.2, -6.0, 1e-20), flops=34, instructions=(22, 54),
 )  # fmt: skip
 gelu = unary(
     "gelu", scalar.gelu, scalar.gelu_gradient, "x", reference.gelu, "x Phi(x), Phi being the normal distribution's share below x.",
-    edges=(inf, np.nan, 0.0, 1e30, 9.0), flops=30,
+    edges=(inf, np.nan, 0.0, 1e30, 9.0), flops=21, instructions=(14, 40),
 )  # fmt: skip
 gelu_tanh = unary(
     "gelu_tanh", scalar.gelu_tanh, scalar.gelu_tanh_gradient, "x", reference.gelu_tanh,
-    "gelu by way of tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.", edges=(inf, np.nan, 0.0, 1e30, 9.0), flops=36,
+    "gelu by way of tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.", edges=(inf, np.nan, 0.0, 1e30, 9.0),
+    flops=25, instructions=(15, 22),
 )  # fmt: skip
 silu = unary(
     "silu", scalar.silu, scalar.silu_gradient, "x", lambda x: x / (1 + np.exp(-x)), "x sigmoid(x).",
-    edges=(inf, np.nan, 0.0, 1.0, 1e30), flops=31,
+    edges=(inf, np.nan, 0.0, 1.0, 1e30), flops=21, instructions=(12, 19),
 )  # fmt: skip
 softplus = unary(
     "softplus", scalar.softplus, scalar.softplus_gradient, "y", reference.softplus, "log(1 + e^x).",
-    edges=(*FAR, 100.0, -80.0, -800.0), flops=40,
+    edges=(*FAR, 100.0, -80.0, -800.0), flops=36, instructions=(20, 31),
 )  # fmt: skip
 elu = unary(
     "elu", scalar.elu, scalar.elu_gradient, "y", lambda x: np.where(np.real(x) > 0, x, np.expm1(x)),
-    "x, or e^x - 1 where x is negative.", edges=(*FAR, -1e-6, -88.0, 100.0), flops=22,
+    "x, or e^x - 1 where x is negative.", edges=(*FAR, -1e-6, -88.0, 100.0), flops=21, instructions=(11, 16),
 )  # fmt: skip
 softsign = unary(
     "softsign", scalar.softsign, scalar.softsign_gradient, "y", lambda x: x / (1 + np.where(np.real(x) < 0, -x, x)),
-    "x / (1 + |x|).", edges=FAR, flops=3,
+    "x / (1 + |x|).", edges=FAR, flops=3, instructions=(3, 4),
 )  # fmt: skip
 hard_sigmoid = unary(
     "hard_sigmoid", scalar.hard_sigmoid, scalar.hard_sigmoid_gradient, "y",
     lambda x: np.where(np.real(x) < -3, 0.0, np.where(np.real(x) > 3, 1.0, x / 6 + 0.5)),
-    "x / 6 + 1 / 2, but 0 at least and 1 at most.", edges=(-inf, inf, 0.0, 1e30, -4.0), flops=4,
+    "x / 6 + 1 / 2, but 0 at least and 1 at most.", edges=(-inf, inf, 0.0, 1e30, -4.0), flops=4, instructions=(1, 1),
 )  # fmt: skip
 
 BOTH_PASS = (scalar.pass_gradient, scalar.pass_gradient)

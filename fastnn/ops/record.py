@@ -39,6 +39,9 @@ class Op:
     reference  the same in NumPy, for float64 and, where it is analytic, for complex numbers.
     cases      what to test and time; of a pointwise op also `edges`, values at which it is compared with NumPy.
     flops      of one element of the first output, or a function of (inputs, outputs, **attributes).
+    instructions  of one element, in float32 and in float64: those of its arithmetic that the unit of multiply-adds takes, which are
+               products, multiply-adds and comparisons; sums and shifts run beside it. The most that it can do is what a loop
+               of them in registers does. A division holds it for 3 (float64: 4), a square root for 10 (16), on Zen 4.
     constant   the inputs that get no gradient though they are floats, by position; `indices` those that are int64.
     fused_by_losses  whether losses look behind its result for what it was given, gradient or no gradient.
     accumulates  whether, called with add=True, it adds to its output: a gradient for a variable that has one already.
@@ -55,6 +58,7 @@ class Op:
     edges: Sequence[float] = ()
     tolerance: Tolerance = field(default_factory=Tolerance)
     flops: float | Callable = 1.0
+    instructions: tuple[float, float] = (0.0, 0.0)
     results: int = 1
     constant: Sequence[int] = ()
     indices: Sequence[int] = ()
