@@ -216,7 +216,8 @@ def log1p_of_fraction(f):
 @helper
 def sigmoid_32(x):
     """u / (u + 2^n (u + 2 r)), for e^r = (c + r) / (c - r) = (u + 2 r) / u with c = r coth(r / 2) = 2 + r^2 / 6 - ... and
-    u = c - r: what u is rounded to hardly matters, since c hardly does. e^-x = 2^n e^r is infinite for the limit that x is raised to.
+    u = c - r: what u is rounded to hardly matters, since c hardly does. e^-x = 2^n e^r is infinite for the limit that x is
+    raised to.
 
     The quotient is next to a power of two where e^-x is, and there a unit of the divisor shows as one of the result. The divisor
     is rounded once, since u (1 + 2^n) is a product of a multiply-add; but for n = 24 one more unit is lost in 1 + 2^n. So 2 r is
