@@ -1,7 +1,9 @@
 """Batches out of the whole data, and what is summed up over them."""
 
-from ..marks import helper, kernel
+from ..marks import T, helper, kernel
+from ..primitives import flat
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
+from .rows import row_copy
 from .share import share
 
 ANY = ("f4", "f8", "i8")
@@ -11,16 +13,17 @@ ANY = ("f4", "f8", "i8")
 def gather(source, order, cursor, batch, lane, lanes):
     """batch[i] = source[order[cursor + i]]."""
     first, last = share(batch.shape[0], 4, lane, lanes)
-    status = 0
+    status, start, elements, column = 0, cursor[0], flat(source), flat(batch)
     for i in range(first, last):
-        place = cursor[0] + i
+        place = start + i
         row = order[place] if 0 <= place < order.size else -1
         if row < 0 or row >= source.shape[0]:
             status = lowest_place(status, INDEX_OUT_OF_RANGE, i)
             row = 0
-        from_row, to_row = source[row], batch[i]
-        for j in range(to_row.size):
-            to_row[j] = from_row[j]
+        if batch.shape[1] == 1:
+            column[i] = elements[row]
+        else:
+            row_copy(source[row], batch[i])
     return status
 
 
@@ -51,12 +54,17 @@ def end_epoch(totals, row, history, lane, lanes):
 def binary_match(p, target, threshold, match, lane, lanes):
     """The share of a row's targets that equal 1 where p > threshold and 0 elsewhere."""
     first, last = share(match.size, 4, lane, lanes)
-    columns = p.shape[1]
+    columns, limit = p.shape[1], T(threshold)
+    if columns == 1:
+        p_column, targets, matches = flat(p[first:last]), flat(target[first:last]), match[first:last]
+        for i in range(matches.size):
+            matches[i] = T(1) if targets[i] == (T(1) if p_column[i] > limit else T(0)) else T(0)
+        return
     for i in range(last - first):
-        p_row, target_row, hits = p[first + i], target[first + i], 0
+        p_row, target_row, hits = p[first + i], target[first + i], T(0)
         for j in range(columns):
-            hits += 1 if target_row[j] == (1.0 if p_row[j] > threshold else 0.0) else 0
-        match[first + i] = hits / columns
+            hits += T(1) if target_row[j] == (T(1) if p_row[j] > limit else T(0)) else T(0)
+        match[first + i] = hits / T(columns)
 
 
 @helper

@@ -30,6 +30,12 @@ def row_maximum(x):
     return x.max(initial=-math.inf)
 
 
+@primitive("void <- any any")
+def row_copy(x, y):
+    """y = x for rows (n,) of any element type."""
+    y[:] = x
+
+
 @primitive("void <- any T any")
 def row_multiple(x, factor, y):
     """y = factor x for rows (n,), where x may be longer than y, and may be y."""
@@ -64,18 +70,27 @@ def _(emitter, x):
     return _folded(emitter, ir, [x], lambda top, v: larger(v, top), larger, -math.inf)
 
 
+@row_copy.emits
+def _(emitter, x, y):
+    _moved(emitter, x, y, lambda _ir, value: value)
+
+
 @row_multiple.emits
 def _(emitter, x, factor, y):
+    _moved(emitter, x, y, lambda ir, value: ir.builder.fmul(value, ir.splat(factor)))
+
+
+def _moved(emitter, x, y, change):
+    """y = change(x), the rest of y under a mask."""
     builder, ir = emitter.builder, Vectors(emitter)
-    (x_data, _), (y_data, (size,)) = emitter.array(x, emitter.kinds[0]), emitter.array(y, emitter.kinds[2])
-    factors = ir.splat(factor)
+    (x_data, _), (y_data, (size,)) = emitter.array(x, emitter.kinds[0]), emitter.array(y, emitter.kinds[-1])
 
     def move(place, mask=None):
-        value = ir.load(builder.gep(x_data, [place]), mask)
-        ir.store(builder.fmul(value, factors), builder.gep(y_data, [place]), mask)
+        ir.store(change(ir, ir.load(builder.gep(x_data, [place]), mask)), builder.gep(y_data, [place]), mask)
+        return []
 
     whole = builder.and_(size, ir.number(-ir.lanes))
-    _loop(builder, ir.number(0), whole, ir.lanes, [], lambda place, _: move(place) or [])
+    _loop(builder, ir.number(0), whole, ir.lanes, [], lambda place, _: move(place))
     move(whole, ir.first(builder.sub(size, whole)))
 
 

@@ -8,7 +8,10 @@ FLAT = 64  # elements of a flat array: every share but the last is whole vectors
 @helper
 def share(size, unit, lane, lanes):
     """The first and the last-plus-one of `size` elements that a lane takes, cut at multiples of `unit`. Which elements are
-    computed together depends on size and unit only, so results do not depend on the number of lanes."""
+    computed together depends on size and unit only, so results do not depend on the number of lanes. One lane takes everything,
+    and is told so without the two divisions, which take as long as the rest of a short call."""
+    if lanes == 1:
+        return 0, size
     units = (size + unit - 1) // unit
     start, stop = units * lane // lanes * unit, units * (lane + 1) // lanes * unit
     return min(start, size), min(stop, size)
