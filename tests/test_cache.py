@@ -97,3 +97,28 @@ def test_a_changed_helper_in_another_file_changes_what_runs(tmp_path):
     assert changed != text
     scalar.write_text(changed)
     assert run(folder, tmp_path).stdout.split()[0] == "2.0"
+
+
+def test_kernels_of_a_factory_are_told_apart():
+    """A user's kernels have one name and one file, and differ in the numbers their closures hold."""
+    import numpy as np
+
+    from fastnn.kernels.marks import T, helper, kernel
+    from fastnn.tape.record import emit
+
+    def times(factor, table):
+        @helper
+        def multiplied(value):
+            return value * T(factor) + T(table[0])
+
+        @kernel(x="T[n]", y="out T[n]")
+        def scaled(x, y, lane, lanes):
+            for i in range(x.size):
+                y[i] = multiplied(x[i])
+
+        return scaled
+
+    x, y = fastnn.tensor([1.0, 2.0]), fastnn.tensor([0.0, 0.0])
+    for factor, start in [(2.0, 0.0), (3.0, 0.0), (3.0, 1.0)]:
+        emit("scaled", times(factor, np.array([start])), (x, y))
+        assert y.numpy().tolist() == [factor + start, 2 * factor + start]

@@ -13,6 +13,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from fastnn.kernels.cpu import walker
 from fastnn.kernels.marks import Helper, Kernel, Primitive, Target, by_dtype, global_values, machine
 
@@ -22,6 +24,7 @@ KERNELS = Path(__file__).resolve().parent.parent / "kernels"
 # LLVM turns loops that fill or copy into calls of these, whatever a kernel's author writes; the loader is given their addresses.
 MEMORY_FUNCTIONS = {"memset": ctypes.memset, "memmove": ctypes.memmove, "memcpy": ctypes.memmove}
 
+FROZEN = (int, float, str, bytes, tuple, np.ndarray, np.generic)
 compiled: list = []  # (name, seconds) of every kernel compiled by this process
 listeners: list = []  # called with a kernel's name before it is compiled
 _loaded: dict = {}  # symbol -> address
@@ -98,7 +101,12 @@ def _own_sources(function, seen):
         # Typed in at a prompt, a function has no file: its code stands for it.
         code = function.__code__
         found.add(path.read_bytes() if path.is_file() else code.co_code + repr((code.co_consts, code.co_names)).encode())
-    marks = [*global_values(function).values(), *(c.cell_contents for c in function.__closure__ or ())]
+    cells = (c.cell_contents for c in function.__closure__ or ())
+    values = {**global_values(function), **dict(zip(function.__code__.co_freevars, cells, strict=True))}
+    if found:  # numbers and arrays that the compiler takes as they are now: a factory gives each of its kernels others
+        frozen = {n: v.tobytes() if isinstance(v, np.ndarray) else v for n, v in values.items() if isinstance(v, FROZEN)}
+        found.add(repr(sorted(frozen.items())).encode())
+    marks = list(values.values())
     for mark in marks:
         if isinstance(mark, by_dtype):
             marks.extend(mark.choices.values())
