@@ -137,11 +137,36 @@ class OpCall(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class Loop(OpCall):
-    """The same called CALLS times in a row, from the tape: what it computes a second, without what a call from Python costs."""
+    """The same called `units` times in a row, from the tape: what it computes a second, without what a call from Python costs."""
 
     kind = "loop"
-    CALLS: ClassVar[int] = 100
-    units: int = CALLS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Both(Loop):
+    """An op and the gradients of its inputs that are numbers. result: its shape. streams_back: of the gradient."""
+
+    kind = "both"
+    result: tuple[int, ...]
+    streams_back: tuple[int, int, int]
+
+    def above(self) -> np.ndarray:
+        """The gradient from above."""
+        return np.random.default_rng(1).normal(size=self.result).astype(FLOAT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain(Case):
+    """Pointwise functions one after another, of one array."""
+
+    kind = "chain"
+    elements: int
+
+    def array(self) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=self.elements).astype(FLOAT)
+
+    def formula(self, tanh: Callable, relu: Callable) -> Callable:
+        return lambda x: relu(tanh(x * 2.0 + 1.0) * x - 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +267,35 @@ def loop(name: str, *shape: int, limits: Mapping[str, float] = {}) -> Loop:
         streams=(1, 1, 0),
         elements=prod(shape),
         limits=limits,
+        units=100,
     )
+
+
+def both(name: str, *inputs: Any, result: Any = None, streams=(1, 1, 0), streams_back=(2, 1, 0), attributes: Mapping = {}) -> Both:
+    """An op and its gradient, faster than PyTorch's."""
+    shape = inputs[0]
+    return Both(
+        name=f"both-{name}-{'x'.join(map(str, shape))}",
+        title=f"`{name}` and its gradient, {' x '.join(f'{n:,}' for n in shape)}",
+        op=name,
+        inputs=inputs,
+        result=shape if result is None else result,
+        streams=streams,
+        streams_back=streams_back,
+        elements=prod(shape),
+        attributes=attributes,
+        units=max(1, (1 << 22) // prod(shape)),
+        limits={"torch": 1.0},
+    )
+
+
+def state(rng: np.random.Generator) -> np.ndarray:
+    """A generator's."""
+    return np.array([rng.integers(1 << 40), 0])
+
+
+def labels(rows: int, classes: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: rng.integers(0, classes, rows)
 
 
 ARTICLE = Fit(
@@ -258,6 +311,7 @@ ARTICLE = Fit(
 SMALL = {"jax": 1 / 2.4, "torch": 1 / 25}
 SMALL_ON_TWO = {"jax": 1 / 3, "torch": 1 / 35}
 LARGE, THREE_LAYERS = (784, 512, 512, 10), (64, 64, 64, 10)
+MOVED = (128, 512), (8192, 1024)
 
 
 CASES: list[Case] = [
@@ -295,7 +349,14 @@ CASES: list[Case] = [
     *[loop(name, 1 << 16, limits={"torch": 1 / 2}) for name in ("exp", "tanh", "sigmoid", "gelu")],
     *[loop(name, 1 << 16) for name in ("log", "sqrt", "erf", "softplus", "gelu_tanh", "silu")],
     op("batch_norm", (512, 512), (512,), (512,)),
-    op("softmax_cross_entropy", (4096, 10), lambda rng: rng.integers(0, 10, 4096), streams=(1, 0, 0)),
+    op("softmax_cross_entropy", (4096, 10), labels(4096, 10), streams=(1, 0, 0)),
+    # What moves more than it computes, in the second-level cache and out of every cache.
+    *[both(name, shape, shape[1:], shape[1:]) for name in ("batch_norm", "layer_norm") for shape in MOVED],
+    *[both("softmax", shape) for shape in MOVED],
+    *[both("softmax_cross_entropy", s, labels(*s), result=s[:1], streams=(1, 1, 0), streams_back=(1, 1, 0)) for s in MOVED],
+    *[both("sum", s, result=s[1:], streams=(1, 0, 0), streams_back=(0, 1, 0), attributes={"axis": 0}) for s in MOVED],
+    *[both("dropout", (prod(s),), state, streams_back=(1, 1, 0), attributes={"rate": 0.5}) for s in MOVED],
+    *[Chain(name=f"chain-{n}", title=f"relu(x tanh(2 x + 1) - 1/2), {n:,}", elements=n) for n in map(prod, MOVED)],
     op(
         "gather",
         (6400, 784),

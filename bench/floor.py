@@ -5,7 +5,10 @@ import fastnn
 from fastnn.tape.peaks import flops_per_second, seconds_of_streams
 from fastnn.tape.report import nbytes
 
-from .cases import FLOAT, STREAMS_OF_UPDATE, Case, Decay, Fit, Network, OpCall, Product, Update
+from .cases import FLOAT, STREAMS_OF_UPDATE, Both, Case, Chain, Decay, Fit, Network, OpCall, Product, Update
+
+# Of one parameter: a root and a division share one unit, which is busy for 10 and 6 cycles a vector on Zen 4.
+INSTRUCTIONS_OF_ADAM = 16
 
 
 def seconds_of_case(case: Case, threads: int = 1) -> float | None:
@@ -16,16 +19,29 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
         return case.units * 2 * case.size**3 / flops_per_second(FLOAT, threads)
     if isinstance(case, Decay):
         return None
+    if isinstance(case, Both):
+        seconds = sum(seconds_of_streams(s, case.elements, FLOAT) for s in (case.streams, case.streams_back))
+        return case.units * max(seconds, _arithmetic(case))
+    if isinstance(case, Chain):
+        arithmetic = sum(
+            fastnn.ops.registry[name].instructions[0] for name in ("multiply", "add", "tanh", "multiply", "add", "relu")
+        )
+        return max(2 * case.elements * arithmetic / flops_per_second(FLOAT), seconds_of_streams((1, 1, 0), case.elements, FLOAT))
     if isinstance(case, OpCall):
-        # An instruction of the unit of multiply-adds takes as long as two flops.
-        flops = max(_flops_of_op(case), 2 * case.elements * fastnn.ops.registry[case.op].instructions[0])
-        return case.units * max(flops / flops_per_second(FLOAT), seconds_of_streams(case.streams, case.elements, FLOAT))
+        seconds = max(_flops_of_op(case) / flops_per_second(FLOAT), _arithmetic(case))
+        return case.units * max(seconds, seconds_of_streams(case.streams, case.elements, FLOAT))
     if isinstance(case, Update):
-        return seconds_of_streams(STREAMS_OF_UPDATE["adam"], case.parameters, FLOAT)
+        arithmetic = 2 * case.parameters * INSTRUCTIONS_OF_ADAM / flops_per_second(FLOAT)
+        return max(arithmetic, seconds_of_streams(STREAMS_OF_UPDATE["adam"], case.parameters, FLOAT))
     if case.kind == "predict":
         assert isinstance(case, Network)
         return 2 * case.batch * sum(k * n for k, n in case.pairs) / flops_per_second(FLOAT)
     return None
+
+
+def _arithmetic(case):
+    """What an op's instructions take: one of the unit of multiply-adds as long as two flops."""
+    return 2 * case.elements * fastnn.ops.registry[case.op].instructions[0] / flops_per_second(FLOAT)
 
 
 def _step(case, threads):

@@ -75,7 +75,7 @@ def test_record(benchmark, peer, case, quick):
     benchmark.extra_info["seconds"] = Record.SECONDS + Record.SECONDS_OF_INSTRUCTION * instructions
 
 
-@of("predict", "op", "loop", "update")
+@of("predict", "op", "loop", "both", "chain", "update")
 def test_call(benchmark, peer, case, quick, ours):
     call = made(peer, case)
     benchmark(call)

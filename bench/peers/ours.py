@@ -3,7 +3,7 @@
 import numpy as np
 
 import fastnn
-from bench.cases import FLOAT, Decay, Fit, Loop, Network, OpCall, Predict, Product, Record, Update
+from bench.cases import FLOAT, Both, Chain, Decay, Fit, Loop, Network, OpCall, Predict, Product, Record, Update
 from fastnn import layers
 from fastnn.tape.run import Program
 
@@ -142,7 +142,34 @@ def loop(case: Loop):
     """A tape of one instruction, walked as often."""
     function = fastnn.ops.registry[case.op]
     step = fastnn.record(lambda x: function(x, **case.attributes))
-    program = Program([(step.recording(*case.arrays()).tape, case.CALLS)])
+    return replayed(step.recording(*case.arrays()).tape, case.units)
+
+
+def both(case: Both):
+    """A tape of the op and its gradient. The variables' gradients are written over by every step; the result is returned, or what
+    no gradient needs would be left out."""
+    function = fastnn.ops.registry[case.op]
+    inputs = [fastnn.Variable(a) if a.dtype == FLOAT else fastnn.tensor(a) for a in case.arrays()]
+
+    def step(above):
+        y = function(*inputs, **case.attributes)
+        y = y[0] if isinstance(y, tuple) else y
+        y.backward(above)
+        for variable in inputs:
+            variable.gradient = None
+        return y
+
+    return replayed(fastnn.record(step).recording(case.above()).tape, case.units)
+
+
+def chain(case: Chain):
+    step = fastnn.record(case.formula(fastnn.ops.tanh, fastnn.ops.relu))
+    return replayed(step.recording(case.array()).tape, 1)
+
+
+def replayed(tape, times):
+    """A run that walks a tape so often."""
+    program = Program([(tape, times)])
 
     def run():
         program.position = (0, 0, 0)
@@ -154,6 +181,6 @@ def loop(case: Loop):
 def update(case: Update):
     values, gradients = case.arrays()
     variables, gradients = [fastnn.Variable(values)], [fastnn.tensor(gradients)]
-    optimizer = fastnn.optimizers.SGD(0.01, momentum=0.9)
+    optimizer = fastnn.optimizers.Adam(1e-3)
     optimizer.build(variables)
     return lambda: optimizer.apply(gradients)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench.cases import Fit, OpCall, Predict, Product, Update
+from bench.cases import Both, Chain, Fit, OpCall, Predict, Product, Update
 
 IMPORT = "import jax"
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
@@ -105,6 +105,11 @@ OPS = {
     "exp": jnp.exp,
     "tanh": jnp.tanh,
     "batch_norm": lambda x, gamma, beta: gamma * (x - x.mean(axis=0)) * jax.lax.rsqrt(x.var(axis=0) + 1e-3) + beta,
+    "layer_norm": lambda x, gamma, beta: (
+        gamma * (x - x.mean(axis=1, keepdims=True)) * jax.lax.rsqrt(x.var(axis=1, keepdims=True) + 1e-3) + beta
+    ),
+    "softmax": partial(jax.nn.softmax, axis=1),
+    "sum": lambda x, axis: x.sum(axis=axis),
     "softmax_cross_entropy": lambda z, labels: jax.nn.logsumexp(z, axis=1) - jnp.take_along_axis(z, labels[:, None], axis=1)[:, 0],
     "gather": lambda source, order, cursor, rows: source[order[:rows]],
 }
@@ -113,6 +118,35 @@ OPS = {
 def op(case: OpCall):
     function, inputs = jax.jit(partial(OPS[case.op], **case.attributes)), [jnp.asarray(a) for a in case.arrays()]
     return lambda: function(*inputs).block_until_ready()
+
+
+def both(case: Both):
+    function, inputs = partial(OPS[case.op], **case.attributes), [jnp.asarray(a) for a in case.arrays()]
+    numbers = [n for n, x in enumerate(inputs) if x.dtype == jnp.float32]
+
+    def of(*leaves):
+        filled = list(inputs)
+        for n, leaf in zip(numbers, leaves, strict=True):
+            filled[n] = leaf
+        return function(*filled)
+
+    @jax.jit
+    def call(leaves, above):
+        y, back = jax.vjp(of, *leaves)
+        return y, back(above)
+
+    leaves, above = [inputs[n] for n in numbers], jnp.asarray(case.above())
+
+    def run():
+        for _ in range(case.units):
+            jax.block_until_ready(call(leaves, above))
+
+    return run
+
+
+def chain(case: Chain):
+    call, x = jax.jit(case.formula(jnp.tanh, jax.nn.relu)), jnp.asarray(case.array())
+    return lambda: call(x).block_until_ready()
 
 
 def update(case: Update):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.cases import Fit, Loop, Network, OpCall, Predict, Product, Update
+from bench.cases import Both, Chain, Fit, Loop, Network, OpCall, Predict, Product, Update
 
 IMPORT = "import torch"
 
@@ -94,6 +94,10 @@ OPS = {
     "silu": functional.silu,
     "softplus": functional.softplus,
     "batch_norm": lambda x, gamma, beta: functional.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-3),
+    "layer_norm": lambda x, gamma, beta: functional.layer_norm(x, gamma.shape, gamma, beta, eps=1e-3),
+    "softmax": partial(torch.softmax, dim=1),
+    "sum": lambda x, axis: x.sum(dim=axis),
+    "dropout": lambda x, state, rate: functional.dropout(x, rate),
     "softmax_cross_entropy": lambda z, labels: functional.cross_entropy(z, labels, reduction="none"),
     "gather": lambda source, order, cursor, rows: source.index_select(0, order[:rows]),
 }
@@ -104,14 +108,31 @@ def op(case: OpCall):
     return lambda: function(*inputs, **case.attributes)
 
 
-def loop(case: Loop):
-    call = op(case)
-
+def repeated(call, times):
     def run():
-        for _ in range(case.CALLS):
+        for _ in range(times):
             call()
 
     return run
+
+
+def loop(case: Loop):
+    return repeated(op(case), case.units)
+
+
+def both(case: Both):
+    function, inputs, above = OPS[case.op], [torch.from_numpy(a) for a in case.arrays()], torch.from_numpy(case.above())
+    leaves = [t.requires_grad_() for t in inputs if t.is_floating_point()]
+
+    def call():
+        torch.autograd.grad(function(*inputs, **case.attributes), leaves, above)
+
+    return repeated(call, case.units)
+
+
+def chain(case: Chain):
+    formula, x = case.formula(torch.tanh, torch.relu), torch.from_numpy(case.array())
+    return lambda: formula(x)
 
 
 def update(case: Update):

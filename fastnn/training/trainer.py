@@ -192,7 +192,7 @@ class Trainer(Layer):
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         if self.run_eagerly:
             raise RuntimeError("profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to see its calls")
-        with self._lock, CompileNotice(True):
+        with self._lock:
             rows = self._rows(x, y, sample_weight)
             gradients = [(v, v.gradient) for v in self.trainable_variables]
             epoch = self._training("profile", rows, None, batch_size, True)

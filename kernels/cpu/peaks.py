@@ -70,6 +70,16 @@ def read_1(x, total, repeats, lane, lanes):
         total[lane] += sum_of_products(x, T(pass_number))
 
 
+@kernel(split=RUN, y="out T[n]", repeats="int")
+def write_1(y, repeats, lane, lanes):
+    start, stop = share(y.size, FLAT, lane, lanes)
+    y = y[start:stop]
+    for pass_number in range(repeats):
+        term = T(pass_number)
+        for i in range(y.size):
+            y[i] = term
+
+
 @kernel(split=RUN, x="T[n]", y="out T[n]", repeats="int")
 def read_1_write_1(x, y, repeats, lane, lanes):
     start, stop = share(x.size, FLAT, lane, lanes)
@@ -115,6 +125,7 @@ def read_1_update_3(x, u, v, w, repeats, lane, lanes):
 # By how many arrays are read, written and updated in place.
 STREAMS = {
     (1, 0, 0): read_1,
+    (0, 1, 0): write_1,
     (1, 1, 0): read_1_write_1,
     (2, 1, 0): read_2_write_1,
     (1, 0, 1): read_1_update_1,
