@@ -33,6 +33,7 @@ class Target(NamedTuple):
     vector_bytes: int  # of one vector register
     registers: int  # how many of them
     architecture: str  # "x86_64", "aarch64"
+    block: int = 512  # rows of a matrix that a product copies at once: two vectors wide, 64 kB at most
 
 
 class Mark:

@@ -140,6 +140,20 @@ class Emitter:
         kind = ir.FunctionType(result, [a.type for a in arguments])
         return self.builder.call(cgutils.get_or_insert_function(self.module, kind, name), arguments)
 
+    def call_apart(self, name, values, build):
+        """Call a function of its own, which `build(*values)` fills. It is compiled once and stays whole: the optimiser neither
+        copies it into its callers nor, with them, once for each way through their loops."""
+        from llvmlite import ir
+
+        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [v.type for v in values]), name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        outside, self.builder = self.builder, ir.IRBuilder(function.append_basic_block())
+        build(*function.args)
+        self.builder.ret_void()
+        self.builder = outside
+        outside.call(function, values)
+
     def flat_array(self, value, kind):
         """The elements of a contiguous array of any shape as an array of one dimension."""
         from numba import types

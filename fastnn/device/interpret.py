@@ -12,7 +12,7 @@ import numpy as np
 from fastnn.kernels.cpu import machine_code, walker
 from fastnn.kernels.marks import Kernel, Specialiser, Target
 
-TARGET = Target(16, 16, "interpreted")  # small vectors and tiles, so that small arrays cross their edges
+TARGET = Target(16, 16, "interpreted", 8)  # small vectors, tiles and blocks, so that small arrays cross their edges
 
 compiled: list = []
 listeners: list = []

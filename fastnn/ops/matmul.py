@@ -40,26 +40,67 @@ def _matmul_shapes(a, b, transpose_a, transpose_b):
     return rows, depth, columns
 
 
+# How a product is made depends on shapes and element type alone, and so do its bits.
+PAGE = 4096  # bytes after which addresses fall on the same sets of the first cache
+PAGES = 1024  # of so many rows the processor knows where they lie, and of B's as well
+
+
+def _way(rows, depth, columns, transpose_a, transpose_b):
+    """How: by "tiles"; by "dots", products of rows, for which B is transposed first ("dots of columns") or C last ("columns"); row
+    after row of B ("row"); or row after row of C ("outer").
+
+    A B must have the same bits for a row of A whatever the other rows, so that a prediction does not depend on its batch. There
+    the number of rows chooses between "row" and "tiles" only, which give the same ones.
+    """
+    if depth == 1:
+        return "outer"
+    if transpose_a:
+        return "row" if columns == 1 else "tiles"
+    # A sum over a vector's elements costs as much as 64 products; a tile leaves the vectors of few columns half empty.
+    is_narrow = depth >= (64 if columns <= 4 else 192 if columns <= 12 and columns != 8 else 1 << 62)
+    if transpose_b:
+        return "dots" if 1 in (rows, columns) or depth > 9 * rows or is_narrow else "tiles"
+    if columns == 1:
+        return "dots"
+    if rows == 1 and columns >= 64:
+        return "row"
+    return "dots of columns" if is_narrow else "tiles"
+
+
+def _scratch(a, rows, depth, columns, transpose_a, transpose_b):
+    """The memory that the calls need beside the result: for B transposed, or a copy of A.
+
+    Rows of A a multiple of a page apart share the sets of a cache. Of A^T, a product takes a few columns at a time, and each of
+    its rows is on a page of its own.
+    """
+    way, row_bytes = _way(rows, depth, columns, transpose_a, transpose_b), a.shape[1] * a.dtype.itemsize
+    if way == "dots of columns":
+        return [((columns, depth), a.dtype)]
+    conflicts = row_bytes % PAGE == 0 or (transpose_a and depth * min(row_bytes, PAGE) > PAGES * PAGE)
+    return [((rows, depth), a.dtype)] if way == "tiles" and conflicts and columns >= 64 and rows * depth > 0 else []
+
+
 def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, add=False):
     dtype = expect_float("matmul", a=a, b=b)
     rows, depth, columns = _matmul_shapes(a, b, transpose_a, transpose_b)
-    turned = [((depth, columns), dtype)] if transpose_b and columns != 1 else []  # B is read by rows, so it is turned first
-    return [((rows, columns), dtype), *turned]
+    return [((rows, columns), dtype), *_scratch(a, rows, depth, columns, transpose_a, transpose_b)]
 
 
-def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=False):
-    (a, b), c = inputs, outputs[0]
-    if transpose_b and c.shape[1] != 1:
-        yield kernels.transpose, (b, outputs[1])
-        b = outputs[1]
-    if c.shape[1] == 1 and transpose_a:
-        yield kernels.matmul_turned_column, (a, b.flat(), int(add), c.flat())
-    elif c.shape[1] == 1 and not add:
-        yield kernels.matmul_column, (a, b.flat(), NONE[c.dtype], -inf, c.flat())
-    else:
-        b = b.view((a.shape[not transpose_a], c.shape[1]))
-        kernel = kernels.matmul_turned if transpose_a else kernels.matmul
-        yield kernel, (a, b, NONE[c.dtype], -inf, int(add), int(transpose_a), c)
+def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=False, bias=None, lowest=-inf):
+    (a, b), (c, *scratch) = inputs, outputs
+    (rows, columns), depth = c.shape, a.shape[not transpose_a]
+    start, add, way = NONE[c.dtype] if bias is None else bias, int(add), _way(rows, depth, columns, transpose_a, transpose_b)
+    if way == "outer" and bias is None and lowest == -inf:
+        return [(kernels.outer, (a.flat(), b.flat(), add, c))]
+    if way == "row":
+        x, w, y = (b, a, c) if transpose_a else (a, b, c)
+        return [(kernels.multiply_row, (x.flat(), w, start, lowest, add, y.flat()))]
+    if way == "dots":
+        return [(kernels.dots, (a, b.view((columns, depth)), start, lowest, add, c))]
+    if way == "dots of columns":
+        return [(kernels.transpose, (b, scratch[0])), (kernels.dots, (a, scratch[0], start, lowest, add, c))]
+    copied, kernel = scratch[0] if scratch else c.view((0, 0)), kernels.matmul_turned if transpose_a else kernels.matmul
+    return [(kernel, (a, b, start, copied, int(transpose_a), int(transpose_b), lowest, add, c))]
 
 
 def _matmul_gradient(g, dc, inputs, outputs, transpose_a=False, transpose_b=False, add=False):
@@ -113,19 +154,16 @@ def _linear_infer(x, w, bias=None, *, activation=None):
     if bias is not None:
         expect_shape("linear", "bias", bias.shape, (w.shape[1],))
     activation_name(activation)
-    return [((x.shape[0], w.shape[1]), dtype)]
+    rows, (depth, columns) = x.shape[0], w.shape
+    return [((rows, columns), dtype), *_scratch(x, rows, depth, columns, False, False)]
 
 
 def _linear_calls(outputs, inputs, activation=None):
     x, w, bias = inputs if len(inputs) == 3 else (*inputs, None)
-    y = outputs[0]
-    start = NONE[y.dtype] if bias is None else bias
-    lowest = 0.0 if activation == "relu" else -inf
+    calls = _matmul_calls(outputs, (x, w), bias=bias, lowest=0.0 if activation == "relu" else -inf)
     if activation not in (None, "relu"):
-        return [(kernels.linear(from_output[activation][0]), (x, w, start, y))]
-    if w.shape[1] == 1:
-        return [(kernels.matmul_column, (x, w.flat(), start, lowest, y.flat()))]
-    return [(kernels.matmul, (x, w, start, lowest, 0, 0, y))]
+        calls.append((kernels.activate(from_output[activation][0]), (outputs[0],)))
+    return calls
 
 
 def _linear_gradient(g, dy, inputs, outputs, activation=None):

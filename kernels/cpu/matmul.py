@@ -1,106 +1,295 @@
-"""Products of matrices: C = A B, A^T B, with what a layer needs around them; and the transpose, from which A B^T is made.
+"""Products of matrices: C = A B, A^T B, A B^T, with what a layer needs around them; and the transpose.
 
-B is read in place, one panel of two vectors' columns after another; A is read by rows or, turned, by columns, both in place.
+A product goes panel after panel of B, two vectors of columns wide, and in each tile after tile of rows: the panel stays in the
+nearest caches for all of them. Either matrix is read in place where that is quick. Where rows lie so far apart that each is on a
+page of its own, or at distances that fall on the same sets of a cache, it is copied first: the panel of B, BLOCK rows at a
+time, onto the stack, and A, tile by tile, into memory that the op gives.
 """
 
 import math
 from functools import cache
 
 from ..marks import T, helper, kernel
-from .register_tile import FROM_BIAS, FROM_C, FROM_ZERO, PANEL, TILE_ROWS, WIDTH, multiply_tile, transpose_tile
+from ..primitives import flat, fma, stack
+from .register_tile import (
+    BLOCK,
+    DOT_COLUMNS,
+    DOT_LONG,
+    DOT_ROWS,
+    PANEL,
+    PANEL_MEMORY,
+    TILE_ROWS,
+    WIDTH,
+    dot_tile,
+    multiply_tiles,
+    transpose_tile,
+)
 from .share import FLAT, share
+from .vectors import FROM_BIAS, FROM_C, FROM_ZERO
 
 ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
 TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every machine
 
 
 @helper
-def multiply(a, turned, b, bias, start, lowest, c, first, last):
-    """Rows first to last of C, tile by tile; a panel of B stays in the nearest cache for all of them."""
-    columns = c.shape[1]
-    for j in range(0, columns, PANEL):
-        width, i = min(PANEL, columns - j), first
-        while last - i >= TILE_ROWS:
-            multiply_tile(TILE_ROWS, a, turned, b, bias, start, lowest, c, i, j, width)
-            i += TILE_ROWS
-        while last - i >= 4:
-            multiply_tile(4, a, turned, b, bias, start, lowest, c, i, j, width)
-            i += 4
-        while last - i >= 1:
-            multiply_tile(1, a, turned, b, bias, start, lowest, c, i, j, width)
-            i += 1
+def tile_height(left):
+    """Rows of the next tile when `left` are left. There are few heights, for each is code of its own."""
+    if left >= TILE_ROWS:
+        return TILE_ROWS
+    return 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
 
 
-@kernel(split=[("M", ROWS)], a="T[M, K]", b="T[K, N]", bias="T[B]", lowest="float", add="int", turned="int", c="inout T[M, N]")
-def matmul(a, b, bias, lowest, add, turned, c, lane, lanes):
-    """C = max(lowest, A B + bias), or C += A B. An empty bias is none; `lowest` is -inf, or 0 for a ReLU."""
+@helper
+def copy_rows(a, turned, out, first, last):
+    """Rows first to last of A, tile by tile, each tile as (K, rows): what a product reads together lies together."""
+    a_flat, out_flat = flat(a), flat(out)
+    depth = out.shape[1]
+    i = first
+    while i < last:
+        rows = tile_height(last - i)
+        for k in range(0, depth, WIDTH):
+            columns = min(WIDTH, depth - k)
+            if turned != 0:
+                for s in range(k, k + columns):
+                    row, copy = a[s, i : i + rows], out_flat[i * depth + s * rows : i * depth + (s + 1) * rows]
+                    for r in range(copy.size):
+                        copy[r] = row[r]
+            else:
+                transpose_tile(a_flat, i * depth + k, depth, out_flat, i * depth + k * rows, rows, rows, columns)
+        i += rows
+
+
+@helper
+def turn_panel(b, j, width, first, last, panel):
+    """Rows first to last of columns j to j + width of the matrix whose transpose is b (N, K), one after another."""
+    b_flat, depth = flat(b), b.shape[1]
+    for k in range(first, last, WIDTH):
+        for q in range(0, width, WIDTH):
+            place = (k - first) * PANEL + q
+            transpose_tile(b_flat, (j + q) * depth + k, depth, panel, place, PANEL, min(WIDTH, width - q), min(WIDTH, last - k))
+
+
+@helper
+def multiply_panel(depth, a, a_row, a_step, k, copied_row, b, b_first, b_row, bias, start, low, c, j, width, first, last):
+    """Rows first to last of C's columns j to j + width, from `depth` columns of A from k on and a panel of B.
+    copied_row: K, if A is the copy that `copy_rows` makes, or 0."""
+    c_flat, c_row, i = flat(c), c.shape[1], first
+    while i < last:
+        rows, count = tile_height(last - i), 1
+        a_first = i * a_row + k * a_step
+        if copied_row > 0:
+            a_first, a_row, a_step = i * copied_row + k * rows, 1, rows
+        if rows == TILE_ROWS:
+            count = (last - i) // TILE_ROWS
+            a_next = TILE_ROWS * (copied_row if copied_row > 0 else a_row)
+            multiply_tiles(
+                TILE_ROWS, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
+                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
+            )  # fmt: skip
+        elif rows == 8:
+            multiply_tiles(
+                8, 1, depth, a, a_first, a_row, a_step, 0, b, b_first, b_row,
+                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
+            )  # fmt: skip
+        elif rows == 4:
+            multiply_tiles(
+                4, 1, depth, a, a_first, a_row, a_step, 0, b, b_first, b_row,
+                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
+            )  # fmt: skip
+        elif rows == 2:
+            multiply_tiles(
+                2, 1, depth, a, a_first, a_row, a_step, 0, b, b_first, b_row,
+                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
+            )  # fmt: skip
+        else:
+            multiply_tiles(
+                1, 1, depth, a, a_first, a_row, a_step, 0, b, b_first, b_row,
+                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
+            )  # fmt: skip
+        i += count * rows
+
+
+@helper
+def multiply(a, turned_a, copied, b, turned_b, bias, start, lowest, c, first, last):
+    """Rows first to last of C."""
+    depth, columns = a.shape[0] if turned_a != 0 else a.shape[1], c.shape[1]
+    a_row, a_step = (1, a.shape[1]) if turned_a != 0 else (a.shape[1], 1)
+    a_flat, copied_row = flat(a), copied.shape[1]
+    if copied_row > 0:
+        copy_rows(a, turned_a, copied, first, last)
+        a_flat = flat(copied)
+    b_flat, panel = flat(b), stack(T(0), PANEL_MEMORY)
+    k = 0
+    while True:  # once even if there is nothing to sum
+        size = depth if turned_b == 0 else min(BLOCK, depth - k)
+        low = lowest if k + size == depth else T(-math.inf)
+        for j in range(0, columns, PANEL):
+            width, source, place, row = min(PANEL, columns - j), b_flat, j, columns
+            if turned_b != 0:
+                turn_panel(b, j, width, k, k + size, panel)
+                source, place, row = panel, 0, PANEL
+            multiply_panel(
+                size, a_flat, a_row, a_step, k, copied_row, source, place, row, bias, start, low, c, j, width, first, last
+            )
+        k, start = k + size, FROM_C
+        if k == depth:
+            break
+
+
+@kernel(
+    split=[("M", ROWS)],
+    a="T[M, K]",
+    b="T[R, S]",
+    bias="T[B]",
+    copied="out T[P, Q]",
+    turned_a="int",
+    turned_b="int",
+    lowest="float",
+    add="int",
+    c="inout T[M, N]",
+)
+def matmul(a, b, bias, copied, turned_a, turned_b, lowest, add, c, lane, lanes):
+    """C = max(lowest, A B + bias), or C += A B; A or B stands transposed where it says `turned`.
+
+    bias: (N,), or empty for none. lowest: -inf, or 0 for a ReLU. copied: memory for a copy of A, or empty to read it in place.
+    """
     first, last = share(c.shape[0], ROWS, lane, lanes)
     start = FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
-    multiply(a, turned, b, bias, start, T(lowest), c, first, last)
+    multiply(a, turned_a, copied, b, turned_b, bias, start, T(lowest), c, first, last)
 
 
 # C = A^T B is the same code; A then stands as (K, M), and a lane reads all of its rows.
 matmul_turned = matmul.declared("matmul_turned", a="T[K, M]")
 
 
-@cache
-def linear(activation):
-    """Y = activation(X W + bias), the activation applied to each tile's rows while they are in the nearest cache."""
-
-    @kernel(split=[("M", ROWS)], name=f"linear_{activation.name}", x="T[M, K]", w="T[K, N]", bias="T[B]", y="out T[M, N]")
-    def fused(x, w, bias, y, lane, lanes):
-        first, last = share(y.shape[0], ROWS, lane, lanes)
-        start = FROM_BIAS if bias.size > 0 else FROM_ZERO
-        for i in range(first, last, TILE_ROWS):
-            end = min(i + TILE_ROWS, last)
-            multiply(x, 0, w, bias, start, T(-math.inf), y, i, end)
-            for r in range(end - i):
-                row = y[i + r]
-                for j in range(row.size):
-                    row[j] = activation(row[j])
-
-    return fused
-
-
-# One column: a product of rows, where a tile would use one element in sixteen of a vector.
-
-
-@helper(reassociate=True)
-def dot(x, y):
-    total = T(0)
-    for i in range(x.size):
-        total += x[i] * y[i]
-    return total
-
-
-@kernel(split=[("M", FLAT)], x="T[M, K]", w="T[K]", bias="T[B]", lowest="float", y="out T[M]")
-def matmul_column(x, w, bias, lowest, y, lane, lanes):
-    """y = max(lowest, X w + bias) for one column of weights."""
-    first, last = share(y.size, FLAT, lane, lanes)
-    start, low = bias[0] if bias.size > 0 else T(0), T(lowest)
+@kernel(split=[("M", ROWS)], a="T[M]", b="T[N]", add="int", c="inout T[M, N]")
+def outer(a, b, add, c, lane, lanes):
+    """C = a b^T, or C += a b^T, row after row: a product whose K is 1 is a matter of writing."""
+    first, last = share(c.shape[0], ROWS, lane, lanes)
     for i in range(last - first):
-        total = dot(x[first + i], w) + start
-        y[first + i] = low if total < low else total
+        row, factor = c[first + i], a[first + i]
+        if add != 0:
+            for j in range(row.size):
+                row[j] = fma(factor, b[j], row[j])
+        else:
+            for j in range(row.size):
+                row[j] = factor * b[j]
 
 
-@kernel(split=[("K", FLAT)], x="T[M, K]", dy="T[M]", add="int", dw="inout T[K]")
-def matmul_turned_column(x, dy, add, dw, lane, lanes):
-    """dw = X^T dy, or dw += X^T dy, for one column, row after row."""
-    start, stop = share(dw.size, FLAT, lane, lanes)
-    total = dw[start:stop]
+@cache
+def activate(activation):
+    """C = activation(C) in place, for the activations that `matmul` does not know; lanes share C as there."""
+
+    @kernel(split=[("M", ROWS)], name=f"activate_{activation.name}", c="inout T[M, N]")
+    def activated(c, lane, lanes):
+        first, last = share(c.shape[0], ROWS, lane, lanes)
+        own = flat(c)[first * c.shape[1] : last * c.shape[1]]
+        for i in range(own.size):
+            own[i] = activation(own[i])
+
+    return activated
+
+
+# Rows times rows, for few rows or columns: the elements of a vector are neighbours in K, so that none of it is left empty.
+
+
+@helper
+def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right):
+    """Rows first to last of C = A B^T, columns left to right; B stands as (N, K)."""
+    depth = a.shape[1]
+    a_flat, b_flat, one_row = flat(a), flat(b), a.shape[0] == 1
+    tall, wide = (1, DOT_LONG) if one_row else (DOT_ROWS, DOT_COLUMNS)
+    for j in range(left, right, wide):
+        width, b_first = min(wide, right - j), j * depth
+        for i in range(first, last, tall):
+            rows, a_first, place = min(tall, last - i), i * depth, i * c_row + j
+            if one_row:
+                dot_tile(
+                    1,
+                    DOT_LONG,
+                    depth,
+                    a_flat,
+                    a_first,
+                    depth,
+                    rows,
+                    b_flat,
+                    b_first,
+                    depth,
+                    width,
+                    bias,
+                    start,
+                    j,
+                    lowest,
+                    c,
+                    place,
+                    0,
+                )
+            else:
+                dot_tile(
+                    DOT_ROWS, DOT_COLUMNS, depth, a_flat, a_first, depth, rows, b_flat, b_first, depth, width,
+                    bias, start, j, lowest, c, place, c_row,
+                )  # fmt: skip
+
+
+@kernel(split=[("M", ROWS), ("N", FLAT)], a="T[M, K]", b="T[N, K]", bias="T[B]", lowest="float", add="int", c="inout T[M, N]")
+def dots(a, b, bias, lowest, add, c, lane, lanes):
+    """C = max(lowest, A B^T + bias), or C += A B^T. Every element is one sum of products, of neighbours in K first."""
+    first, last, left, right = 0, c.shape[0], 0, c.shape[1]
+    if last > 1:
+        first, last = share(last, ROWS, lane, lanes)
+    else:
+        left, right = share(right, FLAT, lane, lanes)
+    start = FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
+    if c.shape[1] == 1:  # as one row of the transpose, with the bias, which is one for all, there already
+        column = flat(c)[first:last]
+        if start == FROM_BIAS:
+            for i in range(column.size):
+                column[i] = bias[0]
+            start = FROM_C
+        multiply_rows(b, a, bias, start, T(lowest), flat(c), 0, 0, 1, first, last)
+    else:
+        multiply_rows(a, b, bias, start, T(lowest), flat(c), c.shape[1], first, last, left, right)
+
+
+@helper
+def add_eight_rows(w, k, x, y):
+    """y += x[k : k + 8] W[k : k + 8], each element of y read and written once: eight rows are read side by side."""
+    a, b, c, d, e, f, g, h = w[k], w[k + 1], w[k + 2], w[k + 3], w[k + 4], w[k + 5], w[k + 6], w[k + 7]
+    p, q, r, s, t, u, v, z = x[k], x[k + 1], x[k + 2], x[k + 3], x[k + 4], x[k + 5], x[k + 6], x[k + 7]
+    for j in range(y.size):
+        half = fma(s, d[j], fma(r, c[j], fma(q, b[j], fma(p, a[j], y[j]))))
+        y[j] = fma(z, h[j], fma(v, g[j], fma(u, f[j], fma(t, e[j], half))))
+
+
+@kernel(split=[("N", FLAT)], x="T[K]", w="T[K, N]", bias="T[B]", lowest="float", add="int", y="inout T[N]")
+def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
+    """y = max(lowest, x W + bias) for one row x, or y += x W: W is read once, in the order in which it lies."""
+    start, stop = share(y.size, FLAT, lane, lanes)
+    total, low = y[start:stop], T(lowest)
     if add == 0:
         for j in range(total.size):
             total[j] = T(0)
-    for i in range(x.shape[0]):
-        row, factor = x[i, start:stop], dy[i]
-        for j in range(row.size):
-            total[j] += row[j] * factor
+        if bias.size > 0:
+            own = bias[start:stop]
+            for j in range(total.size):
+                total[j] = own[j]
+    eights = x.size // 8 * 8
+    for k in range(0, eights, 8):
+        add_eight_rows(w[:, start:stop], k, x, total)
+    for k in range(eights, x.size):
+        row, factor = w[k, start:stop], x[k]
+        for j in range(total.size):
+            total[j] = fma(factor, row[j], total[j])
+    for j in range(total.size):
+        total[j] = low if total[j] < low else total[j]
 
 
 @kernel(split=[("N", TURNED_ROWS)], x="T[M, N]", out="out T[N, M]")
 def transpose(x, out, lane, lanes):
     """Tiles in registers; the lanes share out the rows of `out`."""
     start, stop = share(x.shape[1], TURNED_ROWS, lane, lanes)
+    rows, columns = x.shape
     for j in range(start, stop, WIDTH):
-        for i in range(0, x.shape[0], WIDTH):
-            transpose_tile(x, i, j, min(WIDTH, x.shape[0] - i), min(WIDTH, stop - j), out)
+        for i in range(0, rows, WIDTH):
+            place = i * columns + j, j * rows + i
+            transpose_tile(flat(x), place[0], columns, flat(out), place[1], rows, min(WIDTH, rows - i), min(WIDTH, stop - j))

@@ -4,146 +4,273 @@ They are the only places that see addresses. Around them stand array views, and 
 """
 
 from ..marks import machine, primitive
-from .vectors import Vectors
+from .vectors import FROM_BIAS, FROM_C, Vectors
 
 WIDTH = machine(lambda target, item_bytes: target.vector_bytes // item_bytes)  # elements of one vector register
 PANEL = machine(lambda target, item_bytes: 2 * target.vector_bytes // item_bytes)  # columns of a full tile: two vectors
 # Rows of a full tile: as many as leave registers for two vectors of B and one element of A, out of 32 or of 16.
 TILE_ROWS = machine(lambda target, _item_bytes: 14 if target.registers == 32 else 6)
 
-FROM_ZERO, FROM_BIAS, FROM_C = 0, 1, 2  # what a product's sums start from
+BLOCK = machine(lambda target, _item_bytes: target.block)  # rows of B that are copied at once
+PANEL_MEMORY = machine(lambda target, item_bytes: target.block * 2 * target.vector_bytes // item_bytes)
+
+# Rows and columns of a tile of dot products: what leaves registers for a vector of each column and one of a row.
+DOT_ROWS = machine(lambda target, _item_bytes: 4 if target.registers == 32 else 2)
+DOT_COLUMNS = 4
+DOT_LONG = machine(lambda target, _item_bytes: target.registers // 4)  # and of a tile of one row
 
 
-@primitive("void <- literal any int any any int T any int int int")
-def multiply_tile(rows, a, turned, b, bias, start, lowest, c, i, j, width):
-    """C[i : i + rows, j : j + width] = max(lowest, A B + start), the sums kept in registers; width is at most two vectors.
+@primitive("void <- literal int int any int int int int any int int any int int T any int int int")
+def multiply_tiles(
+    rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row, bias, start, column, low, c, c_first, c_row, width
+):
+    """C = max(low, A B + start) for `count` tiles of C, one below the other, the sums of one at a time kept in registers.
 
-    `a` is A (M, K) or, if `turned`, its transpose (K, M); b: (K, N); bias: (N,) or empty; c: (M, N). `lowest` is -inf, or 0 for
-    a ReLU. Every element is a chain of multiply-adds in the order of K, whatever the tile, so tiles do not change bits.
+    A tile has `rows` rows and up to two vectors of columns. All arrays are flat: of a tile's first element on, element (r, k) of A
+    lies at r a_row + k a_step, (k, q) of B at k b_row + q, (r, q) of C at r c_row + q; the next tile begins `a_next` further on in
+    A. bias: empty, or as long as C is wide; the tiles begin at its element `column`. `low` is -inf, or 0 for a ReLU.
+
+    Every element is a chain of multiply-adds in the order of K, whatever the tile, and one that goes on from C goes on with the
+    same bits: neither tiles nor blocks of K change a result.
     """
-    for r in range(i, i + rows):
-        for q in range(j, j + width):
-            total = bias[q] if start == FROM_BIAS else c[r, q] if start == FROM_C else b.dtype.type(0)
-            for k in range(b.shape[0]):
-                total += (a[k, r] if turned else a[r, k]) * b[k, q]
-            c[r, q] = lowest if total < lowest else total
+    for tile in range(count):
+        for r in range(rows):
+            for q in range(width):
+                place, x = c_first + (tile * rows + r) * c_row + q, a_first + tile * a_next + r * a_row
+                total = bias[column + q] if start == FROM_BIAS else c[place] if start == FROM_C else c.dtype.type(0)
+                for k in range(depth):
+                    total += a[x + k * a_step] * b[b_first + k * b_row + q]
+                c[place] = low if total < low else total
 
 
-@multiply_tile.emits
-def _(emitter, _rows, a, turned, b, bias, start, lowest, c, i, j, width):
-    builder, ir, rows = emitter.builder, Vectors(emitter), emitter.kinds[0].literal_value
-    lanes, number, vector = ir.lanes, ir.number, ir.vector
+@multiply_tiles.emits
+def _(
+    emitter, _rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
+    bias, start, column, low, c, c_first, c_row, width,
+):  # fmt: skip
+    def element(array, position, index):
+        return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
 
-    a_data, a_shape = emitter.array(a, emitter.kinds[1])
-    b_data, (depth, b_row) = emitter.array(b, emitter.kinds[3])
-    bias_data, _ = emitter.array(bias, emitter.kinds[4])
-    c_data, (_, c_row) = emitter.array(c, emitter.kinds[7])
-    is_turned = builder.icmp_signed("!=", turned, number(0))
-    a_row, a_step = (builder.select(is_turned, one, other) for one, other in ((number(1), a_shape[1]), (a_shape[1], number(1))))
-    a_data = builder.gep(a_data, [builder.mul(i, a_row)])
-    b_data, bias_data = builder.gep(b_data, [j]), builder.gep(bias_data, [j])
-    c_data = builder.gep(c_data, [builder.add(builder.mul(i, c_row), j)])
-    c_rows = [builder.gep(c_data, [builder.mul(c_row, number(r))]) for r in range(rows)]
+    a, b, bias, c = element(a, 3, a_first), element(b, 8, b_first), element(bias, 11, column), element(c, 15, c_first)
+    values = [count, depth, a, a_row, a_step, a_next, b, b_row, bias, start, low, c, c_row, width]
+    rows = emitter.kinds[0].literal_value
+    emitter.call_apart(f"multiply_tiles_{rows}", values, lambda *own: _multiply_tiles(emitter, rows, *own))
 
-    def variant(vectors, tail):
+
+def _multiply_tiles(emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_row, bias, start, low, c, c_row, width):
+    """The body of the function for tiles of `rows` rows: a, b, bias and c are the addresses of the first tile's elements."""
+    builder, number = emitter.builder, Vectors(emitter).number
+
+    def variant(ir, vectors, tail):
         """The product for `vectors` vectors of columns, the last one cut to `tail` elements if that is not None."""
+        lanes, vector, grid = ir.lanes, ir.vector, [(r, v) for r in range(rows) for v in range(vectors)]
         masks = [None] * (vectors - 1) + [None if tail is None else ir.first(tail)]
+        floor, before = ir.splat(low), builder.block
+        tile, sum_up, end, done = (builder.append_basic_block(f"{n}_{vectors}") for n in ("tile", "sum", "end", "done"))
+        builder.branch(tile)
+
+        builder.position_at_end(tile)
+        left, a_here, c_here = (builder.phi(x.type) for x in (count, a, c))
+        a_rows = [builder.gep(a_here, [builder.mul(a_row, number(r))]) for r in range(rows)]
+        c_rows = [builder.gep(c_here, [builder.mul(c_row, number(r))]) for r in range(rows)]
 
         def load(base, v):
             return ir.load(builder.gep(base, [number(v * lanes)]), masks[v])
 
-        def store(value, base, v):
-            ir.store(value, builder.gep(base, [number(v * lanes)]), masks[v])
+        values = ir.chosen(
+            start,
+            zero=lambda: [ir.zero] * len(grid),
+            bias=lambda: [load(bias, v) for v in range(vectors)] * rows,
+            c=lambda: [load(c_rows[r], v) for r, v in grid],
+        )
+        first, before_sum = dict(zip(grid, values, strict=True)), builder.block
+        builder.cbranch(builder.icmp_signed(">", depth, number(0)), sum_up, end)
 
-        grid = [(r, v) for r in range(rows) for v in range(vectors)]
-        blocks = {n: builder.append_basic_block(f"{n}_{vectors}") for n in ("zero", "bias", "add", "begin", "sum", "end")}
-        choice = builder.switch(start, blocks["zero"])
-        choice.add_case(number(FROM_BIAS), blocks["bias"])
-        choice.add_case(number(FROM_C), blocks["add"])
-        starts = {}
-        for block, values in (
-            ("zero", lambda: dict.fromkeys(grid, ir.zero)),
-            ("bias", lambda: dict(zip(grid, [load(bias_data, v) for v in range(vectors)] * rows, strict=True))),
-            ("add", lambda: {(r, v): load(c_rows[r], v) for r, v in grid}),
-        ):
-            builder.position_at_end(blocks[block])
-            starts[block] = values()
-            builder.branch(blocks["begin"])
-        builder.position_at_end(blocks["begin"])
-        first = {}
-        for cell in grid:
-            first[cell] = builder.phi(vector)
-            for block, values in starts.items():
-                first[cell].add_incoming(values[cell], blocks[block])
-        a_rows = [builder.gep(a_data, [builder.mul(a_row, number(r))]) for r in range(rows)]
-        builder.cbranch(builder.icmp_signed(">", depth, number(0)), blocks["sum"], blocks["end"])
-
-        builder.position_at_end(blocks["sum"])
-        k = builder.phi(number(0).type)
-        sums = {cell: builder.phi(vector) for cell in grid}
-        b_here = builder.gep(b_data, [builder.mul(k, b_row)])
+        builder.position_at_end(sum_up)
+        k, sums = builder.phi(number(0).type), {cell: builder.phi(vector) for cell in grid}
+        b_here = builder.gep(b, [builder.mul(k, b_row)])
         b_vectors, results = [load(b_here, v) for v in range(vectors)], {}
+        for v in range(vectors if rows >= 8 else 0):  # the next panel: row by row, which no processor guesses
+            ir.prefetch(builder.gep(b_here, [number((2 + v) * lanes)]))
         for r in range(rows):
             factor = ir.splat(builder.load(builder.gep(a_rows[r], [builder.mul(k, a_step)])))
             for v in range(vectors):
                 results[r, v] = emitter.call(f"llvm.fma.{ir.name}", vector, [factor, b_vectors[v], sums[r, v]])
         following = builder.add(k, number(1))
-        for phi, before, after in ((k, number(0), following), *((sums[cell], first[cell], results[cell]) for cell in grid)):
-            phi.add_incoming(before, blocks["begin"])
-            phi.add_incoming(after, blocks["sum"])
-        builder.cbranch(builder.icmp_signed("<", following, depth), blocks["sum"], blocks["end"])
+        for phi, begin, after in ((k, number(0), following), *((sums[cell], first[cell], results[cell]) for cell in grid)):
+            phi.add_incoming(begin, before_sum)
+            phi.add_incoming(after, sum_up)
+        builder.cbranch(builder.icmp_signed("<", following, depth), sum_up, end)
 
-        builder.position_at_end(blocks["end"])
+        builder.position_at_end(end)
         totals = {cell: builder.phi(vector) for cell in grid}
         for cell, total in totals.items():
-            total.add_incoming(first[cell], blocks["begin"])
-            total.add_incoming(results[cell], blocks["sum"])
-        floor = ir.splat(lowest)
+            total.add_incoming(first[cell], before_sum)
+            total.add_incoming(results[cell], sum_up)
         for (r, v), total in totals.items():
-            below = builder.fcmp_ordered("<", total, floor)  # false for NaN, which stays
-            store(builder.select(below, floor, total), c_rows[r], v)
+            ir.store(ir.at_least(total, floor), builder.gep(c_rows[r], [number(v * lanes)]), masks[v])
+        next_a, next_c = builder.gep(a_here, [a_next]), builder.gep(c_here, [builder.mul(c_row, number(rows))])
+        fewer = builder.sub(left, number(1))
+        for phi, begin, after in ((left, count, fewer), (a_here, a, next_a), (c_here, c, next_c)):
+            phi.add_incoming(begin, before)
+            phi.add_incoming(after, end)
+        builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, done)
+        builder.position_at_end(done)
 
-    with builder.if_else(builder.icmp_signed("==", width, number(2 * lanes))) as (full, partial):
+    whole = Vectors(emitter)
+    with builder.if_else(builder.icmp_signed("==", width, number(2 * whole.lanes))) as (full, partial):
         with full:
-            variant(2, None)
-        with partial, builder.if_else(builder.icmp_signed(">", width, number(lanes))) as (wide, narrow):
+            variant(whole, 2, None)
+        with partial, builder.if_else(builder.icmp_signed(">", width, number(whole.lanes))) as (wide, narrow):
             with wide:
-                variant(2, builder.sub(width, number(lanes)))
+                variant(whole, 2, builder.sub(width, number(whole.lanes)))
             with narrow:
-                variant(1, width)
+                if emitter.target.vector_bytes < 64:
+                    variant(whole, 1, width)
+                else:  # of half a register two multiply-adds begin in a cycle, of a whole one only one
+                    half = Vectors(emitter, whole.lanes // 2)
+                    with builder.if_else(builder.icmp_signed(">", width, number(half.lanes))) as (more, less):
+                        with more:
+                            variant(whole, 1, width)
+                        with less:
+                            variant(half, 1, width)
 
 
-@primitive("void <- any int int int int any")
-def transpose_tile(x, i, j, rows, columns, out):
-    """out[j + q, i + r] = x[i + r, j + q] for a tile of up to WIDTH `rows` r and `columns` q; x: (M, N), out: (N, M)."""
+@primitive("void <- literal literal int any int int int any int int int any int int T any int int")
+def dot_tile(
+    rows, columns, depth, a, a_first, a_row, a_rows, b, b_first, b_row, b_rows, bias, start, column, lowest, c, c_first, c_row
+):
+    """C = max(lowest, A B^T + start) for a tile of C; B stands as (N, K), and the elements of a vector are neighbours in K.
+
+    As in `multiply_tiles` all arrays are flat, and rows lie `a_row`, `b_row`, `c_row` apart. Of the tile's rows `a_rows` are there,
+    of its columns `b_rows`, at least one; the last one then stands for those that are not. Every element is a sum of as many
+    sums as a vector has elements, which are added in pairs.
+    """
+    for r in range(a_rows):
+        for q in range(b_rows):
+            place, x, y = c_first + r * c_row + q, a_first + r * a_row, b_first + q * b_row
+            total = (a[x : x + depth] * b[y : y + depth]).sum(dtype=a.dtype)
+            total += bias[column + q] if start == FROM_BIAS else c[place] if start == FROM_C else 0
+            c[place] = lowest if total < lowest else total
+
+
+@dot_tile.emits
+def _(
+    emitter, _rows, _columns, depth, a, a_first, a_row, a_rows, b, b_first, b_row, b_rows,
+    bias, start, column, lowest, c, c_first, c_row,
+):  # fmt: skip
+    def element(array, position, index):
+        return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
+
+    rows, columns = (kind.literal_value for kind in emitter.kinds[:2])
+    a, b, bias, c = element(a, 3, a_first), element(b, 7, b_first), element(bias, 11, column), element(c, 15, c_first)
+    values = [depth, a, a_row, a_rows, b, b_row, b_rows, bias, start, lowest, c, c_row]
+    emitter.call_apart(f"dot_tile_{rows}_{columns}", values, lambda *own: _dot_tile(emitter, rows, columns, *own))
+
+
+def _dot_tile(emitter, rows, columns, depth, a, a_row, a_rows, b, b_row, b_rows, bias, start, lowest, c, c_row):
+    builder, ir = emitter.builder, Vectors(emitter)
+    lanes, number, vector = ir.lanes, ir.number, ir.vector
+
+    def starts(data, count, row, there):
+        last = builder.sub(there, number(1))
+        inside = [builder.select(builder.icmp_signed("<", number(n), last), number(n), last) for n in range(count)]
+        return [builder.gep(data, [builder.mul(n, row)]) for n in inside]
+
+    a_starts, b_starts = starts(a, rows, a_row, a_rows), starts(b, columns, b_row, b_rows)
+    c_starts = starts(c, rows, c_row, a_rows)
+    grid = [(r, q) for r in range(rows) for q in range(columns)]
+
+    def multiplied(totals, k, mask):
+        here = [ir.load(builder.gep(place, [k]), mask) for place in b_starts]
+        found = {}
+        for r, place in enumerate(a_starts):
+            factor = ir.load(builder.gep(place, [k]), mask)
+            for q in range(columns):
+                found[r, q] = emitter.call(f"llvm.fma.{ir.name}", vector, [factor, here[q], totals[r, q]])
+        return found
+
+    begin = builder.block
+    loop, rest, tail, end = (builder.append_basic_block(name) for name in ("sum", "rest", "tail", "end"))
+    whole = builder.and_(depth, number(-lanes))
+    builder.cbranch(builder.icmp_signed(">", whole, number(0)), loop, rest)
+    builder.position_at_end(loop)
+    k, totals = builder.phi(depth.type), {cell: builder.phi(vector) for cell in grid}
+    results, following = multiplied(totals, k, None), builder.add(k, number(lanes))
+    for phi, before, after in ((k, number(0), following), *((totals[c], ir.zero, results[c]) for c in grid)):
+        phi.add_incoming(before, begin)
+        phi.add_incoming(after, loop)
+    builder.cbranch(builder.icmp_signed("<", following, whole), loop, rest)
+
+    builder.position_at_end(rest)
+    totals = {cell: builder.phi(vector) for cell in grid}
+    for cell, phi in totals.items():
+        phi.add_incoming(ir.zero, begin)
+        phi.add_incoming(results[cell], loop)
+    builder.cbranch(builder.icmp_signed("<", whole, depth), tail, end)
+    builder.position_at_end(tail)
+    with_tail = multiplied(totals, whole, ir.first(builder.sub(depth, whole)))
+    builder.branch(end)
+
+    builder.position_at_end(end)
+    vectors = []
+    for cell in grid:
+        phi = builder.phi(vector)
+        phi.add_incoming(totals[cell], rest)
+        phi.add_incoming(with_tail[cell], tail)
+        vectors.append(phi)
+    vectors += [ir.zero] * (-len(vectors) % lanes)
+    even, odd = list(range(0, 2 * lanes, 2)), list(range(1, 2 * lanes, 2))
+    for _round in range(lanes.bit_length() - 1):  # of two vectors, one: neighbours added
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [builder.fadd(ir.shuffle(x, y, even), ir.shuffle(x, y, odd)) for x, y in pairs]
+    while len(vectors) > 1:
+        pairs, width = zip(vectors[::2], vectors[1::2], strict=True), vectors[0].type.count
+        vectors = [ir.shuffle(x, y, list(range(2 * width))) for x, y in pairs]
+    row, sums = Vectors(emitter, columns), vectors[0]
+    parts = [row.shuffle(sums, sums, list(range(r * columns, (r + 1) * columns))) for r in range(rows)]
+    mask, floor = row.first(b_rows), row.splat(lowest)
+    values = row.chosen(
+        start,
+        zero=lambda: [row.zero] * rows,
+        bias=lambda: [row.load(bias, mask)] * rows,
+        c=lambda: [row.load(place, mask) for place in c_starts],
+    )
+    for part, value, place in zip(parts, values, c_starts, strict=True):
+        row.store(row.at_least(builder.fadd(part, value), floor), place, mask)
+
+
+@primitive("void <- any int int any int int int int")
+def transpose_tile(x, x_first, x_row, out, out_first, out_row, rows, columns):
+    """out[c, r] = x[r, c] for up to WIDTH `rows` r and `columns` c; flat arrays, element (r, c) at x_first + r x_row + c."""
     for r in range(rows):
-        for q in range(columns):
-            out[j + q, i + r] = x[i + r, j + q]
+        for c in range(columns):
+            out[out_first + c * out_row + r] = x[x_first + r * x_row + c]
 
 
 @transpose_tile.emits
-def _(emitter, x, i, j, rows, columns, out):
+def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
     """log2(WIDTH) rounds, in each of which rows are interleaved pairwise, one half of the tile with the other. At an edge, what
     lies beyond is masked out: rows are still moved as vectors, where a loop over elements takes seven times as long."""
     builder, ir = emitter.builder, Vectors(emitter)
     lanes, number = ir.lanes, ir.number
 
-    def rows_of(array, kind, first, column):
-        data, (_, width) = emitter.array(array, kind)
-        return lambda r: builder.gep(data, [builder.add(builder.mul(builder.add(first, r), width), column)])
+    def rows_of(array, kind, first, width):
+        data = builder.gep(emitter.array(array, kind)[0], [first])
+        return lambda r: builder.gep(data, [builder.mul(r, width)])
 
     def interleave(one, other, first):
         order = [first + n // 2 + (n % 2) * lanes for n in range(lanes)]
         return ir.shuffle(one, other, order)
 
-    x_row, out_row = rows_of(x, emitter.kinds[0], i, j), rows_of(out, emitter.kinds[5], j, i)
+    place_in_x, place_in_out = rows_of(x, emitter.kinds[0], x_first, x_row), rows_of(out, emitter.kinds[3], out_first, out_row)
 
     def variant(row_mask, column_mask):
         last = builder.sub(rows, number(1))
 
         def row(r):  # beyond the edge, the last one again
             beyond = builder.icmp_signed(">", number(r), last)
-            return x_row(number(r) if row_mask is None else builder.select(beyond, last, number(r)))
+            return place_in_x(number(r) if row_mask is None else builder.select(beyond, last, number(r)))
 
         tile = [ir.load(row(r), column_mask) for r in range(lanes)]
         for _round in range(lanes.bit_length() - 1):
@@ -151,7 +278,7 @@ def _(emitter, x, i, j, rows, columns, out):
             tile = [interleave(one, other, first) for one, other in pairs for first in (0, lanes // 2)]
         for q, value in enumerate(tile):
             inside = builder.icmp_signed("<", number(q), columns)
-            ir.store(value, out_row(number(q)), row_mask and builder.select(inside, row_mask, ir.first(number(0))))
+            ir.store(value, place_in_out(number(q)), row_mask and builder.select(inside, row_mask, ir.first(number(0))))
 
     is_full = builder.and_(*[builder.icmp_signed("==", n, number(lanes)) for n in (rows, columns)])
     with builder.if_else(is_full) as (full, edge):

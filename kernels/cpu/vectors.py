@@ -1,14 +1,17 @@
 """What the primitives that are written for whole vector registers share: the words for them in LLVM IR."""
 
+FROM_ZERO, FROM_BIAS, FROM_C = 0, 1, 2  # what a product's sums start from
+
 
 class Vectors:
-    """Vectors in LLVM IR: made of one number, loaded and stored at an element's address, under a mask or without."""
+    """Vectors in LLVM IR, of `lanes` elements or as long as a register: made of one number, loaded and stored at an element's
+    address, under a mask or without."""
 
-    def __init__(self, emitter):
+    def __init__(self, emitter, lanes=None):
         from llvmlite import ir
 
         self.ir, self.emitter, self.builder, self.align = ir, emitter, emitter.builder, emitter.item_bytes
-        self.lanes = emitter.target.vector_bytes // emitter.item_bytes
+        self.lanes = lanes or emitter.target.vector_bytes // emitter.item_bytes
         self.vector = ir.VectorType(emitter.real, self.lanes)
         self.zero, self.name = self.constant(0.0), f"v{self.lanes}f{8 * emitter.item_bytes}"
 
@@ -37,7 +40,8 @@ class Vectors:
 
     def shuffle(self, one, other, order):
         """The elements of two vectors, one after the other, in a new order."""
-        return self.builder.shuffle_vector(one, other, self.ir.Constant(self.ir.VectorType(self.ir.IntType(32), self.lanes), order))
+        places = self.ir.Constant(self.ir.VectorType(self.ir.IntType(32), len(order)), order)
+        return self.builder.shuffle_vector(one, other, places)
 
     def load(self, place, mask=None, other=None):
         """A vector at an element's address; where the mask is off, what stands in `other`, or zero."""
@@ -56,3 +60,33 @@ class Vectors:
             self.emitter.call(f"llvm.masked.store.{self.name}.p0", self.ir.VoidType(), arguments)
         else:
             self.builder.store(value, place).align = self.align
+
+    def prefetch(self, place):
+        """Bring the cache line at an address into the second cache; no address is wrong."""
+        i32 = self.ir.IntType(32)
+        address = self.builder.bitcast(place, self.ir.IntType(8).as_pointer())
+        hint = [self.ir.Constant(i32, n) for n in (0, 2, 1)]  # for reading, second cache, data
+        self.emitter.call("llvm.prefetch.p0", self.ir.VoidType(), [address, *hint])
+
+    def at_least(self, value, floor):
+        """max(floor, value), and NaN where value is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered("<", value, floor), floor, value)
+
+    def chosen(self, start, zero, bias, c):
+        """The vectors that one of three functions makes, as `start` says: FROM_ZERO, FROM_BIAS or FROM_C."""
+        builder, after = self.builder, self.builder.append_basic_block("started")
+        makers = {FROM_ZERO: zero, FROM_BIAS: bias, FROM_C: c}
+        blocks = {n: builder.append_basic_block("start") for n in makers}
+        choice = builder.switch(start, blocks[FROM_ZERO])
+        made = {}
+        for n, make in makers.items():
+            choice.add_case(self.number(n), blocks[n])
+            builder.position_at_end(blocks[n])
+            made[n] = make()
+            builder.branch(after)
+        builder.position_at_end(after)
+        phis = [builder.phi(self.vector) for _ in made[FROM_ZERO]]
+        for n, values in made.items():
+            for phi, value in zip(phis, values, strict=True):
+                phi.add_incoming(value, blocks[n])
+        return phis
