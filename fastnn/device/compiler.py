@@ -25,10 +25,11 @@ def compile_kernel(kernel, dtype, target, name, cpu, features):
     return machine.emit_object(module)
 
 
-def optimised(kernel, dtype, target, name, cpu, features):
+def optimised(kernel, dtype, target, name, cpu, features, triple=None):
     """LLVM's machine and the kernel's module, ready to be written as object code or as assembly.
 
-    `cpu` and `features` are LLVM's words for the processor; `target` is what kernels know of it.
+    `cpu` and `features` are LLVM's words for the processor; `target` is what kernels know of it. `triple` is another machine's
+    than this one's, whose code can be looked at.
     """
     from llvmlite import binding
     from numba.core.compiler_lock import global_compiler_lock
@@ -44,9 +45,10 @@ def optimised(kernel, dtype, target, name, cpu, features):
     for definition in (*module.functions, *module.global_variables):
         if not definition.is_declaration and definition.name != name:
             definition.linkage = "internal"
-    machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True
-    )
+    architecture = binding.Target.from_triple(triple) if triple else binding.Target.from_default_triple()
+    machine = architecture.create_target_machine(cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True)
+    if triple:
+        module.triple, module.data_layout = triple, str(machine.target_data)
     passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(module, passes)
     width = _vector_bits(str(module), 8 * target.vector_bytes)

@@ -41,13 +41,13 @@ def _matmul_shapes(a, b, transpose_a, transpose_b):
 
 
 # How a product is made depends on shapes and element type alone, and so do its bits.
-PAGE = 4096  # bytes after which addresses fall on the same sets of the first cache
-PAGES = 1024  # of so many rows the processor knows where they lie, and of B's as well
+PAGE, PAGES = 4096, 1024  # bytes of a page; of so many, and as many of another matrix, a processor knows where they lie
+VECTOR = 64  # bytes of the vectors that costs are counted for
 
 
-def _way(rows, depth, columns, transpose_a, transpose_b):
-    """How: by "tiles"; by "dots", products of rows, for which B is transposed first ("dots of columns") or C last ("columns"); row
-    after row of B ("row"); or row after row of C ("outer").
+def _way(rows, depth, columns, dtype, transpose_a, transpose_b, add):
+    """How: by "tiles"; by "dots", products of rows, in which a vector's elements are neighbours in K; row after row of B ("row");
+    row after row of C ("outer"); or as the transpose of B^T A ("turned").
 
     A B must have the same bits for a row of A whatever the other rows, so that a prediction does not depend on its batch. There
     the number of rows chooses between "row" and "tiles" only, which give the same ones.
@@ -55,41 +55,46 @@ def _way(rows, depth, columns, transpose_a, transpose_b):
     if depth == 1:
         return "outer"
     if transpose_a:
-        return "row" if columns == 1 else "tiles"
-    # A sum over a vector's elements costs as much as 64 products; a tile leaves the vectors of few columns half empty.
-    is_narrow = depth >= (64 if columns <= 4 else 192 if columns <= 12 and columns != 8 else 1 << 62)
+        return "row" if columns == 1 else "turned" if columns <= 12 and rows > columns and not add and not transpose_b else "tiles"
     if transpose_b:
-        return "dots" if 1 in (rows, columns) or depth > 9 * rows or is_narrow else "tiles"
-    if columns == 1:
-        return "dots"
-    if rows == 1 and columns >= 64:
-        return "row"
-    return "dots of columns" if is_narrow else "tiles"
+        return "dots" if 1 in (rows, columns) or _dots_are_quicker(rows, depth, columns, VECTOR // dtype.itemsize) else "tiles"
+    return "dots" if columns == 1 else "row" if rows == 1 and columns >= 64 else "tiles"
 
 
-def _scratch(a, rows, depth, columns, transpose_a, transpose_b):
-    """The memory that the calls need beside the result: for B transposed, or a copy of A.
+def _dots_are_quicker(rows, depth, columns, lanes):
+    """For A B^T, in cycles: adding up a vector's elements takes 3.5 for each sum, turning B about one for two elements; tiles leave
+    vectors partly empty if there are few columns, tiles of dot products are four by four."""
 
-    Rows of A a multiple of a page apart share the sets of a cache. Of A^T, a product takes a few columns at a time, and each of
-    its rows is on a page of its own.
-    """
-    way, row_bytes = _way(rows, depth, columns, transpose_a, transpose_b), a.shape[1] * a.dtype.itemsize
-    if way == "dots of columns":
-        return [((columns, depth), a.dtype)]
-    conflicts = row_bytes % PAGE == 0 or (transpose_a and depth * min(row_bytes, PAGE) > PAGES * PAGE)
-    return [((rows, depth), a.dtype)] if way == "tiles" and conflicts and columns >= 64 and rows * depth > 0 else []
+    def up(n, unit):
+        return -(-n // unit) * unit
+
+    dots = up(rows, 4) * up(columns, 4) * (up(depth, lanes) / lanes + 3.5)
+    tiles = up(columns, lanes if columns > lanes // 2 else lanes // 2) * depth * (rows / lanes + 0.45)
+    return dots < tiles
+
+
+def _scratch(a, rows, depth, columns, transpose_a, transpose_b, add):
+    """The memory that the calls need beside the result: for C^T, or for a copy of A, if a tile's elements of it lie on more pages
+    than the processor knows: in A^T every row is on one of its own, and a large A has rows that fall on the same sets of caches."""
+    way = _way(rows, depth, columns, a.dtype, transpose_a, transpose_b, add)
+    if way == "turned":
+        return [((columns, rows), a.dtype)]
+    row_bytes, nbytes = a.shape[1] * a.dtype.itemsize, rows * depth * a.dtype.itemsize
+    is_spread = depth > PAGES and row_bytes >= PAGE if transpose_a else row_bytes % PAGE == 0 and nbytes > 2 * PAGES * PAGE
+    return [((rows, depth), a.dtype)] if way == "tiles" and is_spread and columns >= 64 else []
 
 
 def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, add=False):
     dtype = expect_float("matmul", a=a, b=b)
     rows, depth, columns = _matmul_shapes(a, b, transpose_a, transpose_b)
-    return [((rows, columns), dtype), *_scratch(a, rows, depth, columns, transpose_a, transpose_b)]
+    return [((rows, columns), dtype), *_scratch(a, rows, depth, columns, transpose_a, transpose_b, add)]
 
 
 def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=False, bias=None, lowest=-inf):
     (a, b), (c, *scratch) = inputs, outputs
     (rows, columns), depth = c.shape, a.shape[not transpose_a]
-    start, add, way = NONE[c.dtype] if bias is None else bias, int(add), _way(rows, depth, columns, transpose_a, transpose_b)
+    way = _way(rows, depth, columns, c.dtype, transpose_a, transpose_b, add)
+    start, none, add = NONE[c.dtype] if bias is None else bias, c.view((0, 0)), int(add)
     if way == "outer" and bias is None and lowest == -inf:
         return [(kernels.outer, (a.flat(), b.flat(), add, c))]
     if way == "row":
@@ -97,9 +102,10 @@ def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=Fal
         return [(kernels.multiply_row, (x.flat(), w, start, lowest, add, y.flat()))]
     if way == "dots":
         return [(kernels.dots, (a, b.view((columns, depth)), start, lowest, add, c))]
-    if way == "dots of columns":
-        return [(kernels.transpose, (b, scratch[0])), (kernels.dots, (a, scratch[0], start, lowest, add, c))]
-    copied, kernel = scratch[0] if scratch else c.view((0, 0)), kernels.matmul_turned if transpose_a else kernels.matmul
+    if way == "turned":
+        (turned,) = scratch
+        return [(kernels.matmul_turned, (b, a, start, none, 1, 0, lowest, 0, turned)), (kernels.transpose, (turned, c))]
+    kernel, copied = kernels.matmul_turned if transpose_a else kernels.matmul, scratch[0] if scratch else none
     return [(kernel, (a, b, start, copied, int(transpose_a), int(transpose_b), lowest, add, c))]
 
 
@@ -155,7 +161,7 @@ def _linear_infer(x, w, bias=None, *, activation=None):
         expect_shape("linear", "bias", bias.shape, (w.shape[1],))
     activation_name(activation)
     rows, (depth, columns) = x.shape[0], w.shape
-    return [((rows, columns), dtype), *_scratch(x, rows, depth, columns, False, False)]
+    return [((rows, columns), dtype), *_scratch(x, rows, depth, columns, False, False, False)]
 
 
 def _linear_calls(outputs, inputs, activation=None):

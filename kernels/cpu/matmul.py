@@ -16,6 +16,7 @@ from .register_tile import (
     DOT_COLUMNS,
     DOT_LONG,
     DOT_ROWS,
+    PAGE,
     PANEL,
     PANEL_MEMORY,
     TILE_ROWS,
@@ -27,14 +28,16 @@ from .register_tile import (
 from .share import FLAT, share
 from .vectors import FROM_BIAS, FROM_C, FROM_ZERO
 
+WAYS = 8  # lines that a set of the first cache holds: so many rows a page apart are read side by side
 ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
 TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every machine
 
 
 @helper
-def tile_height(left):
-    """Rows of the next tile when `left` are left. There are few heights, for each is code of its own."""
-    if left >= TILE_ROWS:
+def tile_height(left, tallest):
+    """Rows of the next tile when `left` are left, TILE_ROWS or at most `tallest`. There are few heights, for each is code of its
+    own."""
+    if left >= TILE_ROWS and tallest >= TILE_ROWS:
         return TILE_ROWS
     return 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
 
@@ -46,7 +49,7 @@ def copy_rows(a, turned, out, first, last):
     depth = out.shape[1]
     i = first
     while i < last:
-        rows = tile_height(last - i)
+        rows = tile_height(last - i, TILE_ROWS)
         for k in range(0, depth, WIDTH):
             columns = min(WIDTH, depth - k)
             if turned != 0:
@@ -55,7 +58,9 @@ def copy_rows(a, turned, out, first, last):
                     for r in range(copy.size):
                         copy[r] = row[r]
             else:
-                transpose_tile(a_flat, i * depth + k, depth, out_flat, i * depth + k * rows, rows, rows, columns)
+                for r in range(0, rows, WIDTH):
+                    place, copy_place = (i + r) * depth + k, i * depth + k * rows + r
+                    transpose_tile(a_flat, place, depth, out_flat, copy_place, rows, min(WIDTH, rows - r), columns)
         i += rows
 
 
@@ -74,36 +79,35 @@ def multiply_panel(depth, a, a_row, a_step, k, copied_row, b, b_first, b_row, bi
     """Rows first to last of C's columns j to j + width, from `depth` columns of A from k on and a panel of B.
     copied_row: K, if A is the copy that `copy_rows` makes, or 0."""
     c_flat, c_row, i = flat(c), c.shape[1], first
+    tallest = WAYS if a_row % PAGE == 0 and copied_row == 0 else TILE_ROWS
     while i < last:
-        rows, count = tile_height(last - i), 1
-        a_first = i * a_row + k * a_step
+        rows = tile_height(last - i, tallest)
+        count, a_first, a_next = (last - i) // rows, i * a_row + k * a_step, rows * a_row
         if copied_row > 0:
-            a_first, a_row, a_step = i * copied_row + k * rows, 1, rows
+            a_first, a_row, a_step, a_next = i * copied_row + k * rows, 1, rows, rows * copied_row
         if rows == TILE_ROWS:
-            count = (last - i) // TILE_ROWS
-            a_next = TILE_ROWS * (copied_row if copied_row > 0 else a_row)
             multiply_tiles(
                 TILE_ROWS, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,
             )  # fmt: skip
-        elif rows == 8:
+        elif TILE_ROWS > 8 and rows == 8:  # shorter tiles need no code for this one
             multiply_tiles(
-                8, 1, depth, a, a_first, a_row, a_step, 0, b, b_first, b_row,
+                8, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,
             )  # fmt: skip
         elif rows == 4:
             multiply_tiles(
-                4, 1, depth, a, a_first, a_row, a_step, 0, b, b_first, b_row,
+                4, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,
             )  # fmt: skip
         elif rows == 2:
             multiply_tiles(
-                2, 1, depth, a, a_first, a_row, a_step, 0, b, b_first, b_row,
+                2, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,
             )  # fmt: skip
         else:
             multiply_tiles(
-                1, 1, depth, a, a_first, a_row, a_step, 0, b, b_first, b_row,
+                1, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,
             )  # fmt: skip
         i += count * rows

@@ -11,6 +11,7 @@ PANEL = machine(lambda target, item_bytes: 2 * target.vector_bytes // item_bytes
 # Rows of a full tile: as many as leave registers for two vectors of B and one element of A, out of 32 or of 16.
 TILE_ROWS = machine(lambda target, _item_bytes: 14 if target.registers == 32 else 6)
 
+PAGE = machine(lambda _target, item_bytes: 4096 // item_bytes)  # addresses so far apart fall on the same set of the first cache
 BLOCK = machine(lambda target, _item_bytes: target.block)  # rows of B that are copied at once
 PANEL_MEMORY = machine(lambda target, item_bytes: target.block * 2 * target.vector_bytes // item_bytes)
 

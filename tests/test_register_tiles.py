@@ -1,0 +1,122 @@
+"""Products of matrices with vectors, registers and blocks of other processors than this one: wide ones run, all are compiled."""
+
+import itertools
+import platform
+import re
+from functools import cache
+from math import inf
+
+import numpy as np
+import pytest
+
+from fastnn.device import INTERPRETED, native
+from fastnn.kernels.cpu import matmul
+from fastnn.kernels.marks import Target
+
+pytestmark = pytest.mark.skipif(
+    INTERPRETED or platform.machine() not in ("x86_64", "AMD64"), reason="the processors compiled for are x86-64's"
+)
+BLOCK = 8  # rows of B that are turned at once: far fewer than there are, so that a small matrix crosses the edge
+TARGETS = {
+    "AVX-512": (Target(64, 32, "x86_64", BLOCK), "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw,+fma,-prefer-256-bit"),
+    "AVX2": (Target(32, 16, "x86_64", BLOCK), "haswell", "+avx2,+fma"),
+    "128 bits": (Target(16, 16, "x86_64", BLOCK), "x86-64", "+avx,+fma"),
+}
+NEEDS = {"AVX-512": "avx512vl", "AVX2": "avx2", "128 bits": "fma"}
+# Around a tile's rows (14, 6), its vectors (2 to 16 elements, two of them, half of one), a tile of dot products and a block.
+SIZES = [(1, 1, 1), (2, 9, 3), (5, 16, 7), (6, 8, 16), (7, 17, 17), (13, 3, 33), (15, 24, 40), (28, 7, 4), (31, 25, 65)]
+
+
+@cache
+def compiled(kernel, dtype, name):
+    """The address of a kernel made for another processor, whose instructions this one has too."""
+    from llvmlite import binding
+
+    from fastnn.device.compiler import compile_kernel
+
+    if not binding.get_host_cpu_features().get(NEEDS[name]):
+        pytest.skip(f"this processor has no {NEEDS[name]}")
+    target, cpu, features = TARGETS[name]
+    symbol = f"test_{kernel.name}_{dtype}_{re.sub(r'[^a-z0-9]', '_', name.lower())}"
+    engine = native._engine()
+    engine.add_object_file(binding.ObjectFileRef.from_data(compile_kernel(kernel, dtype, target, symbol, cpu, features)))
+    engine.finalize_object()
+    return engine.get_function_address(symbol)
+
+
+def call(kernel, name, *arguments):
+    dtype = arguments[kernel.element].dtype.str[1:]
+    slots = []
+    for a in arguments:
+        slots += [a.ctypes.data, *a.shape] if isinstance(a, np.ndarray) else [a]
+    assert native.enter(compiled(kernel, dtype, name), kernel.block.pack(*slots)) == 0
+
+
+def operands(size, dtype, turned_a, turned_b):
+    (m, k, n), rng = size, np.random.default_rng(sum(size))
+    shapes = (k, m) if turned_a else (m, k), (n, k) if turned_b else (k, n), (n,), (m, n)
+    return [rng.uniform(-1, 1, s).astype(dtype) for s in shapes]
+
+
+def expected(a, b, turned_a, turned_b):
+    a, b = a.astype("f8"), b.astype("f8")
+    return (a.T if turned_a else a) @ (b.T if turned_b else b)
+
+
+def check(got, reference, depth):
+    """Sums of `depth` products of numbers below 1."""
+    bound = 4 * np.finfo(got.dtype).eps * np.sqrt(depth) * (1 + np.abs(reference))
+    assert (np.abs(got - reference) <= bound).all()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_tiles(name, dtype):
+    """Each operand either way round; bias and ReLU, and adding to C; and a copy of A changes no bit."""
+    for size, turned_a, turned_b in itertools.product(SIZES, (0, 1), (0, 1)):
+        a, b, bias, before = operands(size, dtype, turned_a, turned_b)
+        product, none = expected(a, b, turned_a, turned_b), np.empty((0, 0), dtype)
+        results = []
+        for copied in (none, np.full((size[0], size[1]), np.nan, dtype)):
+            c, added = np.full_like(before, np.nan), before.copy()
+            call(matmul.matmul, name, a, b, bias, copied, turned_a, turned_b, 0.0, 0, c)
+            call(matmul.matmul, name, a, b, bias[:0], copied, turned_a, turned_b, -inf, 1, added)
+            check(c, np.maximum(product + bias, 0), size[1])
+            check(added, product + before, size[1])
+            results.append((c, added))
+        np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_dots(name, dtype):
+    """And a row's bits do not depend on the rows and columns beside it: with them the tile's shape changes."""
+    for size in [*SIZES, (1, 40, 19), (19, 40, 1)]:
+        a, b, bias, before = operands(size, dtype, 0, 1)
+        product, c, added = expected(a, b, 0, 1), np.full_like(before, np.nan), before.copy()
+        call(matmul.dots, name, a, b, bias, 0.0, 0, c)
+        call(matmul.dots, name, a, b, bias[:0], -inf, 1, added)
+        check(c, np.maximum(product + bias, 0), size[1])
+        check(added, product + before, size[1])
+        row, column = c[-1:].copy(), np.ascontiguousarray(c[:, -1:])
+        call(matmul.dots, name, a[-1:].copy(), b, bias, 0.0, 0, row)
+        call(matmul.dots, name, a, b[-1:].copy(), bias[-1:].copy(), 0.0, 0, column)
+        np.testing.assert_array_equal(row, c[-1:])
+        np.testing.assert_array_equal(column, c[:, -1:])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("kernel", [matmul.matmul, matmul.dots, matmul.transpose, matmul.multiply_row], ids=lambda k: k.name)
+def test_arm_has_packed_instructions(kernel, dtype):
+    from llvmlite import binding
+
+    from fastnn.device.compiler import optimised
+
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    target = Target(16, 32, "aarch64")
+    machine, module = optimised(kernel, dtype, target, "entry", "generic", "+neon", "aarch64-unknown-linux-gnu")
+    text = machine.emit_assembly(module)
+    packed = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
+    assert len(re.findall(packed, text)) >= 2
+    assert not re.search(r"\bbl\s+(?!multiply_tiles|dot_tile|mem(?:set|cpy|move))", text), "calls something"
