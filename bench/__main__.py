@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="write the table into README.md too")
     parser.add_argument("--threads", type=int, default=1, help="of every peer; with more than one, cases that say what to reach")
     parser.add_argument("--peers-python", default=sys.executable, help="the interpreter that has PyTorch, JAX and TensorFlow")
+    parser.add_argument("--blas", action="append", default=[], metavar="NAME=PATH", help="a library to compare products with too")
     options = parser.parse_args()
     if options.readme and (options.case or options.quick or options.threads > 1):
         parser.error("--readme takes every case on one thread, and not quickly")
@@ -40,6 +41,8 @@ def main() -> None:
         versions[key] = version
         print(f"{peer.name} {version}: {len(results[key])} cases, {time.perf_counter() - start:.0f} s", flush=True)
     text = report.table(results, options.threads) + "\n\n" + report.notes(results, machine, versions, options.threads)
+    if not options.case and not options.quick and options.threads == 1:
+        text += "\n\n" + products(options)
     print(f"\n{text}")
     name = "results" if options.threads == 1 else f"results-{options.threads}-threads"
     report.write_json(results, versions, RESULTS / f"{name}.json", options.threads)
@@ -72,6 +75,12 @@ def run(key, python, options):
     if finished.returncode not in (0, 5):  # 5: no case of that name
         print(finished.stdout[-4000:] + finished.stderr[-2000:], file=sys.stderr)
     return path
+
+
+def products(options):
+    """The table of matrix products against BLAS, a line a group."""
+    command = [sys.executable, "-m", "bench.matmul", "--summary", *(f"--blas={b}" for b in options.blas)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

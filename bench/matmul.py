@@ -29,7 +29,7 @@ from fastnn.tape.run import Program, Tape
 from .floor import flops_per_second, seconds_of_streams
 from .report import time_text
 
-SECONDS, TRIALS = 1e-3, 7  # of one trial at least; the fastest of the trials counts, and the sides take turns
+SECONDS, TRIALS = 1e-3, 9  # of one trial at least; the fastest of the trials counts, and the sides take turns
 FEW, WORST = 40, 8  # groups of more products than that are shown by their worst
 GEMM = {"f4": "sgemm", "f8": "dgemm"}
 SYMBOLS = ("scipy_cblas_{}64_", "cblas_{}_64", "cblas_{}64_")  # integers of 64 bits, as different libraries call it
@@ -177,30 +177,40 @@ def measure(product: Product, dtype: np.dtype, blases: list[Library]) -> Measure
 
 
 def _seconds(run, repeats):
-    start = time.perf_counter()
+    """This thread's own time: what other processes take of the core is not in it."""
+    start = time.thread_time()
     run(repeats)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
-def lines(found: list[Measured], dtype: np.dtype, everything: bool) -> Iterator[str]:
-    """A group's means and its worst products, as a table in Markdown."""
-    names = [name for name in found[0].seconds if name != "ours"]
-    yield f"| {dtype}, one thread | ours | {' | '.join(names)} | ratio | peak | reading |"
-    yield "|---|---|" + "---|" * len(names) + "---|---|---|"
+def groups_of(found: list[Measured]) -> dict[str, list[Measured]]:
     groups = defaultdict(list)
     for m in found:
         groups[m.product.group].append(m)
-    for group, members in groups.items():
+    return groups
+
+
+def summary(found: list[Measured], dtype: np.dtype) -> Iterator[str]:
+    """A line a group of products, as a table in Markdown."""
+    names = " or ".join(name for name in found[0].seconds if name != "ours")
+    yield f"| products in {dtype}, one thread, against the faster of {names} | ratio, mean | worst | of the peak | of reading |"
+    yield "|---|---|---|---|---|"
+    for group, members in groups_of(found).items():
         ratios = [m.ratio for m in members if m.ratio is not None]
-        if ratios:
-            mean, worst = math.exp(sum(map(math.log, ratios)) / len(ratios)), min(ratios)
-            goal = TO_REACH.get(group)
-            said = f" (to reach {goal[0]}: {mark(mean >= goal[0])}; worst {goal[1]}: {mark(worst >= goal[1])})" if goal else ""
-            below = sum(r < goal[1] for r in ratios) if goal else sum(r < 1 for r in ratios)
-            yield (
-                f"| **{group}**, {len(members)} products{said} | | {' | '.join([''] * len(names))} | mean {mean:.2f}, "
-                f"worst {worst:.2f}, {below} below | | |"
-            )
+        mean, worst = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else 0, min(ratios, default=0)
+        to_reach = TO_REACH.get(group, (1.0, 1.0))
+        texts = [f"{x:.2f} ({goal}: {mark(x >= goal)})" if ratios else "" for x, goal in zip((mean, worst), to_reach, strict=True)]
+        reading = min((m.reading for m in members if m.reading is not None), default=None)
+        shown = "" if reading is None else f"from {100 * reading:.0f} %"
+        yield f"| {group}, {len(members)} | {' | '.join(texts)} | from {100 * min(m.peak for m in members):.0f} % | {shown} |"
+
+
+def details(found: list[Measured], everything: bool) -> Iterator[str]:
+    """A line a product: all of a group, or the worst."""
+    names = [name for name in found[0].seconds if name != "ours"]
+    yield f"| product | ours | {' | '.join(names)} | ratio | peak | reading |"
+    yield "|---|---|" + "---|" * len(names) + "---|---|---|"
+    for members in groups_of(found).values():
         shown = members if everything or len(members) <= FEW else sorted(members, key=lambda m: m.ratio or 0)[:WORST]
         for m in shown:
             times = " | ".join(time_text(m.seconds[name]) for name in names)
@@ -218,11 +228,16 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "float64"], action="append", help="both if not given")
     parser.add_argument("--match", default="", help="only products whose group and shape, as printed, match this expression")
     parser.add_argument("--all", action="store_true", help="print every product, and not the worst of each group only")
+    parser.add_argument("--summary", action="store_true", help="print a line a group only")
     options = parser.parse_args()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     blases = libraries(options.blas)
     wanted = [p for p in products() if re.search(options.match, f"{p.group} {p}")]
     for dtype in map(np.dtype, options.dtype or ["float32", "float64"]):
-        print("\n".join(lines([measure(p, dtype, blases) for p in wanted], dtype, options.all)), end="\n\n", flush=True)
+        found = [measure(p, dtype, blases) for p in wanted]
+        print("\n".join(summary(found, dtype)), end="\n\n", flush=True)
+        if not options.summary:
+            print("\n".join(details(found, options.all)), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":
