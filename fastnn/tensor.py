@@ -278,11 +278,14 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
 
 
 def count_flops(op, inputs, outputs, attributes):
-    """Note an op's work with the last of its instructions, which does it."""
-    instructions = context.recorder.instructions
-    if instructions and instructions[-1].name == op.name:
-        flops = op.flops(inputs, outputs, **attributes) if callable(op.flops) else op.flops * outputs[0].size
-        instructions[-1].flops = flops
+    """Note an op's work with the last of its instructions that reads what the op was given: others move results about."""
+    given = [x.buffer for x in inputs]
+    for instruction in reversed(context.recorder.instructions):
+        if instruction.name != op.name:
+            break
+        if any(t.buffer is b for _, t in instruction.tensors for b in given):
+            instruction.flops = op.flops(inputs, outputs, **attributes) if callable(op.flops) else op.flops * outputs[0].size
+            break
 
 
 Op.run = staticmethod(apply)

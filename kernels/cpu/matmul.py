@@ -82,15 +82,17 @@ def multiply_panel(depth, a, a_row, a_step, k, copied_row, b, b_first, b_row, bi
     tallest = WAYS if a_row % PAGE == 0 and copied_row == 0 else TILE_ROWS
     while i < last:
         rows = tile_height(last - i, tallest)
-        count, a_first, a_next = (last - i) // rows, i * a_row + k * a_step, rows * a_row
+        count, a_first, a_next = 1, i * a_row + k * a_step, rows * a_row
         if copied_row > 0:
             a_first, a_row, a_step, a_next = i * copied_row + k * rows, 1, rows, rows * copied_row
         if rows == TILE_ROWS:
+            count = (last - i) // TILE_ROWS
             multiply_tiles(
                 TILE_ROWS, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,
             )  # fmt: skip
         elif TILE_ROWS > 8 and rows == 8:  # shorter tiles need no code for this one
+            count = (last - i) // 8
             multiply_tiles(
                 8, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,
@@ -182,7 +184,8 @@ def outer(a, b, add, c, lane, lanes):
 
 @cache
 def activate(activation):
-    """C = activation(C) in place, for the activations that `matmul` does not know; lanes share C as there."""
+    """C = activation(C) in place, for the activations that `matmul` does not know; lanes share C as there. A lane's elements are
+    one row: every operation rounds alike in a vector and beside it, so where it ends changes no bit."""
 
     @kernel(split=[("M", ROWS)], name=f"activate_{activation.name}", c="inout T[M, N]")
     def activated(c, lane, lanes):
@@ -209,25 +212,9 @@ def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right)
             rows, a_first, place = min(tall, last - i), i * depth, i * c_row + j
             if one_row:
                 dot_tile(
-                    1,
-                    DOT_LONG,
-                    depth,
-                    a_flat,
-                    a_first,
-                    depth,
-                    rows,
-                    b_flat,
-                    b_first,
-                    depth,
-                    width,
-                    bias,
-                    start,
-                    j,
-                    lowest,
-                    c,
-                    place,
-                    0,
-                )
+                    1, DOT_LONG, depth, a_flat, a_first, depth, rows, b_flat, b_first, depth, width,
+                    bias, start, j, lowest, c, place, 0,
+                )  # fmt: skip
             else:
                 dot_tile(
                     DOT_ROWS, DOT_COLUMNS, depth, a_flat, a_first, depth, rows, b_flat, b_first, depth, width,
