@@ -54,6 +54,7 @@ def yield_address() -> int:
     return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
 
 
+@cache
 def clock_address() -> int:
     """The address of C's `clock_gettime`, for the walker; 0 where there is none."""
     return 0 if sys.platform == "win32" else ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0

@@ -17,11 +17,17 @@ class Allowed(NamedTuple):
 
 def allowed() -> Allowed:
     """The processors this process may use now."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else installed()
     limit = quota()
     if limit is not None and limit < count:
         return Allowed(max(1, int(limit)), f"a quota of {limit:g} processors")
-    return Allowed(count, "affinity" if count < (os.cpu_count() or 1) else "the machine")
+    return Allowed(count, "affinity" if count < installed() else "the machine")
+
+
+@cache
+def installed() -> int:
+    """The machine's processors."""
+    return os.cpu_count() or 1
 
 
 @cache

@@ -51,7 +51,7 @@ def chains(instructions: Sequence[Instruction], waits: Sequence[bool], kept: Col
 def _size(instruction):
     """Elements of the arrays that a call goes through one by one, in shares of FLAT; 0 for other calls, and for few elements."""
     kernel = instruction.kernel
-    if all(unit != FLAT for _, unit in kernel.split):
+    if all(unit != FLAT for _, unit in kernel.split) or all(a.buffer.nbytes < LEAST for p, a in instruction.tensors if p.written):
         return 0
     extents = {letter: extent for p, a in instruction.tensors for letter, extent in zip(p.letters, a.shape, strict=True)}
     letter, unit = next((s for s in kernel.split if extents[s[0]] > 1), kernel.split[-1])

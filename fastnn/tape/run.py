@@ -37,6 +37,7 @@ from .plan import plan
 from .record import NUMBERS, Instruction, Recorder, block_of, status_error
 
 FOREVER = 1 << 62
+IS_PATCH = np.array([column in (FIRST_PATCH, LAST_PATCH) for column in range(6)], np.int64)  # columns of `Tape.chains`
 
 
 class Tape:
@@ -83,8 +84,11 @@ class Tape:
         """The words that hold the address of a buffer, found when first asked for: few are moved. Each stands in all copies."""
         if buffer not in self.slots:
             found = self.slots[buffer] = []
-            word, distance = 0, len(self.words) // self.copies
-            for i in self.instructions:
+            distance = len(self.words) // self.copies
+            for i, block in zip(self.instructions, self.blocks, strict=True):
+                if all(a.buffer is not buffer for _, a in i.tensors):
+                    continue
+                word = int(block - self.words.ctypes.data) // 8
                 for a in i.arguments:
                     is_number = isinstance(a, NUMBERS)
                     if not is_number and a.buffer is buffer:
@@ -188,8 +192,7 @@ class Program:
     @staticmethod
     def _joined_chains(tapes):
         ahead = np.cumsum([0, *[len(t.patches) for t in tapes]])
-        moved = np.isin(np.arange(6), (FIRST_PATCH, LAST_PATCH))
-        return np.concatenate([t.chains + np.where(moved, n, 0) for t, n in zip(tapes, ahead[:-1], strict=True)])
+        return np.concatenate([t.chains + n * IS_PATCH for t, n in zip(tapes, ahead[:-1], strict=True)])
 
     @property
     def barriers(self) -> float:
