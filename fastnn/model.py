@@ -147,6 +147,9 @@ class Sequential(Model):
             inputs = layer(inputs, training=training)
         return inputs
 
+    def _declared_output_shape(self, input_shape):
+        return self.compute_output_shape((None, *input_shape[1:])) if self.built and _declares_its_shape(self) else None
+
     def compute_output_shape(self, input_shape):
         for layer in self._stack:
             input_shape = layer.compute_output_shape(input_shape)
@@ -162,3 +165,12 @@ class Sequential(Model):
         for layer in self._stack if shape is not None else ():
             shape = shapes[id(layer)] = layer.compute_output_shape(shape)
         return shapes
+
+
+def _declares_its_shape(layer):
+    """Whether its `compute_output_shape` can be trusted: a user's own layer need not define one, and the base's gives the input's."""
+    if isinstance(layer, Sequential):
+        plain = type(layer).call is Sequential.call and bool(layer._stack)
+        return plain and all(_declares_its_shape(inner) for inner in layer._stack)
+    kind = type(layer)
+    return kind.__module__.startswith("fastnn.layers.") or kind.compute_output_shape is not Layer.compute_output_shape

@@ -257,6 +257,9 @@ class Trainer(Layer):
     def _output_shape(self, input_shape: Sequence[int]) -> Shape:
         """The shape of predictions, found by calling the model without computing; it builds what is not built yet."""
         key = ("output shape", tuple(input_shape[1:]), Structure.version)
+        declared = self._declared_output_shape(input_shape)
+        if declared is not None:
+            return declared
         if key not in self._programs:
             with Recorder(self.name) as recorder, no_grad():
                 y = self(np.zeros((2, *input_shape[1:])))
@@ -268,6 +271,10 @@ class Trainer(Layer):
             key = ("output shape", tuple(input_shape[1:]), Structure.version)
             self._keep(key, (None, *y.shape[1:]))
         return self._programs[key]
+
+    def _declared_output_shape(self, input_shape: Sequence[int]) -> Shape | None:
+        """The shape of predictions where layers that are built say it, or None."""
+        return None
 
     def _names(self) -> list[str]:
         return ["loss", *[m.name for m in self._metrics or ()]]

@@ -251,8 +251,9 @@ def transpose_tile(x, x_first, x_row, out, out_first, out_row, rows, columns):
 
 @transpose_tile.emits
 def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
-    """log2(WIDTH) rounds, in each of which rows are interleaved pairwise, one half of the tile with the other. At an edge, what
-    lies beyond is masked out: rows are still moved as vectors, where a loop over elements takes seven times as long."""
+    """log2(WIDTH) rounds, in each of which rows are interleaved pairwise: first within pieces of 128 bits, for which processors
+    have instructions that begin more often, then those pieces. At an edge, what lies beyond is masked out: rows are still
+    moved as vectors, where a loop over elements takes seven times as long."""
     builder, ir = emitter.builder, Vectors(emitter)
     lanes, number = ir.lanes, ir.number
 
@@ -260,9 +261,28 @@ def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
         data = builder.gep(emitter.array(array, kind)[0], [first])
         return lambda r: builder.gep(data, [builder.mul(r, width)])
 
-    def interleave(one, other, first):
-        order = [first + n // 2 + (n % 2) * lanes for n in range(lanes)]
-        return ir.shuffle(one, other, order)
+    piece = 16 // emitter.item_bytes  # elements of 128 bits
+
+    def within_pieces(rows, width=1):
+        """Of as many rows as a piece has elements: vector k has column k of each piece, all rows of it."""
+        if len(rows) == 1:
+            return rows
+        halves = []
+        for half in (0, piece // 2):
+            starts = [p + half + b for p in range(0, lanes, piece) for b in range(0, piece // 2, width)]
+            order = [n + source for start in starts for source in (0, lanes) for n in range(start, start + width)]
+            halves.append([ir.shuffle(one, other, order) for one, other in zip(rows[::2], rows[1::2], strict=True)])
+        return [vector for half in halves for vector in within_pieces(half, 2 * width)]
+
+    def of_pieces(rows):
+        """Of as many rows as a vector has pieces: vector p has piece p of each row."""
+        if len(rows) == 1:
+            return rows
+        found = []
+        for odd in (0, piece):
+            order = [n + source for source in (0, lanes) for p in range(odd, lanes, 2 * piece) for n in range(p, p + piece)]
+            found.append(of_pieces([ir.shuffle(one, other, order) for one, other in zip(rows[::2], rows[1::2], strict=True)]))
+        return [vector for pair in zip(*found, strict=True) for vector in pair]
 
     place_in_x, place_in_out = rows_of(x, emitter.kinds[0], x_first, x_row), rows_of(out, emitter.kinds[3], out_first, out_row)
 
@@ -274,10 +294,9 @@ def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
             return place_in_x(number(r) if row_mask is None else builder.select(beyond, last, number(r)))
 
         tile = [ir.load(row(r), column_mask) for r in range(lanes)]
-        for _round in range(lanes.bit_length() - 1):
-            pairs = zip(tile[: lanes // 2], tile[lanes // 2 :], strict=True)
-            tile = [interleave(one, other, first) for one, other in pairs for first in (0, lanes // 2)]
-        for q, value in enumerate(tile):
+        groups = [within_pieces(tile[r : r + piece]) for r in range(0, lanes, piece)]
+        columns_of = [of_pieces([group[k] for group in groups]) for k in range(piece)]
+        for q, value in enumerate(columns_of[q % piece][q // piece] for q in range(lanes)):
             inside = builder.icmp_signed("<", number(q), columns)
             ir.store(value, place_in_out(number(q)), row_mask and builder.select(inside, row_mask, ir.first(number(0))))
 
