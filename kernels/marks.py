@@ -70,11 +70,17 @@ class Primitive(Mark):
     def __init__(self, signature, function):
         result, arguments = signature.split(" <- ")
         self.result, self.arguments = result, arguments.split()
-        self.function, self.name, self.emit = function, function.__name__, None
+        self.function, self.name, self.emit, self.emit_packed = function, function.__name__, None, None
 
     def emits(self, emit):
         """Mark `emit(emitter, *values)`, which builds the IR and returns the result's value."""
         self.emit = emit
+        return emit
+
+    def packs(self, emit):
+        """Mark `emit(emitter, *vectors)`, which builds the same for whole vectors: the compiler packs loops over a processor's own
+        instructions only if it is told how."""
+        self.emit_packed = emit
         return emit
 
     def __call__(self, *arguments):

@@ -9,7 +9,7 @@ import pytest
 from fastnn.device import INTERPRETED, native
 from fastnn.kernels import scalar
 from fastnn.kernels.cpu import losses, matmul, normalization, pointwise, softmax, updates
-from fastnn.kernels.marks import Kernel, T, kernel
+from fastnn.kernels.marks import Kernel, T, Target, kernel
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
 LETTER = {"f4": "s", "f8": "d"}
@@ -80,3 +80,20 @@ def test_a_kernel_that_would_call_the_c_library_is_refused(function, symbol):
         RuntimeError, match=rf"kernel {function.__name__} for f8 needs .*{symbol}.*must not raise, allocate or call"
     ):
         native.entry(own, "f8")
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(
+    ("target", "cpu", "estimates"),
+    [(Target(64, 32, "x86_64"), "skylake-avx512", True), (Target(32, 16, "x86_64"), "haswell", False)],
+)
+def test_reciprocals_are_estimated_in_whole_vectors_where_the_processor_can(target, cpu, estimates, dtype):
+    from fastnn.device.compiler import optimised
+
+    machine, module = optimised(updates.adam, dtype, target, "entry", cpu, "-prefer-256-bit" if estimates else "")
+    text = machine.emit_assembly(module)
+    letter = LETTER[dtype]
+    assert bool(re.search(rf"\bvrcp14p{letter}\s.*%zmm", text)) == estimates
+    assert bool(re.search(rf"\bvdivp{letter}\s", text)) != estimates
+    assert not re.search(r"\bcall\S*\s+(?!\*|mem(?:set|cpy|move))", text), "calls something"

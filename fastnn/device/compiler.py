@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from fastnn.kernels.marks import DTYPE_NAMES, ITEM_BYTES, Specialiser
 
 VECTOR_NOTE = "fastnn: bits of a vector: "  # what `native.vector_bits` looks for in an object
+USED = "llvm.compiler.used"
+PACKED = "fastnn.packed."  # begins the names of functions that have a form for vectors, whose name ends in their length
 FASTMATH_OF_A_NAMED_SUM = {"reassoc"}  # never nnan, ninf or contract: see kernels/cpu/pointwise.py
 
 
@@ -41,9 +43,9 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
         dispatcher = _jit(specialiser.bound(kernel.function))
         arguments = [_numba_type(p, dtype) for p in kernel.parameters]
         ir_text = _link_entry_point(dispatcher, arguments, name)
-    module = binding.parse_assembly(ir_text)
+    module = binding.parse_assembly(_with_packed_forms(ir_text))
     for definition in (*module.functions, *module.global_variables):
-        if not definition.is_declaration and definition.name != name:
+        if not definition.is_declaration and definition.name not in (name, USED):
             definition.linkage = "internal"
     architecture = binding.Target.from_triple(triple) if triple else binding.Target.from_default_triple()
     machine = architecture.create_target_machine(cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True)
@@ -51,9 +53,35 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
         module.triple, module.data_layout = triple, str(machine.target_data)
     passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(module, passes)
+    if PACKED in ir_text:
+        module = _with_packed_forms_inlined(str(module), passes)
     width = _vector_bits(str(module), 8 * target.vector_bytes)
     module.link_in(binding.parse_assembly(f'!llvm.ident = !{{!0}}\n!0 = !{{!"{VECTOR_NOTE}{width}"}}'))
     return machine, module
+
+
+def _with_packed_forms(ir_text):
+    """Tell the vectoriser of functions that have a form for vectors, in the way of LLVM's vector function ABI."""
+    forms = re.findall(rf'^define .*?@"?({re.escape(PACKED)}[^"(]*)\.(\d+)"?\(', ir_text, flags=re.M)
+    for name, lanes in forms:
+        variant = f'"vector-function-abi-variant"="_ZGV_LLVM_N{lanes}v_{name}({name}.{lanes})"'
+        ir_text = re.sub(rf'^(.* call .*@"?{re.escape(name)}"?\([^)]*\)).*$', rf"\1 {variant}", ir_text, flags=re.M)
+    if forms:
+        used = ", ".join(f'ptr @"{name}.{lanes}"' for name, lanes in forms)
+        ir_text += f'\n@{USED} = appending global [{len(forms)} x ptr] [{used}], section "llvm.metadata"\n'
+    return ir_text
+
+
+def _with_packed_forms_inlined(ir_text, passes):
+    """The module once loops are packed: calls of both forms become the instructions they are."""
+    from llvmlite import binding
+
+    ir_text = re.sub(rf"^@{re.escape(USED)} = .*$", "", ir_text, flags=re.M)
+    ir_text = re.sub(r"^attributes .*$", lambda line: line.group(0).replace("noinline", "alwaysinline"), ir_text, flags=re.M)
+    module, inliner = binding.parse_assembly(ir_text), binding.create_new_module_pass_manager()
+    inliner.add_always_inliner_pass()
+    inliner.run(module, passes)
+    return module
 
 
 def _vector_bits(ir_text, most):
@@ -156,6 +184,36 @@ class Emitter:
         self.builder = outside
         outside.call(function, values)
 
+    def integer(self, bits):
+        """The type of an integer."""
+        from llvmlite import ir
+
+        return ir.IntType(bits)
+
+    def vector_type(self, lanes):
+        """That of a vector of elements."""
+        from llvmlite import ir
+
+        return ir.VectorType(self.real, lanes)
+
+    def packed(self, mark, values):
+        """Call a primitive that also has a form for whole vectors: a function of its own until loops are packed."""
+        from llvmlite import ir
+
+        lanes = self.target.vector_bytes // self.item_bytes
+        name = f"{PACKED}{mark.name}.{self.dtype}"
+        if name not in self.module.globals:
+            for symbol, kind, emit, inline in (
+                (name, self.real, mark.emit, "noinline"),
+                (f"{name}.{lanes}", self.vector_type(lanes), mark.emit_packed, "alwaysinline"),
+            ):
+                function = ir.Function(self.module, ir.FunctionType(kind, [kind] * len(values)), symbol)
+                function.linkage = "weak_odr"  # kept, though nothing calls it yet, and one of several alike
+                function.attributes.add(inline)
+                builder = ir.IRBuilder(function.append_basic_block())
+                builder.ret(emit(Emitter(self.context, builder, self.kinds, self.dtype, self.target), *function.args))
+        return self.builder.call(self.module.globals[name], values)
+
     def flat_array(self, value, kind):
         """The elements of a contiguous array of any shape as an array of one dimension."""
         from numba import types
@@ -214,7 +272,8 @@ def _intrinsic_maker(dtype, target):
             expected = [kinds.get(kind, g) for kind, g in zip(mark.arguments, given, strict=True)]  # "any", "literal": as it comes
 
             def lower(context, builder, signature, values):
-                result = mark.emit(Emitter(context, builder, signature.args, dtype, target), *values)
+                emitter = Emitter(context, builder, signature.args, dtype, target)
+                result = emitter.packed(mark, values) if mark.emit_packed else mark.emit(emitter, *values)
                 return context.get_dummy_value() if mark.result == "void" else result
 
             return kinds[mark.result](*expected), lower

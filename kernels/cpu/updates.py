@@ -6,8 +6,8 @@ result is not finite leaves that element as it was and is reported.
 
 import numpy as np
 
-from ..marks import T, helper, kernel
-from ..primitives import fma
+from ..marks import T, by_dtype, helper, kernel
+from ..primitives import ESTIMATES, fma, reciprocal_estimate
 from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
 from .share import FLAT, share
 
@@ -93,6 +93,25 @@ def power(base, exponent):
     return result
 
 
+@helper
+def nearer(r, x):
+    """A step of Newton's towards 1 / x, r (2 - x r), which doubles the digits."""
+    return fma(r, fma(-x, r, T(1)), r)
+
+
+@helper
+def reciprocal_32(x):
+    return nearer(reciprocal_estimate(x), x) if ESTIMATES else np.float32(1) / x
+
+
+@helper
+def reciprocal_64(x):
+    return nearer(nearer(reciprocal_estimate(x), x), x) if ESTIMATES else 1.0 / x
+
+
+reciprocal = by_dtype(reciprocal_32, reciprocal_64)  # of a positive number, to a unit in the last place
+
+
 @kernel(
     split=RUN,
     parameter="inout T[n]",
@@ -117,7 +136,7 @@ def adam(parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilo
     for i in range(p.size):
         mean = fma(g[i] - m[i], towards_1, m[i])
         square = fma(fma(g[i], g[i], -v[i]), towards_2, v[i])
-        new = p[i] - scale * mean / (T(np.sqrt(square)) + e)
+        new = fma(-scale * mean, reciprocal(T(np.sqrt(square)) + e), p[i])
         finite = is_finite(new) & is_finite(square)
         m[i] = mean
         v[i] = square if finite else v[i]
