@@ -313,3 +313,17 @@ def test_recorded_steps_and_long_predictions_take_several_lanes_where_that_is_fa
     model = network()
     model.predict(X, batch_size=32)
     assert taken == {2}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets threads be placed")
+def test_other_lanes_keep_off_the_callers_processor_where_there_are_enough():
+    before = os.sched_getaffinity(0)
+    try:
+        for processors in (before, {min(before)}):
+            os.sched_setaffinity(0, processors)
+            assert pool.run(lambda lane, lanes: lane, 2, lambda: None) == 0
+            own = os.sched_getaffinity(pool._workers[0].thread.native_id)
+            assert own <= processors
+            assert len(own) == max(1, len(processors) - 1)
+    finally:
+        os.sched_setaffinity(0, before)

@@ -15,9 +15,6 @@ MOST_LANES = 64  # barriers have a cache line for each
 VARIABLE = "FASTNN_NUM_THREADS"
 
 _lock = threading.Lock()  # held while the pool runs a program; who finds it taken runs on one lane, with the same bits
-_queues: list[SimpleQueue] = []
-
-
 _chosen: int | None = None  # by `choose`
 
 
@@ -65,10 +62,49 @@ def now() -> int:
     return 0 if sys.platform == "win32" else time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-def _work(queue):
-    while True:
-        call = queue.get()
-        call()
+class Worker:
+    """A thread that takes calls from a queue."""
+
+    def __init__(self):
+        self.queue: SimpleQueue = SimpleQueue()
+        self.thread = threading.Thread(target=self._work, daemon=True, name="fastnn lane")
+        self.thread.start()
+        self.processors: set[int] = set()  # it was put on; none: the system's choice
+
+    def _work(self):
+        while True:
+            call = self.queue.get()
+            call()
+
+    def place(self, processors: set[int]) -> None:
+        """Run it on these from now on."""
+        if processors != self.processors and self.thread.native_id is not None:
+            try:
+                os.sched_setaffinity(self.thread.native_id, processors)
+            except OSError:  # not allowed: the system's choice then
+                return
+            self.processors = processors
+
+
+_workers: list[Worker] = []
+
+
+@cache
+def _current_processor() -> Callable[[], int]:
+    """C's `sched_getcpu`."""
+    return ctypes.CDLL(None).sched_getcpu
+
+
+def _keep_apart(workers):
+    """Keep the other lanes off this thread's processor, if there are enough. The system wakes a thread where the one runs that
+    wakes it, and since that one runs on, it takes milliseconds until one of them is moved: slices of two lanes were seen to
+    take as long as on one."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    processors = os.sched_getaffinity(0)
+    others = processors - {_current_processor()()}
+    for worker in workers:
+        worker.place(others if len(others) >= len(workers) else processors)
 
 
 def run(walk: Callable[[int, int], int], lanes: int, abort: Callable[[], None]) -> int:
@@ -80,12 +116,11 @@ def run(walk: Callable[[int, int], int], lanes: int, abort: Callable[[], None]) 
     if lanes == 1 or not _lock.acquire(blocking=False):
         return walk(0, 1)
     try:
-        while len(_queues) < lanes - 1:
-            queue: SimpleQueue = SimpleQueue()
-            threading.Thread(target=_work, args=(queue,), daemon=True, name="fastnn lane").start()
-            _queues.append(queue)
-        for lane in range(1, lanes):
-            _queues[lane - 1].put(partial(walk, lane, lanes))
+        while len(_workers) < lanes - 1:
+            _workers.append(Worker())
+        _keep_apart(_workers[: lanes - 1])
+        for lane, worker in enumerate(_workers[: lanes - 1], 1):
+            worker.queue.put(partial(walk, lane, lanes))
         return walk(0, lanes)
     finally:
         _leave(abort, lanes)
@@ -98,9 +133,9 @@ def _leave(abort, lanes):
     while True:
         try:
             abort()
-            for queue in _queues[: lanes - 1]:
+            for worker in _workers[: lanes - 1]:
                 done = threading.Semaphore(0)
-                queue.put(done.release)
+                worker.queue.put(done.release)
                 done.acquire()
             break
         except KeyboardInterrupt:
@@ -113,7 +148,7 @@ def _after_fork():
     """A forked child has none of its parent's threads, and perhaps its locks, held."""
     global _lock
     _lock = threading.Lock()
-    _queues.clear()
+    _workers.clear()
 
 
 if hasattr(os, "register_at_fork"):
