@@ -90,7 +90,7 @@ TO_REACH = {"square to 512": (1.15, 0.95), "layers": (1.15, 0.95), "layers, batc
 @primitive("void <- int any any any int int int int int")
 def call_gemm(function, a, b, c, turned_a, turned_b, m, k, n):
     """C = A B by a CBLAS function of 64-bit integers at an address; a, b: (M, K), (K, N), or transposed if so said."""
-    raise NotImplementedError("only compiled code calls a BLAS library")
+    raise RuntimeError("only compiled code calls a BLAS library")
 
 
 @call_gemm.emits

@@ -21,15 +21,19 @@ PAIRS = (
 )
 
 
-def unary(name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0), **record):
-    """The op y = function(x); `saves` says whether the derivative takes x or y."""
+def unary(name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0), gradient_flops=None, **record):
+    """The op y = function(x); `saves` says whether the derivative takes x or y. gradient_flops: of the derivative, a few unless
+    given if it takes y, or as many as the function's."""
     forward, backward = pointwise.unary(function), pointwise.unary_gradient(derivative)
 
     def gradient_calls(outputs, inputs):
         return [(backward, (inputs[0].flat(), inputs[1].flat(), outputs[0].flat()))]
 
     gradient_op = Op(
-        f"gradient of {name}", lambda saved, dy: [(dy.shape, dy.dtype)], gradient_calls, flops=record.get("flops", 1.0)
+        f"gradient of {name}",
+        lambda saved, dy: [(dy.shape, dy.dtype)],
+        gradient_calls,
+        flops=gradient_flops or (3.0 if saves == "y" else record.get("flops", 1.0)),
     )
     op = Op(
         name,
@@ -127,7 +131,7 @@ exp = unary(
 )  # fmt: skip
 log = unary(
     "log", scalar.log, scalar.log_gradient, "x", np.log, "The natural logarithm; -inf at 0, NaN below.",
-    edges=(*FAR, 1.1754944e-38, 0.99999994), domain=(0.01, 4.0), flops=26, instructions=(16, 20),
+    edges=(*FAR, 1.1754944e-38, 0.99999994), domain=(0.01, 4.0), flops=26, gradient_flops=1, instructions=(16, 20),
 )  # fmt: skip
 sqrt = unary(
     "sqrt", scalar.sqrt, scalar.sqrt_gradient, "y", np.sqrt, "The square root; NaN below 0.",
@@ -167,7 +171,7 @@ silu = unary(
 )  # fmt: skip
 softplus = unary(
     "softplus", scalar.softplus, scalar.softplus_gradient, "y", reference.softplus, "log(1 + e^x).",
-    edges=(*FAR, 100.0, -80.0, -800.0), flops=36, instructions=(20, 31),
+    edges=(*FAR, 100.0, -80.0, -800.0), flops=36, gradient_flops=20, instructions=(20, 31),
 )  # fmt: skip
 elu = unary(
     "elu", scalar.elu, scalar.elu_gradient, "y", lambda x: np.where(np.real(x) > 0, x, np.expm1(x)),
