@@ -38,7 +38,7 @@ def profile(model: Any, epoch: Epoch, rows: int) -> str:
         report.restore(lasting)
     measured = {lanes: seconds for lanes, seconds in times.items() if seconds is not None}
     best = min(measured, key=lambda lanes: measured[lanes], default=1)
-    lines = [f"A training step of {part.rows} rows, each call by itself on one thread:", table]
+    lines = [f"A training step of {part.rows} row{'s' * (part.rows != 1)}, each call by itself on one thread:", table]
     if measured:
         each = ", ".join(f"{1e6 * seconds:.4g} us on {lanes} thread{'s' * (lanes > 1)}" for lanes, seconds in measured.items())
         lines.append(f"a whole step: {each}; the floor on one: {1e6 * sum(tape.floors):.4g} us")

@@ -183,10 +183,10 @@ class Trainer(Layer):
         >>> model = fastnn.Sequential([fastnn.Input((8,)), fastnn.layers.Dense(40, activation="relu"), fastnn.layers.Dense(1)])
         >>> model.compile("adam", "mse")
         >>> x = fastnn.random.normal((64, 8), seed=0).numpy()
-        >>> model.profile(x, x[:, :1])  # doctest: +ELLIPSIS
-        A training step of 32 rows, each call by itself on one thread:
+        >>> model.profile(x, x[:, :1], batch_size=1)  # doctest: +ELLIPSIS
+        A training step of 1 row, each call by itself on one thread:
         ...
-        advice: dense/kernel has 40 columns, and vectors of 16 numbers compute 48: 48 would take as long, 32 less
+        advice: batches of one row read every weight for that row alone; a larger batch_size takes hardly longer a step
         """
         self._compiled("profile")
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
