@@ -77,7 +77,8 @@ def _with_packed_forms_inlined(ir_text, passes):
     from llvmlite import binding
 
     ir_text = re.sub(rf"^@{re.escape(USED)} = .*$", "", ir_text, flags=re.M)
-    ir_text = re.sub(r"^attributes .*$", lambda line: line.group(0).replace("noinline", "alwaysinline"), ir_text, flags=re.M)
+    # Their own attributes give way, and nobody else's: `call_apart` makes functions that are to stay whole.
+    ir_text = re.sub(rf'^(define .*@"?{re.escape(PACKED)}.*) #\d+ ', r"\1 alwaysinline ", ir_text, flags=re.M)
     module, inliner = binding.parse_assembly(ir_text), binding.create_new_module_pass_manager()
     inliner.add_always_inliner_pass()
     inliner.run(module, passes)

@@ -104,14 +104,16 @@ def _own_sources(function, seen):
     cells = (c.cell_contents for c in function.__closure__ or ())
     values = {**global_values(function), **dict(zip(function.__code__.co_freevars, cells, strict=True))}
     if found:  # numbers and arrays that the compiler takes as they are now: a factory gives each of its kernels others
-        frozen = {n: v.tobytes() if isinstance(v, np.ndarray) else v for n, v in values.items() if isinstance(v, FROZEN)}
+        frozen = {n: v for n, v in values.items() if isinstance(v, FROZEN)}
+        frozen |= {n: (v.dtype.str, v.shape, v.tobytes()) for n, v in frozen.items() if isinstance(v, np.ndarray)}
         found.add(repr(sorted(frozen.items())).encode())
     marks = list(values.values())
     for mark in marks:
         if isinstance(mark, by_dtype):
             marks.extend(mark.choices.values())
         elif isinstance(mark, Helper | Primitive):
-            found |= _own_sources(mark.function, seen) | _own_sources(getattr(mark, "emit", None), seen)
+            for part in (mark.function, getattr(mark, "emit", None), getattr(mark, "emit_packed", None)):
+                found |= _own_sources(part, seen)
         elif isinstance(mark, machine):
             found |= _own_sources(mark.rule, seen)
     return found

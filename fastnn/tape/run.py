@@ -68,7 +68,7 @@ class Tape:
         self.words = np.frombuffer(bytearray(b"".join(blocks) * self.copies), np.int64)
         self.blocks = self.words.ctypes.data + ends[:-1]
         self.slots: dict[Buffer, list[int]] = {}
-        self.chains, patches = np.zeros((len(blocks), 6), np.int64), []
+        self.chains, patches = np.zeros((len(blocks), len(IS_PATCH)), np.int64), []
         self.chains[:, LENGTH] = 1
         for chain in planned.chains:
             row = (1, chain.tiles, chain.size, len(patches))
