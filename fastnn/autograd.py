@@ -94,23 +94,28 @@ class Gradients:
         """The gradient of input `index` is what `op` makes."""
         self.gradients((index,), op, *inputs, **attributes)
 
-    def gradients(self, indices: Sequence[int], op: Op, *inputs: Tensor, **attributes: Any) -> None:
-        """The gradients of several inputs are the outputs of `op`."""
-        if not any(self.wants(i) for i in indices):
-            return
-        targets = [self.node.inputs[i] for i in indices]
+    def gradients(self, indices: Sequence[int | None], op: Op, *inputs: Tensor, **attributes: Any) -> Any:
+        """The gradients of several inputs are the outputs of `op`. One for which None stands is an intermediate result, and
+        returned; `op` may then add to the gradients only if there is no more than one."""
+        if not any([i is None or self.wants(i) for i in indices]):
+            return None
+        targets = [None if i is None else self.node.inputs[i] for i in indices]
         specs = op.infer(*inputs, **attributes)
-        slots = [_own_slot(t, shape) for t, (shape, _) in zip(targets, specs, strict=False)]
-        if len(slots) == 1 and slots[0] is not None and has_gradient(targets[0]) and op.accumulates:
-            apply(op, inputs, {**attributes, "add": True}, slots, specs)
-            return
-        free = [s if s is not None and not has_gradient(t) else None for s, t in zip(slots, targets, strict=True)]
-        outputs = apply(op, inputs, attributes, free, specs)
-        for target, slot, output in zip(targets, free, outputs if len(targets) > 1 else [outputs], strict=True):
-            if slot is not None:
+        slots = [None if t is None else _own_slot(t, shape) for t, (shape, _) in zip(targets, specs, strict=False)]
+        taken = [s is not None and has_gradient(t) for s, t in zip(slots, targets, strict=True)]
+        if any(taken) and op.accumulates:
+            attributes["add"] = True
+        else:
+            slots = [None if is_taken else s for s, is_taken in zip(slots, taken, strict=True)]
+        outputs, rest = apply(op, inputs, attributes, slots, specs), None
+        for target, slot, output in zip(targets, slots, outputs if len(targets) > 1 else [outputs], strict=True):
+            if target is None:
+                rest = output
+            elif slot is not None:
                 target.gradient = slot
             elif target.requires_gradient:
                 self.deliver(target, output)
+        return rest
 
     def deliver(self, target: Tensor, gradient: Tensor) -> None:
         """Add a gradient to what `target` has."""

@@ -61,8 +61,8 @@ def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str
             place = tuple(int(i) for i in np.argwhere(~whole)[0])
             raise ValueError(f"{name}: labels must be whole numbers; got {y[place]} at {place}. One-hot rows are y.argmax(-1).")
     classes = shape[-1] or 0
-    outside = (y < 0) | (y >= classes)
-    if outside.any():
+    if y.size and (y.min() < 0 or y.max() >= classes):
+        outside = (y < 0) | (y >= classes)
         place = tuple(int(i) for i in np.argwhere(outside)[0])
         raise ValueError(
             f"{name}: labels must lie between 0 and {classes - 1}, for predictions of {classes} columns; got {y[place]} at "

@@ -108,7 +108,7 @@ class Recording:
         recorder.restore_gradients()
         self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
         self.program = Program([(self.tape, 1)])
-        self.pace = Pace(self.program.lanes, self.program.barriers) if self.tape.work > WAKING else None
+        self.pace = Pace(self.program) if self.tape.work > WAKING else None
 
     def _staged(self, argument):
         """Memory of the tape's own for an input; calls copy into it."""
@@ -136,7 +136,7 @@ class Recording:
                 if self.pace is None:
                     self.program.run(1)
                 else:
-                    self.pace.run(self.program, 1, 1)
+                    self.pace.run(1, 1)
             except StepFailed as failed:
                 raise explained(failed.error(), lambda: self.function(*self.inputs, **self.named)) from None
             for variable, gradient in self.has:

@@ -255,7 +255,7 @@ def _common_type(inputs):
 def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | None] = (), specs: Sequence | None = None) -> Any:
     """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember what the gradient needs.
     `specs`, if at hand, is what the op infers of these inputs."""
-    if not all(isinstance(x, Tensor) for x in inputs):
+    if not all([isinstance(x, Tensor) for x in inputs]):
         dtype = _common_type(inputs)
         inputs = tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(inputs)])
     if specs is None:
@@ -263,13 +263,15 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
     if places:
         specs = [spec if place is None else place for spec, place in itertools.zip_longest(specs, places)]
     outputs = [spec if isinstance(spec, Tensor) else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec) for spec in specs]
+    recorder = context.recorder
+    before = 0 if recorder is None else len(recorder.instructions)
     for kernel, arguments in op.calls(outputs, inputs, **attributes):
         emit(op.name, kernel, arguments)
-    if context.recorder is not None:
-        count_flops(op, inputs, outputs, attributes)
+    if recorder is not None:
+        count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
     if context.watch is not None:
         context.watch(op.name, outputs)
-    requires_gradient = op.gradient is not None and context.gradients and any(x.requires_gradient for x in inputs)
+    requires_gradient = op.gradient is not None and context.gradients and any([x.requires_gradient for x in inputs])
     if requires_gradient or op.fused_by_losses:
         first = outputs[0]
         first.node = Node(op, inputs, outputs, attributes, requires_gradient)
@@ -277,15 +279,13 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
     return outputs[0] if op.results == 1 else tuple(outputs[: op.results])
 
 
-def count_flops(op, inputs, outputs, attributes):
-    """Note an op's work with the last of its instructions that reads what the op was given: others move results about."""
-    given = [x.buffer for x in inputs]
-    for instruction in reversed(context.recorder.instructions):
-        if instruction.name != op.name:
-            break
-        if any(t.buffer is b for _, t in instruction.tensors for b in given):
-            instruction.flops = op.flops(inputs, outputs, **attributes) if callable(op.flops) else op.flops * outputs[0].size
-            break
+def count_flops(op, inputs, outputs, attributes, own):
+    """Note an op's work with the last of its `own` instructions that reads what the op was given: others move results about."""
+    if len(own) > 1:
+        given = {x.buffer for x in inputs}
+        own = [i for i in own if any([i.arguments[n].buffer in given for n, _ in i.kernel.arrays])]
+    if own:
+        own[-1].flops = op.flops(inputs, outputs, **attributes) if callable(op.flops) else op.flops * outputs[0].size
 
 
 Op.run = staticmethod(apply)

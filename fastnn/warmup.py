@@ -29,7 +29,7 @@ def warmup() -> None:
 def forms() -> dict[tuple[str, str], Kernel]:
     """Every kernel in each of its element types, by (symbol, type)."""
     assert fastnn.ops.registry  # importing the library has made the kernels, but for those that are made on use
-    kernels = [*Kernel.known, *[matmul.activate(function) for function, _ in from_output.values()]]
+    kernels = [*Kernel.known, *[matmul.activate(function) for function, *_ in from_output.values()]]
     return {(native.symbol(k, d), d): k for k in kernels for d in (k.dtypes if k.element is not None else ("f4",))}
 
 

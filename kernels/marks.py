@@ -134,6 +134,7 @@ class Kernel:
         slots = ["d" if p.dtype == "float" else "q" * (1 + len(p.letters or ())) for p in parameters]
         self.block = struct.Struct("".join(slots))
         self.arrays = [(i, p) for i, p in enumerate(parameters) if p.letters is not None]
+        self.reads, self.writes = [i for i, p in self.arrays if p.read], [i for i, p in self.arrays if p.written]
         self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)  # the argument that has type T
 
     def __repr__(self):

@@ -29,6 +29,22 @@ def test_a_variable_or_a_tensor_used_twice_gets_the_sum():
     assert w.gradient is not None
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh", None])
+@pytest.mark.parametrize("columns", [1, 7, 64, 130])
+def test_a_bias_used_twice_gets_the_sum_too(activation, columns):
+    random = np.random.default_rng(0)
+    x, weights = random.normal(size=(9, 3)), random.normal(size=(9, columns))
+    w, bias = (fastnn.Variable(random.normal(size=s), dtype="float64") for s in ((3, columns), (columns,)))
+    found = []
+    for times in (1, 2):
+        w.gradient = bias.gradient = None
+        for _ in range(times):
+            ops.sum(ops.linear(x, w, bias, activation=activation) * weights).backward()
+        found.append([bias.gradient.numpy(), w.gradient.numpy()])
+    for once, twice in zip(*found, strict=True):
+        np.testing.assert_allclose(twice, 2 * once, rtol=1e-13)
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (4, 2, 3), (4, 1, 1)])
 def test_what_was_broadcast_is_summed(shape):
     fastnn.gradcheck(lambda x, y: x * y + y, [np.full(shape, 2.0), np.arange(6.0).reshape(2, 3)])

@@ -59,7 +59,7 @@ def on_lanes(step, lanes):
 @given(
     names=st.lists(st.sampled_from(sorted(GRAPH)), min_size=1, max_size=8),
     picks=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=8, max_size=8),
-    shape=st.sampled_from([(1, 1), (3, 5), (1, 130), (17, 16), (33, 31), (70, 64)]),
+    shape=st.sampled_from([(1, 1), (3, 5), (1, 130), (9, 130), (17, 16), (33, 31), (70, 64)]),
     least=st.sampled_from([1, chains.LEAST]),
 )
 def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, picks, shape, least):
@@ -82,6 +82,16 @@ def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, pic
             np.testing.assert_array_equal(a, b)
         for v, g in zip((x, w), gradients, strict=True):
             np.testing.assert_array_equal(v.mirror("gradient").numpy(), g)
+
+
+def test_a_row_that_is_multiplied_is_complete_before_though_it_is_as_long_as_the_result():
+    """Its tiles are made by the call before it: they are no chain."""
+    x, w = fastnn.tensor(np.arange(130.0, dtype="f4")[None]), fastnn.tensor(np.ones((130, 130), "f4"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chains, "LEAST", 1)
+        patch.setattr(chains, "TILE", 64)
+        (got,) = on_lanes(lambda: (ops.matmul(x + 1.0, w),), 1)
+    np.testing.assert_array_equal(got, ops.matmul(x + 1.0, w).numpy())
 
 
 def test_arguments_are_inputs_by_shape_and_type_and_integers_are_constants():
@@ -221,7 +231,7 @@ def test_buffers_share_memory_and_the_summary_tells():
     tape = recording.tape
     assert tape.arena.nbytes < tape.unplanned / 2
     lines = tape.summary().splitlines()
-    assert len(lines) == len(tape.instructions) + 4 + bool(tape.waits.any())
+    assert len(lines) == len(tape.instructions) + 4 + any(tape.waits)
     exp = next(line for line in lines if line.startswith("exp"))
     assert "64x64" in exp.replace("4096", "64x64")
     assert str(2 * 4 * 64 * 64) in exp, "bytes read and written"

@@ -1,5 +1,6 @@
 """How many threads there may be, and that they neither hang nor lag where the machine has other things to do."""
 
+import math
 import os
 import signal
 import subprocess
@@ -218,8 +219,11 @@ def test_threads_sleep_when_there_is_nothing_to_do(monkeypatch):
 class FakeProgram:
     """Steps that take what a test says, by lanes."""
 
-    def __init__(self, seconds):
+    lanes = 2
+
+    def __init__(self, seconds, barriers=1.0, expected=math.inf):
         self.seconds, self.clock, self.used, self.position = seconds, 0.0, [], 0
+        self.barriers, self.seconds_expected = barriers, expected
 
     def run(self, epochs, steps, lanes, limit):
         self.done, seconds = steps, steps * self.seconds[lanes]
@@ -240,21 +244,22 @@ class FakeProgram:
 def paced(monkeypatch):
     """Runs a program for so many seconds of its own clock; the share of them that each number of lanes had."""
 
-    def run(seconds, length, barriers=1.0):
-        program = FakeProgram(seconds)
+    def run(seconds, length, barriers=1.0, expected=math.inf):
+        program = FakeProgram(seconds, barriers, expected)
         monkeypatch.setattr(pace_module.time, "perf_counter", lambda: program.clock)
-        pace = Pace(2, barriers)
+        pace = Pace(program)
         while program.clock < length:
-            pace.run(program, 1, 1 << 40)
+            pace.run(1, 1 << 40)
         return {n: sum(s for lanes, s in program.used if lanes == n) / program.clock for n in (1, 2)}, pace
 
     return run
 
 
+@pytest.mark.parametrize("expected", [0.1, 1.0, 10.0, math.inf])
 @pytest.mark.parametrize("one", [2e-6, 2e-5, 2e-4, 2e-3, 2e-2])
-def test_the_faster_number_of_lanes_gets_nearly_all_the_time(one, paced):
+def test_the_faster_number_of_lanes_gets_nearly_all_the_time(one, expected, paced):
     for ratio, winner in ((0.55, 2), (0.9, 2), (1.2, 1), (5.0, 1), (50.0, 1)):
-        shares, _ = paced({1: one, 2: ratio * one}, max(1.0, 50 * one))
+        shares, _ = paced({1: one, 2: ratio * one}, max(1.0, 50 * one), expected=expected * one)
         assert shares[winner] > 0.9, f"all take {ratio} of one's time"
 
 
@@ -269,18 +274,18 @@ def test_slices_last_a_tenth_of_a_second(paced):
 
 
 def test_what_becomes_slow_on_all_lanes_is_given_up_at_once(monkeypatch):
-    program = FakeProgram({1: 1e-4, 2: 6e-5})
+    program = FakeProgram({1: 1e-4, 2: 6e-5}, barriers=10.0)
     monkeypatch.setattr(pace_module.time, "perf_counter", lambda: program.clock)
-    pace = Pace(2, 10.0)
+    pace = Pace(program)
     while program.clock < 1.0:
-        pace.run(program, 1, 1 << 40)
+        pace.run(1, 1 << 40)
     assert pace.lanes == 2
     program.seconds[2] = 5e-3
-    pace.run(program, 1, 1 << 40)
+    pace.run(1, 1 << 40)
     assert pace.lanes == 1
     program.seconds[2] = 6e-5
     while program.clock < 8.0:
-        pace.run(program, 1, 1 << 40)
+        pace.run(1, 1 << 40)
     assert pace.lanes == 2, "and is looked at again"
 
 

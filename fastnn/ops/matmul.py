@@ -168,16 +168,22 @@ def _linear_calls(outputs, inputs, activation=None):
     x, w, bias = inputs if len(inputs) == 3 else (*inputs, None)
     calls = _matmul_calls(outputs, (x, w), bias=bias, lowest=0.0 if activation == "relu" else -inf)
     if activation not in (None, "relu"):
-        calls.append((kernels.activate(from_output[activation][0]), (outputs[0],)))
+        calls.append((kernels.activate(from_output[activation].formula), (outputs[0],)))
     return calls
 
 
 def _linear_gradient(g, dy, inputs, outputs, activation=None):
     # y = activation(x w + bias): dz = dy activation'(y), dw = x^T dz, dbias = sum of dz's rows, dx = dz w^T
-    dz = dy if activation is None else g.run(from_output[activation][1], outputs[0], dy)
+    with_bias = len(inputs) == 3 and g.wants(2)
+    if activation is None:
+        dz = dy
+        if with_bias:
+            g.gradient(2, sum_op, dz, axis=0)
+    elif with_bias:
+        dz = g.gradients((None, 2), from_output[activation].gradient_and_sums, outputs[0], dy)
+    else:
+        dz = g.run(from_output[activation].gradient, outputs[0], dy)
     g.gradient(1, matmul, inputs[0], dz, transpose_a=True)
-    if len(inputs) == 3:
-        g.gradient(2, sum_op, dz, axis=0)
     g.gradient(0, matmul, dz, inputs[1], transpose_b=True)
 
 

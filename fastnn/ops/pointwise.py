@@ -3,6 +3,7 @@ kernels/scalar.py, and one record here. Functions of two broadcast as NumPy's do
 
 from functools import lru_cache
 from math import inf, prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,12 +47,29 @@ def unary(name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0),
         **record,
     )
     if saves == "y":
-        from_output[name] = (function, gradient_op)
+        with_sums = pointwise.unary_gradient_and_sums(derivative)
+        gradient_and_sums = Op(
+            f"gradient of {name} and its sums",
+            lambda y, dy, *, add=False: [(dy.shape, dy.dtype), (dy.shape[1:], dy.dtype)],
+            lambda outputs, inputs, add=False: [(with_sums, (*inputs, int(add), *outputs))],
+            flops=gradient_op.flops + 1,
+            results=2,
+            accumulates=True,
+        )
+        from_output[name] = FromOutput(function, gradient_op, gradient_and_sums)
     return op
 
 
-# What can be fused into a product (matmul.linear), because its derivative needs the output only: name -> (formula, gradient).
-from_output: dict = {}
+class FromOutput(NamedTuple):
+    """A function that can be fused into a product (matmul.linear), because its derivative needs the output only: its formula, the
+    op of its gradient, and the one that gives, of (N, C), the sums of the gradient's columns as well."""
+
+    formula: Any
+    gradient: Op
+    gradient_and_sums: Op
+
+
+from_output: dict[str, FromOutput] = {}
 
 
 @lru_cache(maxsize=1024)

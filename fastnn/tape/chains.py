@@ -51,17 +51,18 @@ def chains(instructions: Sequence[Instruction], waits: Sequence[bool], kept: Col
 def _size(instruction):
     """Elements of the arrays that a call goes through one by one, in shares of FLAT; 0 for other calls, and for few elements."""
     kernel = instruction.kernel
-    if all(unit != FLAT for _, unit in kernel.split) or all(a.buffer.nbytes < LEAST for p, a in instruction.tensors if p.written):
+    written = [instruction.arguments[n] for n in kernel.writes]
+    if all([a.buffer.nbytes < LEAST for a in written]) or all([unit != FLAT for _, unit in kernel.split]):
         return 0
-    extents = {letter: extent for p, a in instruction.tensors for letter, extent in zip(p.letters, a.shape, strict=True)}
-    letter, unit = next((s for s in kernel.split if extents[s[0]] > 1), kernel.split[-1])
-    size, written = extents[letter], [a for p, a in instruction.tensors if p.written]
+    letter, unit, size = instruction.shared_out()
     # What writes nothing is a check: all of it comes before anything of what follows.
-    return size if unit == FLAT and size >= LEAST and written and all(_is_row(a, size) for a in written) else 0
+    in_shares = written and all([_is_shared(kernel.parameters[n], instruction.arguments[n], letter, size) for n in kernel.writes])
+    return size if unit == FLAT and size >= LEAST and in_shares else 0
 
 
-def _is_row(array, size):
-    return prod(array.shape) == size == array.shape[-1]
+def _is_shared(parameter, array, letter, size):
+    """Whether lanes touch an array by own elements only. A row that is multiplied is read whole, though it may be as long."""
+    return parameter.letters[-1] == letter and prod(array.shape) == size == array.shape[-1]
 
 
 class Touched(NamedTuple):
@@ -80,10 +81,12 @@ class Touched(NamedTuple):
 
 def _touched(instruction, size):
     found = []
+    letter, *_ = instruction.shared_out()
     for p, a in instruction.tensors:
         start, item = a.buffer.address or 0, a.dtype.itemsize
         place = a.buffer if a.buffer.address is None else None
-        found.append(Touched(place, start, start + prod(a.shape) * item, item if _is_row(a, size) else 0, p.written))
+        by_element = _is_shared(p, a, letter, size)
+        found.append(Touched(place, start, start + prod(a.shape) * item, item if by_element else 0, p.written))
     return found
 
 

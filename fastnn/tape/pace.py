@@ -18,23 +18,25 @@ Took: TypeAlias = tuple[float, float]
 
 
 class Pace:
-    """Chooses the length of slices and the number of lanes, one or all, by what the last ones took.
+    """Runs a program in slices; chooses their length and the number of lanes, one or all, by what the last ones took.
 
     Lanes are timed, on steps that train as well as any others. What a step takes on one lane could be told beforehand from its
     flops, bytes and calls, but the first steps tell it better; what it takes on several depends on where the system has put the
     threads (a barrier was seen to cost 50 ns, 350, and on one processor 3 us), on whose cache the data lies in, and on
     what else runs: a trial of 0.3 ms knows all that. Bits do not depend on it.
 
-    barriers: how many a step has, on the average; where they alone cost more than all lanes could save, one lane it is.
+    program: its `lanes`, its `barriers` in a step, on the average (where they alone cost more than all lanes could save, one lane
+    it is), and the `seconds_expected` of a step, inf if nobody knows.
     """
 
-    def __init__(self, lanes: int, barriers: float):
-        self.all_lanes, self.barriers = lanes, barriers
+    def __init__(self, program: Any):
+        self.program, self.all_lanes, self.barriers = program, program.lanes, program.barriers
         self._course = self._slices()
         self.lanes, self.steps, self.limit = next(self._course)
 
-    def run(self, program: Any, epochs: int, steps: int) -> int:
+    def run(self, epochs: int, steps: int) -> int:
         """Run the program's next slice, of at most `steps` steps; returns how many were done."""
+        program = self.program
         whole, before, start = steps >= self.steps, program.work(), time.perf_counter()
         program.run(epochs, min(steps, self.steps), self.lanes, self.limit)
         seconds = time.perf_counter() - start
@@ -46,7 +48,7 @@ class Pace:
     # Generators of the next slice's lanes, steps and seconds at most, which are sent what a mean step of it and all of it took.
 
     def _slices(self) -> Generator[Slice, Took, None]:
-        steps, spent, each = 1, 0.0, 0.0
+        steps, spent, each = max(1, int(TRIAL / 2 / self.program.seconds_expected)), 0.0, 0.0
         while spent < TRIAL:
             each, seconds = yield 1, steps, SLICE
             steps, spent = 4 * steps, spent + seconds
@@ -81,9 +83,11 @@ class Pace:
         while spent < wait:
             each, seconds = yield lanes, steps, 2 * SLICE
             spent += seconds
-            steps = min(4 * steps, max(1, round(min(SLICE, wait) / each)))
+            most = max(1, round(min(SLICE, wait) / each))
             if lanes == 1:
-                one = each
-            elif each > one:
-                lanes, disappointed = 1, True
+                one, steps = each, most
+            else:
+                steps = min(4 * steps, most)
+                if each > one:
+                    lanes, disappointed = 1, True
         return one, disappointed

@@ -60,19 +60,17 @@ def _without_dead_code(instructions, kept):
     """Those whose results someone reads: another instruction, the caller, or anybody where real memory is written."""
     wanted, needed = set(kept), []
     for i in reversed(instructions):
-        tensors = i.tensors
-        writes = [a.buffer for p, a in tensors if p.written]
-        if writes and not any(b.address is not None or b in wanted for b in writes):
+        writes = [i.arguments[n].buffer for n in i.kernel.writes]
+        if writes and not any([b.address is not None or b in wanted for b in writes]):
             continue  # an instruction that writes nothing at all checks something, and stays
         needed.append(i)
-        wanted.update(a.buffer for p, a in tensors if p.read)
+        wanted.update([i.arguments[n].buffer for n in i.kernel.reads])
     return needed[::-1]
 
 
 def _accesses(instruction, lanes):
-    kernel, found = instruction.kernel, []
-    extents = {letter: extent for p, a in instruction.tensors for letter, extent in zip(p.letters, a.shape, strict=True)}
-    letter, unit = next((s for s in kernel.split if extents[s[0]] > 1), kernel.split[-1] if kernel.split else (None, 1))
+    found = []
+    letter, unit, extent = instruction.shared_out()
     for p, a in instruction.tensors:
         buffer = a.buffer
         base, place = (0, buffer) if buffer.address is None else (buffer.address, id(getattr(buffer, "owner", buffer)))
@@ -85,7 +83,7 @@ def _accesses(instruction, lanes):
                 ranges = (whole,) * lanes
             else:
                 step = prod(a.shape[ahead + 1 :]) * a.dtype.itemsize
-                cuts = [share(extents[letter], unit, lane, lanes) for lane in range(lanes)]
+                cuts = [share(extent, unit, lane, lanes) for lane in range(lanes)]
                 ranges = tuple((base + first * step, base + last * step) for first, last in cuts)
         found.append(Access(place, ranges, p.written, whole))
     return found
@@ -122,11 +120,15 @@ def _lives(instructions, boundaries, kept):
     after its last use on."""
     uses: dict[Buffer, list] = {}
     for n, i in enumerate(instructions):
-        for p, a in i.tensors:
-            if a.buffer.address is None:
-                if a.buffer not in uses and p.read and not p.written:
+        for number, p in i.kernel.arrays:
+            buffer = i.arguments[number].buffer
+            if buffer.address is None:
+                if buffer in uses:
+                    uses[buffer][1] = n
+                elif p.read and not p.written:
                     raise AssertionError(f"{i.name} reads memory that the recorded step has not written")
-                uses.setdefault(a.buffer, [n, n])[1] = n
+                else:
+                    uses[buffer] = [n, n]
     for b in kept:
         uses.setdefault(b, [0, 0])[1] = len(instructions)
     following = len(instructions)

@@ -6,7 +6,7 @@ the optimizer has checked loss and gradients, or at the step's end; counters (up
 
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +15,11 @@ import numpy as np
 from fastnn.device import enter, entry
 from fastnn.device.buffers import LETTERS, Buffer, allocate
 from fastnn.errors import NotFiniteError, RecordingError
+from fastnn.kernels.marks import Parameter
 from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
 
 NUMBERS = (int, float)  # a tuple: `int | float` is made anew by every call, which took a third of a recording's time
+NOWHERE: Mapping[Buffer, int] = {}
 CHECK = "check"  # the instruction between computing a step and committing it
 
 
@@ -36,15 +38,27 @@ context = Context()
 
 
 class Instruction:
-    """One kernel call: what it is called, for messages, its arguments (tensors and numbers), and its floating-point work.
-    `tensors` has (parameter, argument) of those that are arrays."""
+    """One kernel call: what it is called, for messages, its arguments (tensors and numbers), and its floating-point work."""
 
-    __slots__ = ("arguments", "dtype", "flops", "kernel", "layer", "name", "tensors")
+    __slots__ = ("arguments", "dtype", "flops", "kernel", "layer", "name")
 
     def __init__(self, name, kernel, dtype, arguments, layer, flops):
         self.name, self.kernel, self.dtype, self.arguments, self.layer = name, kernel, dtype, arguments, layer
         self.flops = flops
-        self.tensors = [(p, arguments[i]) for i, p in kernel.arrays]
+
+    @property
+    def tensors(self) -> list[tuple[Parameter, Any]]:
+        """(parameter, argument) of those that are arrays."""
+        return [(p, self.arguments[i]) for i, p in self.kernel.arrays]
+
+    def shared_out(self) -> tuple[str | None, int, int]:
+        """The dimension that lanes share out, the unit they cut it to, and its extent; (None, 1, 1) if lane 0 does it all."""
+        split = self.kernel.split
+        if not split:
+            return None, 1, 1
+        extents = {letter: extent for p, a in self.tensors for letter, extent in zip(p.letters, a.shape, strict=True)}
+        letter, unit = next((s for s in split if extents[s[0]] > 1), split[-1])
+        return letter, unit, extents[letter]
 
 
 class Step:
@@ -188,15 +202,16 @@ def new_buffer(nbytes: int) -> Buffer:
     return allocate(nbytes) if recorder is None else Buffer(None, nbytes, None, 0, recorder)
 
 
-def block_of(kernel: Any, arguments: tuple, address_of: Callable[[Buffer], int | None]) -> bytes:
-    """A kernel's argument block: address and extents of each array, and each number, as `kernel.block` says."""
+def block_of(kernel: Any, arguments: tuple, addresses: Mapping[Buffer, int] = NOWHERE) -> bytes:
+    """A kernel's argument block: address and extents of each array, and each number, as `kernel.block` says. `addresses`: of the
+    buffers that are planned."""
     slots: list = []
     for a in arguments:
         if isinstance(a, NUMBERS):
             slots.append(a)
         else:
-            slots.append(address_of(a.buffer))
-            slots.extend(a.shape)
+            buffer = a.buffer
+            slots += (addresses.get(buffer) if buffer.address is None else buffer.address, *a.shape)
     return kernel.block.pack(*slots)
 
 
@@ -209,7 +224,7 @@ def emit(name: str, kernel: Any, arguments: tuple, flops: float = 0) -> None:
         recorder.instructions.append(Instruction(name, kernel, dtype, arguments, layer, flops))
         return
     try:
-        block = block_of(kernel, arguments, lambda buffer: buffer.address)
+        block = block_of(kernel, arguments)
     except struct.error:
         raise next(a.buffer.unreadable() for a in arguments if not isinstance(a, NUMBERS) and a.buffer.address is None) from None
     status = enter(kernel.entries.get(dtype) or entry(kernel, dtype), block)

@@ -46,7 +46,7 @@ def work(instructions):
     today, and the call. Good for comparing steps with each other."""
     total = 1e-9
     for i in instructions:
-        written = sum([a.buffer.nbytes for p, a in i.tensors if p.written])
+        written = sum([i.arguments[n].buffer.nbytes for n in i.kernel.writes])
         total += max(1e-11 * i.flops, 1e-10 * written) + 2e-8
     return total
 
@@ -110,7 +110,7 @@ def restore(copies):
 
 def summary(tape):
     """The table `Tape.summary` returns."""
-    lengths = tape.chains[:, LENGTH].tolist()
+    lengths = [row[LENGTH] for row in tape.chains]
     joined = {n + k for n, length in enumerate(lengths) for k in range(1, length)}
     timed = tape.times is not None
     head = ["call", "layer", "shapes", "flops", "bytes"]
@@ -132,8 +132,8 @@ def summary(tape):
     )
     if joined:
         lines.append("'>' marks calls that go through their arrays tile by tile with the one above")
-    if tape.waits.any():
-        lines.append(f"'|' marks {int(tape.waits.sum())} barriers between {tape.lanes} lanes")
+    if any(tape.waits):
+        lines.append(f"'|' marks {sum(tape.waits)} barriers between {tape.lanes} lanes")
     return "\n".join(lines)
 
 

@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Sequence
 from copy import copy
+from itertools import accumulate
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -19,13 +21,8 @@ from fastnn.kernels.cpu.walker import (
     DEADLINE,
     DONE,
     EPOCH,
-    FIRST_END,
-    FIRST_PATCH,
     LANE_WORDS,
     LAST_END,
-    LAST_PATCH,
-    LENGTH,
-    SEGMENT,
     STATUS,
     STEP,
     SYSTEM,
@@ -37,7 +34,7 @@ from .plan import plan
 from .record import NUMBERS, Instruction, Recorder, block_of, status_error
 
 FOREVER = 1 << 62
-IS_PATCH = np.array([column in (FIRST_PATCH, LAST_PATCH) for column in range(6)], np.int64)  # columns of `Tape.chains`
+ALONE = (1, 0, 0, 0, 0, 0)  # the row of `Tape.chains` of a call that belongs to none
 
 
 class Tape:
@@ -48,8 +45,8 @@ class Tape:
         self.name, self.lanes = recorder.name, lanes
         self.instructions: list[Instruction] = planned.instructions
         self.arena, self.unplanned, self.addresses = planned.arena, planned.unplanned, planned.addresses
-        self.waits = np.array(planned.waits, np.int64)
-        self.functions = np.array([entry(i.kernel, i.dtype) for i in self.instructions], np.int64)
+        self.waits = planned.waits
+        self.functions = [i.kernel.entries.get(i.dtype) or entry(i.kernel, i.dtype) for i in self.instructions]
         self._make_blocks(planned)
         self.times: list[float] | None = None  # of each call and, beside them, the least they could be: see `profile`
         self.floors: list[float] = []
@@ -58,27 +55,25 @@ class Tape:
         self.advances = [(counter.address, amount) for counter, amount in recorder.advances.items()]
 
     def _make_blocks(self, planned):
-        def address_of(buffer):
-            return self.addresses[buffer] if buffer.address is None else buffer.address
-
-        blocks = [block_of(i.kernel, i.arguments, address_of) for i in self.instructions]
-        ends = np.cumsum([0, *map(len, blocks)], dtype=np.int64)
+        blocks = [block_of(i.kernel, i.arguments, self.addresses) for i in self.instructions]
         # Where a chain keeps something in memory of each lane's own, each has argument blocks of its own.
-        self.copies, size = self.lanes if planned.tile_bytes else 1, int(ends[-1])
-        self.words = np.frombuffer(bytearray(b"".join(blocks) * self.copies), np.int64)
-        self.blocks = self.words.ctypes.data + ends[:-1]
+        self.copies = self.lanes if planned.tile_bytes else 1
+        memory = bytearray(b"".join(blocks) * self.copies)
+        self.words = np.frombuffer(memory, np.int64)
+        self.start, size = address_of(memory), len(memory) // self.copies
+        self.blocks = list(accumulate([self.start, *map(len, blocks[:-1])]))
         self.slots: dict[Buffer, list[int]] = {}
-        self.chains, patches = np.zeros((len(blocks), len(IS_PATCH)), np.int64), []
-        self.chains[:, LENGTH] = 1
+        self.chains: list[tuple] = [ALONE] * len(blocks)
+        self.patches: list[tuple] = []
         for chain in planned.chains:
-            row = (1, chain.tiles, chain.size, len(patches))
+            first = len(self.patches)
             for buffer in chain.local:
                 memory, item = self.addresses[buffer], buffer.nbytes // chain.size
-                words = [self.words.ctypes.data + 8 * slot for slot in self._slots(buffer)[:: self.copies]]
-                patches += [(word, memory, item, size, planned.tile_bytes) for word in words]
-            self.chains[chain.first : chain.last] = (*row, len(patches), size if self.copies > 1 else 0)
-            self.chains[chain.first, LENGTH] = chain.last - chain.first
-        self.patches = np.array(patches, np.int64).reshape(-1, 5)
+                words = [self.start + 8 * slot for slot in self._slots(buffer)[:: self.copies]]
+                self.patches += [(word, memory, item, size, planned.tile_bytes) for word in words]
+            shared = (chain.tiles, chain.size, first, len(self.patches), size if self.copies > 1 else 0)
+            length = chain.last - chain.first
+            self.chains[chain.first : chain.last] = [(length, *shared), *[(1, *shared)] * (length - 1)]
 
     def _slots(self, buffer):
         """The words that hold the address of a buffer, found when first asked for: few are moved. Each stands in all copies."""
@@ -88,7 +83,7 @@ class Tape:
             for i, block in zip(self.instructions, self.blocks, strict=True):
                 if all(a.buffer is not buffer for _, a in i.tensors):
                     continue
-                word = int(block - self.words.ctypes.data) // 8
+                word = (block - self.start) // 8
                 for a in i.arguments:
                     is_number = isinstance(a, NUMBERS)
                     if not is_number and a.buffer is buffer:
@@ -102,8 +97,7 @@ class Tape:
 
     def stride(self, buffer: Buffer, nbytes: int) -> None:
         """Let a buffer lie `nbytes` further on after every step: batches of rows in order, which nothing need copy."""
-        start = self.words.ctypes.data
-        self.advances += [(start + 8 * slot, nbytes) for slot in self._slots(buffer)]
+        self.advances += [(self.start + 8 * slot, nbytes) for slot in self._slots(buffer)]
 
     def array(self, tensor: Any) -> np.ndarray:
         """The memory of a tensor made while recording."""
@@ -122,8 +116,7 @@ class Tape:
         """One instruction alone, moving no counters."""
         other, one = self.still(), slice(number, number + 1)
         other.instructions, other.functions, other.blocks = self.instructions[one], self.functions[one], self.blocks[one]
-        other.waits, other.chains = np.zeros(1, np.int64), self.chains[one].copy()
-        other.chains[:, LENGTH] = 1
+        other.waits, other.chains = [False], [(1, *self.chains[number][1:])]
         return other
 
     def profile(self, seconds: float = 0.2) -> "Tape":
@@ -158,52 +151,57 @@ class Program:
         numbers = {t.lanes for t, _ in self.segments}
         self.lanes = numbers.pop() if len(numbers) == 1 else 1
         tapes = [t for t, _ in self.segments]
-        mean = sum(t.work * steps for t, steps in self.segments) / sum(steps for _, steps in self.segments)
+        self._set_out(tapes)
+        self.lock = threading.Lock()
+        mean = sum([t.work * steps for t, steps in self.segments]) / sum([steps for _, steps in self.segments])
+        self.seconds_expected = inf if INTERPRETED else mean  # of a mean step on one lane, roughly
         self._weights = [t.work / mean for t in tapes]
-        self._ahead = [0.0, *np.cumsum([w * steps for w, (_, steps) in zip(self._weights, self.segments, strict=True)])]
-        ends = np.cumsum([len(t.instructions) for t in tapes])
-        advance_ends = np.cumsum([len(t.advances) for t in tapes])
-        table = [
-            (end - len(t.instructions), end, steps, advance_end - len(t.advances), advance_end)
-            for (t, steps), end, advance_end in zip(self.segments, ends, advance_ends, strict=True)
+        self._ahead = [0.0, *accumulate([w * steps for w, (_, steps) in zip(self._weights, self.segments, strict=True)])]
+
+    def _set_out(self, tapes):
+        """Write down what `walk` is given: tables of whole numbers, one after another, and its argument block."""
+        segments, chains, ahead = [], [], [0, 0, 0]  # instructions, advances and patches of the tapes before
+        for tape, steps in self.segments:
+            first, first_advance, first_patch = ahead
+            ahead = [first + len(tape.instructions), first_advance + len(tape.advances), first_patch + len(tape.patches)]
+            segments.append((first, ahead[0], steps, first_advance, ahead[1]))
+            for length, tiles, size, patch, last_patch, stride in tape.chains:
+                chains.append((length, tiles, size, first_patch + patch, first_patch + last_patch, stride))
+        tables: list[tuple[tuple[int, ...], list[int]]] = [  # numbers in a row, rows
+            ((), [n for t in tapes for n in t.functions]),
+            ((), [n for t in tapes for n in t.blocks]),
+            ((), [n for t in tapes for n in t.waits]),
+            ((len(ALONE),), [n for row in chains for n in row]),
+            ((5,), [n for t in tapes for row in t.patches for n in row]),
+            ((5,), [n for row in segments for n in row]),
+            ((2,), [n for t in tapes for pair in t.advances for n in pair]),
         ]
-        self._arrays = [
-            np.concatenate([t.functions for t in tapes]),
-            np.concatenate([t.blocks for t in tapes]),
-            np.concatenate([t.waits for t in tapes]),
-            self._joined_chains(tapes),
-            np.concatenate([t.patches for t in tapes]),
-            np.array(table, np.int64).reshape(-1, 5),
-            np.array([pair for t in tapes for pair in t.advances], np.int64).reshape(-1, 2),
-        ]
+        self._tables = np.array([n for _, table in tables for n in table], np.int64)
+        address, words = address_of(self._tables), []
+        for row, table in tables:
+            words += [address, len(table) // prod(row), *row]
+            address += 8 * len(table)
         shared = allocate(8 * (STATUS + LANE_WORDS * MOST_LANES))
         self.shared = shared.array((shared.nbytes // 8,), np.int64)
         self.shared[:] = 0
         if not INTERPRETED:
             self.shared[YIELD], self.shared[CLOCK] = pool.yield_address(), pool.clock_address()
             self.shared[CLOCK_ID], self.shared[BASE] = getattr(time, "CLOCK_MONOTONIC", 0), shared.address
-        words: list[int] = []
-        for array in (*self._arrays, self.shared):
-            words += [array.ctypes.data, *array.shape]
-        self._block = np.array([*words, 0, 0], np.int64)  # the last two: epochs to reach, steps to do at most
+        # The last two: epochs to reach, steps to do at most.
+        self._block = np.array([*words, shared.address, len(self.shared), 0, 0], np.int64)
         self._address = address_of(self._block)
-        self.lock = threading.Lock()
-
-    @staticmethod
-    def _joined_chains(tapes):
-        ahead = np.cumsum([0, *[len(t.patches) for t in tapes]])
-        return np.concatenate([t.chains + n * IS_PATCH for t, n in zip(tapes, ahead[:-1], strict=True)])
 
     @property
     def barriers(self) -> float:
         """How many a mean step has."""
         steps = sum(steps for _, steps in self.segments)
-        return sum((1 + int(t.waits.sum())) * steps for t, steps in self.segments) / steps
+        return sum((1 + sum(t.waits)) * steps for t, steps in self.segments) / steps
 
     @property
     def position(self) -> tuple[int, int, int]:
         """(epochs done, segment, steps of it done)."""
-        return int(self.shared[EPOCH]), int(self.shared[SEGMENT]), int(self.shared[STEP])
+        epoch, segment, step = self.shared[EPOCH : STEP + 1].tolist()
+        return epoch, segment, step
 
     @position.setter
     def position(self, place: tuple[int, int, int]) -> None:
@@ -241,8 +239,8 @@ class Program:
     def seconds_each(self, before: float) -> float:
         """What a mean step of the last run took, which began at the work `before`; the first step, in which lanes wake up, left
         out. 0 if that was all."""
-        nanoseconds = int(self.shared[LAST_END] - self.shared[FIRST_END])
-        return 1e-9 * nanoseconds / (self.work() - before) * self.done / (self.done - 1) if self.done > 1 else 0.0
+        done, first, last = self.shared[DONE : LAST_END + 1].tolist()
+        return 1e-9 * (last - first) / (self.work() - before) * done / (done - 1) if done > 1 else 0.0
 
     def _failure(self):
         statuses = self.shared[STATUS:].reshape(-1, LANE_WORDS)[:, :2]

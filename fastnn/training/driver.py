@@ -36,7 +36,8 @@ class Driver:
             if self.epoch.test:
                 self._test(len(self.names))
             self._walk(1)
-            logs = self._result(self.epoch.row.value - 1)
+            over = self.epoch.row.value
+            (logs,) = self._results(over - 1, over)
             self._finish(number, logs)
             self.callbacks.call("on_epoch_end", number, logs)
             if self.model.stop_training:
@@ -48,7 +49,7 @@ class Driver:
         """Loss and metrics over the data."""
         self._test(0)
         self._walk(1)
-        return self.epoch.result(0)
+        return self.epoch.finished(0, 1)[0]
 
     def _test(self, first):
         self.callbacks.call("on_test_begin", None)
@@ -77,9 +78,9 @@ class Driver:
     def _logs(self, first: int) -> Logs:
         return dict(zip(self.names, self.epoch.means(first, len(self.names)), strict=True))
 
-    def _result(self, epoch: int) -> Logs:
+    def _results(self, first: int, last: int) -> list[Logs]:
         keys = self.names + ([f"val_{n}" for n in self.names] if self.epoch.test else [])
-        return dict(zip(keys, self.epoch.result(epoch), strict=False))
+        return [dict(zip(keys, means, strict=True)) for means in self.epoch.finished(first, last)]
 
     def _finish(self, number, logs):
         self.finished(number, logs)
@@ -91,15 +92,16 @@ class Driver:
         program, pace, done = epoch.program, epoch.pace, epoch.program.position[0]
         while steps > 0:
             try:
-                steps -= pace.run(program, epochs, min(steps, MOST_EPOCHS * epoch.steps))
+                steps -= pace.run(epochs, min(steps, MOST_EPOCHS * epoch.steps))
             except (StepFailed, FloatingPointError, IndexError) as error:
                 raise self._located(error) from None
             finally:
                 if spans:
-                    for number in range(done, program.position[0]):
-                        self._finish(number, self._result(number))
-                    done = program.position[0]
-            self.progress.within(program.position, epoch, self._logs(0))
+                    over = program.position[0]
+                    for number, logs in enumerate(self._results(done, over), done):
+                        self._finish(number, logs)
+                    done = over
+            self.progress.within(program.position, epoch, self._logs)
             if spans and self.model.stop_training:
                 break
 

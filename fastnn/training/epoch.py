@@ -1,6 +1,7 @@
 """An epoch as a program: the steps through the data, recorded once, and where they take their rows."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -47,13 +48,17 @@ class Source:
 
     def bind(self, arrays: Sequence[np.ndarray], tapes: Sequence[Tape] = ()) -> None:
         """Take rows of these arrays from now on, of the same shapes as the first ones."""
+        moved = []
         for tensor, array in zip(self.whole, arrays, strict=True):
             memory = buffer_of(array)
+            if tensor.buffer.address != memory.address:
+                moved.append(tensor)
             tensor.buffer.address, tensor.buffer.owner = memory.address, memory.owner
-        for tensor, number, first in self.parts:
+        for tensor, number, first in self.parts:  # a tape that was stopped in an epoch stands at later rows
             whole = self.whole[number]
             tensor.buffer.address = whole.buffer.address + first * _row_bytes(whole)
-        for tensor in [*self.whole, *[p[0] for p in self.parts]]:
+            moved.append(tensor)
+        for tensor in moved:
             for tape in tapes:
                 tape.place(tensor.buffer, tensor.buffer.address)
 
@@ -132,7 +137,7 @@ def program_of(parts: Sequence[Part], tapes: Sequence[Tape]) -> Any:
 class EagerProgram:
     """What `Program` is for tapes, for steps that Python runs: `run_eagerly=True`."""
 
-    lanes, barriers = 1, 0.0
+    lanes, barriers, seconds_expected = 1, 0.0, inf
 
     def __init__(self, parts: Sequence[Part]):
         self.parts, self.position, self.done = list(parts), (0, 0, 0), 0
@@ -171,18 +176,19 @@ class Epoch:
         memory = reserve(8 * (1 + MOST_EPOCHS * columns))
         self.row = Counter(memory)
         row = Tensor(memory.part(0, 8), (1,), INDEX)
-        self.results = Tensor(memory.part(8, 8 * MOST_EPOCHS * columns), (MOST_EPOCHS, columns), totals.dtype)
-        self.parts = [*train, *test, Part("end of epoch", lambda: self._end(row))]
+        results = Tensor(memory.part(8, 8 * MOST_EPOCHS * columns), (MOST_EPOCHS, columns), totals.dtype)
+        self._results = results.buffer.array(results.shape, results.dtype)
+        self.parts = [*train, *test, Part("end of epoch", lambda: self._end(row, results))]
         self.steps = sum(p.repeats for p in self.parts)
         self.tapes: list[Tape] = []
         if not eager:
             self.tapes = [p.record() for p in self.parts]
             self.tapes[-1].advances += [(word, -amount * p.repeats) for p in self.parts for word, amount in p.strides]
         self.program = program_of(self.parts, self.tapes)
-        self.pace = Pace(self.program.lanes, self.program.barriers)
+        self.pace = Pace(self.program)
 
-    def _end(self, row):
-        emit("end of epoch", batches.end_epoch, (self.totals, row, self.results))
+    def _end(self, row, results):
+        emit("end of epoch", batches.end_epoch, (self.totals, row, results))
         self.row.advance()
 
     def begin(self, data: Sequence[Sequence[np.ndarray]]) -> None:
@@ -202,6 +208,6 @@ class Epoch:
         words = self.totals.buffer.array(self.totals.shape, self.totals.dtype)[first : first + count]
         return [float(total / weight) if weight else 0.0 for total, weight in words]
 
-    def result(self, epoch: int) -> list[float]:
-        """The means of a finished epoch, one of the last MOST_EPOCHS."""
-        return self.results.buffer.array(self.results.shape, self.results.dtype)[epoch % MOST_EPOCHS].tolist()
+    def finished(self, first: int, last: int) -> list[list[float]]:
+        """The means of the epochs from `first` to before `last`, which are over and no more than MOST_EPOCHS."""
+        return [self._results[number % MOST_EPOCHS].tolist() for number in range(first, last)]

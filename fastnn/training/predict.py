@@ -33,7 +33,7 @@ class Predictor:
         self.parts = parts_of("prediction", self._step, self.source, batch_size)
         self.tapes = [] if eager else [p.record() for p in self.parts]
         self.program = program_of(self.parts, self.tapes)
-        self.pace = Pace(self.program.lanes, self.program.barriers)
+        self.pace = Pace(self.program)
         if not self.single:
             self.x = self.y = np.empty(0)
             self.source.release()
@@ -69,7 +69,7 @@ class Predictor:
             if self.single:
                 self.program.run(1)
             while not self.single and self.program.position[0] < 1:
-                self.pace.run(self.program, 1, FOREVER)
+                self.pace.run(1, FOREVER)
             return
         callbacks.call("on_predict_begin", None)
         first = 0

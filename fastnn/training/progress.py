@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastnn.device import backend
@@ -27,15 +28,14 @@ class Progress:
             head = f"{self.title} {number + 1}/{self.epochs}" if self.epochs else self.title
             print(f"{_clear(self.live)}{head} - {_text(logs)}", flush=self.live)
 
-    def within(self, position: tuple[int, int, int], epoch: Any, logs: dict[str, float]) -> None:
-        """A slice is over, somewhere in an epoch."""
-        now = time.perf_counter()
-        if self.live and now - self.shown > LIVE and position[0] < max(1, self.epochs):
-            self.shown = now
+    def within(self, position: tuple[int, int, int], epoch: Any, logs: Callable[[int], dict[str, float]]) -> None:
+        """A slice is over, somewhere in an epoch; `logs(0)` gives the means so far."""
+        if self.live and time.perf_counter() - self.shown > LIVE and position[0] < max(1, self.epochs):
+            self.shown = time.perf_counter()
             number, segment, step = position
             done = sum(p.repeats for p in epoch.parts[:segment]) + step
             head = f"{self.title} {number + 1}/{self.epochs}" if self.epochs else self.title
-            print(f"{_clear(True)}{head} {done}/{epoch.steps} - {_text(logs)}", end="", flush=True)
+            print(f"{_clear(True)}{head} {done}/{epoch.steps} - {_text(logs(0))}", end="", flush=True)
 
 
 def _clear(live):

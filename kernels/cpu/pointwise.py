@@ -7,7 +7,9 @@ with the next one's add, and a chain of kernels would then give other bits than 
 
 from functools import cache
 
-from ..marks import helper, kernel
+from ..marks import T, helper, kernel
+from ..primitives import flat, stack
+from .reduce import add_rows
 from .share import FLAT, share
 
 
@@ -37,6 +39,68 @@ def unary_gradient(derivative):
             dx[i] = derivative(saved[i], dy[i])
 
     return pointwise
+
+
+GROUP = 4096  # elements of the rows whose sums are taken while they are near
+
+
+@cache
+def unary_gradient_and_sums(derivative):
+    """dx = derivative(y, dy), and the sums of its columns, or sums += them: what a layer needs of its activation, y, and the
+    gradient of its bias, while the rows are in the nearest cache."""
+
+    @helper
+    def strip(y, dy, dx, sums):
+        """FLAT columns, their sums in registers: a third of the time of groups of rows, if rows are short. Of longer ones each
+        strip would lie on other pages."""
+        total = stack(T(0), FLAT)
+        for j in range(FLAT):
+            total[j] = sums[j]
+        for i in range(y.shape[0]):
+            y_row, dy_row, dx_row = y[i, :FLAT], dy[i, :FLAT], dx[i, :FLAT]
+            for j in range(FLAT):
+                value = derivative(y_row[j], dy_row[j])
+                dx_row[j] = value
+                total[j] += value
+        for j in range(FLAT):
+            sums[j] = total[j]
+
+    @helper
+    def row(y, dy, dx):
+        for j in range(dx.size):
+            dx[j] = derivative(y[j], dy[j])
+
+    @kernel(
+        split=[("C", FLAT)],
+        name=f"{derivative.name}_and_sums",
+        y="T[N, C]",
+        dy="T[N, C]",
+        add="int",
+        dx="out T[N, C]",
+        sums="inout T[C]",
+    )
+    def gradient_and_sums(y, dy, add, dx, sums, lane, lanes):
+        start, stop = share(sums.size, FLAT, lane, lanes)
+        rows, columns = y.shape
+        if add == 0:
+            own = sums[start:stop]
+            for j in range(own.size):
+                own[j] = T(0)
+        if columns == FLAT and stop == FLAT:
+            strip(y, dy, dx, sums)
+            return
+        group = max(1, GROUP // (8 * max(columns, 1))) * 8
+        for first in range(0, rows, group):
+            last = min(first + group, rows)
+            if stop - start == columns:  # whole rows are one
+                part = slice(first * columns, last * columns)
+                row(flat(y)[part], flat(dy)[part], flat(dx)[part])
+            else:
+                for i in range(first, last):
+                    row(y[i, start:stop], dy[i, start:stop], dx[i, start:stop])
+            add_rows(dx[first:last, start:stop], sums[start:stop])
+
+    return gradient_and_sums
 
 
 # Functions of two arrays broadcast. The result is seen as rows, in each of which an input either runs along (step 1) or
