@@ -255,6 +255,11 @@ def add_eight_rows(w, k, x, y):
 @kernel(split=[("N", FLAT)], x="T[K]", w="T[K, N]", bias="T[B]", lowest="float", add="int", y="inout T[N]")
 def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
     """y = max(lowest, x W + bias) for one row x, or y += x W: W is read once, in the order in which it lies."""
+    if y.size <= PANEL:  # a tile's sums stay in registers; more columns need more of them at once to keep the processor busy
+        begin = FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
+        if lane == 0:
+            multiply_tiles(1, 1, x.size, x, 0, 0, 1, 0, flat(w), 0, y.size, bias, begin, 0, T(lowest), y, 0, 0, y.size)
+        return
     start, stop = share(y.size, FLAT, lane, lanes)
     total, low = y[start:stop], T(lowest)
     if add == 0:
