@@ -55,22 +55,31 @@ def _way(rows, depth, columns, dtype, transpose_a, transpose_b, add):
     if depth == 1:
         return "outer"
     if transpose_a:
-        return "row" if columns == 1 else "turned" if columns <= 12 and rows > columns and not add and not transpose_b else "tiles"
+        may_turn = rows > columns and not add and not transpose_b
+        is_quicker = may_turn and _turned_is_quicker(depth, columns, VECTOR // dtype.itemsize)
+        return "row" if columns == 1 else "turned" if is_quicker else "tiles"
     if transpose_b:
         return "dots" if 1 in (rows, columns) or _dots_are_quicker(rows, depth, columns, VECTOR // dtype.itemsize) else "tiles"
-    return "dots" if columns == 1 else "row" if rows == 1 and columns >= 64 else "tiles"
+    return "dots" if columns == 1 else "row" if rows == 1 else "tiles"
 
 
 def _dots_are_quicker(rows, depth, columns, lanes):
-    """For A B^T, in cycles: adding up a vector's elements takes 3.5 for each sum, turning B about one for two elements; tiles leave
-    vectors partly empty if there are few columns, tiles of dot products are four by four."""
+    """For A B^T, in cycles: adding up a vector's elements takes 1.5 for each sum, turning B 0.7 for each element; tiles leave the
+    last vector, or half of one, partly empty, tiles of dot products are four by four."""
 
     def up(n, unit):
         return -(-n // unit) * unit
 
-    dots = up(rows, 4) * up(columns, 4) * (up(depth, lanes) / lanes + 3.5)
-    tiles = up(columns, lanes if columns > lanes // 2 else lanes // 2) * depth * (rows / lanes + 0.45)
+    dots = up(rows, 4) * up(columns, 4) * (up(depth, lanes) / lanes + 1.5)
+    tiles = up(columns, lanes // 2) * depth * (rows / lanes + 0.7)
     return dots < tiles
+
+
+def _turned_is_quicker(depth, columns, lanes):
+    """For A^T B, in cycles for a row of the result: turned its vectors are full, but a transpose takes 0.75 for each element; tiles
+    leave the last vector partly empty, or the last half, which takes half the time."""
+    half = lanes // 2
+    return depth * columns / lanes + 0.75 * columns < depth * -(-columns // half) / 2
 
 
 def _scratch(a, rows, depth, columns, transpose_a, transpose_b, add):

@@ -16,6 +16,7 @@ from .register_tile import (
     DOT_COLUMNS,
     DOT_LONG,
     DOT_ROWS,
+    NEAR,
     PAGE,
     PANEL,
     PANEL_MEMORY,
@@ -25,10 +26,12 @@ from .register_tile import (
     multiply_tiles,
     transpose_tile,
 )
+from .rows import row_copy
 from .share import FLAT, share
 from .vectors import FROM_BIAS, FROM_C, FROM_ZERO
 
 WAYS = 8  # lines that a set of the first cache holds: so many rows a page apart are read side by side
+CROWDED = 3 << 17  # elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows
 ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
 TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every machine
 
@@ -125,14 +128,20 @@ def multiply(a, turned_a, copied, b, turned_b, bias, start, lowest, c, first, la
         copy_rows(a, turned_a, copied, first, last)
         a_flat = flat(copied)
     b_flat, panel = flat(b), stack(T(0), PANEL_MEMORY)
-    k = 0
+    # Rows of B a multiple of half a page apart share few sets of the caches: a long panel does not stay even in the second one.
+    is_crowded = columns % (PAGE // 2) == 0 and depth >= 2 * BLOCK and (last - first) * depth >= CROWDED
+    k, in_place = 0, turned_b == 0 and not is_crowded
     while True:  # once even if there is nothing to sum
-        size = depth if turned_b == 0 else min(BLOCK, depth - k)
+        size = depth if in_place else min(BLOCK, depth - k)
         low = lowest if k + size == depth else T(-math.inf)
         for j in range(0, columns, PANEL):
             width, source, place, row = min(PANEL, columns - j), b_flat, j, columns
             if turned_b != 0:
                 turn_panel(b, j, width, k, k + size, panel)
+            elif not in_place:
+                for s in range(size):
+                    row_copy(b[k + s, j : j + width], panel[s * PANEL : s * PANEL + width])
+            if not in_place:
                 source, place, row = panel, 0, PANEL
             multiply_panel(
                 size, a_flat, a_row, a_step, k, copied_row, source, place, row, bias, start, low, c, j, width, first, last
@@ -254,14 +263,21 @@ def add_eight_rows(w, k, x, y):
 
 @kernel(split=[("N", FLAT)], x="T[K]", w="T[K, N]", bias="T[B]", lowest="float", add="int", y="inout T[N]")
 def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
-    """y = max(lowest, x W + bias) for one row x, or y += x W: W is read once, in the order in which it lies."""
-    if y.size <= PANEL:  # a tile's sums stay in registers; more columns need more of them at once to keep the processor busy
-        begin = FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
-        if lane == 0:
-            multiply_tiles(1, 1, x.size, x, 0, 0, 1, 0, flat(w), 0, y.size, bias, begin, 0, T(lowest), y, 0, 0, y.size)
-        return
+    """y = max(lowest, x W + bias) for one row x, or y += x W.
+
+    A W that is near is read panel by panel, with sums in registers, unless its rows share sets of the first cache; one that is
+    far is read once, in the order in which it lies. The sums are the same.
+    """
     start, stop = share(y.size, FLAT, lane, lanes)
     total, low = y[start:stop], T(lowest)
+    if y.size <= PANEL or x.size <= 2 * WAYS or (w.size <= NEAR and y.size % (PAGE // 2) != 0):
+        begin, columns = FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO, y.size
+        j = start
+        while j < stop:  # two panels at once: a multiply-add takes four cycles, and begins every cycle
+            width = 2 * PANEL if stop - j >= 2 * PANEL else min(PANEL, stop - j)
+            multiply_tiles(1, 1, x.size, x, 0, 0, 1, 0, flat(w), j, columns, bias, begin, j, low, y, j, 0, width)
+            j += width
+        return
     if add == 0:
         for j in range(total.size):
             total[j] = T(0)

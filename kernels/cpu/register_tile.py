@@ -12,6 +12,7 @@ PANEL = machine(lambda target, item_bytes: 2 * target.vector_bytes // item_bytes
 TILE_ROWS = machine(lambda target, _item_bytes: 14 if target.registers == 32 else 6)
 
 PAGE = machine(lambda _target, item_bytes: 4096 // item_bytes)  # addresses so far apart fall on the same set of the first cache
+NEAR = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # what half of a second cache holds
 BLOCK = machine(lambda target, _item_bytes: target.block)  # rows of B that are copied at once
 PANEL_MEMORY = machine(lambda target, item_bytes: target.block * 2 * target.vector_bytes // item_bytes)
 
@@ -27,9 +28,10 @@ def multiply_tiles(
 ):
     """C = max(low, A B + start) for `count` tiles of C, one below the other, the sums of one at a time kept in registers.
 
-    A tile has `rows` rows and up to two vectors of columns. All arrays are flat: of a tile's first element on, element (r, k) of A
-    lies at r a_row + k a_step, (k, q) of B at k b_row + q, (r, q) of C at r c_row + q; the next tile begins `a_next` further on in
-    A. bias: empty, or as long as C is wide; the tiles begin at its element `column`. `low` is -inf, or 0 for a ReLU.
+    A tile has `rows` rows and up to two vectors of columns; one of a single row may have four, whole ones. All arrays are flat: of
+    a tile's first element on, element (r, k) of A lies at r a_row + k a_step, (k, q) of B at k b_row + q, (r, q) of C at
+    r c_row + q; the next tile begins `a_next` further on in A. bias: empty, or as long as C is wide; the tiles begin at its element
+    `column`. `low` is -inf, or 0 for a ReLU.
 
     Every element is a chain of multiply-adds in the order of K, whatever the tile, and one that goes on from C goes on with the
     same bits: neither tiles nor blocks of K change a result.
@@ -60,14 +62,16 @@ def _(
 
 def _multiply_tiles(emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_row, bias, start, low, c, c_row, width):
     """The body of the function for tiles of `rows` rows: a, b, bias and c are the addresses of the first tile's elements."""
-    builder, number = emitter.builder, Vectors(emitter).number
+    builder, whole = emitter.builder, Vectors(emitter)
+    number = whole.number
 
-    def variant(ir, vectors, tail):
-        """The product for `vectors` vectors of columns, the last one cut to `tail` elements if that is not None."""
-        lanes, vector, grid = ir.lanes, ir.vector, [(r, v) for r in range(rows) for v in range(vectors)]
-        masks = [None] * (vectors - 1) + [None if tail is None else ir.first(tail)]
-        floor, before = ir.splat(low), builder.block
-        tile, sum_up, end, done = (builder.append_basic_block(f"{n}_{vectors}") for n in ("tile", "sum", "end", "done"))
+    def variant(kinds, tail):
+        """The product for a vector of columns of each of these kinds, the last one cut to `tail` elements if that is not None."""
+        vectors = range(len(kinds))
+        grid, offsets = [(r, v) for r in range(rows) for v in vectors], [sum(k.lanes for k in kinds[:v]) for v in vectors]
+        masks = [None] * (len(kinds) - 1) + [None if tail is None else kinds[-1].first(builder.sub(tail, number(offsets[-1])))]
+        floors, before = [kind.splat(low) for kind in kinds], builder.block
+        tile, sum_up, end, done = (builder.append_basic_block(f"{n}_{len(kinds)}") for n in ("tile", "sum", "end", "done"))
         builder.branch(tile)
 
         builder.position_at_end(tile)
@@ -76,27 +80,27 @@ def _multiply_tiles(emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_
         c_rows = [builder.gep(c_here, [builder.mul(c_row, number(r))]) for r in range(rows)]
 
         def load(base, v):
-            return ir.load(builder.gep(base, [number(v * lanes)]), masks[v])
+            return kinds[v].load(builder.gep(base, [number(offsets[v])]), masks[v])
 
-        values = ir.chosen(
+        values = kinds[0].chosen(
             start,
-            zero=lambda: [ir.zero] * len(grid),
-            bias=lambda: [load(bias, v) for v in range(vectors)] * rows,
+            zero=lambda: [kind.zero for kind in kinds] * rows,
+            bias=lambda: [load(bias, v) for v in vectors] * rows,
             c=lambda: [load(c_rows[r], v) for r, v in grid],
         )
         first, before_sum = dict(zip(grid, values, strict=True)), builder.block
         builder.cbranch(builder.icmp_signed(">", depth, number(0)), sum_up, end)
 
         builder.position_at_end(sum_up)
-        k, sums = builder.phi(number(0).type), {cell: builder.phi(vector) for cell in grid}
+        k, sums = builder.phi(number(0).type), {(r, v): builder.phi(kinds[v].vector) for r, v in grid}
         b_here = builder.gep(b, [builder.mul(k, b_row)])
-        b_vectors, results = [load(b_here, v) for v in range(vectors)], {}
-        for v in range(vectors if rows >= 8 else 0):  # the next panel: row by row, which no processor guesses
-            ir.prefetch(builder.gep(b_here, [number((2 + v) * lanes)]))
+        b_vectors, results = [load(b_here, v) for v in vectors], {}
+        for v in vectors if rows >= 8 else ():  # the next panel: row by row, which no processor guesses
+            whole.prefetch(builder.gep(b_here, [number((2 + v) * whole.lanes)]))
         for r in range(rows):
-            factor = ir.splat(builder.load(builder.gep(a_rows[r], [builder.mul(k, a_step)])))
-            for v in range(vectors):
-                results[r, v] = emitter.call(f"llvm.fma.{ir.name}", vector, [factor, b_vectors[v], sums[r, v]])
+            factor = builder.load(builder.gep(a_rows[r], [builder.mul(k, a_step)]))
+            for v, kind in enumerate(kinds):
+                results[r, v] = kind.fma(kind.splat(factor), b_vectors[v], sums[r, v])
         following = builder.add(k, number(1))
         for phi, begin, after in ((k, number(0), following), *((sums[cell], first[cell], results[cell]) for cell in grid)):
             phi.add_incoming(begin, before_sum)
@@ -104,12 +108,12 @@ def _multiply_tiles(emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_
         builder.cbranch(builder.icmp_signed("<", following, depth), sum_up, end)
 
         builder.position_at_end(end)
-        totals = {cell: builder.phi(vector) for cell in grid}
+        totals = {(r, v): builder.phi(kinds[v].vector) for r, v in grid}
         for cell, total in totals.items():
             total.add_incoming(first[cell], before_sum)
             total.add_incoming(results[cell], sum_up)
         for (r, v), total in totals.items():
-            ir.store(ir.at_least(total, floor), builder.gep(c_rows[r], [number(v * lanes)]), masks[v])
+            kinds[v].store(kinds[v].at_least(total, floors[v]), builder.gep(c_rows[r], [number(offsets[v])]), masks[v])
         next_a, next_c = builder.gep(a_here, [a_next]), builder.gep(c_here, [builder.mul(c_row, number(rows))])
         fewer = builder.sub(left, number(1))
         for phi, begin, after in ((left, count, fewer), (a_here, a, next_a), (c_here, c, next_c)):
@@ -118,23 +122,29 @@ def _multiply_tiles(emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_
         builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, done)
         builder.position_at_end(done)
 
-    whole = Vectors(emitter)
-    with builder.if_else(builder.icmp_signed("==", width, number(2 * whole.lanes))) as (full, partial):
-        with full:
-            variant(whole, 2, None)
-        with partial, builder.if_else(builder.icmp_signed(">", width, number(whole.lanes))) as (wide, narrow):
-            with wide:
-                variant(whole, 2, builder.sub(width, number(whole.lanes)))
-            with narrow:
-                if emitter.target.vector_bytes < 64:
-                    variant(whole, 1, width)
-                else:  # of half a register two multiply-adds begin in a cycle, of a whole one only one
-                    half = Vectors(emitter, whole.lanes // 2)
-                    with builder.if_else(builder.icmp_signed(">", width, number(half.lanes))) as (more, less):
-                        with more:
-                            variant(whole, 1, width)
-                        with less:
-                            variant(half, 1, width)
+    # By how many columns there are more than. Of half a register of 512 bits two multiply-adds begin in a cycle, of a whole one
+    # only one.
+    full, lanes = [whole] * 2, whole.lanes
+    variants = [(2 * lanes, full * 2, None)] if rows == 1 else []
+    if emitter.target.vector_bytes == 64:
+        half = Vectors(emitter, lanes // 2)
+        tails = [(lanes + half.lanes, full), (lanes, [whole, half]), (half.lanes, [whole]), (0, [half])]
+    else:
+        tails = [(lanes, full), (0, [whole])]
+    variants += [(2 * lanes - 1, full, None), *[(least, kinds, width) for least, kinds in tails]]
+
+    def choose(variants):
+        (least, *chosen), *others = variants
+        if not others:
+            variant(*chosen)
+            return
+        with builder.if_else(builder.icmp_signed(">", width, number(least))) as (this, other):
+            with this:
+                variant(*chosen)
+            with other:
+                choose(others)
+
+    choose(variants)
 
 
 @primitive("void <- literal literal int any int int int any int int int any int int T any int int")
@@ -221,8 +231,14 @@ def _dot_tile(emitter, rows, columns, depth, a, a_row, a_rows, b, b_row, b_rows,
         phi.add_incoming(with_tail[cell], tail)
         vectors.append(phi)
     vectors += [ir.zero] * (-len(vectors) % lanes)
-    even, odd = list(range(0, 2 * lanes, 2)), list(range(1, 2 * lanes, 2))
-    for _round in range(lanes.bit_length() - 1):  # of two vectors, one: neighbours added
+    # Of two vectors, one: neighbours added; first elements, within pieces of 128 bits, for which processors have quicker
+    # instructions, then those pieces.
+    piece = 16 // emitter.item_bytes
+    for round_ in range(lanes.bit_length() - 1):
+        is_within = 1 << round_ < piece
+        run, block = (1, piece) if is_within else (piece, lanes)
+        firsts = [s + n for s in range(0, lanes, block) for source in (0, lanes) for n in range(source, source + block, 2 * run)]
+        even, odd = ([n + k + shift for n in firsts for k in range(run)] for shift in (0, run))
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
         vectors = [builder.fadd(ir.shuffle(x, y, even), ir.shuffle(x, y, odd)) for x, y in pairs]
     while len(vectors) > 1:

@@ -85,7 +85,7 @@ class Vectors:
             made[n] = make()
             builder.branch(after)
         builder.position_at_end(after)
-        phis = [builder.phi(self.vector) for _ in made[FROM_ZERO]]
+        phis = [builder.phi(v.type) for v in made[FROM_ZERO]]
         for n, values in made.items():
             for phi, value in zip(phis, values, strict=True):
                 phi.add_incoming(value, blocks[n])
