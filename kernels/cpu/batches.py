@@ -3,10 +3,12 @@
 from ..marks import T, helper, kernel
 from ..primitives import flat
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
-from .rows import row_copy
+from .register_tile import NEAR
+from .rows import row_copy, row_fetch
 from .share import share
 
 ANY = ("f4", "f8", "i8")
+AHEAD = 8  # rows that are fetched in advance: which comes next no processor guesses
 LONG = 32  # elements of a row from which on a plain loop copies faster than one with a masked end
 
 
@@ -26,6 +28,9 @@ def gather(source, order, cursor, batch, lane, lanes):
         elif batch.shape[1] < LONG:
             row_copy(source[row], batch[i])
         else:
+            following = place + AHEAD
+            if source.size > NEAR and 0 <= following < order.size:
+                row_fetch(source[min(max(order[following], 0), source.shape[0] - 1)])
             from_row, to_row = source[row], batch[i]
             for j in range(to_row.size):
                 to_row[j] = from_row[j]
