@@ -157,7 +157,7 @@ class Both(Loop):
 
 @dataclass(frozen=True, kw_only=True)
 class Chain(Case):
-    """Pointwise functions one after another, of one array."""
+    """Pointwise functions one after another, of one array; `units` times a run."""
 
     kind = "chain"
     elements: int
@@ -171,9 +171,10 @@ class Chain(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class Update(Case):
-    """One update of so many parameters by Adam, gradients given."""
+    """An update of so many parameters, gradients given; `units` times a run. Ours looks first whether they are finite."""
 
     kind = "update"
+    optimizer: str
     parameters: int
 
     def arrays(self) -> list[np.ndarray]:
@@ -220,6 +221,8 @@ class Process(Case):
     statement: str
 
 
+FASTER = {"torch": 1.0}
+
 # What an update reads, writes and updates in place.
 STREAMS_OF_UPDATE = {"sgd": (1, 0, 1), "adam": (1, 0, 3)}
 
@@ -237,9 +240,17 @@ def product(size: int) -> Product:
     return Product(name=f"product-{size}", title=title, size=size, units=repeats, limits_of_two={})
 
 
-def op(name: str, *inputs: Any, streams=(1, 1, 0), elements: int | None = None, attributes: Mapping = {}, seconds=None) -> OpCall:
+def op(
+    name: str,
+    *inputs: Any,
+    streams: tuple[int, int, int] = (1, 1, 0),
+    elements: int | None = None,
+    attributes: Mapping[str, Any] = {},
+    kind: type[OpCall] = OpCall,
+    **reach: Any,
+) -> OpCall:
     largest = max((i for i in inputs if isinstance(i, tuple)), key=prod)
-    return OpCall(
+    return kind(
         name=f"{name}-{'x'.join(map(str, largest))}",
         title=f"`{name}`, {' x '.join(f'{n:,}' for n in largest)}",
         op=name,
@@ -247,7 +258,7 @@ def op(name: str, *inputs: Any, streams=(1, 1, 0), elements: int | None = None, 
         streams=streams,
         elements=elements or prod(largest),
         attributes=attributes,
-        seconds=seconds,
+        **reach,
     )
 
 
@@ -284,8 +295,39 @@ def both(name: str, *inputs: Any, result: Any = None, streams=(1, 1, 0), streams
         streams_back=streams_back,
         elements=prod(shape),
         attributes=attributes,
-        units=max(1, (1 << 22) // prod(shape)),
-        limits={"torch": 1.0},
+        units=often(prod(shape)),
+        limits=FASTER,
+        limits_of_two=FASTER,
+    )
+
+
+def chain(elements: int) -> Chain:
+    title = f"relu(x tanh(2 x + 1) - 1/2), {elements:,}"
+    return Chain(
+        name=f"chain-{elements}",
+        title=title,
+        elements=elements,
+        units=often(elements),
+        limits=FASTER,
+        limits_of_two=FASTER,
+    )
+
+
+def often(elements: int) -> int:
+    """So many times that a run takes about a millisecond, in which threads are awake."""
+    return max(1, (1 << 22) // elements)
+
+
+def update(optimizer: str, parameters: int) -> Update:
+    names = {"adam": "Adam's", "sgd": "SGD's"}
+    return Update(
+        name=optimizer,
+        title=f"{names[optimizer]} update of {parameters:,} parameters",
+        optimizer=optimizer,
+        parameters=parameters,
+        units=often(parameters),
+        limits=FASTER,
+        limits_of_two=FASTER,
     )
 
 
@@ -356,7 +398,7 @@ CASES: list[Case] = [
     *[both("softmax_cross_entropy", s, labels(*s), result=s[:1], streams=(1, 1, 0), streams_back=(1, 1, 0)) for s in MOVED],
     *[both("sum", s, result=s[1:], streams=(1, 0, 0), streams_back=(0, 1, 0), attributes={"axis": 0}) for s in MOVED],
     *[both("dropout", (prod(s),), state, streams_back=(1, 1, 0), attributes={"rate": 0.5}) for s in MOVED],
-    *[Chain(name=f"chain-{n}", title=f"relu(x tanh(2 x + 1) - 1/2), {n:,}", elements=n) for n in map(prod, MOVED)],
+    *[chain(prod(shape)) for shape in MOVED],
     op(
         "gather",
         (6400, 784),
@@ -364,6 +406,10 @@ CASES: list[Case] = [
         lambda rng: np.zeros(1, np.int64),
         elements=128 * 784,
         attributes={"rows": 128},
+        kind=Loop,
+        units=often(128 * 784),
+        limits=FASTER,
+        limits_of_two=FASTER,
     ),
-    Update(name="adam", title="Adam's update of 1,000,000 parameters", parameters=1_000_000),
+    *[update(optimizer, 1_000_000) for optimizer in ("adam", "sgd")],
 ]

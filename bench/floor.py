@@ -7,8 +7,8 @@ from fastnn.tape.report import nbytes
 
 from .cases import FLOAT, STREAMS_OF_UPDATE, Both, Case, Chain, Decay, Fit, Network, OpCall, Product, Update
 
-# Of one parameter: a root and a division share one unit, which is busy for 10 and 6 cycles a vector on Zen 4.
-INSTRUCTIONS_OF_ADAM = 16
+# Of one parameter: those of Adam's root and division share one unit, which is busy for 10 and 6 cycles a vector on Zen 4.
+INSTRUCTIONS_OF_UPDATE = {"sgd": 1, "adam": 16}
 
 
 def seconds_of_case(case: Case, threads: int = 1) -> float | None:
@@ -20,28 +20,29 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
     if isinstance(case, Decay):
         return None
     if isinstance(case, Both):
-        seconds = sum(seconds_of_streams(s, case.elements, FLOAT) for s in (case.streams, case.streams_back))
-        return case.units * max(seconds, _arithmetic(case))
+        seconds = sum(seconds_of_streams(s, case.elements, FLOAT, threads) for s in (case.streams, case.streams_back))
+        return case.units * max(seconds, _arithmetic(case, threads))
     if isinstance(case, Chain):
         arithmetic = sum(
             fastnn.ops.registry[name].instructions[0] for name in ("multiply", "add", "tanh", "multiply", "add", "relu")
         )
-        return max(2 * case.elements * arithmetic / flops_per_second(FLOAT), seconds_of_streams((1, 1, 0), case.elements, FLOAT))
+        seconds = 2 * case.elements * arithmetic / flops_per_second(FLOAT, threads)
+        return case.units * max(seconds, seconds_of_streams((1, 1, 0), case.elements, FLOAT, threads))
     if isinstance(case, OpCall):
-        seconds = max(_flops_of_op(case) / flops_per_second(FLOAT), _arithmetic(case))
-        return case.units * max(seconds, seconds_of_streams(case.streams, case.elements, FLOAT))
+        seconds = max(_flops_of_op(case) / flops_per_second(FLOAT, threads), _arithmetic(case, threads))
+        return case.units * max(seconds, seconds_of_streams(case.streams, case.elements, FLOAT, threads))
     if isinstance(case, Update):
-        arithmetic = 2 * case.parameters * INSTRUCTIONS_OF_ADAM / flops_per_second(FLOAT)
-        return max(arithmetic, seconds_of_streams(STREAMS_OF_UPDATE["adam"], case.parameters, FLOAT))
+        arithmetic = 2 * case.parameters * INSTRUCTIONS_OF_UPDATE[case.optimizer] / flops_per_second(FLOAT, threads)
+        return case.units * max(arithmetic, seconds_of_streams(STREAMS_OF_UPDATE[case.optimizer], case.parameters, FLOAT, threads))
     if case.kind == "predict":
         assert isinstance(case, Network)
         return 2 * case.batch * sum(k * n for k, n in case.pairs) / flops_per_second(FLOAT)
     return None
 
 
-def _arithmetic(case):
+def _arithmetic(case, threads):
     """What an op's instructions take: one of the unit of multiply-adds as long as two flops."""
-    return 2 * case.elements * fastnn.ops.registry[case.op].instructions[0] / flops_per_second(FLOAT)
+    return 2 * case.elements * fastnn.ops.registry[case.op].instructions[0] / flops_per_second(FLOAT, threads)
 
 
 def _step(case, threads):

@@ -8,6 +8,7 @@ from fastnn import layers
 from fastnn.tape.run import Program
 
 IMPORT = "import fastnn"
+OPTIMIZERS = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}
 PROGRAM = "import runpy; runpy.run_module('fastnn.article')"  # as printed
 
 
@@ -27,10 +28,9 @@ def model_of(case: Network) -> fastnn.Sequential:
 
 
 def compiled(case: Fit) -> fastnn.Sequential:
-    kinds = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}
     loss, metrics = ("binary_crossentropy", ["accuracy"]) if case.widths[-1] == 1 else ("sparse_categorical_crossentropy", [])
     model = model_of(case)
-    model.compile(kinds[case.optimizer](case.rate), loss, metrics)
+    model.compile(OPTIMIZERS[case.optimizer](case.rate), loss, metrics)
     return model
 
 
@@ -141,7 +141,7 @@ def op(case: OpCall):
 def loop(case: Loop):
     """A tape of one instruction, walked as often."""
     function = fastnn.ops.registry[case.op]
-    step = fastnn.record(lambda x: function(x, **case.attributes))
+    step = fastnn.record(lambda *inputs: function(*inputs, **case.attributes))
     return replayed(step.recording(*case.arrays()).tape, case.units)
 
 
@@ -164,7 +164,7 @@ def both(case: Both):
 
 def chain(case: Chain):
     step = fastnn.record(case.formula(fastnn.ops.tanh, fastnn.ops.relu))
-    return replayed(step.recording(case.array()).tape, 1)
+    return replayed(step.recording(case.array()).tape, case.units)
 
 
 def replayed(tape, times):
@@ -173,7 +173,7 @@ def replayed(tape, times):
 
     def run():
         program.position = (0, 0, 0)
-        program.run(1)
+        program.run(1, lanes=program.lanes)
 
     return run
 
@@ -181,6 +181,6 @@ def replayed(tape, times):
 def update(case: Update):
     values, gradients = case.arrays()
     variables, gradients = [fastnn.Variable(values)], [fastnn.tensor(gradients)]
-    optimizer = fastnn.optimizers.Adam(1e-3)
+    optimizer = OPTIMIZERS[case.optimizer](1e-3)
     optimizer.build(variables)
-    return lambda: optimizer.apply(gradients)
+    return replayed(fastnn.record(lambda: optimizer.apply(gradients)).recording().tape, case.units)

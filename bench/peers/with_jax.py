@@ -120,6 +120,14 @@ def op(case: OpCall):
     return lambda: function(*inputs).block_until_ready()
 
 
+def repeated(call, times):
+    def run():
+        for _ in range(times):
+            jax.block_until_ready(call())
+
+    return run
+
+
 def both(case: Both):
     function, inputs = partial(OPS[case.op], **case.attributes), [jnp.asarray(a) for a in case.arrays()]
     numbers = [n for n, x in enumerate(inputs) if x.dtype == jnp.float32]
@@ -137,26 +145,25 @@ def both(case: Both):
 
     leaves, above = [inputs[n] for n in numbers], jnp.asarray(case.above())
 
-    def run():
-        for _ in range(case.units):
-            jax.block_until_ready(call(leaves, above))
-
-    return run
+    return repeated(lambda: call(leaves, above), case.units)
 
 
 def chain(case: Chain):
     call, x = jax.jit(case.formula(jnp.tanh, jax.nn.relu)), jnp.asarray(case.array())
-    return lambda: call(x).block_until_ready()
+    return repeated(lambda: call(x), case.units)
 
 
 def update(case: Update):
     values, gradients = (jnp.asarray(a) for a in case.arrays())
-    state = [[values], [jnp.zeros_like(values)], [jnp.zeros_like(values)]]
-    call = jax.jit(
-        lambda weights, means, squares: updated_by_adam(weights, [gradients], means, squares, 1.0, 1e-3), donate_argnums=(0, 1, 2)
-    )
+    if case.optimizer == "sgd":
+        state, step = [values], lambda weights: [weights - 1e-3 * gradients]
+    else:
+        state = [[values], [jnp.zeros_like(values)], [jnp.zeros_like(values)]]
+        step = lambda *state: updated_by_adam(state[0], [gradients], *state[1:], 1.0, 1e-3)  # noqa: E731
+    call = jax.jit(step, donate_argnums=tuple(range(len(state))))
 
     def run():
-        state[:] = jax.block_until_ready(call(*state))
+        state[:] = call(*state)
+        return state
 
-    return run
+    return repeated(run, case.units)

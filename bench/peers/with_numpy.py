@@ -60,6 +60,11 @@ def adam(weights, gradients, means, squares, t, rate):
         w -= scale * m / (np.sqrt(v) + FLOAT.type(EPSILON))
 
 
+def sgd(weights, gradients, rate):
+    for w, g in zip(weights, gradients, strict=True):
+        w -= rate * g
+
+
 def fit(case: Fit):
     x, y = case.data()
     initial = case.weights()
@@ -80,8 +85,7 @@ def fit(case: Fit):
                 if case.optimizer == "adam":
                     adam(weights, gradients, means, squares, t, case.rate)
                 else:
-                    for w, g in zip(weights, gradients, strict=True):
-                        w -= rate * g
+                    sgd(weights, gradients, rate)
         return loss_sum / case.steps
 
     return lambda: run
@@ -111,4 +115,12 @@ def op(case: OpCall):
 def update(case: Update):
     values, gradients = case.arrays()
     means, squares = np.zeros_like(values), np.zeros_like(values)
-    return lambda: adam([values], [gradients], [means], [squares], 1, 1e-3)
+
+    def run():
+        for _ in range(case.units):
+            if case.optimizer == "sgd":
+                sgd([values], [gradients], FLOAT.type(1e-3))
+            else:
+                adam([values], [gradients], [means], [squares], 1, 1e-3)
+
+    return run

@@ -13,6 +13,7 @@ IMPORT = "import torch"
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 torch.set_num_interop_threads(1)
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
 
 def model_of(case: Network) -> nn.Sequential:
@@ -32,11 +33,10 @@ def fit(case: Fit):
     x, y = (torch.from_numpy(a) for a in case.data())
     binary = case.widths[-1] == 1
     loss_of = functional.binary_cross_entropy_with_logits if binary else functional.cross_entropy
-    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
     def fresh():
         model = model_of(case)
-        optimizer = kinds[case.optimizer](model.parameters(), lr=case.rate)
+        optimizer = OPTIMIZERS[case.optimizer](model.parameters(), lr=case.rate)
 
         def run():
             for _ in range(case.epochs):
@@ -132,11 +132,11 @@ def both(case: Both):
 
 def chain(case: Chain):
     formula, x = case.formula(torch.tanh, torch.relu), torch.from_numpy(case.array())
-    return lambda: formula(x)
+    return repeated(lambda: formula(x), case.units)
 
 
 def update(case: Update):
     values, gradients = (torch.from_numpy(a) for a in case.arrays())
     parameter = nn.Parameter(values)
     parameter.grad = gradients
-    return torch.optim.Adam([parameter], lr=1e-3).step
+    return repeated(OPTIMIZERS[case.optimizer]([parameter], lr=1e-3).step, case.units)
