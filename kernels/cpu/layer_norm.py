@@ -4,15 +4,15 @@ y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance
 taken to the row's first element, so that nothing is lost of a row whose mean is far from zero.
 """
 
-from ..marks import T, kernel
+from ..marks import T, helper, kernel
 from ..primitives import fma, stack
 from .normalization import clear, inverse_deviation
-from .rows import row_dot, row_sum
+from .rows import row_distances, row_slopes, row_squares
 from .share import share
 
 ROWS = 4
+NEAR = 2048  # elements of rows that are worked on together
 CHUNK = 32  # rows whose gradients of gamma and beta are summed together; the sums of all chunks follow in their order
-STRIP = 1024  # elements of a row worked on at a time in its gradient
 
 
 @kernel(
@@ -26,20 +26,50 @@ STRIP = 1024  # elements of a row worked on at a time in its gradient
     factor="out T[N]",
 )
 def layer_norm(x, gamma, beta, epsilon, y, offset, factor, lane, lanes):
-    """`offset` (mean - x[:, 0]) and `factor` (1 / deviation) are for the gradient. The row stays in the nearest cache."""
+    """`offset` (mean - x[:, 0]) and `factor` (1 / deviation) are for the gradient. As many rows as stay in the nearest cache go
+    through each of three passes together: while the sum of one is completed, that of the next begins."""
     first, last = share(x.shape[0], ROWS, lane, lanes)
-    part = T(1) / T(x.shape[1])
-    for i in range(first, last):
-        row, out = x[i], y[i]
-        for j in range(out.size):
-            out[j] = row[j] - row[0]
-        mean = row_sum(out) * part
-        for j in range(out.size):
-            out[j] -= mean
-        scale = inverse_deviation(row_dot(out, out) * part, epsilon)
-        for j in range(out.size):
-            out[j] = fma(out[j] * scale, gamma[j], beta[j])
-        offset[i], factor[i] = mean, scale
+    part, group = T(1) / T(x.shape[1]), max(1, NEAR // max(x.shape[1], 1))
+    for begin in range(first, last, group):
+        end = min(begin + group, last)
+        for i in range(begin, end):
+            offset[i] = row_distances(x[i], x[i, 0]) * part
+        for i in range(begin, end):
+            factor[i] = inverse_deviation(row_squares(x[i], x[i, 0], offset[i]) * part, epsilon)
+        for i in range(begin, end):
+            row, out, point, centre, scale = x[i], y[i], x[i, 0], offset[i], factor[i]
+            for j in range(out.size):
+                out[j] = fma(((row[j] - point) - centre) * scale, gamma[j], beta[j])
+
+
+@helper
+def one_row(x, gamma, centre, scale, dy, dx, dgamma, dbeta):
+    """dx of a row, and what it adds to dgamma and dbeta."""
+    found, point, part = stack(T(0), 2), x[0], T(1) / T(x.size)
+    row_slopes(dy, gamma, x, point, centre, scale, found)
+    level, slope = found[0] * part, found[1] * part
+    for j in range(dx.size):
+        normalised = ((x[j] - point) - centre) * scale
+        dgamma[j] = fma(dy[j], normalised, dgamma[j])
+        dbeta[j] += dy[j]
+        dx[j] = scale * (fma(dy[j], gamma[j], -level) - normalised * slope)
+
+
+@helper
+def two_rows(x, gamma, offset, factor, dy, dx, dgamma, dbeta):
+    """Two at a time: their sums are read and written once."""
+    found, other, part = stack(T(0), 2), stack(T(0), 2), T(1) / T(x.shape[1])
+    a, b, da, db, out, other_out = x[0], x[1], dy[0], dy[1], dx[0], dx[1]
+    a_point, b_point, a_centre, b_centre, a_scale, b_scale = a[0], b[0], offset[0], offset[1], factor[0], factor[1]
+    row_slopes(da, gamma, a, a_point, a_centre, a_scale, found)
+    row_slopes(db, gamma, b, b_point, b_centre, b_scale, other)
+    a_level, a_slope, b_level, b_slope = found[0] * part, found[1] * part, other[0] * part, other[1] * part
+    for j in range(out.size):
+        one, two = ((a[j] - a_point) - a_centre) * a_scale, ((b[j] - b_point) - b_centre) * b_scale
+        dgamma[j] += fma(da[j], one, db[j] * two)
+        dbeta[j] += da[j] + db[j]
+        out[j] = a_scale * (fma(da[j], gamma[j], -a_level) - one * a_slope)
+        other_out[j] = b_scale * (fma(db[j], gamma[j], -b_level) - two * b_slope)
 
 
 @kernel(
@@ -57,24 +87,11 @@ def layer_norm_gradient(x, gamma, offset, factor, dy, dx, dgamma, dbeta, lane, l
     """dx = factor (g - mean of g - xhat mean of (g xhat)) with g = dy gamma and xhat the normalised row. Of each chunk of rows,
     dgamma[p] = sum of dy xhat and dbeta[p] = sum of dy."""
     begin, end = share(dgamma.shape[0], 1, lane, lanes)
-    part, products = T(1) / T(x.shape[1]), stack(T(0), STRIP)
     for p in range(begin, end):
         clear(dgamma[p])
         clear(dbeta[p])
-        for i in range(p * CHUNK, min((p + 1) * CHUNK, x.shape[0])):
-            row, above, out, first, scale, centre = x[i], dy[i], dx[i], x[i, 0], factor[i], offset[i]
-            level, slope = row_dot(above, gamma) * part, T(0)
-            for j in range(out.size):
-                out[j] = ((row[j] - first) - centre) * scale
-            for start in range(0, out.size, STRIP):
-                normalised, dy_strip = out[start : start + STRIP], above[start : start + STRIP]
-                sums, totals = dgamma[p, start : start + STRIP], dbeta[p, start : start + STRIP]
-                strip = products[: normalised.size]
-                for j in range(strip.size):
-                    strip[j] = dy_strip[j] * normalised[j]
-                    sums[j] += strip[j]
-                    totals[j] += dy_strip[j]
-                slope += row_dot(strip, gamma[start : start + STRIP])
-            slope *= part
-            for j in range(out.size):
-                out[j] = scale * (fma(above[j], gamma[j], -level) - out[j] * slope)
+        last = min((p + 1) * CHUNK, x.shape[0])
+        for i in range(p * CHUNK, last - 1, 2):
+            two_rows(x[i : i + 2], gamma, offset[i : i + 2], factor[i : i + 2], dy[i : i + 2], dx[i : i + 2], dgamma[p], dbeta[p])
+        if (last - p * CHUNK) % 2 == 1:
+            one_row(x[last - 1], gamma, offset[last - 1], factor[last - 1], dy[last - 1], dx[last - 1], dgamma[p], dbeta[p])

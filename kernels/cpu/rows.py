@@ -25,6 +25,25 @@ def row_dot(x, y):
     return (x * y).sum(dtype=x.dtype)
 
 
+@primitive("T <- any T")
+def row_distances(x, point):
+    """The sum of x - point for a row (n,)."""
+    return (x - point).sum(dtype=x.dtype)
+
+
+@primitive("T <- any T T")
+def row_squares(x, point, centre):
+    """The sum of (x - point - centre)^2 for a row (n,)."""
+    return (((x - point) - centre) ** 2).sum(dtype=x.dtype)
+
+
+@primitive("void <- any any any T T T any")
+def row_slopes(dy, gamma, x, point, centre, scale, found):
+    """found = (sum of g, sum of g ((x - point) - centre) scale) with g = dy gamma, for rows (n,)."""
+    g = dy * gamma
+    found[0], found[1] = g.sum(dtype=x.dtype), (g * (((x - point) - centre) * scale)).sum(dtype=x.dtype)
+
+
 @primitive("T <- any")
 def row_maximum(x):
     """The largest element of a row (n,), -inf of none. A NaN is passed over, or the result."""
@@ -57,13 +76,53 @@ def row_fetch(x):
 @row_sum.emits
 def _(emitter, x):
     ir = Vectors(emitter)
-    return _folded(emitter, ir, [x], lambda total, v: ir.builder.fadd(total, v), ir.builder.fadd, 0.0)
+    return _folded(emitter, ir, [x], lambda total, _, v: ir.builder.fadd(total, v), ir.builder.fadd, 0.0)
 
 
 @row_dot.emits
 def _(emitter, x, y):
     ir = Vectors(emitter)
-    return _folded(emitter, ir, [x, y], lambda total, v, w: ir.fma(v, w, total), ir.builder.fadd, 0.0)
+    return _folded(emitter, ir, [x, y], lambda total, _, v, w: ir.fma(v, w, total), ir.builder.fadd, 0.0)
+
+
+def _inside(ir, value, mask):
+    """The vector, or zero where the row is over."""
+    return value if mask is None else ir.builder.select(mask, value, ir.zero)
+
+
+@row_distances.emits
+def _(emitter, x, point):
+    ir, points = Vectors(emitter), Vectors(emitter).splat(point)
+
+    def add(total, mask, v):
+        return ir.builder.fadd(total, _inside(ir, ir.builder.fsub(v, points), mask))
+
+    return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
+
+
+@row_squares.emits
+def _(emitter, x, point, centre):
+    ir, (points, centres) = Vectors(emitter), [Vectors(emitter).splat(v) for v in (point, centre)]
+
+    def add(total, mask, v):
+        distance = _inside(ir, ir.builder.fsub(ir.builder.fsub(v, points), centres), mask)
+        return ir.fma(distance, distance, total)
+
+    return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
+
+
+@row_slopes.emits
+def _(emitter, dy, gamma, x, point, centre, scale, found):
+    ir, (points, centres, scales) = Vectors(emitter), [Vectors(emitter).splat(v) for v in (point, centre, scale)]
+
+    def add(totals, _, above, factor, value):
+        g = ir.builder.fmul(above, factor)
+        normalised = ir.builder.fmul(ir.builder.fsub(ir.builder.fsub(value, points), centres), scales)
+        return [ir.builder.fadd(totals[0], g), ir.fma(g, normalised, totals[1])]
+
+    data, _ = emitter.array(found, emitter.kinds[-1])
+    for n, total in enumerate(_folded_together(emitter, ir, [dy, gamma, x], add, ir.builder.fadd, 0.0, 2)):
+        ir.builder.store(total, ir.builder.gep(data, [ir.number(n)]))
 
 
 @row_maximum.emits
@@ -73,7 +132,7 @@ def _(emitter, x):
     def larger(one, other):
         return ir.builder.select(ir.builder.fcmp_ordered(">", one, other), one, other)
 
-    return _folded(emitter, ir, [x], lambda top, v: larger(v, top), larger, -math.inf)
+    return _folded(emitter, ir, [x], lambda top, _, v: larger(v, top), larger, -math.inf)
 
 
 @row_copy.emits
@@ -128,28 +187,38 @@ def _(emitter, x, point, padded):
 
 
 def _folded(emitter, ir, rows, step, combine, nothing):
-    """A row of vectors folded into one number: `step(accumulator, vector of each row)`; `combine` joins two accumulators."""
+    """A row of vectors folded into one number: `step(total, mask or None, vector of each row)`; `combine` joins two totals."""
+    (total,) = _folded_together(emitter, ir, rows, lambda totals, *values: [step(*totals, *values)], combine, nothing, 1)
+    return total
+
+
+def _folded_together(emitter, ir, rows, step, combine, nothing, count):
+    """The same for `count` numbers at once, whose totals `step` takes and gives as a list."""
     builder, lanes = emitter.builder, ir.lanes
-    arrays = [emitter.array(row, kind) for row, kind in zip(rows, emitter.kinds, strict=True)]
-    size, empty = arrays[0][1][0], ir.constant(nothing)
+    arrays = [emitter.array(row, kind) for row, kind in zip(rows, emitter.kinds, strict=False)]
+    size, empty, sets = arrays[0][1][0], ir.constant(nothing), CHAINS // count
 
-    def folded(accumulator, place, mask=None):
-        return step(accumulator, *[ir.load(builder.gep(data, [place]), mask, empty) for data, _ in arrays])
+    def folded(totals, place, mask=None):
+        return step(totals, mask, *[ir.load(builder.gep(data, [place]), mask, empty) for data, _ in arrays])
 
-    def block(place, accumulators):
-        return [folded(a, builder.add(place, ir.number(n * lanes))) for n, a in enumerate(accumulators)]
+    def block(place, chains):
+        return [
+            total
+            for n in range(sets)
+            for total in folded(chains[n * count : (n + 1) * count], builder.add(place, ir.number(n * lanes)))
+        ]
 
-    in_blocks, whole = (builder.and_(size, ir.number(-width)) for width in (CHAINS * lanes, lanes))
-    chains = _loop(builder, ir.number(0), in_blocks, CHAINS * lanes, [empty] * CHAINS, block)
-    while len(chains) > 1:
-        chains = [combine(one, other) for one, other in zip(chains[::2], chains[1::2], strict=True)]
-    (total,) = _loop(builder, in_blocks, whole, lanes, chains, lambda place, a: [folded(a[0], place)])
-    total = folded(total, whole, ir.first(builder.sub(size, whole)))
+    in_blocks, whole = (builder.and_(size, ir.number(-width)) for width in (sets * lanes, lanes))
+    chains = _loop(builder, ir.number(0), in_blocks, sets * lanes, [empty] * (sets * count), block)
+    while len(chains) > count:
+        chains = [combine(chains[n], chains[n + count]) for s in range(0, len(chains), 2 * count) for n in range(s, s + count)]
+    totals = _loop(builder, in_blocks, whole, lanes, chains, lambda place, totals: folded(totals, place))
+    totals = folded(totals, whole, ir.first(builder.sub(size, whole)))
     distance = lanes // 2
     while distance:
         order = [(n + distance) % lanes for n in range(lanes)]
-        total, distance = combine(total, ir.shuffle(total, total, order)), distance // 2
-    return builder.extract_element(total, ir.number(0))
+        totals, distance = [combine(total, ir.shuffle(total, total, order)) for total in totals], distance // 2
+    return [builder.extract_element(total, ir.number(0)) for total in totals]
 
 
 def _loop(builder, start, stop, step, values, body):
