@@ -9,6 +9,7 @@ from .rows import row_distance, row_dot, row_maximum, row_multiple, row_sum
 from .share import share
 
 STRIP = 2048  # elements worked on at a time: they stay in the nearest cache between the passes
+LONG = 256  # elements of a row from which on its end, element by element, is not felt
 
 
 @helper
@@ -35,7 +36,7 @@ def softmax_of_short_rows(x, y, largest, total):
 
 @helper
 def softmax_of_rows(x, padded, width, y, largest, total):
-    """Rows of up to STRIP elements, row i meanwhile in padded[i * width : (i + 1) * width], `width` being whole vectors."""
+    """Rows of less than LONG elements, row i meanwhile in padded[i * width : (i + 1) * width], `width` being whole vectors."""
     for i in range(x.shape[0]):
         largest[i] = row_maximum(x[i])
         row_distance(x[i], largest[i], padded[i * width : (i + 1) * width])
@@ -65,7 +66,7 @@ def softmax(x, y, largest, total, lane, lanes):
     first, last = share(x.shape[0], 4, lane, lanes)
     columns = x.shape[1]
     width = (columns + WIDTH - 1) // WIDTH * WIDTH
-    if width > STRIP:
+    if columns >= LONG:
         for i in range(first, last):
             largest[i], total[i] = softmax_of_long_row(x[i], y[i])
     elif columns >= WIDTH:
