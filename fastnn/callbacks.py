@@ -120,11 +120,11 @@ class History:
         self.epoch: list[int] = []
         self.params, self.seed = params, seed
 
-    def add(self, epoch: int, logs: Logs) -> None:
-        """Note an epoch."""
-        self.epoch.append(epoch)
-        for key, value in logs.items():
-            self.history.setdefault(key, []).append(value)
+    def extend(self, first: int, names: Sequence[str], means: Sequence[Sequence[float]]) -> None:
+        """Note epochs from number `first` on: a row of means for each."""
+        self.epoch.extend(range(first, first + len(means)))
+        for name, column in zip(names, zip(*means, strict=True), strict=False):
+            self.history.setdefault(name, []).extend(column)
 
     def __repr__(self):
         return repr(self.history)

@@ -18,12 +18,14 @@ class Driver:
 
     def __init__(self, model: Any, epoch: Epoch, names: list[str], callbacks: CallbackList, progress: Progress):
         self.model, self.epoch, self.names, self.callbacks, self.progress = model, epoch, names, callbacks, progress
-        self.finished: Callable[[int, Logs], None] = lambda number, logs: None
+        self.names_of_epoch = names + ([f"val_{n}" for n in names] if epoch.test and epoch.train else [])
+        self.finished: Callable[[int, list[str], list[list[float]]], None] = lambda first, names, means: None
 
     # ---- fit
 
     def fit(self, epochs: int, renew: Callable[[], Epoch]) -> None:
-        """Train. `finished` is told of every epoch; `renew` gives the program anew when a callback has changed a layer."""
+        """Train. `finished` is told of epochs that are over: number of the first one, names, and a row of means for each. `renew`
+        gives the program anew when a callback has changed a layer."""
         hooks = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
         if not watched and not self.callbacks.overrides(*hooks):
@@ -37,8 +39,7 @@ class Driver:
                 self._test(len(self.names))
             self._walk(1)
             over = self.epoch.row.value
-            (logs,) = self._results(over - 1, over)
-            self._finish(number, logs)
+            logs = self._finish(number, self.epoch.finished(over - 1, over))
             self.callbacks.call("on_epoch_end", number, logs)
             if self.model.stop_training:
                 break
@@ -78,13 +79,14 @@ class Driver:
     def _logs(self, first: int) -> Logs:
         return dict(zip(self.names, self.epoch.means(first, len(self.names)), strict=True))
 
-    def _results(self, first: int, last: int) -> list[Logs]:
-        keys = self.names + ([f"val_{n}" for n in self.names] if self.epoch.test else [])
-        return [dict(zip(keys, means, strict=True)) for means in self.epoch.finished(first, last)]
-
-    def _finish(self, number, logs):
-        self.finished(number, logs)
-        self.progress.epoch(number, logs)
+    def _finish(self, first: int, means: list[list[float]]) -> Logs:
+        """Tell of epochs that are over, from number `first` on; returns the last one's logs."""
+        self.finished(first, self.names_of_epoch, means)
+        logs: Logs = {}
+        for number, row in enumerate(means if self.progress.on else means[-1:], first):
+            logs = dict(zip(self.names_of_epoch, row, strict=True))
+            self.progress.epoch(number, logs)
+        return logs
 
     def _walk(self, steps: int, epochs: int = 1 << 62) -> None:
         """Run so many steps, in slices; where they span epochs, tell of those that are over."""
@@ -98,8 +100,7 @@ class Driver:
             finally:
                 if spans:
                     over = program.position[0]
-                    for number, logs in enumerate(self._results(done, over), done):
-                        self._finish(number, logs)
+                    self._finish(done, epoch.finished(done, over))
                     done = over
             self.progress.within(program.position, epoch, self._logs)
             if spans and self.model.stop_training:

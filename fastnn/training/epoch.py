@@ -98,8 +98,8 @@ class Part:
     def __call__(self, number: int = 0) -> None:
         self.step(*(() if self.source is None else self.source.take(self.first + number * self.rows, self.rows)))
 
-    def record(self) -> Tape:
-        """The step as a tape that goes on to the next rows by itself."""
+    def record(self, lanes: int) -> Tape:
+        """The step as a tape that goes on to the next rows by itself, for up to so many lanes."""
         source = self.source
         in_place: list[Tensor] = []
         with Recorder(self.name) as recorder:
@@ -109,7 +109,7 @@ class Part:
                 in_place = source.take(self.first, self.rows)
                 self.step(*in_place)
         recorder.restore_gradients()
-        tape = Tape(recorder, [], lanes_to_plan_for())
+        tape = Tape(recorder, [], lanes)
         counters = len(tape.advances)
         for number, tensor in enumerate(in_place):
             assert source is not None
@@ -127,6 +127,12 @@ def parts_of(name: str, step: Callable[..., None], source: Source, batch_size: i
     full, rest = divmod(count, batch_size)
     parts = [Part(name, step, full, source, batch_size)] if full else []
     return parts + ([Part(name, step, 1, source, rest, full * batch_size)] if rest else [])
+
+
+def recorded(parts: Sequence[Part]) -> list[Tape]:
+    """Their tapes."""
+    lanes = lanes_to_plan_for()
+    return [p.record(lanes) for p in parts]
 
 
 def program_of(parts: Sequence[Part], tapes: Sequence[Tape]) -> Any:
@@ -182,7 +188,7 @@ class Epoch:
         self.steps = sum(p.repeats for p in self.parts)
         self.tapes: list[Tape] = []
         if not eager:
-            self.tapes = [p.record() for p in self.parts]
+            self.tapes = recorded(self.parts)
             self.tapes[-1].advances += [(word, -amount * p.repeats) for p in self.parts for word, amount in p.strides]
         self.program = program_of(self.parts, self.tapes)
         self.pace = Pace(self.program)
@@ -210,4 +216,6 @@ class Epoch:
 
     def finished(self, first: int, last: int) -> list[list[float]]:
         """The means of the epochs from `first` to before `last`, which are over and no more than MOST_EPOCHS."""
-        return [self._results[number % MOST_EPOCHS].tolist() for number in range(first, last)]
+        place = first % MOST_EPOCHS
+        rows = self._results[place : place + last - first].tolist()
+        return rows + self._results[: last - first - len(rows)].tolist()

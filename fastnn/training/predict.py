@@ -15,7 +15,7 @@ from fastnn.tape.run import FOREVER, StepFailed
 from fastnn.tensor import Tensor
 
 from . import data
-from .epoch import Source, parts_of, program_of
+from .epoch import Source, parts_of, program_of, recorded
 
 CHECK_OF_INPUT = "check of x"
 
@@ -31,7 +31,7 @@ class Predictor:
         self.x, self.y = np.zeros(self.shape, self.dtype), np.empty(self.output_shape, self.dtype)
         self.source = Source([self.x, self.y])
         self.parts = parts_of("prediction", self._step, self.source, batch_size)
-        self.tapes = [] if eager else [p.record() for p in self.parts]
+        self.tapes = [] if eager else recorded(self.parts)
         self.program = program_of(self.parts, self.tapes)
         self.pace = Pace(self.program)
         if not self.single:

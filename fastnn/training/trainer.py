@@ -112,7 +112,7 @@ class Trainer(Layer):
                 return self._training("fit", rows, test, batch_size, bool(shuffle))
 
             driver = Driver(self, program(), self._names(), called, progress)
-            driver.finished = history.add
+            driver.finished = history.extend
             called.call("on_train_begin", None)
             try:
                 driver.fit(epochs, program)
