@@ -25,6 +25,7 @@ TARGETS = {
 NEEDS = {"AVX-512": "avx512vl", "AVX2": "avx2", "128 bits": "fma"}
 # Around a tile's rows (14, 6), its vectors (2 to 16 elements, two of them, half of one), a tile of dot products and a block.
 SIZES = [(1, 1, 1), (2, 9, 3), (5, 16, 7), (6, 8, 16), (7, 17, 17), (13, 3, 33), (15, 24, 40), (28, 7, 4), (31, 25, 65)]
+SIZES += [(9, 10, 10), (15, 20, 512)]  # the last: rows of B that share sets of the caches
 
 
 @cache
@@ -103,6 +104,22 @@ def test_dots(name, dtype):
         call(matmul.dots, name, a, b[-1:].copy(), bias[-1:].copy(), 0.0, 0, column)
         np.testing.assert_array_equal(row, c[-1:])
         np.testing.assert_array_equal(column, c[:, -1:])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_row(name, dtype):
+    """The bits are those of tiles, however the matrix is read: panel by panel, or row by row where it is far or crowded."""
+    for size in [*[(1, k, n) for _, k, n in SIZES], (1, 9, 130), (1, 40, 67), (1, 20, 512), (1, 300, 1001)]:
+        x, w, bias, before = operands(size, dtype, 0, 0)
+        product, none = expected(x, w, 0, 0), np.empty((0, 0), dtype)
+        y, added, tiles = np.full_like(before, np.nan), before.copy(), np.full_like(before, np.nan)
+        call(matmul.multiply_row, name, x[0], w, bias, 0.0, 0, y[0])
+        call(matmul.multiply_row, name, x[0], w, bias[:0], -inf, 1, added[0])
+        call(matmul.matmul, name, x, w, bias, none, 0, 0, 0.0, 0, tiles)
+        check(y, np.maximum(product + bias, 0), size[1])
+        check(added, product + before, size[1])
+        np.testing.assert_array_equal(y, tiles)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

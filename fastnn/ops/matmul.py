@@ -22,6 +22,9 @@ EXTENTS = [
     (29, 17, 64),
     (33, 37, 15),
     (4, 0, 5),
+    (1, 9, 130),
+    (1, 20, 512),
+    (9, 6, 10),
 ]
 
 UNIT = (-1.0, 1.0)  # sums of products of such numbers are of size sqrt(K), to which the tolerance is absolute

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 SLICE = 0.1  # seconds: Ctrl-C and progress wait no longer, and what Python does in between is lost in it
 TRIAL = 0.0003  # a slice so long tells how fast a number of lanes is
 LONG = 0.001  # a step so long is a trial by itself
+FIRST = 0.003  # the first slice after trials: in shorter ones lanes do little but wake up
 CLEAR = 1.5  # where one trial finds one of them so many times faster, that settles it; else another is made
 BARRIER = 1.5e-7  # seconds that one costs at the least, with what lanes then fetch from each other; a bare one takes 5e-8
 FIRST_WAIT, LONGEST_WAIT = 0.03, 5.0  # seconds till the lanes are looked at again, ten times as long after each look
@@ -79,7 +80,7 @@ class Pace:
     def _stay(self, lanes: int, one: float, wait: float) -> Generator[Slice, Took, tuple[float, bool]]:
         """So many lanes for `wait` seconds, but one from when all take longer than one did. What a step took on one, and whether
         that happened."""
-        steps, spent, disappointed = max(1, round(TRIAL / one)), 0.0, False
+        steps, spent, disappointed = max(4, round(FIRST / one)), 0.0, False
         while spent < wait:
             each, seconds = yield lanes, steps, 2 * SLICE
             spent += seconds

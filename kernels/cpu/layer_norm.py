@@ -11,7 +11,7 @@ from .rows import row_distances, row_slopes, row_squares
 from .share import share
 
 ROWS = 4
-NEAR = 2048  # elements of rows that are worked on together
+GROUP = 2048  # elements of rows that are worked on together
 CHUNK = 32  # rows whose gradients of gamma and beta are summed together; the sums of all chunks follow in their order
 
 
@@ -29,7 +29,7 @@ def layer_norm(x, gamma, beta, epsilon, y, offset, factor, lane, lanes):
     """`offset` (mean - x[:, 0]) and `factor` (1 / deviation) are for the gradient. As many rows as stay in the nearest cache go
     through each of three passes together: while the sum of one is completed, that of the next begins."""
     first, last = share(x.shape[0], ROWS, lane, lanes)
-    part, group = T(1) / T(x.shape[1]), max(1, NEAR // max(x.shape[1], 1))
+    part, group = T(1) / T(x.shape[1]), max(1, GROUP // max(x.shape[1], 1))
     for begin in range(first, last, group):
         end = min(begin + group, last)
         for i in range(begin, end):

@@ -13,6 +13,7 @@ from ..marks import T, helper, kernel
 from ..primitives import flat, fma, stack
 from .register_tile import (
     BLOCK,
+    CROWDED,
     DOT_COLUMNS,
     DOT_LONG,
     DOT_ROWS,
@@ -31,7 +32,6 @@ from .share import FLAT, share
 from .vectors import FROM_BIAS, FROM_C, FROM_ZERO
 
 WAYS = 8  # lines that a set of the first cache holds: so many rows a page apart are read side by side
-CROWDED = 3 << 17  # elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows
 ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
 TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every machine
 

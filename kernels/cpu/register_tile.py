@@ -14,6 +14,8 @@ TILE_ROWS = machine(lambda target, _item_bytes: 14 if target.registers == 32 els
 PAGE = machine(lambda _target, item_bytes: 4096 // item_bytes)  # addresses so far apart fall on the same set of the first cache
 NEAR = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # what half of a second cache holds
 BLOCK = machine(lambda target, _item_bytes: target.block)  # rows of B that are copied at once
+# Elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows.
+CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
 PANEL_MEMORY = machine(lambda target, item_bytes: target.block * 2 * target.vector_bytes // item_bytes)
 
 # Rows and columns of a tile of dot products: what leaves registers for a vector of each column and one of a row.
