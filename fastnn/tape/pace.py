@@ -26,8 +26,8 @@ class Pace:
     threads (a barrier was seen to cost 50 ns, 350, and on one processor 3 us), on whose cache the data lies in, and on
     what else runs: a trial of 0.3 ms knows all that. Bits do not depend on it.
 
-    program: its `lanes`, its `barriers` in a step, on the average (where they alone cost more than all lanes could save, one lane
-    it is), and the `seconds_expected` of a step, inf if nobody knows.
+    program: has `lanes` and, in a step, so many `barriers` on the average: where they alone cost more than all lanes could save,
+    one lane it is.
     """
 
     def __init__(self, program: Any):
@@ -49,10 +49,10 @@ class Pace:
     # Generators of the next slice's lanes, steps and seconds at most, which are sent what a mean step of it and all of it took.
 
     def _slices(self) -> Generator[Slice, Took, None]:
-        steps, spent, each = max(1, int(TRIAL / 2 / self.program.seconds_expected)), 0.0, 0.0
+        steps, spent, each = 1, 0.0, 0.0
         while spent < TRIAL:
             each, seconds = yield 1, steps, SLICE
-            steps, spent = 4 * steps, spent + seconds
+            steps, spent = max(4 * steps, round(TRIAL / each)), spent + seconds
         wait = FIRST_WAIT
         while True:
             lanes, one, looking = 1, each, 0.0
@@ -80,7 +80,7 @@ class Pace:
     def _stay(self, lanes: int, one: float, wait: float) -> Generator[Slice, Took, tuple[float, bool]]:
         """So many lanes for `wait` seconds, but one from when all take longer than one did. What a step took on one, and whether
         that happened."""
-        steps, spent, disappointed = max(4, round(FIRST / one)), 0.0, False
+        steps, spent, disappointed = max(1, min(max(4, round(FIRST / one)), round(SLICE / one))), 0.0, False
         while spent < wait:
             each, seconds = yield lanes, steps, 2 * SLICE
             spent += seconds

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from copy import copy
 from itertools import accumulate
-from math import inf, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -154,7 +154,6 @@ class Program:
         self._set_out(tapes)
         self.lock = threading.Lock()
         mean = sum([t.work * steps for t, steps in self.segments]) / sum([steps for _, steps in self.segments])
-        self.seconds_expected = inf if INTERPRETED else mean  # of a mean step on one lane, roughly
         self._weights = [t.work / mean for t in tapes]
         self._ahead = [0.0, *accumulate([w * steps for w, (_, steps) in zip(self._weights, self.segments, strict=True)])]
 

@@ -1,7 +1,6 @@
 """An epoch as a program: the steps through the data, recorded once, and where they take their rows."""
 
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -143,7 +142,7 @@ def program_of(parts: Sequence[Part], tapes: Sequence[Tape]) -> Any:
 class EagerProgram:
     """What `Program` is for tapes, for steps that Python runs: `run_eagerly=True`."""
 
-    lanes, barriers, seconds_expected = 1, 0.0, inf
+    lanes, barriers = 1, 0.0
 
     def __init__(self, parts: Sequence[Part]):
         self.parts, self.position, self.done = list(parts), (0, 0, 0), 0
