@@ -82,7 +82,7 @@ class Pace:
         that happened."""
         steps, spent, disappointed = max(1, min(max(4, round(FIRST / one)), round(SLICE / one))), 0.0, False
         while spent < wait:
-            each, seconds = yield lanes, steps, 2 * SLICE
+            each, seconds = yield lanes, steps, max(2 * SLICE, 2 * steps * one)
             spent += seconds
             most = max(1, round(min(SLICE, wait) / each))
             if lanes == 1:
