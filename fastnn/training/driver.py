@@ -82,11 +82,12 @@ class Driver:
     def _finish(self, first: int, means: list[list[float]]) -> Logs:
         """Tell of epochs that are over, from number `first` on; returns the last one's logs."""
         self.finished(first, self.names_of_epoch, means)
-        logs: Logs = {}
-        for number, row in enumerate(means if self.progress.on else means[-1:], first):
-            logs = dict(zip(self.names_of_epoch, row, strict=True))
-            self.progress.epoch(number, logs)
-        return logs
+        if not means:
+            return {}
+        if self.progress.on:
+            for number, row in enumerate(means, first):
+                self.progress.epoch(number, dict(zip(self.names_of_epoch, row, strict=True)))
+        return dict(zip(self.names_of_epoch, means[-1], strict=True))
 
     def _walk(self, steps: int, epochs: int = 1 << 62) -> None:
         """Run so many steps, in slices; where they span epochs, tell of those that are over."""
