@@ -4,7 +4,6 @@ import sys
 from types import ModuleType
 
 from fastnn.errors import RecordingError
-from fastnn.kernels.marks import global_values
 from fastnn.tape.record import Recorder
 
 
@@ -12,9 +11,10 @@ class Generators:
     """Random generators that a function may draw from, and where they stood: a tape would repeat what they gave for ever."""
 
     def __init__(self, function):
-        owners = [*global_values(function).values(), *(c.cell_contents for c in function.__closure__ or ())]
+        names, scope, types = function.__code__.co_names, function.__globals__, _generator_types()
+        owners = [*[scope[n] for n in names if n in scope], *[c.cell_contents for c in function.__closure__ or ()]]
         owners += [v for o in owners if hasattr(o, "__dict__") and not isinstance(o, ModuleType) for v in vars(o).values()]
-        self.found = [o for o in owners if isinstance(o, _generator_types())]
+        self.found = [o for o in owners if isinstance(o, types)]
         self.function, self.before = function, self._states()
 
     def _states(self):
@@ -58,5 +58,7 @@ def _generator_types():
 
 
 def _state_of(generator):
-    state = generator.getstate() if hasattr(generator, "getstate") else generator.get_state()
-    return hash(repr(state) if not isinstance(state, tuple) else tuple(getattr(v, "tobytes", lambda v=v: v)() for v in state))
+    if hasattr(generator, "getstate"):  # Python's
+        return generator.getstate()
+    state = generator.get_state()
+    return repr(state) if not isinstance(state, tuple) else [v.tobytes() if hasattr(v, "tobytes") else v for v in state]
