@@ -37,6 +37,12 @@ TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every mac
 
 
 @helper
+def first_sums(add, bias):
+    """What the sums of a product start from: C itself, the bias, or nothing."""
+    return FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
+
+
+@helper
 def tile_height(left, tallest):
     """Rows of the next tile when `left` are left, TILE_ROWS or at most `tallest`. There are few heights, for each is code of its
     own."""
@@ -169,7 +175,7 @@ def matmul(a, b, bias, copied, turned_a, turned_b, lowest, add, c, lane, lanes):
     bias: (N,), or empty for none. lowest: -inf, or 0 for a ReLU. copied: memory for a copy of A, or empty to read it in place.
     """
     first, last = share(c.shape[0], ROWS, lane, lanes)
-    start = FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
+    start = first_sums(add, bias)
     multiply(a, turned_a, copied, b, turned_b, bias, start, T(lowest), c, first, last)
 
 
@@ -239,7 +245,7 @@ def dots(a, b, bias, lowest, add, c, lane, lanes):
         first, last = share(last, ROWS, lane, lanes)
     else:
         left, right = share(right, FLAT, lane, lanes)
-    start = FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
+    start = first_sums(add, bias)
     if c.shape[1] == 1:  # as one row of the transpose, with the bias, which is one for all, there already
         column = flat(c)[first:last]
         if start == FROM_BIAS:
@@ -271,7 +277,7 @@ def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
     start, stop = share(y.size, FLAT, lane, lanes)
     total, low = y[start:stop], T(lowest)
     if y.size <= PANEL or x.size <= 2 * WAYS or (w.size <= NEAR and y.size % (PAGE // 2) != 0):
-        begin, columns = FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO, y.size
+        begin, columns = first_sums(add, bias), y.size
         j = start
         while j < stop:  # two panels at once: a multiply-add takes four cycles, and begins every cycle
             width = 2 * PANEL if stop - j >= 2 * PANEL else min(PANEL, stop - j)
