@@ -121,10 +121,10 @@ class History:
         self.params, self.seed = params, seed
 
     def extend(self, first: int, names: Sequence[str], means: Sequence[Sequence[float]]) -> None:
-        """Note epochs from number `first` on: a row of means for each."""
-        self.epoch.extend(range(first, first + len(means)))
-        for name, column in zip(names, zip(*means, strict=True), strict=False):
-            self.history.setdefault(name, []).extend(column)
+        """Note epochs from number `first` on: by each name, their means."""
+        self.epoch.extend(range(first, first + len(means[0])))
+        for name, values in zip(names, means, strict=True):
+            self.history.setdefault(name, []).extend(values)
 
     def __repr__(self):
         return repr(self.history)

@@ -24,7 +24,7 @@ class Driver:
     # ---- fit
 
     def fit(self, epochs: int, renew: Callable[[], Epoch]) -> None:
-        """Train. `finished` is told of epochs that are over: number of the first one, names, and a row of means for each. `renew`
+        """Train. `finished` is told of epochs that are over: number of the first one, names, and the means by each name. `renew`
         gives the program anew when a callback has changed a layer."""
         hooks = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
@@ -39,7 +39,7 @@ class Driver:
                 self._test(len(self.names))
             self._walk(1)
             over = self.epoch.row.value
-            logs = self._finish(number, self.epoch.finished(over - 1, over))
+            logs = self._finish(number, over - 1, over)
             self.callbacks.call("on_epoch_end", number, logs)
             if self.model.stop_training:
                 break
@@ -50,7 +50,7 @@ class Driver:
         """Loss and metrics over the data."""
         self._test(0)
         self._walk(1)
-        return self.epoch.finished(0, 1)[0]
+        return [mean for (mean,) in self.epoch.finished(0, 1)]
 
     def _test(self, first):
         self.callbacks.call("on_test_begin", None)
@@ -79,15 +79,17 @@ class Driver:
     def _logs(self, first: int) -> Logs:
         return dict(zip(self.names, self.epoch.means(first, len(self.names)), strict=True))
 
-    def _finish(self, first: int, means: list[list[float]]) -> Logs:
-        """Tell of epochs that are over, from number `first` on; returns the last one's logs."""
-        self.finished(first, self.names_of_epoch, means)
-        if not means:
+    def _finish(self, number: int, first: int, last: int) -> Logs:
+        """Tell of the program's epochs from `first` to before `last`, which are over; the first one is the user's `number`. Returns
+        the last one's logs."""
+        if first == last:
             return {}
+        means = self.epoch.finished(first, last)
+        self.finished(number, self.names_of_epoch, means)
         if self.progress.on:
-            for number, row in enumerate(means, first):
-                self.progress.epoch(number, dict(zip(self.names_of_epoch, row, strict=True)))
-        return dict(zip(self.names_of_epoch, means[-1], strict=True))
+            for i, row in enumerate(zip(*means, strict=True), number):
+                self.progress.epoch(i, dict(zip(self.names_of_epoch, row, strict=True)))
+        return dict(zip(self.names_of_epoch, [m[-1] for m in means], strict=True))
 
     def _walk(self, steps: int, epochs: int = 1 << 62) -> None:
         """Run so many steps, in slices; where they span epochs, tell of those that are over."""
@@ -101,7 +103,7 @@ class Driver:
             finally:
                 if spans:
                     over = program.position[0]
-                    self._finish(done, epoch.finished(done, over))
+                    self._finish(done, done, over)
                     done = over
             self.progress.within(program.position, epoch, self._logs)
             if spans and self.model.stop_training:

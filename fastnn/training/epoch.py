@@ -214,7 +214,9 @@ class Epoch:
         return [float(total / weight) if weight else 0.0 for total, weight in words]
 
     def finished(self, first: int, last: int) -> list[list[float]]:
-        """The means of the epochs from `first` to before `last`, which are over and no more than MOST_EPOCHS."""
-        place = first % MOST_EPOCHS
-        rows = self._results[place : place + last - first].tolist()
-        return rows + self._results[: last - first - len(rows)].tolist()
+        """For each mean, those of the epochs from `first` to before `last`, which are over and no more than MOST_EPOCHS.
+
+        A list for each mean, not for each epoch: thousands of lists would call the garbage collector again and again, and Ctrl-C
+        is lost where Python's answer to it is raised in a callback of that (JAX and hypothesis have one).
+        """
+        return self._results.take(range(first, last), axis=0, mode="wrap").T.tolist()
