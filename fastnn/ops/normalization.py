@@ -21,16 +21,16 @@ def _expect(name, x, **columns):
 def _infer(x, gamma, beta, *, epsilon=1e-3):
     dtype = _expect("batch_norm", x, gamma=gamma, beta=beta)
     expect_shape("batch_norm", "x", x.shape, (x.shape[0] or 1, None), "Statistics of no rows are not defined.")
-    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 4]  # y, mean, variance; then offset and factor, for the gradient
+    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 4]  # y, mean, variance; then rest and factor, for the gradient
 
 
 def _gradient(g, dy, inputs, outputs, epsilon=1e-3):
-    g.gradients((0, 1, 2), _gradient_op, inputs[0], inputs[1], outputs[3], outputs[4], dy)
+    g.gradients((0, 1, 2), _gradient_op, *inputs[:2], outputs[1], *outputs[3:], dy)
 
 
 _gradient_op = Op(
     "gradient of batch_norm",
-    lambda x, gamma, offset, factor, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
+    lambda x, gamma, mean, rest, factor, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
     lambda outputs, inputs: [(kernels.batch_norm_gradient, (*inputs, *outputs))],
     results=3,
     flops=14,

@@ -3,7 +3,8 @@
 y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance.
 
 Sums are taken of x - x[0], the distance to the first row: for columns of mean 1e4 and deviation 1 a float32 mean is off by
-5e-4, while the distance and its mean are exact to a few units in the last place.
+5e-4, while the distance and its mean are exact to a few units in the last place. What rounding takes from the mean is kept beside
+it, `rest`; it is so small that it need not be taken from each x, but only from what is added at the end.
 
 Several rows are taken at a time, so that what belongs to a column is loaded once for them.
 """
@@ -15,6 +16,7 @@ from ..primitives import fma, stack
 from .share import FLAT, share
 
 COLUMNS = [("C", FLAT)]
+BLOCK = 1024  # columns whose numbers are worked out together, in memory of the kernel's own
 
 
 @helper
@@ -24,8 +26,9 @@ def inverse_deviation(variance, epsilon):
 
 @helper
 def statistics(x, first, offset, variance):
-    """offset = mean of x - first and variance = mean of (x - first - offset)^2 in one pass: of eight rows the distances to their
-    own mean, and what is so far joined with them (Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983).
+    """offset = mean of x - first and variance = mean of (x - first - offset)^2 in one pass: of eight rows the distances to the
+    first of them, and what is so far joined with them (Chan, Golub and LeVeque, "Algorithms for computing the sample variance",
+    1983). About one of eight, the sum of squares is at most eight times that about their mean, so little of it cancels.
     """
     rows = x.shape[0]
     for j in range(offset.size):
@@ -35,13 +38,13 @@ def statistics(x, first, offset, variance):
         share_of_new = T(8) / T(i + 8)
         between = T(i) * share_of_new
         for j in range(offset.size):
-            a, b, c, d = x0[j] - first[j], x1[j] - first[j], x2[j] - first[j], x3[j] - first[j]
-            e, f, g, h = x4[j] - first[j], x5[j] - first[j], x6[j] - first[j], x7[j] - first[j]
-            mean = (((a + b) + (c + d)) + ((e + f) + (g + h))) * T(0.125)
-            a, b, c, d, e, f, g, h = a - mean, b - mean, c - mean, d - mean, e - mean, f - mean, g - mean, h - mean
-            moved = mean - offset[j]
-            squares = fma(a, a, fma(b, b, fma(c, c, d * d))) + fma(e, e, fma(f, f, fma(g, g, h * h)))
-            variance[j] += fma(moved * moved, between, squares)
+            near = x0[j]
+            b, c, d, e, f, g, h = x1[j] - near, x2[j] - near, x3[j] - near, x4[j] - near, x5[j] - near, x6[j] - near, x7[j] - near
+            total = ((b + c) + (d + e)) + ((f + g) + h)
+            mean = total * T(0.125)
+            squares = fma(b, b, fma(c, c, d * d)) + fma(e, e, fma(f, f, fma(g, g, h * h)))
+            moved = ((near - first[j]) - offset[j]) + mean
+            variance[j] += fma(moved * moved, between, fma(-total, mean, squares))
             offset[j] = fma(moved, share_of_new, offset[j])
     for i in range(rows // 8 * 8, rows):
         row, share_of_new = x[i], T(1) / T(i + 1)
@@ -55,19 +58,17 @@ def statistics(x, first, offset, variance):
 
 
 @helper
-def normalise(x, first, offset, factor, gamma, beta, y):
-    """y = gamma factor (x - first - offset) + beta."""
+def scaled(x, mean, scale, shift, y):
+    """y = scale (x - mean) + shift, for the columns of `mean`."""
     rows = x.shape[0]
     for i in range(0, rows - 1, 2):
         a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
-        for j in range(p.size):
-            scale = factor[j] * gamma[j]
-            p[j] = fma((a[j] - first[j]) - offset[j], scale, beta[j])
-            q[j] = fma((b[j] - first[j]) - offset[j], scale, beta[j])
+        for j in range(mean.size):
+            p[j], q[j] = fma(a[j] - mean[j], scale[j], shift[j]), fma(b[j] - mean[j], scale[j], shift[j])
     if rows % 2 == 1:
         a, p = x[rows - 1], y[rows - 1]
-        for j in range(p.size):
-            p[j] = fma((a[j] - first[j]) - offset[j], factor[j] * gamma[j], beta[j])
+        for j in range(mean.size):
+            p[j] = fma(a[j] - mean[j], scale[j], shift[j])
 
 
 @kernel(
@@ -79,19 +80,32 @@ def normalise(x, first, offset, factor, gamma, beta, y):
     y="out T[N, C]",
     mean="out T[C]",
     variance="out T[C]",
-    offset="out T[C]",
+    rest="out T[C]",
     factor="out T[C]",
 )
-def batch_norm(x, gamma, beta, epsilon, y, mean, variance, offset, factor, lane, lanes):
-    """Normalise by the batch's own statistics; `offset` (mean - x[0]) and `factor` (1 / deviation) are for the gradient."""
+def batch_norm(x, gamma, beta, epsilon, y, mean, variance, rest, factor, lane, lanes):
+    """Normalise by the batch's own statistics; `rest` (what rounding took from the mean) and `factor` (1 / deviation) are for the
+    gradient."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
     x, first, y, gamma, beta = x[:, start:stop], x[0, start:stop], y[:, start:stop], gamma[start:stop], beta[start:stop]
-    mean, variance, offset, factor = mean[start:stop], variance[start:stop], offset[start:stop], factor[start:stop]
-    statistics(x, first, offset, variance)
+    mean, variance, rest, factor = mean[start:stop], variance[start:stop], rest[start:stop], factor[start:stop]
+    offset = rest
     for j in range(mean.size):
-        mean[j] = first[j] + offset[j]
+        mean[j] = first[j]  # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
+    statistics(x, mean, offset, variance)
+    for j in range(mean.size):
+        total = first[j] + offset[j]
+        added = total - first[j]
+        rest[j] = (first[j] - (total - added)) + (offset[j] - added)  # exact: Knuth's sum of two
+        mean[j] = total
         factor[j] = inverse_deviation(variance[j], epsilon)
-    normalise(x, first, offset, factor, gamma, beta, y)
+    scale, shift = stack(T(0), BLOCK), stack(T(0), BLOCK)
+    for begin in range(0, mean.size, BLOCK):
+        end = min(begin + BLOCK, mean.size)
+        for j in range(end - begin):
+            scale[j] = factor[begin + j] * gamma[begin + j]
+            shift[j] = fma(-rest[begin + j], scale[j], beta[begin + j])
+        scaled(x[:, begin:end], mean[begin:end], scale, shift, y[:, begin:end])
 
 
 @helper
@@ -101,64 +115,66 @@ def clear(row):
 
 
 @helper
-def gradient_sums(x, first, offset, factor, dy, dgamma, dbeta):
-    """dbeta = sum of dy, dgamma = sum of dy (x - first - offset) factor."""
+def gradient_sums(x, mean, dy, products, dbeta):
+    """dbeta = sum of dy, products = sum of dy (x - mean)."""
     rows = x.shape[0]
     for j in range(dbeta.size):
-        dgamma[j], dbeta[j] = T(0), T(0)
-    for i in range(0, rows - 3, 4):
-        a, b, c, d, p, q, r, s = x[i], x[i + 1], x[i + 2], x[i + 3], dy[i], dy[i + 1], dy[i + 2], dy[i + 3]
+        products[j], dbeta[j] = T(0), T(0)
+    for i in range(0, rows - 1, 2):
+        a, b, p, q = x[i], x[i + 1], dy[i], dy[i + 1]
         for j in range(dbeta.size):
-            dbeta[j] += (p[j] + q[j]) + (r[j] + s[j])
-            one = fma((a[j] - first[j]) - offset[j], p[j], ((b[j] - first[j]) - offset[j]) * q[j])
-            other = fma((c[j] - first[j]) - offset[j], r[j], ((d[j] - first[j]) - offset[j]) * s[j])
-            dgamma[j] += one + other
-    for i in range(rows // 4 * 4, rows):
-        a, p = x[i], dy[i]
+            dbeta[j] += p[j] + q[j]
+            products[j] += fma(a[j] - mean[j], p[j], (b[j] - mean[j]) * q[j])
+    if rows % 2 == 1:
+        a, p = x[rows - 1], dy[rows - 1]
         for j in range(dbeta.size):
             dbeta[j] += p[j]
-            dgamma[j] = fma((a[j] - first[j]) - offset[j], p[j], dgamma[j])
-    for j in range(dbeta.size):
-        dgamma[j] *= factor[j]
+            products[j] = fma(a[j] - mean[j], p[j], products[j])
 
 
 @helper
-def gradient_of_input(x, first, offset, factor, gamma, dy, dgamma, dbeta, dx):
-    """dx = gamma factor (dy - dbeta / N - xhat dgamma / N), xhat the normalised x."""
+def gradient_of_input(x, mean, scale, slope, level, dy, dx):
+    """dx = scale dy + slope (x - mean) + level, for the columns of `mean`."""
     rows = x.shape[0]
-    part = T(1) / T(rows)
     for i in range(0, rows - 1, 2):
         a, b, p, q, u, v = x[i], x[i + 1], dy[i], dy[i + 1], dx[i], dx[i + 1]
-        for j in range(u.size):
-            scale, level, slope = gamma[j] * factor[j], dbeta[j] * part, factor[j] * dgamma[j] * part
-            u[j] = scale * fma(-slope, (a[j] - first[j]) - offset[j], p[j] - level)
-            v[j] = scale * fma(-slope, (b[j] - first[j]) - offset[j], q[j] - level)
+        for j in range(mean.size):
+            u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
+            v[j] = fma(scale[j], q[j], fma(slope[j], b[j] - mean[j], level[j]))
     if rows % 2 == 1:
         a, p, u = x[rows - 1], dy[rows - 1], dx[rows - 1]
-        for j in range(u.size):
-            scale, level, slope = gamma[j] * factor[j], dbeta[j] * part, factor[j] * dgamma[j] * part
-            u[j] = scale * fma(-slope, (a[j] - first[j]) - offset[j], p[j] - level)
+        for j in range(mean.size):
+            u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
 
 
 @kernel(
     split=COLUMNS,
     x="T[N, C]",
     gamma="T[C]",
-    offset="T[C]",
+    mean="T[C]",
+    rest="T[C]",
     factor="T[C]",
     dy="T[N, C]",
     dx="out T[N, C]",
     dgamma="out T[C]",
     dbeta="out T[C]",
 )
-def batch_norm_gradient(x, gamma, offset, factor, dy, dx, dgamma, dbeta, lane, lanes):
+def batch_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, lane, lanes):
     """dx = gamma factor (dy - dbeta / N - xhat dgamma / N), xhat the normalised x; the statistics depend on x too."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    first, x, dy, dx = x[0, start:stop], x[:, start:stop], dy[:, start:stop], dx[:, start:stop]
-    gamma, offset, factor = gamma[start:stop], offset[start:stop], factor[start:stop]
-    dgamma, dbeta = dgamma[start:stop], dbeta[start:stop]
-    gradient_sums(x, first, offset, factor, dy, dgamma, dbeta)
-    gradient_of_input(x, first, offset, factor, gamma, dy, dgamma, dbeta, dx)
+    x, dy, dx, gamma, mean = x[:, start:stop], dy[:, start:stop], dx[:, start:stop], gamma[start:stop], mean[start:stop]
+    rest, factor, dgamma, dbeta = rest[start:stop], factor[start:stop], dgamma[start:stop], dbeta[start:stop]
+    gradient_sums(x, mean, dy, dgamma, dbeta)
+    part, scale, slope, level = T(1) / T(x.shape[0]), stack(T(0), BLOCK), stack(T(0), BLOCK), stack(T(0), BLOCK)
+    for begin in range(0, mean.size, BLOCK):
+        end = min(begin + BLOCK, mean.size)
+        for j in range(end - begin):
+            k = begin + j
+            dgamma[k] = fma(-rest[k], dbeta[k], dgamma[k]) * factor[k]
+            scale[j] = gamma[k] * factor[k]
+            slope[j] = -scale[j] * factor[k] * dgamma[k] * part
+            level[j] = -fma(slope[j], rest[k], scale[j] * dbeta[k] * part)
+        gradient_of_input(x[:, begin:end], mean[begin:end], scale, slope, level, dy[:, begin:end], dx[:, begin:end])
 
 
 @kernel(
@@ -175,14 +191,13 @@ def batch_norm_gradient(x, gamma, offset, factor, dy, dx, dgamma, dbeta, lane, l
 def batch_norm_inference(x, gamma, beta, mean, variance, epsilon, y, factor, lane, lanes):
     """Normalise by given statistics; `factor` (1 / deviation) is for the gradient."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    none = stack(T(0), FLAT)  # the offset of FLAT columns from means that are given
-    clear(none)
-    for begin in range(start, stop, FLAT):
-        end = min(begin + FLAT, stop)
-        own_factor, own_variance = factor[begin:end], variance[begin:end]
+    scale = stack(T(0), BLOCK)
+    for begin in range(start, stop, BLOCK):
+        end = min(begin + BLOCK, stop)
         for j in range(end - begin):
-            own_factor[j] = inverse_deviation(own_variance[j], epsilon)
-        normalise(x[:, begin:end], mean[begin:end], none, own_factor, gamma[begin:end], beta[begin:end], y[:, begin:end])
+            factor[begin + j] = inverse_deviation(variance[begin + j], epsilon)
+            scale[j] = factor[begin + j] * gamma[begin + j]
+        scaled(x[:, begin:end], mean[begin:end], scale, beta[begin:end], y[:, begin:end])
 
 
 @kernel(
@@ -199,14 +214,10 @@ def batch_norm_inference(x, gamma, beta, mean, variance, epsilon, y, factor, lan
 def batch_norm_inference_gradient(x, gamma, mean, factor, dy, dx, dgamma, dbeta, lane, lanes):
     """dx = gamma factor dy: given statistics do not depend on x."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    none = stack(T(0), FLAT)  # the offset of FLAT columns from means that are given
-    clear(none)
-    for begin in range(start, stop, FLAT):
-        end = min(begin + FLAT, stop)
-        gradient_sums(
-            x[:, begin:end], mean[begin:end], none, factor[begin:end], dy[:, begin:end], dgamma[begin:end], dbeta[begin:end]
-        )
-    gamma, factor = gamma[start:stop], factor[start:stop]
+    gradient_sums(x[:, start:stop], mean[start:stop], dy[:, start:stop], dgamma[start:stop], dbeta[start:stop])
+    gamma, factor, dgamma = gamma[start:stop], factor[start:stop], dgamma[start:stop]
+    for j in range(gamma.size):
+        dgamma[j] *= factor[j]
     for i in range(x.shape[0]):
         row, out = dy[i, start:stop], dx[i, start:stop]
         for j in range(out.size):
