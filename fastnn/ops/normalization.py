@@ -87,10 +87,10 @@ batch_norm_inference = Op(
 def _layer_infer(x, gamma, beta, *, epsilon=1e-3):
     dtype = _expect("layer_norm", x, gamma=gamma, beta=beta)
     expect_shape("layer_norm", "x", x.shape, (None, x.shape[1] or 1), "Statistics of no columns are not defined.")
-    return [(x.shape, dtype), *[((x.shape[0],), dtype)] * 2]  # y; offset and factor of each row, for the gradient
+    return [(x.shape, dtype), *[((x.shape[0],), dtype)] * 3]  # y; mean, rest and factor of each row, for the gradient
 
 
-def _layer_gradient_infer(x, gamma, offset, factor, dy):
+def _layer_gradient_infer(x, gamma, mean, rest, factor, dy):
     chunks = (-(-x.shape[0] // row_kernels.CHUNK), x.shape[1])
     return [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2, *[(chunks, x.dtype)] * 2]
 

@@ -25,6 +25,14 @@ def inverse_deviation(variance, epsilon):
 
 
 @helper
+def exact_sum(a, b):
+    """(the sum, what rounding took from it): Knuth's."""
+    total = a + b
+    added = total - a
+    return total, (a - (total - added)) + (b - added)
+
+
+@helper
 def statistics(x, first, offset, variance):
     """offset = mean of x - first and variance = mean of (x - first - offset)^2 in one pass: of eight rows the distances to the
     first of them, and what is so far joined with them (Chan, Golub and LeVeque, "Algorithms for computing the sample variance",
@@ -94,10 +102,7 @@ def batch_norm(x, gamma, beta, epsilon, y, mean, variance, rest, factor, lane, l
         mean[j] = first[j]  # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
     statistics(x, mean, offset, variance)
     for j in range(mean.size):
-        total = first[j] + offset[j]
-        added = total - first[j]
-        rest[j] = (first[j] - (total - added)) + (offset[j] - added)  # exact: Knuth's sum of two
-        mean[j] = total
+        mean[j], rest[j] = exact_sum(first[j], offset[j])
         factor[j] = inverse_deviation(variance[j], epsilon)
     scale, shift = stack(T(0), BLOCK), stack(T(0), BLOCK)
     for begin in range(0, mean.size, BLOCK):

@@ -31,17 +31,17 @@ def row_distances(x, point):
     return (x - point).sum(dtype=x.dtype)
 
 
-@primitive("T <- any T T")
-def row_squares(x, point, centre):
-    """The sum of (x - point - centre)^2 for a row (n,)."""
-    return (((x - point) - centre) ** 2).sum(dtype=x.dtype)
+@primitive("T <- any T")
+def row_squares(x, point):
+    """The sum of (x - point)^2 for a row (n,)."""
+    return ((x - point) ** 2).sum(dtype=x.dtype)
 
 
-@primitive("void <- any any any T T T any")
-def row_slopes(dy, gamma, x, point, centre, scale, found):
-    """found = (sum of g, sum of g ((x - point) - centre) scale) with g = dy gamma, for rows (n,)."""
+@primitive("void <- any any any T any")
+def row_slopes(dy, gamma, x, point, found):
+    """found = (sum of g, sum of g (x - point)) with g = dy gamma, for rows (n,)."""
     g = dy * gamma
-    found[0], found[1] = g.sum(dtype=x.dtype), (g * (((x - point) - centre) * scale)).sum(dtype=x.dtype)
+    found[0], found[1] = g.sum(dtype=x.dtype), (g * (x - point)).sum(dtype=x.dtype)
 
 
 @primitive("T <- any")
@@ -101,24 +101,23 @@ def _(emitter, x, point):
 
 
 @row_squares.emits
-def _(emitter, x, point, centre):
-    ir, (points, centres) = Vectors(emitter), [Vectors(emitter).splat(v) for v in (point, centre)]
+def _(emitter, x, point):
+    ir, points = Vectors(emitter), Vectors(emitter).splat(point)
 
     def add(total, mask, v):
-        distance = _inside(ir, ir.builder.fsub(ir.builder.fsub(v, points), centres), mask)
+        distance = _inside(ir, ir.builder.fsub(v, points), mask)
         return ir.fma(distance, distance, total)
 
     return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
 
 
 @row_slopes.emits
-def _(emitter, dy, gamma, x, point, centre, scale, found):
-    ir, (points, centres, scales) = Vectors(emitter), [Vectors(emitter).splat(v) for v in (point, centre, scale)]
+def _(emitter, dy, gamma, x, point, found):
+    ir, points = Vectors(emitter), Vectors(emitter).splat(point)
 
     def add(totals, _, above, factor, value):
         g = ir.builder.fmul(above, factor)
-        normalised = ir.builder.fmul(ir.builder.fsub(ir.builder.fsub(value, points), centres), scales)
-        return [ir.builder.fadd(totals[0], g), ir.fma(g, normalised, totals[1])]
+        return [ir.builder.fadd(totals[0], g), ir.fma(g, ir.builder.fsub(value, points), totals[1])]
 
     data, _ = emitter.array(found, emitter.kinds[-1])
     for n, total in enumerate(_folded_together(emitter, ir, [dy, gamma, x], add, ir.builder.fadd, 0.0, 2)):
