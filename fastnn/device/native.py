@@ -91,19 +91,25 @@ def symbol(kernel, dtype):
     return "_".join(filter(None, ["fastnn", kernel.module.replace(".", "_"), kernel.symbol, dtype, digest]))
 
 
+@cache
+def _is_ours(file):
+    return Path(file).resolve().is_relative_to(KERNELS.resolve())
+
+
 def _own_sources(function, seen):
-    """The sources, outside kernels/, of a function and the helpers it reaches: a user's own kernels."""
+    """The sources, outside kernels/, of a function and the helpers it reaches: a user's own kernels. What those in kernels/ find in
+    their modules lies there too; but a factory's kernel may hold a formula from elsewhere."""
     if function is None or function in seen:
         return set()
     seen.add(function)
-    path, found = Path(function.__code__.co_filename), set()
-    if not path.resolve().is_relative_to(KERNELS.resolve()):
+    code, found = function.__code__, set()
+    values = dict(zip(code.co_freevars, [c.cell_contents for c in function.__closure__ or ()], strict=True))
+    if not _is_ours(code.co_filename):
+        values = {**global_values(function), **values}
         # Typed in at a prompt, a function has no file: its code stands for it.
-        code = function.__code__
+        path = Path(code.co_filename)
         found.add(path.read_bytes() if path.is_file() else code.co_code + repr((code.co_consts, code.co_names)).encode())
-    cells = (c.cell_contents for c in function.__closure__ or ())
-    values = {**global_values(function), **dict(zip(function.__code__.co_freevars, cells, strict=True))}
-    if found:  # numbers and arrays that the compiler takes as they are now: a factory gives each of its kernels others
+        # Numbers and arrays the compiler takes as they are now: a factory gives each of its kernels others.
         frozen = {n: v for n, v in values.items() if isinstance(v, FROZEN)}
         frozen |= {n: (v.dtype.str, v.shape, v.tobytes()) for n, v in frozen.items() if isinstance(v, np.ndarray)}
         found.add(repr(sorted(frozen.items())).encode())
