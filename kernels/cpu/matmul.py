@@ -45,7 +45,9 @@ def first_sums(add, bias):
 @helper
 def tile_height(left, tallest):
     """Rows of the next tile when `left` are left, TILE_ROWS or at most `tallest`. There are few heights, for each is code of its
-    own."""
+    own. Two rows would take as long as four: TILE_ROWS and two more are halved."""
+    if left == TILE_ROWS + 2:
+        return left // 2
     if left >= TILE_ROWS and tallest >= TILE_ROWS:
         return TILE_ROWS
     return 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
@@ -95,7 +97,7 @@ def multiply_panel(depth, a, a_row, a_step, k, copied_row, b, b_first, b_row, bi
         if copied_row > 0:
             a_first, a_row, a_step, a_next = i * copied_row + k * rows, 1, rows, rows * copied_row
         if rows == TILE_ROWS:
-            count = (last - i) // TILE_ROWS
+            count = (last - i - 3) // TILE_ROWS if (last - i) % TILE_ROWS == 2 else (last - i) // TILE_ROWS
             multiply_tiles(
                 TILE_ROWS, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,

@@ -269,15 +269,19 @@ def transpose_tile(x, x_first, x_row, out, out_first, out_row, rows, columns):
 
 @transpose_tile.emits
 def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
+    def element(array, position, index):
+        return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
+
+    values = [element(x, 0, x_first), x_row, element(out, 3, out_first), out_row, rows, columns]
+    emitter.call_apart("transpose_tile", values, lambda *own: _transpose_tile(emitter, *own))
+
+
+def _transpose_tile(emitter, x, x_row, out, out_row, rows, columns):
     """log2(WIDTH) rounds, in each of which rows are interleaved pairwise: first within pieces of 128 bits, for which processors
     have instructions that begin more often, then those pieces. At an edge, what lies beyond is masked out: rows are still
     moved as vectors, where a loop over elements takes seven times as long."""
     builder, ir = emitter.builder, Vectors(emitter)
     lanes, number = ir.lanes, ir.number
-
-    def rows_of(array, kind, first, width):
-        data = builder.gep(emitter.array(array, kind)[0], [first])
-        return lambda r: builder.gep(data, [builder.mul(r, width)])
 
     piece = 16 // emitter.item_bytes  # elements of 128 bits
 
@@ -302,21 +306,20 @@ def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
             found.append(of_pieces([ir.shuffle(one, other, order) for one, other in zip(rows[::2], rows[1::2], strict=True)]))
         return [vector for pair in zip(*found, strict=True) for vector in pair]
 
-    place_in_x, place_in_out = rows_of(x, emitter.kinds[0], x_first, x_row), rows_of(out, emitter.kinds[3], out_first, out_row)
-
     def variant(row_mask, column_mask):
         last = builder.sub(rows, number(1))
 
         def row(r):  # beyond the edge, the last one again
             beyond = builder.icmp_signed(">", number(r), last)
-            return place_in_x(number(r) if row_mask is None else builder.select(beyond, last, number(r)))
+            return builder.gep(x, [builder.mul(number(r) if row_mask is None else builder.select(beyond, last, number(r)), x_row)])
 
         tile = [ir.load(row(r), column_mask) for r in range(lanes)]
         groups = [within_pieces(tile[r : r + piece]) for r in range(0, lanes, piece)]
         columns_of = [of_pieces([group[k] for group in groups]) for k in range(piece)]
         for q, value in enumerate(columns_of[q % piece][q // piece] for q in range(lanes)):
             inside = builder.icmp_signed("<", number(q), columns)
-            ir.store(value, place_in_out(number(q)), row_mask and builder.select(inside, row_mask, ir.first(number(0))))
+            place = builder.gep(out, [builder.mul(number(q), out_row)])
+            ir.store(value, place, row_mask and builder.select(inside, row_mask, ir.first(number(0))))
 
     is_full = builder.and_(*[builder.icmp_signed("==", n, number(lanes)) for n in (rows, columns)])
     with builder.if_else(is_full) as (full, edge):
