@@ -49,13 +49,21 @@ def softmax_of_rows(x, padded, width, y, largest, total):
         row_multiple(row, T(1) / total[i], y[i])
 
 
+@helper(reassociate=True)
+def exps_of_row(x, top, y):
+    """y = e^(x - top), and its sum."""
+    total = T(0)
+    for i in range(x.size):
+        y[i] = exp_of_negative(x[i] - top)
+        total += y[i]
+    return total
+
+
 @helper
 def softmax_of_long_row(x, y):
     """One row; returns its largest element and its total."""
     top = row_maximum(x)
-    for i in range(x.size):
-        y[i] = exp_of_negative(x[i] - top)
-    total = row_sum(y)
+    total = exps_of_row(x, top, y)
     row_multiple(y, T(1) / total, y)
     return top, total
 
