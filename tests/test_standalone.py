@@ -296,6 +296,17 @@ def test_a_variable_without_a_gradient_stays_and_is_named_once():
     assert (used.item(), unused.item()) == (0, 1)
 
 
+@pytest.mark.parametrize("kind", [optimizers.Adam, optimizers.RMSprop])
+def test_a_gradient_whose_square_is_infinite_leaves_its_element_as_it_was(kind, dtype):
+    gradient = np.ones(100, dtype)
+    gradient[37] = {"float32": 1e25, "float64": 1e200}[dtype]
+    weight = fastnn.Variable(np.ones(100, dtype))
+    with pytest.raises(FloatingPointError, match="the update overflowed"):
+        kind(0.01).apply([fastnn.tensor(gradient)], [weight])
+    assert np.flatnonzero(weight.numpy() == 1).tolist() == [37]
+    assert np.isfinite(weight.numpy()).all()
+
+
 def test_a_gradient_that_is_not_finite_changes_nothing():
     weights, optimizer = [fastnn.Variable([1.0, 2.0]), fastnn.Variable([3.0])], optimizers.Adam()
     with pytest.raises(FloatingPointError, match="element 1 is not finite"):

@@ -137,7 +137,8 @@ def adam(parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilo
         mean = fma(g[i] - m[i], towards_1, m[i])
         square = fma(fma(g[i], g[i], -v[i]), towards_2, v[i])
         new = fma(-scale * mean, reciprocal(T(np.sqrt(square)) + e), p[i])
-        finite = is_finite(new) & is_finite(square)
+        # Newton's step from an estimate makes NaN of an infinite square's reciprocal, and so of `new`: one test does for both.
+        finite = is_finite(new) if ESTIMATES else is_finite(new) & is_finite(square)
         m[i] = mean
         v[i] = square if finite else v[i]
         p[i] = new if finite else p[i]
