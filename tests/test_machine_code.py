@@ -24,7 +24,7 @@ KERNELS = {
     "matmul": matmul.matmul,
     "softmax": softmax.softmax,
     "sigmoid_cross_entropy": losses.sigmoid_cross_entropy,
-    "batch_norm": normalization.batch_norm,
+    "batch_norm": normalization.chunk_statistics,
     "adam": updates.adam,
 }
 

@@ -7,7 +7,9 @@ from fastnn.kernels.cpu.reduce import sum_middle
 
 from .record import Case, Op, Tolerance, expect_float, expect_shape
 
-SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (33, 64), (8, 65), (6, 131)]
+MOST_CHUNKS, LEAST_ROWS = 64, 32
+# Around eight rows and the rows of a chunk, with one chunk, several, and the last one short.
+SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (32, 5), (33, 64), (8, 65), (6, 131), (103, 19)]
 
 
 def _expect(name, x, **columns):
@@ -18,28 +20,52 @@ def _expect(name, x, **columns):
     return dtype
 
 
+def _chunk(rows):
+    """Rows of which sums are taken together: no more than MOST_CHUNKS times, and in eights, as the kernel takes them."""
+    return max(LEAST_ROWS, -(-rows // (8 * MOST_CHUNKS)) * 8)
+
+
+def _chunks(x):
+    return (-(-x.shape[0] // _chunk(x.shape[0])), x.shape[1])
+
+
 def _infer(x, gamma, beta, *, epsilon=1e-3):
     dtype = _expect("batch_norm", x, gamma=gamma, beta=beta)
     expect_shape("batch_norm", "x", x.shape, (x.shape[0] or 1, None), "Statistics of no rows are not defined.")
-    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 4]  # y, mean, variance; then rest and factor, for the gradient
+    # y, mean, variance; rest and factor, for the gradient; scale and shift; statistics of chunks
+    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 6, *[(_chunks(x), dtype)] * 2]
+
+
+def _calls(outputs, inputs, epsilon=1e-3):
+    (x, gamma, beta), (y, mean, variance, rest, factor, scale, shift, *chunks) = inputs, outputs
+    chunk, columns = _chunk(x.shape[0]), (mean, variance, rest, factor, scale, shift)
+    yield kernels.chunk_statistics, (x, chunk, *chunks)
+    yield kernels.join_statistics, (x, gamma, beta, float(epsilon), chunk, *chunks, *columns)
+    yield kernels.scale_columns, (x, mean, scale, shift, y)
+
+
+def _gradient_infer(x, gamma, mean, rest, factor, dy):
+    return [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 5, *[(_chunks(x), x.dtype)] * 2]
+
+
+def _gradient_calls(outputs, inputs):
+    (x, gamma, mean, rest, factor, dy), (dx, *columns, products, sums) = inputs, outputs
+    rows, (scale, slope, level) = x.shape[0], columns[2:]
+    yield kernels.chunk_gradient_sums, (x, mean, dy, _chunk(rows), products, sums)
+    yield kernels.join_gradient_sums, (gamma, rest, factor, rows, products, sums, *columns)
+    yield kernels.combine_columns, (x, mean, scale, slope, level, dy, dx)
 
 
 def _gradient(g, dy, inputs, outputs, epsilon=1e-3):
-    g.gradients((0, 1, 2), _gradient_op, *inputs[:2], outputs[1], *outputs[3:], dy)
+    g.gradients((0, 1, 2), _gradient_op, *inputs[:2], outputs[1], *outputs[3:5], dy)
 
 
-_gradient_op = Op(
-    "gradient of batch_norm",
-    lambda x, gamma, mean, rest, factor, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
-    lambda outputs, inputs: [(kernels.batch_norm_gradient, (*inputs, *outputs))],
-    results=3,
-    flops=14,
-)
+_gradient_op = Op("gradient of batch_norm", _gradient_infer, _gradient_calls, results=3, flops=14)
 
 batch_norm = Op(
     "batch_norm",
     _infer,
-    lambda outputs, inputs, epsilon=1e-3: [(kernels.batch_norm, (*inputs, float(epsilon), *outputs))],
+    _calls,
     _gradient,
     reference.batch_norm,
     [Case((shape, (shape[1],), (shape[1],)), terms=shape[0]) for shape in SHAPES],
@@ -53,7 +79,13 @@ batch_norm = Op(
 
 def _inference_infer(x, gamma, beta, mean, variance, *, epsilon=1e-3):
     dtype = _expect("batch_norm_inference", x, gamma=gamma, beta=beta, mean=mean, variance=variance)
-    return [(x.shape, dtype), ((x.shape[1],), dtype)]
+    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 2]
+
+
+def _inference_calls(outputs, inputs, epsilon=1e-3):
+    (x, gamma, beta, mean, variance), (y, factor, scale) = inputs, outputs
+    yield kernels.inference_columns, (gamma, variance, float(epsilon), factor, scale)
+    yield kernels.scale_columns, (x, mean, scale, beta, y)
 
 
 def _inference_gradient(g, dy, inputs, outputs, epsilon=1e-3):
@@ -71,7 +103,7 @@ _inference_gradient_op = Op(
 batch_norm_inference = Op(
     "batch_norm_inference",
     _inference_infer,
-    lambda outputs, inputs, epsilon=1e-3: [(kernels.batch_norm_inference, (*inputs, float(epsilon), *outputs))],
+    _inference_calls,
     _inference_gradient,
     reference.batch_norm_inference,
     [

@@ -7,7 +7,7 @@ whose mean is far from zero.
 
 from ..marks import T, helper, kernel
 from ..primitives import fma, stack
-from .normalization import clear, exact_sum, inverse_deviation
+from .normalization import exact_sum, inverse_deviation
 from .rows import row_distances, row_slopes, row_squares
 from .share import share
 
@@ -42,6 +42,12 @@ def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, lane, lanes):
             row, out, centre, scale, shift = x[i], y[i], mean[i], factor[i], -rest[i] * factor[i]
             for j in range(out.size):
                 out[j] = fma(fma(row[j] - centre, scale, shift), gamma[j], beta[j])
+
+
+@helper
+def clear(row):
+    for j in range(row.size):
+        row[j] = T(0)
 
 
 @helper

@@ -1,6 +1,9 @@
-"""Batch normalisation over the rows of x (N, C): every column (channel, feature) on its own. Lanes share out the columns.
+"""Batch normalisation over the rows of x (N, C): every column (channel, feature) on its own.
 
 y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance.
+
+Lanes share out the rows, as the products around it do: what one lane has written the other need not fetch. So statistics are taken
+of chunks of rows, as many rows each whatever the lanes, and joined in the order of the chunks.
 
 Sums are taken of x - x[0], the distance to the first row: for columns of mean 1e4 and deviation 1 a float32 mean is off by
 5e-4, while the distance and its mean are exact to a few units in the last place. What rounding takes from the mean is kept beside
@@ -15,8 +18,9 @@ from ..marks import T, helper, kernel
 from ..primitives import fma, stack
 from .share import FLAT, share
 
-COLUMNS = [("C", FLAT)]
-BLOCK = 1024  # columns whose numbers are worked out together, in memory of the kernel's own
+UNIT = 4  # rows are shared out among lanes in multiples of this, as by products
+COLUMNS, ROWS, CHUNKS = [("C", FLAT)], [("N", UNIT)], [("P", 1)]
+BLOCK = 1024  # columns of which a row is copied
 
 
 @helper
@@ -33,14 +37,14 @@ def exact_sum(a, b):
 
 
 @helper
-def statistics(x, first, offset, variance):
-    """offset = mean of x - first and variance = mean of (x - first - offset)^2 in one pass: of eight rows the distances to the
-    first of them, and what is so far joined with them (Chan, Golub and LeVeque, "Algorithms for computing the sample variance",
+def statistics(x, first, offset, squares):
+    """offset = mean of x - first and squares = sum of (x - first - offset)^2 in one pass: of eight rows the distances to the first
+    of them, and what is so far joined with them (Chan, Golub and LeVeque, "Algorithms for computing the sample variance",
     1983). About one of eight, the sum of squares is at most eight times that about their mean, so little of it cancels.
     """
     rows = x.shape[0]
     for j in range(offset.size):
-        offset[j], variance[j] = T(0), T(0)
+        offset[j], squares[j] = T(0), T(0)
     for i in range(0, rows - 7, 8):
         x0, x1, x2, x3, x4, x5, x6, x7 = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
         share_of_new = T(8) / T(i + 8)
@@ -50,73 +54,86 @@ def statistics(x, first, offset, variance):
             b, c, d, e, f, g, h = x1[j] - near, x2[j] - near, x3[j] - near, x4[j] - near, x5[j] - near, x6[j] - near, x7[j] - near
             total = ((b + c) + (d + e)) + ((f + g) + h)
             mean = total * T(0.125)
-            squares = fma(b, b, fma(c, c, d * d)) + fma(e, e, fma(f, f, fma(g, g, h * h)))
+            near_squares = fma(b, b, fma(c, c, d * d)) + fma(e, e, fma(f, f, fma(g, g, h * h)))
             moved = ((near - first[j]) - offset[j]) + mean
-            variance[j] += fma(moved * moved, between, fma(-total, mean, squares))
+            squares[j] += fma(moved * moved, between, fma(-total, mean, near_squares))
             offset[j] = fma(moved, share_of_new, offset[j])
     for i in range(rows // 8 * 8, rows):
         row, share_of_new = x[i], T(1) / T(i + 1)
         between = T(i) * share_of_new
         for j in range(offset.size):
             moved = (row[j] - first[j]) - offset[j]
-            variance[j] = fma(moved * moved, between, variance[j])
+            squares[j] = fma(moved * moved, between, squares[j])
             offset[j] = fma(moved, share_of_new, offset[j])
-    for j in range(variance.size):
-        variance[j] /= T(rows)
 
 
-@helper
-def scaled(x, mean, scale, shift, y):
-    """y = scale (x - mean) + shift, for the columns of `mean`."""
-    rows = x.shape[0]
-    for i in range(0, rows - 1, 2):
-        a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
-        for j in range(mean.size):
-            p[j], q[j] = fma(a[j] - mean[j], scale[j], shift[j]), fma(b[j] - mean[j], scale[j], shift[j])
-    if rows % 2 == 1:
-        a, p = x[rows - 1], y[rows - 1]
-        for j in range(mean.size):
-            p[j] = fma(a[j] - mean[j], scale[j], shift[j])
+@kernel(split=CHUNKS, x="T[N, C]", chunk="int", offsets="out T[P, C]", squares="out T[P, C]")
+def chunk_statistics(x, chunk, offsets, squares, lane, lanes):
+    """Of each `chunk` rows the mean of x - x[0], and the sum of squares about that mean."""
+    begin, end = share(offsets.shape[0], 1, lane, lanes)
+    first = stack(T(0), BLOCK)
+    for left in range(0, x.shape[1], BLOCK):
+        right = min(left + BLOCK, x.shape[1])
+        for j in range(right - left):
+            first[j] = x[0, left + j]  # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
+        for p in range(begin, end):
+            rows = x[p * chunk : min((p + 1) * chunk, x.shape[0]), left:right]
+            statistics(rows, first, offsets[p, left:right], squares[p, left:right])
 
 
 @kernel(
     split=COLUMNS,
-    x="T[N, C]",
+    x="some T[N, C]",
     gamma="T[C]",
     beta="T[C]",
     epsilon="float",
-    y="out T[N, C]",
+    chunk="int",
+    offsets="inout T[P, C]",
+    squares="inout T[P, C]",
     mean="out T[C]",
     variance="out T[C]",
     rest="out T[C]",
     factor="out T[C]",
+    scale="out T[C]",
+    shift="out T[C]",
 )
-def batch_norm(x, gamma, beta, epsilon, y, mean, variance, rest, factor, lane, lanes):
-    """Normalise by the batch's own statistics; `rest` (what rounding took from the mean) and `factor` (1 / deviation) are for the
-    gradient."""
+def join_statistics(x, gamma, beta, epsilon, chunk, offsets, squares, mean, variance, rest, factor, scale, shift, lane, lanes):
+    """Statistics of all rows from those of the chunks, as for `statistics`: mean + rest (what rounding took from it), variance and
+    factor (1 / deviation); y is then scale (x - mean) + shift."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    x, first, y, gamma, beta = x[:, start:stop], x[0, start:stop], y[:, start:stop], gamma[start:stop], beta[start:stop]
+    offset, total = offsets[0, start:stop], squares[0, start:stop]
+    for p in range(1, offsets.shape[0]):
+        own, own_squares = offsets[p, start:stop], squares[p, start:stop]
+        before, new = p * chunk, min(chunk, x.shape[0] - p * chunk)
+        share_of_new = T(new) / T(before + new)
+        between = T(before) * share_of_new
+        for j in range(own.size):
+            moved = own[j] - offset[j]
+            total[j] += fma(moved * moved, between, own_squares[j])
+            offset[j] = fma(moved, share_of_new, offset[j])
+    rows, first, gamma, beta = T(x.shape[0]), x[0, start:stop], gamma[start:stop], beta[start:stop]
     mean, variance, rest, factor = mean[start:stop], variance[start:stop], rest[start:stop], factor[start:stop]
-    offset = rest
-    for j in range(mean.size):
-        mean[j] = first[j]  # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
-    statistics(x, mean, offset, variance)
+    scale, shift = scale[start:stop], shift[start:stop]
     for j in range(mean.size):
         mean[j], rest[j] = exact_sum(first[j], offset[j])
+        variance[j] = total[j] / rows
         factor[j] = inverse_deviation(variance[j], epsilon)
-    scale, shift = stack(T(0), BLOCK), stack(T(0), BLOCK)
-    for begin in range(0, mean.size, BLOCK):
-        end = min(begin + BLOCK, mean.size)
-        for j in range(end - begin):
-            scale[j] = factor[begin + j] * gamma[begin + j]
-            shift[j] = fma(-rest[begin + j], scale[j], beta[begin + j])
-        scaled(x[:, begin:end], mean[begin:end], scale, shift, y[:, begin:end])
+        scale[j] = factor[j] * gamma[j]
+        shift[j] = fma(-rest[j], scale[j], beta[j])
 
 
-@helper
-def clear(row):
-    for j in range(row.size):
-        row[j] = T(0)
+@kernel(split=ROWS, x="T[N, C]", mean="T[C]", scale="T[C]", shift="T[C]", y="out T[N, C]")
+def scale_columns(x, mean, scale, shift, y, lane, lanes):
+    """y = scale (x - mean) + shift."""
+    first, last = share(x.shape[0], UNIT, lane, lanes)
+    for i in range(first, last - 1, 2):
+        a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
+        for j in range(mean.size):
+            p[j], q[j] = fma(a[j] - mean[j], scale[j], shift[j]), fma(b[j] - mean[j], scale[j], shift[j])
+    if (last - first) % 2 == 1:
+        a, p = x[last - 1], y[last - 1]
+        for j in range(mean.size):
+            p[j] = fma(a[j] - mean[j], scale[j], shift[j])
 
 
 @helper
@@ -137,72 +154,78 @@ def gradient_sums(x, mean, dy, products, dbeta):
             products[j] = fma(a[j] - mean[j], p[j], products[j])
 
 
-@helper
-def gradient_of_input(x, mean, scale, slope, level, dy, dx):
-    """dx = scale dy + slope (x - mean) + level, for the columns of `mean`."""
-    rows = x.shape[0]
-    for i in range(0, rows - 1, 2):
+@kernel(split=CHUNKS, x="T[N, C]", mean="T[C]", dy="T[N, C]", chunk="int", products="out T[P, C]", sums="out T[P, C]")
+def chunk_gradient_sums(x, mean, dy, chunk, products, sums, lane, lanes):
+    """Of each `chunk` rows the sums of dy (x - mean) and of dy."""
+    begin, end = share(sums.shape[0], 1, lane, lanes)
+    for p in range(begin, end):
+        first, last = p * chunk, min((p + 1) * chunk, x.shape[0])
+        gradient_sums(x[first:last], mean, dy[first:last], products[p], sums[p])
+
+
+@kernel(
+    split=COLUMNS,
+    gamma="T[C]",
+    rest="T[C]",
+    factor="T[C]",
+    rows="int",
+    products="T[P, C]",
+    sums="T[P, C]",
+    dgamma="out T[C]",
+    dbeta="out T[C]",
+    scale="out T[C]",
+    slope="out T[C]",
+    level="out T[C]",
+)
+def join_gradient_sums(gamma, rest, factor, rows, products, sums, dgamma, dbeta, scale, slope, level, lane, lanes):
+    """dbeta = sum of dy, dgamma = sum of dy (x - mean - rest) factor; and, with xhat the normalised x and N rows, dx = gamma factor
+    (dy - dbeta / N - xhat dgamma / N) is scale dy + slope (x - mean) + level: the statistics depend on x too."""
+    start, stop = share(gamma.size, FLAT, lane, lanes)
+    gamma, rest, factor, dgamma, dbeta = (
+        gamma[start:stop],
+        rest[start:stop],
+        factor[start:stop],
+        dgamma[start:stop],
+        dbeta[start:stop],
+    )
+    scale, slope, level, part = scale[start:stop], slope[start:stop], level[start:stop], T(1) / T(rows)
+    for j in range(gamma.size):
+        dgamma[j], dbeta[j] = T(0), T(0)
+    for p in range(sums.shape[0]):
+        own_products, own_sums = products[p, start:stop], sums[p, start:stop]
+        for j in range(gamma.size):
+            dgamma[j] += own_products[j]
+            dbeta[j] += own_sums[j]
+    for j in range(gamma.size):
+        dgamma[j] = fma(-rest[j], dbeta[j], dgamma[j]) * factor[j]
+        scale[j] = gamma[j] * factor[j]
+        slope[j] = -scale[j] * factor[j] * dgamma[j] * part
+        level[j] = -fma(slope[j], rest[j], scale[j] * dbeta[j] * part)
+
+
+@kernel(split=ROWS, x="T[N, C]", mean="T[C]", scale="T[C]", slope="T[C]", level="T[C]", dy="T[N, C]", dx="out T[N, C]")
+def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
+    """dx = scale dy + slope (x - mean) + level."""
+    first, last = share(x.shape[0], UNIT, lane, lanes)
+    for i in range(first, last - 1, 2):
         a, b, p, q, u, v = x[i], x[i + 1], dy[i], dy[i + 1], dx[i], dx[i + 1]
         for j in range(mean.size):
             u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
             v[j] = fma(scale[j], q[j], fma(slope[j], b[j] - mean[j], level[j]))
-    if rows % 2 == 1:
-        a, p, u = x[rows - 1], dy[rows - 1], dx[rows - 1]
+    if (last - first) % 2 == 1:
+        a, p, u = x[last - 1], dy[last - 1], dx[last - 1]
         for j in range(mean.size):
             u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
 
 
-@kernel(
-    split=COLUMNS,
-    x="T[N, C]",
-    gamma="T[C]",
-    mean="T[C]",
-    rest="T[C]",
-    factor="T[C]",
-    dy="T[N, C]",
-    dx="out T[N, C]",
-    dgamma="out T[C]",
-    dbeta="out T[C]",
-)
-def batch_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, lane, lanes):
-    """dx = gamma factor (dy - dbeta / N - xhat dgamma / N), xhat the normalised x; the statistics depend on x too."""
+@kernel(split=COLUMNS, gamma="T[C]", variance="T[C]", epsilon="float", factor="out T[C]", scale="out T[C]")
+def inference_columns(gamma, variance, epsilon, factor, scale, lane, lanes):
+    """factor = 1 / deviation, for the gradient, and scale = gamma factor."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    x, dy, dx, gamma, mean = x[:, start:stop], dy[:, start:stop], dx[:, start:stop], gamma[start:stop], mean[start:stop]
-    rest, factor, dgamma, dbeta = rest[start:stop], factor[start:stop], dgamma[start:stop], dbeta[start:stop]
-    gradient_sums(x, mean, dy, dgamma, dbeta)
-    part, scale, slope, level = T(1) / T(x.shape[0]), stack(T(0), BLOCK), stack(T(0), BLOCK), stack(T(0), BLOCK)
-    for begin in range(0, mean.size, BLOCK):
-        end = min(begin + BLOCK, mean.size)
-        for j in range(end - begin):
-            k = begin + j
-            dgamma[k] = fma(-rest[k], dbeta[k], dgamma[k]) * factor[k]
-            scale[j] = gamma[k] * factor[k]
-            slope[j] = -scale[j] * factor[k] * dgamma[k] * part
-            level[j] = -fma(slope[j], rest[k], scale[j] * dbeta[k] * part)
-        gradient_of_input(x[:, begin:end], mean[begin:end], scale, slope, level, dy[:, begin:end], dx[:, begin:end])
-
-
-@kernel(
-    split=COLUMNS,
-    x="T[N, C]",
-    gamma="T[C]",
-    beta="T[C]",
-    mean="T[C]",
-    variance="T[C]",
-    epsilon="float",
-    y="out T[N, C]",
-    factor="out T[C]",
-)
-def batch_norm_inference(x, gamma, beta, mean, variance, epsilon, y, factor, lane, lanes):
-    """Normalise by given statistics; `factor` (1 / deviation) is for the gradient."""
-    start, stop = share(gamma.size, FLAT, lane, lanes)
-    scale = stack(T(0), BLOCK)
-    for begin in range(start, stop, BLOCK):
-        end = min(begin + BLOCK, stop)
-        for j in range(end - begin):
-            factor[begin + j] = inverse_deviation(variance[begin + j], epsilon)
-            scale[j] = factor[begin + j] * gamma[begin + j]
-        scaled(x[:, begin:end], mean[begin:end], scale, beta[begin:end], y[:, begin:end])
+    gamma, variance, factor, scale = gamma[start:stop], variance[start:stop], factor[start:stop], scale[start:stop]
+    for j in range(gamma.size):
+        factor[j] = inverse_deviation(variance[j], epsilon)
+        scale[j] = factor[j] * gamma[j]
 
 
 @kernel(
