@@ -100,6 +100,23 @@ def test_any_number_of_threads_gives_the_same_weights_and_history(threads, expec
     assert model.predict(X, batch_size=50).tobytes() == network_trained().predict(X, batch_size=50).tobytes()
 
 
+@functools.cache
+def network_trained_on_all_rows_at_once():
+    model = network()
+    return trained(model, batch_size=len(X)), digest(model)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have one lane")
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_so_do_batches_whose_statistics_are_joined_from_several_chunks_of_rows(threads, monkeypatch):
+    fastnn.set_threads(1)
+    expected = network_trained_on_all_rows_at_once()
+    fastnn.set_threads(threads)
+    monkeypatch.setattr(Pace, "_slices", always_all_lanes)
+    model = network()
+    assert (trained(model, batch_size=len(X)), digest(model)) == expected
+
+
 def test_fit_by_fit_has_the_bits_of_one_fit(expected):
     model = network()
     histories = [trained(model, epochs=1) for _ in range(EPOCHS)]
