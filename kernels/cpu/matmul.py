@@ -97,7 +97,9 @@ def multiply_panel(depth, a, a_row, a_step, k, copied_row, b, b_first, b_row, bi
         if copied_row > 0:
             a_first, a_row, a_step, a_next = i * copied_row + k * rows, 1, rows, rows * copied_row
         if rows == TILE_ROWS:
-            count = (last - i - 3) // TILE_ROWS if (last - i) % TILE_ROWS == 2 else (last - i) // TILE_ROWS
+            count = (last - i) // TILE_ROWS
+            if (last - i) % TILE_ROWS == 2:
+                count -= 1  # the last one and two more rows are halved, as `tile_height` says
             multiply_tiles(
                 TILE_ROWS, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
                 bias, start, j, low, c_flat, i * c_row + j, c_row, width,

@@ -181,14 +181,9 @@ def join_gradient_sums(gamma, rest, factor, rows, products, sums, dgamma, dbeta,
     """dbeta = sum of dy, dgamma = sum of dy (x - mean - rest) factor; and, with xhat the normalised x and N rows, dx = gamma factor
     (dy - dbeta / N - xhat dgamma / N) is scale dy + slope (x - mean) + level: the statistics depend on x too."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    gamma, rest, factor, dgamma, dbeta = (
-        gamma[start:stop],
-        rest[start:stop],
-        factor[start:stop],
-        dgamma[start:stop],
-        dbeta[start:stop],
-    )
-    scale, slope, level, part = scale[start:stop], slope[start:stop], level[start:stop], T(1) / T(rows)
+    gamma, rest, factor, part = gamma[start:stop], rest[start:stop], factor[start:stop], T(1) / T(rows)
+    dgamma, dbeta = dgamma[start:stop], dbeta[start:stop]
+    scale, slope, level = scale[start:stop], slope[start:stop], level[start:stop]
     for j in range(gamma.size):
         dgamma[j], dbeta[j] = T(0), T(0)
     for p in range(sums.shape[0]):
