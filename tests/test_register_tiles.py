@@ -26,6 +26,7 @@ NEEDS = {"AVX-512": "avx512vl", "AVX2": "avx2", "128 bits": "fma"}
 # Around a tile's rows (14, 6), its vectors (2 to 16 elements, two of them, half of one), a tile of dot products and a block.
 SIZES = [(1, 1, 1), (2, 9, 3), (5, 16, 7), (6, 8, 16), (7, 17, 17), (13, 3, 33), (15, 24, 40), (28, 7, 4), (31, 25, 65)]
 SIZES += [(8, 4, 5), (14, 5, 6), (16, 5, 17), (30, 9, 33)]  # a tile's rows and two more, which are halved, with one before or none
+SIZES += [(3, 20, 9), (1, 40, 13), (1, 18, 37)]  # tiles of dot products that differ in width
 SIZES += [(9, 10, 10), (15, 20, 512)]  # the last: rows of B that share sets of the caches
 
 
@@ -137,4 +138,4 @@ def test_arm_has_packed_instructions(kernel, dtype):
     text = machine.emit_assembly(module)
     packed = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
     assert len(re.findall(packed, text)) >= 2
-    assert not re.search(r"\bbl\s+(?!multiply_tiles|dot_tile|transpose_tile|mem(?:set|cpy|move))", text), "calls something"
+    assert not re.search(r"\bbl\s+(?!multiply_tiles|dot_tiles|transpose_tile|mem(?:set|cpy|move))", text), "calls something"

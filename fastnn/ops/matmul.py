@@ -67,14 +67,14 @@ def _way(rows, depth, columns, dtype, transpose_a, transpose_b, add):
 
 
 def _dots_are_quicker(rows, depth, columns, lanes):
-    """For A B^T, in cycles: adding up a vector's elements takes 3 for each sum, turning B 0.45 for each element; tiles leave the
-    last vector, or half of one, partly empty, tiles of dot products are four by four."""
+    """For A B^T, in cycles: adding up a vector's elements takes 1.5 for each sum, turning B 0.35 for each element; tiles leave the
+    last vector, or half of one, partly empty, and with half a vector alone they wait for A."""
 
     def up(n, unit):
         return -(-n // unit) * unit
 
-    dots = up(rows, 4) * up(columns, 4) * (up(depth, lanes) / lanes + 3)
-    tiles = up(columns, lanes // 2) * depth * (rows / lanes + 0.45)
+    dots = rows * columns * (up(depth, lanes) / lanes + 1.5)
+    tiles = max(up(columns, lanes // 2), 0.75 * lanes) * depth * (rows / lanes + 0.35)
     return dots < tiles
 
 

@@ -23,7 +23,7 @@ from .register_tile import (
     PANEL_MEMORY,
     TILE_ROWS,
     WIDTH,
-    dot_tile,
+    dot_tiles,
     multiply_tiles,
     transpose_tile,
 )
@@ -221,24 +221,21 @@ def activate(activation):
 
 @helper
 def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right):
-    """Rows first to last of C = A B^T, columns left to right; B stands as (N, K)."""
-    depth = a.shape[1]
-    a_flat, b_flat, one_row = flat(a), flat(b), a.shape[0] == 1
-    tall, wide = (1, DOT_LONG) if one_row else (DOT_ROWS, DOT_COLUMNS)
-    for j in range(left, right, wide):
-        width, b_first = min(wide, right - j), j * depth
-        for i in range(first, last, tall):
-            rows, a_first, place = min(tall, last - i), i * depth, i * c_row + j
-            if one_row:
-                dot_tile(
-                    1, DOT_LONG, depth, a_flat, a_first, depth, rows, b_flat, b_first, depth, width,
-                    bias, start, j, lowest, c, place, 0,
-                )  # fmt: skip
-            else:
-                dot_tile(
-                    DOT_ROWS, DOT_COLUMNS, depth, a_flat, a_first, depth, rows, b_flat, b_first, depth, width,
-                    bias, start, j, lowest, c, place, c_row,
-                )  # fmt: skip
+    """Rows first to last of C = A B^T, columns left to right; B stands as (N, K). Tiles are as few as can be, and as alike."""
+    depth, i = a.shape[1], first
+    while i < last:
+        rows = DOT_ROWS if last - i >= DOT_ROWS else 2 if last - i >= 2 else 1
+        down, j = (last - i) // rows, left
+        tiles = -(-(right - left) // (DOT_LONG if a.shape[0] == 1 else DOT_COLUMNS))
+        while j < right:
+            width = -(-(right - j) // tiles)
+            across = (right - j) - (width - 1) * tiles  # of this width; the others have a column less
+            dot_tiles(
+                rows, width, down, across, depth, flat(a), i * depth, depth, flat(b), j * depth, depth,
+                bias, start, j, lowest, c, i * c_row + j, c_row,
+            )  # fmt: skip
+            j, tiles = j + across * width, tiles - across
+        i += down * rows
 
 
 @kernel(split=[("M", ROWS), ("N", FLAT)], a="T[M, K]", b="T[N, K]", bias="T[B]", lowest="float", add="int", c="inout T[M, N]")

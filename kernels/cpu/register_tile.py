@@ -18,10 +18,10 @@ BLOCK = machine(lambda target, _item_bytes: target.block)  # rows of B that are 
 CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
 PANEL_MEMORY = machine(lambda target, item_bytes: target.block * 2 * target.vector_bytes // item_bytes)
 
-# Rows and columns of a tile of dot products: what leaves registers for a vector of each column and one of a row.
+# The most rows and columns of a tile of dot products: what leaves registers for a vector of each column and one of a row.
 DOT_ROWS = machine(lambda target, _item_bytes: 4 if target.registers == 32 else 2)
-DOT_COLUMNS = 4
-DOT_LONG = machine(lambda target, _item_bytes: target.registers // 4)  # and of a tile of one row
+DOT_COLUMNS = machine(lambda target, _item_bytes: 5 if target.registers == 32 else 4)
+DOT_LONG = machine(lambda target, _item_bytes: target.registers // 4)  # and columns of a tile of one row
 
 
 @primitive("void <- literal int int any int int int int any int int any int int T any int int int")
@@ -149,114 +149,154 @@ def _multiply_tiles(emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_
     choose(variants)
 
 
-@primitive("void <- literal literal int any int int int any int int int any int int T any int int")
-def dot_tile(
-    rows, columns, depth, a, a_first, a_row, a_rows, b, b_first, b_row, b_rows, bias, start, column, lowest, c, c_first, c_row
+@primitive("void <- int int int int int any int int any int int any int int T any int int")
+def dot_tiles(
+    rows, columns, down, across, depth, a, a_first, a_row, b, b_first, b_row, bias, start, column, lowest, c, c_first, c_row
 ):
-    """C = max(lowest, A B^T + start) for a tile of C; B stands as (N, K), and the elements of a vector are neighbours in K.
+    """C = max(lowest, A B^T + start) for `down` times `across` tiles of C; B stands as (N, K), and the elements of a vector are
+    neighbours in K.
 
-    As in `multiply_tiles` all arrays are flat, and rows lie `a_row`, `b_row`, `c_row` apart. Of the tile's rows `a_rows` are there,
-    of its columns `b_rows`, at least one; the last one then stands for those that are not. Every element is a sum of as many
-    sums as a vector has elements, which are added in pairs.
+    A tile has up to DOT_COLUMNS columns and DOT_ROWS, 2 or 1 rows; one of a single row may have DOT_LONG columns. As in
+    `multiply_tiles` all arrays are flat, and rows lie `a_row`, `b_row`, `c_row` apart. Every element is a sum of as many sums as a
+    vector has elements, which are added in pairs, whatever the tile.
     """
-    for r in range(a_rows):
-        for q in range(b_rows):
+    for r in range(down * rows):
+        for q in range(across * columns):
             place, x, y = c_first + r * c_row + q, a_first + r * a_row, b_first + q * b_row
             total = (a[x : x + depth] * b[y : y + depth]).sum(dtype=a.dtype)
             total += bias[column + q] if start == FROM_BIAS else c[place] if start == FROM_C else 0
             c[place] = lowest if total < lowest else total
 
 
-@dot_tile.emits
+@dot_tiles.emits
 def _(
-    emitter, _rows, _columns, depth, a, a_first, a_row, a_rows, b, b_first, b_row, b_rows,
+    emitter, rows, columns, down, across, depth, a, a_first, a_row, b, b_first, b_row,
     bias, start, column, lowest, c, c_first, c_row,
 ):  # fmt: skip
     def element(array, position, index):
         return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
 
-    rows, columns = (kind.literal_value for kind in emitter.kinds[:2])
-    a, b, bias, c = element(a, 3, a_first), element(b, 7, b_first), element(bias, 11, column), element(c, 15, c_first)
-    values = [depth, a, a_row, a_rows, b, b_row, b_rows, bias, start, lowest, c, c_row]
-    emitter.call_apart(f"dot_tile_{rows}_{columns}", values, lambda *own: _dot_tile(emitter, rows, columns, *own))
+    a, b, bias, c = element(a, 5, a_first), element(b, 8, b_first), element(bias, 11, column), element(c, 15, c_first)
+    values = [rows, columns, down, across, depth, a, a_row, b, b_row, bias, start, lowest, c, c_row]
+    emitter.call_apart("dot_tiles", values, lambda *own: _dot_tiles(emitter, *own))
 
 
-def _dot_tile(emitter, rows, columns, depth, a, a_row, a_rows, b, b_row, b_rows, bias, start, lowest, c, c_row):
-    builder, ir = emitter.builder, Vectors(emitter)
-    lanes, number, vector = ir.lanes, ir.number, ir.vector
+def _dot_tiles(emitter, rows, columns, *operands):
+    """The body of the function: code for every form of a tile, of which a call takes one."""
+    builder, number, most_rows = emitter.builder, Vectors(emitter).number, DOT_ROWS.rule(emitter.target, emitter.item_bytes)
+    done = builder.append_basic_block("done")
+    for height in sorted({1, 2, most_rows}):
+        widest = (DOT_LONG if height == 1 else DOT_COLUMNS).rule(emitter.target, emitter.item_bytes)
+        for width in range(1, widest + 1):
+            is_it = builder.and_(builder.icmp_signed("==", rows, number(height)), builder.icmp_signed("==", columns, number(width)))
+            form, others = builder.append_basic_block(f"form_{height}_{width}"), builder.append_basic_block("others")
+            builder.cbranch(is_it, form, others)
+            builder.position_at_end(form)
+            _dot_tiles_of_form(emitter, height, width, done, *operands)
+            builder.position_at_end(others)
+    builder.branch(done)
+    builder.position_at_end(done)
 
-    def starts(data, count, row, there):
-        last = builder.sub(there, number(1))
-        inside = [builder.select(builder.icmp_signed("<", number(n), last), number(n), last) for n in range(count)]
-        return [builder.gep(data, [builder.mul(n, row)]) for n in inside]
 
-    a_starts, b_starts = starts(a, rows, a_row, a_rows), starts(b, columns, b_row, b_rows)
-    c_starts = starts(c, rows, c_row, a_rows)
-    grid = [(r, q) for r in range(rows) for q in range(columns)]
+def _dot_tiles_of_form(emitter, rows, columns, done, down, across, depth, a, a_row, b, b_row, bias, start, low, c, c_row):
+    builder, ir, row = emitter.builder, Vectors(emitter), Vectors(emitter, columns)
+    lanes, number, grid = ir.lanes, ir.number, [(r, q) for r in range(rows) for q in range(columns)]
+    whole, before = builder.and_(depth, number(-lanes)), builder.block
+    mask, floor = ir.first(builder.sub(depth, whole)), row.splat(low)
+    names = ("column", "tile", "sum", "rest", "tail", "end", "next")
+    column, tile, loop, rest, tail, end, following_column = (builder.append_basic_block(name) for name in names)
+    builder.branch(column)
+
+    def moving(outside, firsts):
+        """Phis with these values when they are first met, from the block `outside`."""
+        phis = [builder.phi(first.type) for first in firsts]
+        for phi, first in zip(phis, firsts, strict=True):
+            phi.add_incoming(first, outside)
+        return phis
+
+    def move_on(phis, values):
+        for phi, value in zip(phis, values, strict=True):
+            phi.add_incoming(value, builder.block)
+
+    builder.position_at_end(column)
+    columns_left, b_here, bias_here, c_top = of_column = moving(before, [across, b, bias, c])
+    b_rows = [builder.gep(b_here, [builder.mul(b_row, number(q))]) for q in range(columns)]
+    builder.branch(tile)
+
+    builder.position_at_end(tile)
+    tiles_left, a_here, c_here = of_tile = moving(column, [down, a, c_top])
+    a_rows, c_rows = (
+        [builder.gep(x, [builder.mul(n, number(r))]) for r in range(rows)] for x, n in ((a_here, a_row), (c_here, c_row))
+    )
+    builder.cbranch(builder.icmp_signed(">", whole, number(0)), loop, rest)
 
     def multiplied(totals, k, mask):
-        here = [ir.load(builder.gep(place, [k]), mask) for place in b_starts]
-        found = {}
-        for r, place in enumerate(a_starts):
+        here, found = [ir.load(builder.gep(place, [k]), mask) for place in b_rows], {}
+        for r, place in enumerate(a_rows):
             factor = ir.load(builder.gep(place, [k]), mask)
             for q in range(columns):
-                found[r, q] = emitter.call(f"llvm.fma.{ir.name}", vector, [factor, here[q], totals[r, q]])
+                found[r, q] = ir.fma(factor, here[q], totals[r, q])
         return found
 
-    begin = builder.block
-    loop, rest, tail, end = (builder.append_basic_block(name) for name in ("sum", "rest", "tail", "end"))
-    whole = builder.and_(depth, number(-lanes))
-    builder.cbranch(builder.icmp_signed(">", whole, number(0)), loop, rest)
     builder.position_at_end(loop)
-    k, totals = builder.phi(depth.type), {cell: builder.phi(vector) for cell in grid}
-    results, following = multiplied(totals, k, None), builder.add(k, number(lanes))
-    for phi, before, after in ((k, number(0), following), *((totals[c], ir.zero, results[c]) for c in grid)):
-        phi.add_incoming(before, begin)
-        phi.add_incoming(after, loop)
+    k, *sums = of_loop = moving(tile, [number(0), *[ir.zero] * len(grid)])
+    results, following = multiplied(dict(zip(grid, sums, strict=True)), k, None), builder.add(k, number(lanes))
+    move_on(of_loop, [following, *[results[cell] for cell in grid]])
     builder.cbranch(builder.icmp_signed("<", following, whole), loop, rest)
 
     builder.position_at_end(rest)
-    totals = {cell: builder.phi(vector) for cell in grid}
+    totals = dict(zip(grid, moving(tile, [ir.zero] * len(grid)), strict=True))
     for cell, phi in totals.items():
-        phi.add_incoming(ir.zero, begin)
         phi.add_incoming(results[cell], loop)
     builder.cbranch(builder.icmp_signed("<", whole, depth), tail, end)
     builder.position_at_end(tail)
-    with_tail = multiplied(totals, whole, ir.first(builder.sub(depth, whole)))
+    with_tail = multiplied(totals, whole, mask)
     builder.branch(end)
 
     builder.position_at_end(end)
-    vectors = []
-    for cell in grid:
-        phi = builder.phi(vector)
-        phi.add_incoming(totals[cell], rest)
+    vectors = moving(rest, [totals[cell] for cell in grid])
+    for phi, cell in zip(vectors, grid, strict=True):
         phi.add_incoming(with_tail[cell], tail)
-        vectors.append(phi)
-    vectors += [ir.zero] * (-len(vectors) % lanes)
-    # Of two vectors, one: neighbours added; first elements, within pieces of 128 bits, for which processors have quicker
-    # instructions, then those pieces.
-    piece = 16 // emitter.item_bytes
+    sums = _sums(ir, vectors)
+    parts = [row.shuffle(sums, sums, list(range(r * columns, (r + 1) * columns))) for r in range(rows)]
+    values = row.chosen(
+        start,
+        zero=lambda: [row.zero] * rows,
+        bias=lambda: [row.load(bias_here)] * rows,
+        c=lambda: [row.load(place) for place in c_rows],
+    )
+    for part, value, place in zip(parts, values, c_rows, strict=True):
+        row.store(row.at_least(builder.fadd(part, value), floor), place)
+    fewer = builder.sub(tiles_left, number(1))
+    move_on(of_tile, [fewer, *(builder.gep(x, [builder.mul(n, number(rows))]) for x, n in ((a_here, a_row), (c_here, c_row)))])
+    builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, following_column)
+
+    builder.position_at_end(following_column)
+    fewer, step = builder.sub(columns_left, number(1)), number(columns)
+    next_b = builder.gep(b_here, [builder.mul(b_row, step)])
+    move_on(of_column, [fewer, next_b, builder.gep(bias_here, [step]), builder.gep(c_top, [step])])
+    builder.cbranch(builder.icmp_signed(">", fewer, number(0)), column, done)
+
+
+def _sums(ir, vectors):
+    """A vector of the sums of these vectors' elements. Of two vectors, one is made: neighbours added; first elements, within pieces
+    of 128 bits, for which processors have quicker instructions, then those pieces."""
+    lanes, piece = ir.lanes, 16 // ir.emitter.item_bytes
+    nothing, count = ir.ir.Constant(ir.vector, ir.ir.Undefined), lanes
+    while count < len(vectors):
+        count *= 2
+    vectors = vectors + [nothing] * (count - len(vectors))
     for round_ in range(lanes.bit_length() - 1):
         is_within = 1 << round_ < piece
         run, block = (1, piece) if is_within else (piece, lanes)
         firsts = [s + n for s in range(0, lanes, block) for source in (0, lanes) for n in range(source, source + block, 2 * run)]
         even, odd = ([n + k + shift for n in firsts for k in range(run)] for shift in (0, run))
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
-        vectors = [builder.fadd(ir.shuffle(x, y, even), ir.shuffle(x, y, odd)) for x, y in pairs]
+        vectors = [ir.builder.fadd(ir.shuffle(x, y, even), ir.shuffle(x, y, odd)) for x, y in pairs]
     while len(vectors) > 1:
         pairs, width = zip(vectors[::2], vectors[1::2], strict=True), vectors[0].type.count
         vectors = [ir.shuffle(x, y, list(range(2 * width))) for x, y in pairs]
-    row, sums = Vectors(emitter, columns), vectors[0]
-    parts = [row.shuffle(sums, sums, list(range(r * columns, (r + 1) * columns))) for r in range(rows)]
-    mask, floor = row.first(b_rows), row.splat(lowest)
-    values = row.chosen(
-        start,
-        zero=lambda: [row.zero] * rows,
-        bias=lambda: [row.load(bias, mask)] * rows,
-        c=lambda: [row.load(place, mask) for place in c_starts],
-    )
-    for part, value, place in zip(parts, values, c_starts, strict=True):
-        row.store(row.at_least(builder.fadd(part, value), floor), place, mask)
+    return vectors[0]
 
 
 @primitive("void <- any int int any int int int int")
