@@ -24,6 +24,7 @@ from .register_tile import (
     TILE_ROWS,
     WIDTH,
     dot_tiles,
+    multiply_strip,
     multiply_tiles,
     transpose_tile,
 )
@@ -43,14 +44,18 @@ def first_sums(add, bias):
 
 
 @helper
-def tile_height(left, tallest):
-    """Rows of the next tile when `left` are left, TILE_ROWS or at most `tallest`. There are few heights, for each is code of its
-    own. Two rows would take as long as four: TILE_ROWS and two more are halved."""
-    if left == TILE_ROWS + 2:
-        return left // 2
+def next_tiles(left, tallest):
+    """Rows of the next tiles when `left` are left, of HEIGHTS and no more than `tallest`; and how many tiles of them follow.
+    Two or six rows beside full tiles would leave the processor waiting for their sums: they and the last full one are halved."""
     if left >= TILE_ROWS and tallest >= TILE_ROWS:
-        return TILE_ROWS
-    return 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+        count, rest = left // TILE_ROWS, left % TILE_ROWS // 2
+        if rest != 1 and rest != 3:
+            return TILE_ROWS, count
+        return (TILE_ROWS, count - 1) if count > 1 else (TILE_ROWS // 2 + rest, 2)
+    if TILE_ROWS > 10 and left // 2 == 5 and tallest >= 10:
+        return 10, 1
+    rows = 8 if TILE_ROWS > 8 and left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+    return rows, left // rows
 
 
 @helper
@@ -60,7 +65,7 @@ def copy_rows(a, turned, out, first, last):
     depth = out.shape[1]
     i = first
     while i < last:
-        rows = tile_height(last - i, TILE_ROWS)
+        rows, _ = next_tiles(last - i, TILE_ROWS)
         for k in range(0, depth, WIDTH):
             columns = min(WIDTH, depth - k)
             if turned != 0:
@@ -92,39 +97,14 @@ def multiply_panel(depth, a, a_row, a_step, k, copied_row, b, b_first, b_row, bi
     c_flat, c_row, i = flat(c), c.shape[1], first
     tallest = WAYS if a_row % PAGE == 0 and copied_row == 0 else TILE_ROWS
     while i < last:
-        rows = tile_height(last - i, tallest)
-        count, a_first, a_next = 1, i * a_row + k * a_step, rows * a_row
+        rows, count = next_tiles(last - i, tallest)
+        a_first, a_next = i * a_row + k * a_step, rows * a_row
         if copied_row > 0:
             a_first, a_row, a_step, a_next = i * copied_row + k * rows, 1, rows, rows * copied_row
-        if rows == TILE_ROWS:
-            count = (last - i) // TILE_ROWS
-            if (last - i) % TILE_ROWS == 2:
-                count -= 1  # the last one and two more rows are halved, as `tile_height` says
-            multiply_tiles(
-                TILE_ROWS, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
-                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
-            )  # fmt: skip
-        elif TILE_ROWS > 8 and rows == 8:  # shorter tiles need no code for this one
-            count = (last - i) // 8
-            multiply_tiles(
-                8, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
-                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
-            )  # fmt: skip
-        elif rows == 4:
-            multiply_tiles(
-                4, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
-                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
-            )  # fmt: skip
-        elif rows == 2:
-            multiply_tiles(
-                2, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
-                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
-            )  # fmt: skip
-        else:
-            multiply_tiles(
-                1, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
-                bias, start, j, low, c_flat, i * c_row + j, c_row, width,
-            )  # fmt: skip
+        multiply_tiles(
+            rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
+            bias, start, j, low, c_flat, i * c_row + j, c_row, width,
+        )  # fmt: skip
         i += count * rows
 
 
@@ -282,7 +262,7 @@ def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
         j = start
         while j < stop:  # two panels at once: a multiply-add takes four cycles, and begins every cycle
             width = 2 * PANEL if stop - j >= 2 * PANEL else min(PANEL, stop - j)
-            multiply_tiles(1, 1, x.size, x, 0, 0, 1, 0, flat(w), j, columns, bias, begin, j, low, y, j, 0, width)
+            multiply_strip(x.size, x, flat(w), j, columns, bias, begin, j, low, y, j, width)
             j += width
         return
     if add == 0:

@@ -8,8 +8,10 @@ from .vectors import FROM_BIAS, FROM_C, Vectors
 
 WIDTH = machine(lambda target, item_bytes: target.vector_bytes // item_bytes)  # elements of one vector register
 PANEL = machine(lambda target, item_bytes: 2 * target.vector_bytes // item_bytes)  # columns of a full tile: two vectors
-# Rows of a full tile: as many as leave registers for two vectors of B and one element of A, out of 32 or of 16.
-TILE_ROWS = machine(lambda target, _item_bytes: 14 if target.registers == 32 else 6)
+# Rows of a tile. The most there are leave registers for two vectors of B and one element of A, out of 32 or of 16; each of the
+# others is code of its own.
+HEIGHTS = machine(lambda target, _item_bytes: (14, 10, 8, 4, 2, 1) if target.registers == 32 else (6, 4, 2, 1))
+TILE_ROWS = machine(lambda target, item_bytes: HEIGHTS.rule(target, item_bytes)[0])
 
 PAGE = machine(lambda _target, item_bytes: 4096 // item_bytes)  # addresses so far apart fall on the same set of the first cache
 NEAR = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # what half of a second cache holds
@@ -24,16 +26,16 @@ DOT_COLUMNS = machine(lambda target, _item_bytes: 5 if target.registers == 32 el
 DOT_LONG = machine(lambda target, _item_bytes: target.registers // 4)  # and columns of a tile of one row
 
 
-@primitive("void <- literal int int any int int int int any int int any int int T any int int int")
+@primitive("void <- int int int any int int int int any int int any int int T any int int int")
 def multiply_tiles(
     rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row, bias, start, column, low, c, c_first, c_row, width
 ):
     """C = max(low, A B + start) for `count` tiles of C, one below the other, the sums of one at a time kept in registers.
 
-    A tile has `rows` rows and up to two vectors of columns; one of a single row may have four, whole ones. All arrays are flat: of
-    a tile's first element on, element (r, k) of A lies at r a_row + k a_step, (k, q) of B at k b_row + q, (r, q) of C at
-    r c_row + q; the next tile begins `a_next` further on in A. bias: empty, or as long as C is wide; the tiles begin at its element
-    `column`. `low` is -inf, or 0 for a ReLU.
+    A tile has `rows` rows, one of HEIGHTS, and up to two vectors of columns. All arrays are flat: of a tile's first element on,
+    element (r, k) of A lies at r a_row + k a_step, (k, q) of B at k b_row + q, (r, q) of C at r c_row + q; the next tile begins
+    `a_next` further on in A. bias: empty, or as long as C is wide; the tiles begin at its element `column`. `low` is -inf, or 0 for
+    a ReLU.
 
     Every element is a chain of multiply-adds in the order of K, whatever the tile, and one that goes on from C goes on with the
     same bits: neither tiles nor blocks of K change a result.
@@ -50,19 +52,44 @@ def multiply_tiles(
 
 @multiply_tiles.emits
 def _(
-    emitter, _rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
+    emitter, rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
     bias, start, column, low, c, c_first, c_row, width,
 ):  # fmt: skip
-    def element(array, position, index):
-        return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
-
-    a, b, bias, c = element(a, 3, a_first), element(b, 8, b_first), element(bias, 11, column), element(c, 15, c_first)
+    builder, number = emitter.builder, Vectors(emitter).number
+    a, b, bias, c = (_element(emitter, *x) for x in ((a, 3, a_first), (b, 8, b_first), (bias, 11, column), (c, 15, c_first)))
     values = [count, depth, a, a_row, a_step, a_next, b, b_row, bias, start, low, c, c_row, width]
-    rows = emitter.kinds[0].literal_value
-    emitter.call_apart(f"multiply_tiles_{rows}", values, lambda *own: _multiply_tiles(emitter, rows, *own))
+    after = builder.append_basic_block("multiplied")
+    choice = builder.switch(rows, after)
+    for height in HEIGHTS.rule(emitter.target, emitter.item_bytes):
+        choice.add_case(number(height), builder.append_basic_block(f"rows_{height}"))
+        builder.position_at_end(choice.cases[-1][1])
+        emitter.call_apart(f"multiply_tiles_{height}", values, lambda *own, h=height: _multiply_tiles(emitter, h, *own))
+        builder.branch(after)
+    builder.position_at_end(after)
 
 
-def _multiply_tiles(emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_row, bias, start, low, c, c_row, width):
+@primitive("void <- int any any int int any int int T any int int")
+def multiply_strip(depth, a, b, b_first, b_row, bias, start, column, low, c, c_first, width):
+    """`multiply_tiles` for a single row, which may be four vectors of columns wide, whole ones, or up to two."""
+    multiply_tiles(1, 1, depth, a, 0, 0, 1, 0, b, b_first, b_row, bias, start, column, low, c, c_first, 0, width)
+
+
+@multiply_strip.emits
+def _(emitter, depth, a, b, b_first, b_row, bias, start, column, low, c, c_first, width):
+    zero, one = (Vectors(emitter).number(n) for n in (0, 1))
+    a, b, bias, c = (_element(emitter, *x) for x in ((a, 1, zero), (b, 2, b_first), (bias, 5, column), (c, 9, c_first)))
+    values = [one, depth, a, zero, one, zero, b, b_row, bias, start, low, c, zero, width]
+    emitter.call_apart("multiply_strip", values, lambda *own: _multiply_tiles(emitter, 1, *own, is_strip=True))
+
+
+def _element(emitter, array, position, index):
+    """The address of an element of a flat array, which is the argument of that number."""
+    return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
+
+
+def _multiply_tiles(
+    emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_row, bias, start, low, c, c_row, width, is_strip=False
+):
     """The body of the function for tiles of `rows` rows: a, b, bias and c are the addresses of the first tile's elements."""
     builder, whole = emitter.builder, Vectors(emitter)
     number = whole.number
@@ -127,7 +154,7 @@ def _multiply_tiles(emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_
     # By how many columns there are more than. Of half a register of 512 bits two multiply-adds begin in a cycle, of a whole one
     # only one.
     full, lanes = [whole] * 2, whole.lanes
-    variants = [(2 * lanes, full * 2, None)] if rows == 1 else []
+    variants = [(2 * lanes, full * 2, None)] if is_strip else []
     if emitter.target.vector_bytes == 64:
         half = Vectors(emitter, lanes // 2)
         tails = [(lanes + half.lanes, full), (lanes, [whole, half]), (half.lanes, [whole]), (0, [half])]
@@ -173,10 +200,7 @@ def _(
     emitter, rows, columns, down, across, depth, a, a_first, a_row, b, b_first, b_row,
     bias, start, column, lowest, c, c_first, c_row,
 ):  # fmt: skip
-    def element(array, position, index):
-        return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
-
-    a, b, bias, c = element(a, 5, a_first), element(b, 8, b_first), element(bias, 11, column), element(c, 15, c_first)
+    a, b, bias, c = (_element(emitter, *x) for x in ((a, 5, a_first), (b, 8, b_first), (bias, 11, column), (c, 15, c_first)))
     values = [rows, columns, down, across, depth, a, a_row, b, b_row, bias, start, lowest, c, c_row]
     emitter.call_apart("dot_tiles", values, lambda *own: _dot_tiles(emitter, *own))
 
@@ -309,10 +333,7 @@ def transpose_tile(x, x_first, x_row, out, out_first, out_row, rows, columns):
 
 @transpose_tile.emits
 def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
-    def element(array, position, index):
-        return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
-
-    values = [element(x, 0, x_first), x_row, element(out, 3, out_first), out_row, rows, columns]
+    values = [_element(emitter, x, 0, x_first), x_row, _element(emitter, out, 3, out_first), out_row, rows, columns]
     emitter.call_apart("transpose_tile", values, lambda *own: _transpose_tile(emitter, *own))
 
 
