@@ -138,4 +138,5 @@ def test_arm_has_packed_instructions(kernel, dtype):
     text = machine.emit_assembly(module)
     packed = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
     assert len(re.findall(packed, text)) >= 2
-    assert not re.search(r"\bbl\s+(?!multiply_tiles|multiply_strip|dot_tiles|transpose_tile|mem(?:set|cpy|move))", text), "calls something"
+    own = "multiply_tiles|multiply_strip|dot_tiles|transpose_tile|mem(?:set|cpy|move)"
+    assert not re.search(rf"\bbl\s+(?!{own})", text), "calls something"

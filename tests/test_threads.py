@@ -330,6 +330,24 @@ def test_recorded_steps_and_long_predictions_take_several_lanes_where_that_is_fa
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets threads be placed")
+def test_a_lane_is_placed_anew_after_ctrl_c_while_it_was_placed(monkeypatch):
+    worker, asked = pool.Worker(), []
+
+    def place(_thread, processors):
+        asked.append(processors)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "sched_setaffinity", place)
+    worker.place({0})
+    worker.place({0})  # where it is already
+    with pytest.raises(KeyboardInterrupt):
+        worker.place({1})
+    worker.place({0})
+    assert asked == [{0}, {1}, {0}]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets threads be placed")
 def test_other_lanes_keep_off_the_callers_processor_where_there_are_enough():
     before = os.sched_getaffinity(0)
     try:

@@ -79,6 +79,7 @@ class Worker:
     def place(self, processors: set[int]) -> None:
         """Run it on these from now on."""
         if processors != self.processors and self.thread.native_id is not None:
+            self.processors = set()  # Ctrl-C may come between any two lines: nothing is known until all is done
             try:
                 os.sched_setaffinity(self.thread.native_id, processors)
             except OSError:  # not allowed: the system's choice then
