@@ -2,7 +2,7 @@
 it is waiting, walking, calling. `fastnn.tape.peaks` measures both, with fastnn's own kernels, so the same compiler makes them."""
 
 import fastnn
-from fastnn.tape.peaks import flops_per_second, seconds_of_streams
+from fastnn.tape.peaks import flops_per_second, seconds_of_passes, seconds_of_streams
 from fastnn.tape.report import nbytes
 
 from .cases import FLOAT, STREAMS_OF_UPDATE, Both, Case, Chain, Decay, Fit, Network, OpCall, Product, Update
@@ -20,7 +20,7 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
     if isinstance(case, Decay):
         return None
     if isinstance(case, Both):
-        seconds = sum(seconds_of_streams(s, case.elements, FLOAT, threads) for s in (case.streams, case.streams_back))
+        seconds = seconds_of_passes((case.streams, case.streams_back), case.elements, FLOAT, threads)
         return case.units * max(seconds, _arithmetic(case, threads))
     if isinstance(case, Chain):
         arithmetic = sum(
@@ -33,7 +33,7 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
         return case.units * max(seconds, seconds_of_streams(case.streams, case.elements, FLOAT, threads))
     if isinstance(case, Update):
         arithmetic = 2 * case.parameters * INSTRUCTIONS_OF_UPDATE[case.optimizer] / flops_per_second(FLOAT, threads)
-        return case.units * max(arithmetic, seconds_of_streams(STREAMS_OF_UPDATE[case.optimizer], case.parameters, FLOAT, threads))
+        return case.units * max(arithmetic, _update(case, threads))
     if case.kind == "predict":
         assert isinstance(case, Network)
         return 2 * case.batch * sum(k * n for k, n in case.pairs) / flops_per_second(FLOAT)
@@ -48,14 +48,19 @@ def _arithmetic(case, threads):
 def _step(case, threads):
     """Products forward, and for the gradients of weights and, but for the first layer, of inputs; activations and loss as their
     ops count them; with batch normalisation a pass that updates in place forward, and one that reads two arrays and writes one
-    back; then, when all gradients are there, the update's streams."""
+    back; then, when all gradients are there, their check and the update."""
     products = sum(2 * case.batch * k * n * (3 if number else 2) for number, (k, n) in enumerate(case.pairs))
     last = fastnn.ops.registry["sigmoid_cross_entropy" if case.widths[-1] == 1 else "softmax"].flops
     pointwise = case.batch * (2 * sum(case.widths[1:-1]) + last * case.widths[-1])
     seconds = (products + pointwise) / flops_per_second(FLOAT, threads)
     for n in case.widths[1:-1] if case.norm else ():
         seconds += sum(seconds_of_streams(s, case.batch * n, FLOAT, threads) for s in ((1, 1, 0), (2, 1, 0)))
-    return seconds + seconds_of_streams(STREAMS_OF_UPDATE[case.optimizer], case.parameters, FLOAT, threads)
+    return seconds + _update(case, threads)
+
+
+def _update(case, threads):
+    """Every gradient is read twice: no weight changes before all are known to be finite."""
+    return seconds_of_passes(((1, 0, 0), STREAMS_OF_UPDATE[case.optimizer]), case.parameters, FLOAT, threads)
 
 
 def work_of_case(case: Case) -> tuple[float, float] | None:

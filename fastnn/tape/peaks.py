@@ -20,20 +20,22 @@ QUICK = (0.0005, 5)  # seconds and trials where a rough floor will do
 SMALLEST, LARGEST = 1 << 13, 1 << 26  # bytes of a working set: within the nearest cache, and beyond the last
 
 
-def seconds_of(kernel, arguments, lanes: int = 1, seconds: float = SECONDS, trials: int = TRIALS) -> float:
-    """Seconds of one repeat of a kernel whose last argument is how many there are."""
-    _run(kernel, arguments, 1, lanes)()  # compiles what is missing
+def seconds_of(calls, lanes: int = 1, seconds: float = SECONDS, trials: int = TRIALS) -> float:
+    """Seconds of one repeat of calls, (kernel, arguments), one after another; the last argument is how often: left out here."""
+    _run(calls, 1, lanes)()  # compiles what is missing
     repeats = 1
-    while (once := _run(kernel, arguments, repeats, lanes)()) < seconds:
+    while (once := _run(calls, repeats, lanes)()) < seconds:
         repeats = ceil(repeats * min(max(1.2 * seconds / once, 2), 100))
-    run = _run(kernel, arguments, repeats, lanes)
+    run = _run(calls, repeats, lanes)
     return min(run() for _ in range(trials)) / repeats
 
 
-def _run(kernel, arguments, repeats, lanes):
+def _run(calls, repeats, lanes):
+    inside, outside = (repeats, 1) if len(calls) == 1 else (1, repeats)  # one call alone repeats itself, without being called
     with Recorder("peak") as recorder:
-        emit(kernel.name, kernel, (*arguments, repeats))
-    program = Program([(Tape(recorder, [], lanes), 1)])
+        for kernel, arguments in calls:
+            emit(kernel.name, kernel, (*arguments, inside))
+    program = Program([(Tape(recorder, [], lanes), outside)])
 
     def run():
         program.position = (0, 0, 0)
@@ -57,18 +59,31 @@ def flops_per_second(dtype: np.dtype, lanes: int = 1, quick: bool = False) -> fl
     numbers = _zeros(3, dtype)
     numbers.array[:] = 0.5, 1.0, 0.0
     a_repeat = 2 * kernels.CHAINS * (backend.processor()[2].vector_bytes // dtype.itemsize) * lanes
-    return a_repeat / seconds_of(kernels.multiply_adds, [numbers], lanes, *(QUICK if quick else ()))
+    return a_repeat / seconds_of([(kernels.multiply_adds, [numbers])], lanes, *(QUICK if quick else ()))
+
+
+Streams = tuple[int, int, int]  # arrays read, written and updated in place
+
+
+def seconds_of_streams(streams: Streams, elements: int, dtype: np.dtype, lanes: int = 1, quick: bool = False) -> float:
+    """One pass over arrays of so many elements."""
+    return seconds_of_passes((streams,), elements, dtype, lanes, quick)
 
 
 @cache
-def seconds_of_streams(streams: tuple[int, int, int], elements: int, dtype: np.dtype, lanes: int = 1, quick: bool = False) -> float:
-    """One pass over arrays of so many elements, as (read, written, updated in place)."""
-    kernel = kernels.STREAMS[streams]
-    arrays = [_zeros(MOST_LANES if p.name == "total" else elements, dtype) for p in kernel.parameters if p.letters]
-    return seconds_of(kernel, arrays, lanes, *(QUICK if quick else ()))
+def seconds_of_passes(passes: tuple[Streams, ...], elements: int, dtype: np.dtype, lanes: int = 1, quick: bool = False) -> float:
+    """Passes in turns, each over arrays of its own but for the first that it reads: what all touch together decides which cache
+    they find it in. 32 MB that are read, then 32 MB that are written take two and a half times what either takes alone where the
+    last cache has 32 MB."""
+    calls, shared = [], _zeros(elements, dtype)
+    for streams in passes:
+        kernel = kernels.STREAMS[streams]
+        arrays = [_zeros(MOST_LANES if p.name == "total" else elements, dtype) for p in kernel.parameters if p.letters]
+        calls.append((kernel, [shared, *arrays[1:]] if streams[0] else arrays))
+    return seconds_of(calls, lanes, *(QUICK if quick else ()))
 
 
-def bytes_per_second(streams: tuple[int, int, int], nbytes: float) -> float:
+def bytes_per_second(streams: Streams, nbytes: float) -> float:
     """What streams move whose arrays together have some `nbytes`, rounded down to a power of two, for the fewer the faster: in the
     nearest cache they move ten times as fast as in memory."""
     return _bytes_per_second(streams, min(max(SMALLEST, 1 << (max(int(nbytes), 1).bit_length() - 1)), LARGEST))

@@ -50,19 +50,23 @@ def sum_middle(x, scale, add, out, lane, lanes):
                 total[j] *= T(scale)
 
 
-@kernel(split=[("A", 1)], dy="T[A, B]", scale="float", dx="out T[A, R, B]")
+@kernel(split=[("A", 1), ("R", 1)], dy="T[A, B]", scale="float", dx="out T[A, R, B]")
 def spread(dy, scale, dx, lane, lanes):
     """The gradient of a sum: dx[a, r, b] = scale * dy[a, b]."""
-    first, last = share(dx.shape[0], 1, lane, lanes)
+    first, last, start, stop = 0, dx.shape[0], 0, dx.shape[1]
+    if last > 1:
+        first, last = share(last, 1, lane, lanes)
+    else:
+        start, stop = share(stop, 1, lane, lanes)
     for a in range(last - first):
-        source = dy[first + a]
+        source, block = dy[first + a], dx[first + a, start:stop]
         if source.size == 1:
-            value, block = source[0] * T(scale), dx[first + a]
+            value = source[0] * T(scale)
             for r in range(block.shape[0]):
                 block[r, 0] = value
         else:
-            for r in range(dx.shape[1]):
-                row = dx[first + a, r]
+            for r in range(block.shape[0]):
+                row = block[r]
                 for j in range(row.size):
                     row[j] = source[j] * T(scale)
 
