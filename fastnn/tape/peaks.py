@@ -21,7 +21,7 @@ SMALLEST, LARGEST = 1 << 13, 1 << 26  # bytes of a working set: within the neare
 
 
 def seconds_of(calls, lanes: int = 1, seconds: float = SECONDS, trials: int = TRIALS) -> float:
-    """Seconds of one repeat of calls, (kernel, arguments), one after another; the last argument is how often: left out here."""
+    """Seconds of one repeat of calls one after another: (kernel, arguments but the last, which is how often)."""
     _run(calls, 1, lanes)()  # compiles what is missing
     repeats = 1
     while (once := _run(calls, repeats, lanes)()) < seconds:

@@ -29,7 +29,7 @@ from .register_tile import (
     transpose_tile,
 )
 from .rows import row_copy
-from .share import FLAT, share
+from .share import FLAT, share, share_either
 from .vectors import FROM_BIAS, FROM_C, FROM_ZERO
 
 WAYS = 8  # lines that a set of the first cache holds: so many rows a page apart are read side by side
@@ -221,11 +221,7 @@ def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right)
 @kernel(split=[("M", ROWS), ("N", FLAT)], a="T[M, K]", b="T[N, K]", bias="T[B]", lowest="float", add="int", c="inout T[M, N]")
 def dots(a, b, bias, lowest, add, c, lane, lanes):
     """C = max(lowest, A B^T + bias), or C += A B^T. Every element is one sum of products, of neighbours in K first."""
-    first, last, left, right = 0, c.shape[0], 0, c.shape[1]
-    if last > 1:
-        first, last = share(last, ROWS, lane, lanes)
-    else:
-        left, right = share(right, FLAT, lane, lanes)
+    first, last, left, right = share_either(c.shape[0], ROWS, c.shape[1], FLAT, lane, lanes)
     start = first_sums(add, bias)
     if c.shape[1] == 1:  # as one row of the transpose, with the bias, which is one for all, there already
         column = flat(c)[first:last]

@@ -5,7 +5,7 @@ Sums go eight rows or one vector register at a time and in an order that depends
 
 from ..marks import T, helper, kernel
 from .rows import row_sum
-from .share import FLAT, share
+from .share import FLAT, share, share_either
 
 
 @kernel(split=[("A", 4)], x="T[A, R]", scale="float", add="int", out="inout T[A]")
@@ -34,11 +34,7 @@ def add_rows(x, total):
 @kernel(split=[("A", 1), ("B", FLAT)], x="T[A, R, B]", scale="float", add="int", out="inout T[A, B]")
 def sum_middle(x, scale, add, out, lane, lanes):
     """out[a, b] = scale * sum over r of x[a, r, b], or out += that."""
-    first, last, start, stop = 0, out.shape[0], 0, out.shape[1]
-    if last > 1:
-        first, last = share(last, 1, lane, lanes)
-    else:
-        start, stop = share(stop, FLAT, lane, lanes)
+    first, last, start, stop = share_either(out.shape[0], 1, out.shape[1], FLAT, lane, lanes)
     for a in range(last - first):
         total = out[first + a, start:stop]
         if add == 0:
@@ -53,11 +49,7 @@ def sum_middle(x, scale, add, out, lane, lanes):
 @kernel(split=[("A", 1), ("R", 1)], dy="T[A, B]", scale="float", dx="out T[A, R, B]")
 def spread(dy, scale, dx, lane, lanes):
     """The gradient of a sum: dx[a, r, b] = scale * dy[a, b]."""
-    first, last, start, stop = 0, dx.shape[0], 0, dx.shape[1]
-    if last > 1:
-        first, last = share(last, 1, lane, lanes)
-    else:
-        start, stop = share(stop, 1, lane, lanes)
+    first, last, start, stop = share_either(dx.shape[0], 1, dx.shape[1], 1, lane, lanes)
     for a in range(last - first):
         source, block = dy[first + a], dx[first + a, start:stop]
         if source.size == 1:

@@ -15,3 +15,15 @@ def share(size, unit, lane, lanes):
     units = (size + unit - 1) // unit
     start, stop = units * lane // lanes * unit, units * (lane + 1) // lanes * unit
     return min(start, size), min(stop, size)
+
+
+@helper
+def share_either(rows, row_unit, columns, column_unit, lane, lanes):
+    """The first and last-plus-one row, and column, that a lane takes of a kernel that is split by rows or else by columns: by rows
+    where there is more than one."""
+    first, last, left, right = 0, rows, 0, columns
+    if rows > 1:
+        first, last = share(rows, row_unit, lane, lanes)
+    else:
+        left, right = share(columns, column_unit, lane, lanes)
+    return first, last, left, right
