@@ -107,6 +107,8 @@ def test_any_layout_of_memory_is_taken(layout):
         (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), activation="rellu"), "did you mean 'relu'"),
         (lambda: ops.softmax(np.ones((2, 0))), r"softmax: x must have shape \(any, 1\)"),
         (lambda: ops.sum(np.ones((2, 3)), axis=2), "sum: axis 2 is not one of the 2 dimensions"),
+        (lambda: ops.mean(np.ones((2, 3)), axis=(0, -2)), r"mean: axis names a dimension twice: \(0, -2\), of shape \(2, 3\)"),
+        *[(lambda a=a: ops.sum(np.ones((2, 3)), axis=a), "sum: axis must be an integer, several") for a in ("0", 1.5, (0, None))],
         (lambda: ops.reshape(np.ones((2, 3)), (4,)), r"reshape: \(2, 3\) has 6 elements"),
         (lambda: ops.transpose(np.ones((2, 3)), (0, 0)), "permutation of the 2 dimensions"),
         (lambda: ops.exp(np.array(["a"])), "expected numbers; got element type"),

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from math import prod
+from operator import index
 
 import numpy as np
 
@@ -16,11 +17,13 @@ CHUNK = 4096  # elements summed by one lane when everything becomes one number
 @lru_cache(maxsize=1024)
 def _plan(name, shape, axis, keepdims):
     """The result's shape and the passes that make it, innermost summed dimensions first: (outer, summed, inner) extents."""
-    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = range(len(shape)) if axis is None else axis
     for a in axes:
         if not -len(shape) <= a < len(shape):
             raise ShapeError(f"{name}: axis {a} is not one of the {len(shape)} dimensions of shape {shape_text(shape)}")
     summed = {a % len(shape) for a in axes} if shape else set()
+    if len(summed) < len(axes):
+        raise ShapeError(f"{name}: axis names a dimension twice: {axis}, of shape {shape_text(shape)}")
     result = tuple(1 if d in summed else e for d, e in enumerate(shape) if keepdims or d not in summed)
     groups: list[list] = []  # [extent, is summed], neighbours alike made one
     for d, extent in enumerate(shape):
@@ -38,14 +41,20 @@ def _plan(name, shape, axis, keepdims):
     return result, tuple(passes or [(prod(shape), 1, 1)]), prod(shape[d] for d in summed)
 
 
-def _normal(axis):
-    return tuple(axis) if isinstance(axis, list) else axis
+def _normal(name, axis):
+    """The axes as a tuple of integers, or None."""
+    if axis is None:
+        return None
+    try:
+        return tuple(index(a) for a in (axis if isinstance(axis, tuple | list) else (axis,)))
+    except TypeError:
+        raise TypeError(f"{name}: axis must be an integer, several in a tuple, or None for all; got {axis!r}") from None
 
 
 def _reduction(name, reference, mean, doc):
     def infer(x, *, axis=None, keepdims=False, add=False):
         dtype = expect_float(name, x=x)
-        result, passes, _ = _plan(name, x.shape, _normal(axis), keepdims)
+        result, passes, _ = _plan(name, x.shape, _normal(name, axis), keepdims)
         between = [((outer, inner), dtype) for outer, _, inner in passes[:-1]]
         outer, summed, inner = passes[-1]
         if outer == inner == 1 and summed > 2 * CHUNK:
@@ -54,7 +63,7 @@ def _reduction(name, reference, mean, doc):
 
     def calls(outputs, inputs, axis=None, keepdims=False, add=False):
         x = inputs[0]
-        _, passes, count = _plan(name, x.shape, _normal(axis), keepdims)
+        _, passes, count = _plan(name, x.shape, _normal(name, axis), keepdims)
         for i, (outer, summed, inner) in enumerate(passes):
             last = i == len(passes) - 1
             scale = 1 / count if mean and last and count else 1.0
@@ -69,7 +78,7 @@ def _reduction(name, reference, mean, doc):
             x = out
 
     def gradient(g, dy, inputs, outputs, axis=None, keepdims=False, add=False):
-        g.gradient(0, spread, dy, shape=inputs[0].shape, axis=_normal(axis), mean=mean)
+        g.gradient(0, spread, dy, shape=inputs[0].shape, axis=_normal(name, axis), mean=mean)
 
     cases = [
         Case((shape,), {"axis": axis, "keepdims": keep}, terms=max(prod(shape), 1))
