@@ -65,7 +65,8 @@ def helper(function=None, *, reassociate=False):
 
 class Primitive(Mark):
     """An instruction given as LLVM IR. `signature` names the kinds of result and arguments: "T", "bits" (the integer as wide
-    as T), "int", "float", "void", "flat" (an array of T); "any" keeps what comes; "literal" stays a compile-time constant."""
+    as T), "int", "float", "void", "flat" (an array of T), "alike" (an array of what the first argument is); "any" keeps what
+    comes; "literal" stays a compile-time constant."""
 
     def __init__(self, signature, function):
         result, arguments = signature.split(" <- ")

@@ -85,7 +85,7 @@ def _(emitter, rows):
     return emitter.flat_array(rows, emitter.kinds[0])
 
 
-@primitive("flat <- T literal")
+@primitive("alike <- any literal")
 def stack(nothing, size):
     """Memory of the kernel's own, (size,), for the time of the call; its element type is that of `nothing`."""
     return np.empty(size, type(nothing))
@@ -93,4 +93,5 @@ def stack(nothing, size):
 
 @stack.emits
 def _(emitter, _nothing, _size):
-    return emitter.stack_array(emitter.kinds[1].literal_value)
+    element, size = emitter.kinds
+    return emitter.stack_array(element, size.literal_value)

@@ -114,10 +114,11 @@ def dropout(x, state, rate, earlier=0):
     key, draw = int(state[0]) % (1 << 64), int(state[1]) + earlier
     threshold, kept = int(rate * (1 << 16) + 0.5), np.zeros(x.size, bool)
     for n in range(x.size):
-        unit, place = divmod(n, 512)  # a unit is 64 blocks of eight halves of words: first the first half of each
-        half, block = divmod(place, 64)
+        unit, place = divmod(n, 512)  # a unit is 64 blocks of four words: first the low half of each decides, then the high half
+        half, place = divmod(place, 256)
+        word, block = divmod(place, 64)
         words = philox((unit * 64 + block, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
-        kept[n] = (words[half // 2] >> 16 * (half % 2) & 0xFFFF) >= threshold
+        kept[n] = (words[word] >> 16 * half & 0xFFFF) >= threshold
     return np.where(kept.reshape(x.shape), x / (1 - threshold / (1 << 16)), 0)
 
 

@@ -228,19 +228,19 @@ class Emitter:
         flat.strides = cgutils.pack_array(self.builder, [given.itemsize])
         return flat._getvalue()
 
-    def stack_array(self, size):
-        """Memory of the kernel's own, aligned to a cache line: a new array (size,)."""
+    def stack_array(self, kind, size):
+        """Memory of the kernel's own, aligned to a cache line: a new array (size,) of elements of a Numba type."""
         from llvmlite import ir
         from numba import types
         from numba.core import cgutils
 
+        element, slot = self.context.get_data_type(kind), ir.IntType(64)
         with self.builder.goto_entry_block():  # Numba's own alloca_once fills it with zeros
-            memory = self.builder.alloca(ir.ArrayType(self.real, size))
+            memory = self.builder.alloca(ir.ArrayType(element, size))
         memory.align = 64
-        kind, slot = types.Array(getattr(types, DTYPE_NAMES[self.dtype]), 1, "C"), ir.IntType(64)
-        array = self.context.make_array(kind)(self.context, self.builder)
-        array.data = self.builder.bitcast(memory, self.real.as_pointer())
-        array.nitems, array.itemsize = slot(size), slot(self.item_bytes)
+        array = self.context.make_array(types.Array(kind, 1, "C"))(self.context, self.builder)
+        array.data = self.builder.bitcast(memory, element.as_pointer())
+        array.nitems, array.itemsize = slot(size), slot(self.context.get_abi_sizeof(element))
         array.shape, array.strides = (cgutils.pack_array(self.builder, [n]) for n in (array.nitems, array.itemsize))
         return array._getvalue()
 
@@ -277,7 +277,8 @@ def _intrinsic_maker(dtype, target):
                 result = emitter.packed(mark, values) if mark.emit_packed else mark.emit(emitter, *values)
                 return context.get_dummy_value() if mark.result == "void" else result
 
-            return kinds[mark.result](*expected), lower
+            result = types.Array(expected[0], 1, "C") if mark.result == "alike" else kinds[mark.result]
+            return result(*expected), lower
 
         # Numba wants named parameters (it would pack *given into one tuple) and reads them from the signature.
         names = ["context", *(f"a{i}" for i in range(len(mark.arguments)))]
