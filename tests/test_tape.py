@@ -55,6 +55,21 @@ def on_lanes(step, lanes):
     return [tape.array(t).copy() for t in results]
 
 
+def test_rows_taken_one_by_one_have_the_same_bits_on_any_number_of_lanes():
+    x, row = RNG.normal(size=(8209, 131)).astype("f4"), RNG.normal(size=131).astype("f4")  # more than kernels call near
+
+    def step():
+        variables = [fastnn.Variable(a) for a in (x, row, row)]
+        columns = ops.batch_norm(*variables)[0]
+        (columns * ops.layer_norm(columns, *variables[1:])).backward(x)
+        return [ops.sum(columns, axis=0), *(v.gradient for v in variables)]
+
+    expected = [np.asarray(t) for t in step()]
+    for lanes in LANES:
+        for got, eager in zip(on_lanes(step, lanes), expected, strict=True):
+            np.testing.assert_array_equal(got, eager)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     names=st.lists(st.sampled_from(sorted(GRAPH)), min_size=1, max_size=8),

@@ -6,10 +6,10 @@ from fastnn.kernels.cpu import normalization as kernels
 from fastnn.kernels.cpu.reduce import sum_middle
 
 from .record import Case, Op, Tolerance, expect_float, expect_shape
+from .reduce import rows_of_chunk
 
-MOST_CHUNKS, LEAST_ROWS = 64, 32
-# Around eight rows and the rows of a chunk, with one chunk, several, and the last one short.
-SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (32, 5), (33, 64), (8, 65), (6, 131), (103, 19)]
+# Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; far ones for small caches at the end.
+SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (32, 5), (33, 64), (8, 65), (6, 131), (103, 19), (67, 5)]
 
 
 def _expect(name, x, **columns):
@@ -20,13 +20,8 @@ def _expect(name, x, **columns):
     return dtype
 
 
-def _chunk(rows):
-    """Rows of which sums are taken together: no more than MOST_CHUNKS times, and in eights, as the kernel takes them."""
-    return max(LEAST_ROWS, -(-rows // (8 * MOST_CHUNKS)) * 8)
-
-
 def _chunks(x):
-    return (-(-x.shape[0] // _chunk(x.shape[0])), x.shape[1])
+    return (-(-x.shape[0] // rows_of_chunk(x.shape[0])), x.shape[1])
 
 
 def _infer(x, gamma, beta, *, epsilon=1e-3):
@@ -38,7 +33,7 @@ def _infer(x, gamma, beta, *, epsilon=1e-3):
 
 def _calls(outputs, inputs, epsilon=1e-3):
     (x, gamma, beta), (y, mean, variance, rest, factor, scale, shift, *chunks) = inputs, outputs
-    chunk, columns = _chunk(x.shape[0]), (mean, variance, rest, factor, scale, shift)
+    chunk, columns = rows_of_chunk(x.shape[0]), (mean, variance, rest, factor, scale, shift)
     yield kernels.chunk_statistics, (x, chunk, *chunks)
     yield kernels.join_statistics, (x, gamma, beta, float(epsilon), chunk, *chunks, *columns)
     yield kernels.scale_columns, (x, mean, scale, shift, y)
@@ -51,7 +46,7 @@ def _gradient_infer(x, gamma, mean, rest, factor, dy):
 def _gradient_calls(outputs, inputs):
     (x, gamma, mean, rest, factor, dy), (dx, *columns, products, sums) = inputs, outputs
     rows, (scale, slope, level) = x.shape[0], columns[2:]
-    yield kernels.chunk_gradient_sums, (x, mean, dy, _chunk(rows), products, sums)
+    yield kernels.chunk_gradient_sums, (x, mean, dy, rows_of_chunk(rows), products, sums)
     yield kernels.join_gradient_sums, (gamma, rest, factor, rows, products, sums, *columns)
     yield kernels.combine_columns, (x, mean, scale, slope, level, dy, dx)
 

@@ -12,6 +12,22 @@ from fastnn.kernels.cpu import reduce as kernels
 from .record import Case, Op, expect_float
 
 CHUNK = 4096  # elements summed by one lane when everything becomes one number
+MANY = 1 << 20  # elements whose rows are summed in chunks: fewer are summed sooner than their chunks' sums are joined
+MOST_CHUNKS, LEAST_ROWS = 64, 32
+
+
+def rows_of_chunk(rows):
+    """Rows of which sums are taken together: no more than MOST_CHUNKS times, and in eights, as kernels take them."""
+    return max(LEAST_ROWS, -(-rows // (8 * MOST_CHUNKS)) * 8)
+
+
+def _chunks(outer, summed, inner):
+    """The shape of the sums of the last pass's chunks, or None if it has none."""
+    if outer > 1:
+        return None
+    if inner == 1:
+        return (-(-summed // CHUNK),) if summed > 2 * CHUNK else None
+    return (-(-summed // rows_of_chunk(summed)), inner) if summed * inner > MANY and summed > LEAST_ROWS else None
 
 
 @lru_cache(maxsize=1024)
@@ -56,10 +72,8 @@ def _reduction(name, reference, mean, doc):
         dtype = expect_float(name, x=x)
         result, passes, _ = _plan(name, x.shape, _normal(name, axis), keepdims)
         between = [((outer, inner), dtype) for outer, _, inner in passes[:-1]]
-        outer, summed, inner = passes[-1]
-        if outer == inner == 1 and summed > 2 * CHUNK:
-            between.append(((-(-summed // CHUNK),), dtype))
-        return [(result, dtype), *between]
+        chunks = _chunks(*passes[-1])
+        return [(result, dtype), *between, *([(chunks, dtype)] if chunks else [])]
 
     def calls(outputs, inputs, axis=None, keepdims=False, add=False):
         x = inputs[0]
@@ -68,8 +82,11 @@ def _reduction(name, reference, mean, doc):
             last = i == len(passes) - 1
             scale = 1 / count if mean and last and count else 1.0
             out, adding = (outputs[0], int(add)) if last else (outputs[1 + i], 0)
-            if inner == 1 and outer == 1 and len(outputs) > len(passes) and last:
-                yield kernels.sum_chunks, (x.flat(), CHUNK, outputs[-1])
+            if last and len(outputs) > len(passes):
+                if inner == 1:
+                    yield kernels.sum_chunks, (x.flat(), CHUNK, outputs[-1])
+                else:
+                    yield kernels.sum_row_chunks, (x.view((summed, inner)), rows_of_chunk(summed), outputs[-1])
                 x, summed = outputs[-1], outputs[-1].shape[0]
             if inner == 1:
                 yield kernels.sum_last, (x.view((outer, summed)), scale, adding, out.view((outer,)))

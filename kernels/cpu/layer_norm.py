@@ -9,11 +9,36 @@ from ..marks import T, helper, kernel
 from ..primitives import fma, stack
 from .normalization import exact_sum, inverse_deviation
 from .rows import row_distances, row_slopes, row_squares
-from .share import share
+from .share import LONG, NEAR, share, together
 
 ROWS = 4
-GROUP = 2048  # elements of rows that are worked on together
+GROUP, FAR_GROUP = 4096, 1024  # elements of rows that are worked on together: of far ones fewer, or the fetching ahead pauses
 CHUNK = 32  # rows whose gradients of gamma and beta are summed together; the sums of all chunks follow in their order
+
+
+@helper
+def normalise_row(x, mean, rest, factor, gamma, beta, y):
+    shift = -rest * factor
+    for j in range(y.size):
+        y[j] = fma(fma(x[j] - mean, factor, shift), gamma[j], beta[j])
+
+
+@helper
+def normalise_two_rows(x, mean, rest, factor, gamma, beta, y):
+    """Two at a time: gamma and beta are read once."""
+    a, b, p, q = x[0], x[1], y[0], y[1]
+    a_centre, b_centre, a_scale, b_scale = mean[0], mean[1], factor[0], factor[1]
+    a_shift, b_shift = -rest[0] * a_scale, -rest[1] * b_scale
+    for j in range(p.size):
+        p[j] = fma(fma(a[j] - a_centre, a_scale, a_shift), gamma[j], beta[j])
+        q[j] = fma(fma(b[j] - b_centre, b_scale, b_shift), gamma[j], beta[j])
+
+
+@helper
+def deviations(squares, rest, part, epsilon):
+    """factor = 1 / deviation of each row, in place of its sum of squares: roots and quotients of several rows are packed."""
+    for i in range(squares.size):
+        squares[i] = inverse_deviation(fma(-rest[i], rest[i], squares[i] * part), epsilon)
 
 
 @kernel(
@@ -31,17 +56,19 @@ def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, lane, lanes):
     """`mean`, `rest` (what rounding took from it) and `factor` (1 / deviation) are for the gradient. As many rows as stay in the
     nearest cache go through each of three passes together: while the sum of one is completed, that of the next begins."""
     first, last = share(x.shape[0], ROWS, lane, lanes)
-    part, group = T(1) / T(x.shape[1]), max(1, GROUP // max(x.shape[1], 1))
+    part, group = T(1) / T(x.shape[1]), max(1, (GROUP if x.size <= NEAR else FAR_GROUP) // max(x.shape[1], 1))
     for begin in range(first, last, group):
         end = min(begin + group, last)
         for i in range(begin, end):
             mean[i], rest[i] = exact_sum(x[i, 0], row_distances(x[i], x[i, 0]) * part)
         for i in range(begin, end):
-            factor[i] = inverse_deviation(fma(-rest[i], rest[i], row_squares(x[i], mean[i]) * part), epsilon)
-        for i in range(begin, end):
-            row, out, centre, scale, shift = x[i], y[i], mean[i], factor[i], -rest[i] * factor[i]
-            for j in range(out.size):
-                out[j] = fma(fma(row[j] - centre, scale, shift), gamma[j], beta[j])
+            factor[i] = row_squares(x[i], mean[i])
+        deviations(factor[begin:end], rest[begin:end], part, epsilon)
+        pairs = together(x, begin, end, 2)
+        for i in range(begin, pairs, 2):
+            normalise_two_rows(x[i:], mean[i:], rest[i:], factor[i:], gamma, beta, y[i:])
+        for i in range(pairs, end):
+            normalise_row(x[i], mean[i], rest[i], factor[i], gamma, beta, y[i])
 
 
 @helper
@@ -103,9 +130,10 @@ def layer_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, lan
     for p in range(begin, end):
         clear(dgamma[p])
         clear(dbeta[p])
-        last = min((p + 1) * CHUNK, x.shape[0])
-        for i in range(p * CHUNK, last - 1, 2):
+        first, last = p * CHUNK, min((p + 1) * CHUNK, x.shape[0])
+        # Each row is read twice, so that long ones leave less of the nearest cache to gamma and the sums than in other kernels.
+        pairs = together(x, first, last, 2) if x.shape[1] < LONG else last - (last - first) % 2
+        for i in range(first, pairs, 2):
             two_rows(x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], dx[i:], dgamma[p], dbeta[p])
-        if (last - p * CHUNK) % 2 == 1:
-            i = last - 1
+        for i in range(pairs, last):
             one_row(x[i], gamma, mean[i], rest[i], factor[i], dy[i], dx[i], dgamma[p], dbeta[p])

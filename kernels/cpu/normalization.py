@@ -9,14 +9,14 @@ Sums are taken of x - x[0], the distance to the first row: for columns of mean 1
 5e-4, while the distance and its mean are exact to a few units in the last place. What rounding takes from the mean is kept beside
 it, `rest`; it is so small that it need not be taken from each x, but only from what is added at the end.
 
-Several rows are taken at a time, so that what belongs to a column is loaded once for them.
+Several rows are taken at a time, so that what belongs to a column is loaded once for them, if x is near.
 """
 
 import numpy as np
 
 from ..marks import T, helper, kernel
 from ..primitives import fma, stack
-from .share import FLAT, share
+from .share import FLAT, share, together
 
 UNIT = 4  # rows are shared out among lanes in multiples of this, as by products
 COLUMNS, ROWS, CHUNKS = [("C", FLAT)], [("N", UNIT)], [("P", 1)]
@@ -37,15 +37,14 @@ def exact_sum(a, b):
 
 
 @helper
-def statistics(x, first, offset, squares):
-    """offset = mean of x - first and squares = sum of (x - first - offset)^2 in one pass: of eight rows the distances to the first
-    of them, and what is so far joined with them (Chan, Golub and LeVeque, "Algorithms for computing the sample variance",
-    1983). About one of eight, the sum of squares is at most eight times that about their mean, so little of it cancels.
-    """
-    rows = x.shape[0]
+def statistics(x, eights, first, offset, squares):
+    """offset = mean of x - first and squares = sum of (x - first - offset)^2 in one pass: up to row `eights`, of eight rows the
+    distances to the first of them, and what is so far joined with them (Chan, Golub and LeVeque, "Algorithms for computing the
+    sample variance", 1983). About one of eight, the sum of squares is at most eight times that about their mean, so little of it
+    cancels."""
     for j in range(offset.size):
         offset[j], squares[j] = T(0), T(0)
-    for i in range(0, rows - 7, 8):
+    for i in range(0, eights, 8):
         x0, x1, x2, x3, x4, x5, x6, x7 = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
         share_of_new = T(8) / T(i + 8)
         between = T(i) * share_of_new
@@ -58,7 +57,7 @@ def statistics(x, first, offset, squares):
             moved = ((near - first[j]) - offset[j]) + mean
             squares[j] += fma(moved * moved, between, fma(-total, mean, near_squares))
             offset[j] = fma(moved, share_of_new, offset[j])
-    for i in range(rows // 8 * 8, rows):
+    for i in range(eights, x.shape[0]):
         row, share_of_new = x[i], T(1) / T(i + 1)
         between = T(i) * share_of_new
         for j in range(offset.size):
@@ -78,7 +77,7 @@ def chunk_statistics(x, chunk, offsets, squares, lane, lanes):
             first[j] = x[0, left + j]  # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
         for p in range(begin, end):
             rows = x[p * chunk : min((p + 1) * chunk, x.shape[0]), left:right]
-            statistics(rows, first, offsets[p, left:right], squares[p, left:right])
+            statistics(rows, together(x, 0, rows.shape[0], 8), first, offsets[p, left:right], squares[p, left:right])
 
 
 @kernel(
@@ -126,29 +125,29 @@ def join_statistics(x, gamma, beta, epsilon, chunk, offsets, squares, mean, vari
 def scale_columns(x, mean, scale, shift, y, lane, lanes):
     """y = scale (x - mean) + shift."""
     first, last = share(x.shape[0], UNIT, lane, lanes)
-    for i in range(first, last - 1, 2):
+    pairs = together(x, first, last, 2)
+    for i in range(first, pairs, 2):
         a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
         for j in range(mean.size):
             p[j], q[j] = fma(a[j] - mean[j], scale[j], shift[j]), fma(b[j] - mean[j], scale[j], shift[j])
-    if (last - first) % 2 == 1:
-        a, p = x[last - 1], y[last - 1]
+    for i in range(pairs, last):
+        a, p = x[i], y[i]
         for j in range(mean.size):
             p[j] = fma(a[j] - mean[j], scale[j], shift[j])
 
 
 @helper
-def gradient_sums(x, mean, dy, products, dbeta):
-    """dbeta = sum of dy, products = sum of dy (x - mean)."""
-    rows = x.shape[0]
+def gradient_sums(x, pairs, mean, dy, products, dbeta):
+    """dbeta = sum of dy, products = sum of dy (x - mean): up to row `pairs` of two rows at a time."""
     for j in range(dbeta.size):
         products[j], dbeta[j] = T(0), T(0)
-    for i in range(0, rows - 1, 2):
+    for i in range(0, pairs, 2):
         a, b, p, q = x[i], x[i + 1], dy[i], dy[i + 1]
         for j in range(dbeta.size):
             dbeta[j] += p[j] + q[j]
             products[j] += fma(a[j] - mean[j], p[j], (b[j] - mean[j]) * q[j])
-    if rows % 2 == 1:
-        a, p = x[rows - 1], dy[rows - 1]
+    for i in range(pairs, x.shape[0]):
+        a, p = x[i], dy[i]
         for j in range(dbeta.size):
             dbeta[j] += p[j]
             products[j] = fma(a[j] - mean[j], p[j], products[j])
@@ -160,7 +159,7 @@ def chunk_gradient_sums(x, mean, dy, chunk, products, sums, lane, lanes):
     begin, end = share(sums.shape[0], 1, lane, lanes)
     for p in range(begin, end):
         first, last = p * chunk, min((p + 1) * chunk, x.shape[0])
-        gradient_sums(x[first:last], mean, dy[first:last], products[p], sums[p])
+        gradient_sums(x[first:last], together(x, 0, last - first, 2), mean, dy[first:last], products[p], sums[p])
 
 
 @kernel(
@@ -202,13 +201,14 @@ def join_gradient_sums(gamma, rest, factor, rows, products, sums, dgamma, dbeta,
 def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
     """dx = scale dy + slope (x - mean) + level."""
     first, last = share(x.shape[0], UNIT, lane, lanes)
-    for i in range(first, last - 1, 2):
+    pairs = together(x, first, last, 2)
+    for i in range(first, pairs, 2):
         a, b, p, q, u, v = x[i], x[i + 1], dy[i], dy[i + 1], dx[i], dx[i + 1]
         for j in range(mean.size):
             u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
             v[j] = fma(scale[j], q[j], fma(slope[j], b[j] - mean[j], level[j]))
-    if (last - first) % 2 == 1:
-        a, p, u = x[last - 1], dy[last - 1], dx[last - 1]
+    for i in range(pairs, last):
+        a, p, u = x[i], dy[i], dx[i]
         for j in range(mean.size):
             u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
 
@@ -237,7 +237,8 @@ def inference_columns(gamma, variance, epsilon, factor, scale, lane, lanes):
 def batch_norm_inference_gradient(x, gamma, mean, factor, dy, dx, dgamma, dbeta, lane, lanes):
     """dx = gamma factor dy: given statistics do not depend on x."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    gradient_sums(x[:, start:stop], mean[start:stop], dy[:, start:stop], dgamma[start:stop], dbeta[start:stop])
+    pairs = together(x, 0, x.shape[0], 2)
+    gradient_sums(x[:, start:stop], pairs, mean[start:stop], dy[:, start:stop], dgamma[start:stop], dbeta[start:stop])
     gamma, factor, dgamma = gamma[start:stop], factor[start:stop], dgamma[start:stop]
     for j in range(gamma.size):
         dgamma[j] *= factor[j]

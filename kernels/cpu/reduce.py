@@ -100,3 +100,14 @@ def sum_chunks(x, chunk, partial, lane, lanes):
     first, last = share(partial.size, 1, lane, lanes)
     for p in range(first, last):
         partial[p] = row_sum(x[p * chunk : min((p + 1) * chunk, x.size)])
+
+
+@kernel(split=[("P", 1)], x="T[R, B]", chunk="int", partial="out T[P, B]")
+def sum_row_chunks(x, chunk, partial, lane, lanes):
+    """partial[p] = the sum of chunk number p of the rows: the first half of a sum of many, so that each lane reads whole rows."""
+    first, last = share(partial.shape[0], 1, lane, lanes)
+    for p in range(first, last):
+        total = partial[p]
+        for j in range(total.size):
+            total[j] = T(0)
+        add_rows(x[p * chunk : min((p + 1) * chunk, x.shape[0])], total)

@@ -1,0 +1,53 @@
+"""Arrays beyond the near caches, whose rows kernels take one by one: the results are those of their parts, which are near."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import ops
+
+ROWS, COLUMNS = 8209, 131  # more than 2^20 elements, no multiple of a chunk, of eight, of two or of a vector
+PARTS = (slice(0, 40), slice(40, 131))
+
+
+def values(*shape):
+    return np.random.default_rng(len(shape)).normal(3, 1, shape).astype("f4")
+
+
+def with_gradients(op, above, *inputs, **attributes):
+    variables = [fastnn.Variable(a) for a in inputs]
+    y = op(*variables, **attributes)
+    (y[0] if isinstance(y, tuple) else y).backward(above)
+    return [np.asarray(y[0] if isinstance(y, tuple) else y), *(np.asarray(v.gradient) for v in variables)]
+
+
+def near(got, expected, terms):
+    """Of sums of so many terms, each of the order of one, taken in two orders."""
+    np.testing.assert_allclose(got, expected, rtol=0, atol=8 * np.sqrt(terms) * np.finfo("f4").eps * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("op", [ops.sum, ops.mean])
+def test_a_sum_over_many_rows_is_that_of_its_columns(op):
+    x = values(ROWS, COLUMNS)
+    total = np.asarray(op(fastnn.tensor(x), axis=0))
+    near(total, np.concatenate([op(fastnn.tensor(x[:, part]), axis=0) for part in PARTS]), ROWS)
+    three = np.asarray(op(fastnn.tensor(values(3, ROWS, COLUMNS)), axis=1))
+    near(three, np.stack([op(fastnn.tensor(part), axis=0) for part in values(3, ROWS, COLUMNS)]), ROWS)
+
+
+def test_batch_norm_of_many_rows_is_that_of_its_columns():
+    x, above, gamma, beta = values(ROWS, COLUMNS), values(ROWS, COLUMNS), values(COLUMNS), values(COLUMNS)
+    whole = with_gradients(ops.batch_norm, above, x, gamma, beta)
+    parts = [with_gradients(ops.batch_norm, above[:, p], x[:, p], gamma[p], beta[p]) for p in PARTS]
+    for got, *expected in zip(whole, *parts, strict=True):
+        near(got, np.concatenate(expected, axis=-1), ROWS)
+
+
+def test_layer_norm_of_many_rows_is_that_of_some_of_them():
+    x, above, gamma, beta = values(ROWS, COLUMNS), values(ROWS, COLUMNS), values(COLUMNS), values(COLUMNS)
+    y, dx, dgamma, dbeta = with_gradients(ops.layer_norm, above, x, gamma, beta)
+    first, second = (with_gradients(ops.layer_norm, above[p], x[p], gamma, beta) for p in (slice(0, 1000), slice(1000, ROWS)))
+    np.testing.assert_array_equal(y, np.concatenate([first[0], second[0]]))  # of a row, whatever is around it
+    near(dx, np.concatenate([first[1], second[1]]), COLUMNS)
+    near(dgamma, first[2] + second[2], ROWS)
+    near(dbeta, first[3] + second[3], ROWS)
