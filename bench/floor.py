@@ -20,8 +20,7 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
     if isinstance(case, Decay):
         return None
     if isinstance(case, Both):
-        seconds = seconds_of_passes((case.streams, case.streams_back), case.elements, FLOAT, threads)
-        return case.units * max(seconds, _arithmetic(case, threads))
+        return case.units * _both(case, threads)
     if isinstance(case, Chain):
         arithmetic = sum(
             fastnn.ops.registry[name].instructions[0] for name in ("multiply", "add", "tanh", "multiply", "add", "relu")
@@ -40,9 +39,22 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
     return None
 
 
+def _both(case, threads):
+    """First the op, then the gradient: of each its arithmetic or its part of what the passes move in turns."""
+    op, passes = fastnn.ops.registry[case.op], (case.streams, case.streams_back)
+    moved = [read + written + 2 * updated for read, written, updated in passes]
+    seconds = seconds_of_passes(passes, case.elements, FLOAT, threads) / sum(moved)
+    counts = (op.instructions, op.gradient_instructions)
+    return sum(max(seconds * m, _of_instructions(n, case.elements, threads)) for m, n in zip(moved, counts, strict=True))
+
+
 def _arithmetic(case, threads):
-    """What an op's instructions take: one of the unit of multiply-adds as long as two flops."""
-    return 2 * case.elements * fastnn.ops.registry[case.op].instructions[0] / flops_per_second(FLOAT, threads)
+    return _of_instructions(fastnn.ops.registry[case.op].instructions, case.elements, threads)
+
+
+def _of_instructions(count, elements, threads):
+    """One of the unit of multiply-adds takes as long as two flops."""
+    return 2 * elements * count[0] / flops_per_second(FLOAT, threads)
 
 
 def _step(case, threads):

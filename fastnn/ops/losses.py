@@ -40,7 +40,8 @@ softmax = Op(
     reference.softmax,
     [Case((shape,), terms=shape[1]) for shape in EXTENTS],
     flops=25,
-    instructions=(11, 16),
+    instructions=(13, 18),  # e^x and, for its row, a comparison and a product
+    gradient_instructions=(2, 2),
     fused_by_losses=True,
     doc="e^x over the sum of e^x in each row of x (N, C), C at least 1.",
 )
@@ -172,7 +173,8 @@ softmax_cross_entropy = Op(
     reference.softmax_cross_entropy,
     [Case((shape, _labels(shape)), terms=shape[1]) for shape in EXTENTS],
     indices=(1,),
-    instructions=(11, 16),
+    instructions=(13, 18),  # as softmax, whose result it keeps
+    gradient_instructions=(1, 1),
     flops=lambda inputs, outputs: 26 * inputs[1].size if len(inputs) > 2 else 25 * inputs[0].size,
     doc="-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, largest and total, if at hand, are what "
     "softmax made of z.",

@@ -66,6 +66,8 @@ batch_norm = Op(
     [Case((shape, (shape[1],), (shape[1],)), terms=shape[0]) for shape in SHAPES],
     tolerance=Tolerance(absolute=16),  # one over the deviation of a few rows multiplies the rounding of x
     flops=12,
+    instructions=(3, 3),  # 13 for the statistics of eight rows, 1 for the result
+    gradient_instructions=(3, 3),
     results=3,
     doc="Columns of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,): gamma (x - mean) / "
     "sqrt(variance + epsilon) + beta, the variance that of the N rows (biased). Returns y, mean, variance.",
@@ -146,6 +148,8 @@ layer_norm = Op(
     [Case((shape, (shape[1],), (shape[1],)), terms=shape[1]) for shape in (*SHAPES[1:], (65, 6), (3, 1500), (0, 4))],
     tolerance=Tolerance(absolute=16),
     flops=9,
+    instructions=(3, 3),
+    gradient_instructions=(7, 7),
     doc="Rows of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,): gamma (x - mean) / "
     "sqrt(variance + epsilon) + beta, the variance that of the C numbers (biased).",
 )

@@ -39,6 +39,8 @@ dropout = Op(
     [Case((shape, lambda _: np.array([1234567890123, 5])), {"rate": 0.3, "earlier": 2}) for shape in SIZES],
     indices=(1,),
     flops=1,
+    instructions=(7, 4.5),  # Philox multiplies 20 times for 64 numbers, whatever their type; then a comparison and a product
+    gradient_instructions=(7, 4.5),
     doc="x, of any shape, with each number zero with probability `rate` and the others multiplied with 1 / (1 - rate). state: "
     "(2,), int64, a generator's key and count of draws, to which `earlier` is added; the gradient drops the same ones.",
 )

@@ -42,6 +42,7 @@ class Op:
     instructions  of one element, in float32 and in float64: those of its arithmetic that the unit of multiply-adds takes, which are
                products, multiply-adds and comparisons; sums and shifts run beside it. The most that it can do is what a loop
                of them in registers does. A division holds it for 3 (float64: 4), a square root for 10 (16), on Zen 4.
+               `gradient_instructions` likewise of the gradients of all inputs.
     constant   the inputs that get no gradient though they are floats, by position; `indices` those that are int64.
     fused_by_losses  whether losses look behind its result for what it was given, gradient or no gradient.
     accumulates  whether, called with add=True, it adds to its output: a gradient for a variable that has one already.
@@ -59,6 +60,7 @@ class Op:
     tolerance: Tolerance = field(default_factory=Tolerance)
     flops: float | Callable = 1.0
     instructions: tuple[float, float] = (0.0, 0.0)
+    gradient_instructions: tuple[float, float] = (0.0, 0.0)
     results: int = 1
     constant: Sequence[int] = ()
     indices: Sequence[int] = ()
