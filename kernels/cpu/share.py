@@ -4,9 +4,10 @@ from ..marks import helper, machine
 
 # Rows are taken together so that what belongs to columns is loaded once for them. But rows of an array of more than NEAR elements
 # come from afar, and two side by side take up to twice as long as one by one (measured on Zen 4, with 256 to 768 columns): what
-# fetches ahead follows a single row best. Of LONG rows the columns' numbers leave the nearest cache, and together is better again.
+# fetches ahead follows a single row best. SHORT rows lie as good as together in memory; of LONG ones the columns' numbers leave the
+# nearest cache.
 NEAR = machine(lambda target, _item_bytes: 4 * target.block**2)
-LONG = machine(lambda target, _item_bytes: 2 * target.block)
+SHORT, LONG = machine(lambda target, _item_bytes: target.block // 4), machine(lambda target, _item_bytes: 2 * target.block)
 FLAT = 64  # elements of a flat array: every share but the last is whole vectors and whole cache lines
 
 
@@ -37,7 +38,7 @@ def share_either(rows, row_unit, columns, column_unit, lane, lanes):
 @helper
 def one_by_one(x):
     """Whether the rows of x are taken so; its last dimension is that of the columns."""
-    return x.size > NEAR and x.shape[-1] <= LONG
+    return x.size > NEAR and SHORT <= x.shape[-1] <= LONG
 
 
 @helper
