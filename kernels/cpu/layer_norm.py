@@ -9,7 +9,7 @@ from ..marks import T, helper, kernel
 from ..primitives import fma, stack
 from .normalization import exact_sum, inverse_deviation
 from .rows import row_distances, row_slopes, row_squares
-from .share import LONG, NEAR, share, together
+from .share import FAR, LONG, share, together
 
 ROWS = 4
 GROUP, FAR_GROUP = 4096, 1024  # elements of rows that are worked on together: of far ones fewer, or the fetching ahead pauses
@@ -56,7 +56,7 @@ def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, lane, lanes):
     """`mean`, `rest` (what rounding took from it) and `factor` (1 / deviation) are for the gradient. As many rows as stay in the
     nearest cache go through each of three passes together: while the sum of one is completed, that of the next begins."""
     first, last = share(x.shape[0], ROWS, lane, lanes)
-    part, group = T(1) / T(x.shape[1]), max(1, (GROUP if x.size <= NEAR else FAR_GROUP) // max(x.shape[1], 1))
+    part, group = T(1) / T(x.shape[1]), max(1, (FAR_GROUP if x.size > FAR else GROUP) // max(x.shape[1], 1))
     for begin in range(first, last, group):
         end = min(begin + group, last)
         for i in range(begin, end):

@@ -2,11 +2,11 @@
 
 from ..marks import helper, machine
 
-# Rows are taken together so that what belongs to columns is loaded once for them. But rows of an array of more than NEAR elements
-# come from afar, and two side by side take up to twice as long as one by one (measured on Zen 4, with 256 to 768 columns): what
-# fetches ahead follows a single row best. SHORT rows lie as good as together in memory; of LONG ones the columns' numbers leave the
-# nearest cache.
-NEAR = machine(lambda target, _item_bytes: 4 * target.block**2)
+# Rows are taken together so that what belongs to columns is loaded once for them. But those of an array of more than FAR elements
+# come from beyond the second cache, and two side by side take up to twice as long as one by one (measured on Zen 4, with 128 to 768
+# columns): what fetches ahead follows a single row best. SHORT rows lie side by side in memory anyway; of LONG ones what belongs to
+# columns leaves the nearest cache.
+FAR = machine(lambda target, _item_bytes: 4 * target.block**2)
 SHORT, LONG = machine(lambda target, _item_bytes: target.block // 4), machine(lambda target, _item_bytes: 2 * target.block)
 FLAT = 64  # elements of a flat array: every share but the last is whole vectors and whole cache lines
 
@@ -36,12 +36,7 @@ def share_either(rows, row_unit, columns, column_unit, lane, lanes):
 
 
 @helper
-def one_by_one(x):
-    """Whether the rows of x are taken so; its last dimension is that of the columns."""
-    return x.size > NEAR and SHORT <= x.shape[-1] <= LONG
-
-
-@helper
 def together(x, first, last, rows):
-    """Of the rows of x (N, C) from first to last, where those end that are taken `rows` at a time."""
-    return first if one_by_one(x) else last - (last - first) % rows
+    """Of the rows of x (N, C) from first to last, where those end that are taken `rows` at a time; the rest is taken singly."""
+    one_by_one = x.size > FAR and SHORT <= x.shape[1] <= LONG
+    return first if one_by_one else last - (last - first) % rows
