@@ -4,6 +4,7 @@ Fused with their sigmoid or softmax they are computed from the logits z, which k
 without, from probabilities clipped to [clip, 1 - clip]. Labels of classes are indices; one out of range is reported by row.
 """
 
+from ..elementary import log1p_of_fraction
 from ..marks import T, helper, kernel
 from ..scalar import exp_of_negative, log
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
@@ -20,7 +21,7 @@ def sigmoid_cross_entropy(z, target, loss, lane, lanes):
     z, target, loss = z[start:stop], target[start:stop], loss[start:stop]
     for i in range(z.size):
         positive = T(0) if z[i] < T(0) else z[i]
-        loss[i] = positive - z[i] * target[i] + log(T(1) + exp_of_negative(-abs(z[i])))
+        loss[i] = positive - z[i] * target[i] + log1p_of_fraction(exp_of_negative(-abs(z[i])))
 
 
 @kernel(split=[("n", FLAT)], p="T[n]", target="T[n]", dloss="T[n]", dz="out T[n]")
