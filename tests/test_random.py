@@ -73,14 +73,15 @@ def orders(rows, count):
     generator = fastnn.random.Generator(0)
     words, order, cursor = (Tensor(b, (n,), np.dtype(d)) for b, n, d in _memory(rows))
     for draw in range(count):
-        emit("shuffle", kernels.begin_epoch, (generator.state, draw, 1, words, order, cursor))
+        emit("shuffle", kernels.begin_epoch, (generator.state, draw, words, order, cursor))
         yield order.numpy()
 
 
 def _memory(rows):
     from fastnn.device.buffers import allocate
 
-    return (allocate(4 * rows), rows, "uint32"), (allocate(8 * rows), rows, "int64"), (allocate(8), 1, "int64")
+    words = -(-rows // 4) * 4
+    return (allocate(4 * words), words, "uint32"), (allocate(8 * rows), rows, "int64"), (allocate(8), 1, "int64")
 
 
 def test_every_order_of_four_rows_is_as_likely():

@@ -23,7 +23,8 @@ class Order:
 
     def __init__(self, rows: int, generator: Generator):
         self.generator = generator
-        self.words = Tensor(allocate(4 * rows), (rows,), np.dtype("uint32"))
+        words = -(-rows // 4) * 4  # random ones, made four at a time
+        self.words = Tensor(allocate(4 * words), (words,), np.dtype("uint32"))
         self.rows = Tensor(allocate(8 * rows), (rows,), INDEX)
         self.place = Tensor(allocate(8), (1,), INDEX)
         self.cursor = Counter(self.place.buffer)
@@ -31,7 +32,7 @@ class Order:
     def draw(self) -> None:
         """The step that begins an epoch."""
         draws = self.generator.draws
-        arguments = (self.generator.state, draws.earlier(), 1, self.words, self.rows, self.place)
+        arguments = (self.generator.state, draws.earlier(), self.words, self.rows, self.place)
         emit("shuffle", random_kernels.begin_epoch, arguments)
         draws.advance()
 

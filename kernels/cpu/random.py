@@ -51,16 +51,23 @@ def fraction_53(word, following):
 fraction = by_dtype(fraction_24, fraction_53)  # in [0, 1), from one word or from two; both spend a pair for alike streams
 
 
+@helper
+def uniform_pairs(generator, earlier, first_block, base, width, out):
+    for i in range(out.size // 2):
+        a, b, c, d = words_of(generator, earlier, first_block + i)
+        out[2 * i], out[2 * i + 1] = fma(width, fraction(a, b), base), fma(width, fraction(c, d), base)
+
+
 @kernel(split=[("n", 2 * BLOCKS)], generator="i8[g]", earlier="int", low="float", high="float", out="out T[n]")
 def uniform(generator, earlier, low, high, out, lane, lanes):
     """out = low + (high - low) u, u uniform in [0, 1)."""
     start, stop = share(out.size, 2 * BLOCKS, lane, lanes)
-    base, width = T(low), T(high - low)
-    for block in range(start // 2, (stop + 1) // 2):
-        a, b, c, d = words_of(generator, earlier, block)
-        out[2 * block] = fma(width, fraction(a, b), base)
-        if 2 * block + 1 < stop:
-            out[2 * block + 1] = fma(width, fraction(c, d), base)
+    base, width, whole = T(low), T(high - low), stop // 2
+    uniform_pairs(generator, earlier, start // 2, base, width, out[start : 2 * whole])
+    if 2 * whole < stop:
+        last = stack(T(0), 2)
+        uniform_pairs(generator, earlier, whole, base, width, last)
+        out[2 * whole] = last[0]
 
 
 @helper
@@ -87,8 +94,9 @@ def cosine_of_turns(u):
 def normal(generator, earlier, mean, deviation, out, lane, lanes):
     """out = mean + deviation z, z normal by Box and Muller: sqrt(-2 log(1 - u)) cos(2 pi v)."""
     start, stop = share(out.size, BLOCKS, lane, lanes)
-    for i in range(start, stop):
-        a, b, c, d = words_of(generator, earlier, i)
+    out = out[start:stop]
+    for i in range(out.size):
+        a, b, c, d = words_of(generator, earlier, start + i)
         radius = T(np.sqrt(T(-2) * log(T(1) - fraction(a, b))))
         out[i] = fma(T(deviation), radius * cosine_of_turns(fraction(c, d)), T(mean))
 
@@ -124,23 +132,18 @@ def dropout(x, generator, earlier, rate, y, lane, lanes):
                 y_half[i] = x_half[i] * factor if np.uint32(words[i] << unused) >= limit else T(0)
 
 
-@kernel(generator="i8[g]", earlier="int", shuffled="int", words="out u4[n]", order="out i8[n]", cursor="out i8[s]")
-def begin_epoch(generator, earlier, shuffled, words, order, cursor, lane, lanes):
-    """Put the cursor at the first row and, if `shuffled`, the rows in a new order: Fisher and Yates from the identity, so that
-    the order is a function of the draw alone. The random words come first, in a loop of their own that vectorises."""
+@kernel(generator="i8[g]", earlier="int", words="out u4[W]", order="out i8[n]", cursor="out i8[s]")
+def begin_epoch(generator, earlier, words, order, cursor, lane, lanes):
+    """Put the cursor at the first row and the rows in a new order: Fisher and Yates from the identity, so that the order is a
+    function of the draw alone. The random words come first, in a loop that is packed; there is room for those of whole blocks."""
     if lane == 0:
         cursor[0] = 0
-        if shuffled != 0:
-            for block in range((words.size + 3) // 4):
-                a, b, c, d = words_of(generator, earlier, block)
-                rest = words[4 * block :]
-                if rest.size >= 4:
-                    rest[0], rest[1], rest[2], rest[3] = np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
-                else:
-                    for i in range(rest.size):
-                        rest[i] = np.uint32(a if i == 0 else b if i == 1 else c)
-            for i in range(order.size):
-                order[i] = i
-            for i in range(order.size - 1, 0, -1):
-                j = np.int64((np.uint64(words[i]) * np.uint64(i + 1)) >> np.uint64(32))
-                order[i], order[j] = order[j], order[i]
+        for block in range(words.size // 4):
+            a, b, c, d = words_of(generator, earlier, block)
+            words[4 * block], words[4 * block + 1] = np.uint32(a), np.uint32(b)
+            words[4 * block + 2], words[4 * block + 3] = np.uint32(c), np.uint32(d)
+        for i in range(order.size):
+            order[i] = i
+        for i in range(order.size - 1, 0, -1):
+            j = np.int64((np.uint64(words[i]) * np.uint64(i + 1)) >> np.uint64(32))
+            order[i], order[j] = order[j], order[i]
