@@ -92,6 +92,14 @@ def softmax_cross_entropy_gradient(p, labels, dloss, dz, lane, lanes):
         row[label] = p[i, label] * factor - factor
 
 
+@helper(reassociate=True)
+def clipped_sum(p, clip):
+    total = T(0)
+    for j in range(p.size):
+        total += clipped(p[j], clip)
+    return total
+
+
 @kernel(split=[("N", ROWS)], p="T[N, C]", labels="i8[N]", clip="float", loss="out T[N]")
 def class_cross_entropy(p, labels, clip, loss, lane, lanes):
     """loss = log(sum of p) - log(p[label]), p clipped: probabilities need not add up to one (as Keras on TensorFlow)."""
@@ -101,10 +109,7 @@ def class_cross_entropy(p, labels, clip, loss, lane, lanes):
         label = valid_label(labels[i], p.shape[1])
         if label != labels[i]:
             status = lowest_place(status, INDEX_OUT_OF_RANGE, i)
-        total = T(0)
-        for j in range(p.shape[1]):
-            total += clipped(p[i, j], clip)
-        loss[i] = log(total) - log(clipped(p[i, label], clip))
+        loss[i] = log(clipped_sum(p[i], clip)) - log(clipped(p[i, label], clip))
     return status
 
 
@@ -114,9 +119,8 @@ def class_cross_entropy_gradient(p, labels, dloss, clip, dp, lane, lanes):
     first, last = share(dloss.size, ROWS, lane, lanes)
     for i in range(first, last):
         row, p_row, label = dp[i], p[i], valid_label(labels[i], p.shape[1])
-        total = T(0)
+        level = dloss[i] / clipped_sum(p_row, clip)
         for j in range(row.size):
-            total += clipped(p_row[j], clip)
-        for j in range(row.size):
-            slope = T(1) / total - (T(1) / p_row[j] if j == label else T(0))
-            row[j] = slope * dloss[i] if clipped(p_row[j], clip) == p_row[j] else T(0)
+            row[j] = level if clipped(p_row[j], clip) == p_row[j] else T(0)
+        if clipped(p_row[label], clip) == p_row[label]:
+            row[label] = level - dloss[i] / p_row[label]
