@@ -40,6 +40,8 @@ def main() -> None:
         machine |= about if key == "ours" else {}
         versions[key] = version
         print(f"{peer.name} {version}: {len(results[key])} cases, {time.perf_counter() - start:.0f} s", flush=True)
+    if not any(results.values()):
+        sys.exit(f"no case's name matches {options.case!r}; `python -m pytest bench --peer=ours --collect-only -q` lists them")
     text = report.table(results, options.threads) + "\n\n" + report.notes(results, machine, versions, options.threads)
     if not options.case and not options.quick and options.threads == 1:
         text += "\n\n" + products(options)
