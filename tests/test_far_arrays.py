@@ -51,3 +51,20 @@ def test_layer_norm_of_many_rows_is_that_of_some_of_them():
     near(dx, np.concatenate([first[1], second[1]]), COLUMNS)
     near(dgamma, first[2] + second[2], ROWS)
     near(dbeta, first[3] + second[3], ROWS)
+
+
+@pytest.mark.parametrize("shape", [(65, 131), (33, 300), (ROWS, COLUMNS)])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_layers_gradients_of_many_elements_are_those_of_its_parts(activation, shape):
+    """The derivative goes through y and the gradient from above at once with the sums for the bias, which are made twice here."""
+    x, w, bias, above = values(shape[0], 5), values(5, shape[1]) - 3, values(shape[1]) - 3, values(*shape)
+    variables = [fastnn.Variable(a) for a in (x, w, bias)]
+    y = ops.linear(*variables, activation=activation)
+    y.backward(above)
+    once = np.asarray(variables[2].gradient)
+    y64 = np.asarray(y, "f8")
+    dz = above * ((y64 > 0) if activation == "relu" else 1 - y64**2)
+    near(once, dz.sum(axis=0), shape[0])
+    near(variables[1].gradient, x.T.astype("f8") @ dz, shape[0])
+    ops.linear(*variables, activation=activation).backward(above)
+    near(variables[2].gradient, once + once, shape[0])

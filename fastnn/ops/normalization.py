@@ -3,10 +3,9 @@
 from fastnn.kernels import reference
 from fastnn.kernels.cpu import layer_norm as row_kernels
 from fastnn.kernels.cpu import normalization as kernels
-from fastnn.kernels.cpu.reduce import sum_middle
 
 from .record import Case, Op, Tolerance, expect_float, expect_shape
-from .reduce import rows_of_chunk
+from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
 
 # Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; far ones for small caches at the end.
 SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (32, 5), (33, 64), (8, 65), (6, 131), (103, 19), (67, 5)]
@@ -20,15 +19,11 @@ def _expect(name, x, **columns):
     return dtype
 
 
-def _chunks(x):
-    return (-(-x.shape[0] // rows_of_chunk(x.shape[0])), x.shape[1])
-
-
 def _infer(x, gamma, beta, *, epsilon=1e-3):
     dtype = _expect("batch_norm", x, gamma=gamma, beta=beta)
     expect_shape("batch_norm", "x", x.shape, (x.shape[0] or 1, None), "Statistics of no rows are not defined.")
     # y, mean, variance; rest and factor, for the gradient; scale and shift; statistics of chunks
-    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 6, *[(_chunks(x), dtype)] * 2]
+    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 6, *[(chunks_of(x.shape), dtype)] * 2]
 
 
 def _calls(outputs, inputs, epsilon=1e-3):
@@ -40,7 +35,7 @@ def _calls(outputs, inputs, epsilon=1e-3):
 
 
 def _gradient_infer(x, gamma, mean, rest, factor, dy):
-    return [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 5, *[(_chunks(x), x.dtype)] * 2]
+    return [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 5, *[(chunks_of(x.shape), x.dtype)] * 2]
 
 
 def _gradient_calls(outputs, inputs):
@@ -128,7 +123,7 @@ def _layer_gradient_calls(outputs, inputs):
     dx, *columns = outputs
     yield row_kernels.layer_norm_gradient, (*inputs, dx, *columns[2:])
     for total, chunks in zip(columns[:2], columns[2:], strict=True):
-        yield sum_middle, (chunks.view((1, *chunks.shape)), 1.0, 0, total.view((1, *total.shape)))
+        yield sum_of_chunks(chunks, total)
 
 
 _layer_gradient_op = Op(

@@ -12,6 +12,7 @@ from fastnn.kernels import reference, scalar
 from fastnn.kernels.cpu import pointwise
 
 from .record import Case, Constant, Op, expect_float
+from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
 
 # Sizes around a vector register (4 to 16 elements), around a lane's share (64), and a prime.
 SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
@@ -47,17 +48,31 @@ def unary(name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0),
         **record,
     )
     if saves == "y":
-        with_sums = pointwise.unary_gradient_and_sums(derivative)
-        gradient_and_sums = Op(
-            f"gradient of {name} and its sums",
-            lambda y, dy, *, add=False: [(dy.shape, dy.dtype), (dy.shape[1:], dy.dtype)],
-            lambda outputs, inputs, add=False: [(with_sums, (*inputs, int(add), *outputs))],
-            flops=gradient_op.flops + 1,
-            results=2,
-            accumulates=True,
-        )
+        gradient_and_sums = _gradient_and_sums(name, derivative, gradient_op.flops + 1)
         from_output[name] = FromOutput(function, gradient_op, gradient_and_sums)
     return op
+
+
+FEW = 1 << 13  # elements that are summed sooner by columns than in chunks of rows
+
+
+def _gradient_and_sums(name, derivative, flops):
+    """The op of dx = derivative(y, dy), (N, C), and of the sums of its columns, (C,)."""
+    of_few, of_chunks = pointwise.unary_gradient_and_sums(derivative), pointwise.unary_gradient_and_chunk_sums(derivative)
+
+    def infer(y, dy, *, add=False):
+        chunks = [(chunks_of(dy.shape), dy.dtype)] if prod(dy.shape) >= FEW else []
+        return [(dy.shape, dy.dtype), (dy.shape[1:], dy.dtype), *chunks]
+
+    def calls(outputs, inputs, add=False):
+        dx, sums, *chunks = outputs
+        if chunks:
+            yield of_chunks, (*inputs, rows_of_chunk(dx.shape[0]), dx, *chunks)
+            yield sum_of_chunks(*chunks, sums, add)
+        else:
+            yield of_few, (*inputs, int(add), dx, sums)
+
+    return Op(f"gradient of {name} and its sums", infer, calls, flops=flops, results=2, accumulates=True)
 
 
 class FromOutput(NamedTuple):

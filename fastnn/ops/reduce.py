@@ -21,13 +21,23 @@ def rows_of_chunk(rows):
     return max(LEAST_ROWS, -(-rows // (8 * MOST_CHUNKS)) * 8)
 
 
+def chunks_of(shape):
+    """The shape of the sums of (N, C)'s chunks of rows, a row a chunk."""
+    return (-(-shape[0] // rows_of_chunk(shape[0])), shape[1])
+
+
+def sum_of_chunks(chunks, out, add=False):
+    """The call that joins them: out (C,) = their sum, or out += that."""
+    return kernels.sum_middle, (chunks.view((1, *chunks.shape)), 1.0, int(add), out.view((1, *out.shape)))
+
+
 def _chunks(outer, summed, inner):
     """The shape of the sums of the last pass's chunks, or None if it has none."""
     if outer > 1:
         return None
     if inner == 1:
         return (-(-summed // CHUNK),) if summed > 2 * CHUNK else None
-    return (-(-summed // rows_of_chunk(summed)), inner) if summed * inner > MANY and summed > LEAST_ROWS else None
+    return chunks_of((summed, inner)) if summed * inner > MANY and summed > LEAST_ROWS else None
 
 
 @lru_cache(maxsize=1024)

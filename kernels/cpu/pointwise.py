@@ -10,7 +10,7 @@ from functools import cache
 from ..marks import T, helper, kernel
 from ..primitives import flat, stack
 from .reduce import add_rows
-from .share import FLAT, share
+from .share import FLAT, share, together
 
 
 @cache
@@ -41,17 +41,14 @@ def unary_gradient(derivative):
     return pointwise
 
 
-GROUP = 4096  # elements of the rows whose sums are taken while they are near
-
-
 @cache
 def unary_gradient_and_sums(derivative):
     """dx = derivative(y, dy), and the sums of its columns, or sums += them: what a layer needs of its activation, y, and the
-    gradient of its bias, while the rows are in the nearest cache."""
+    gradient of its bias. Of few elements, that stay in the nearest cache."""
 
     @helper
     def strip(y, dy, dx, sums):
-        """FLAT columns, their sums in registers: a third of the time of groups of rows, if rows are short. Of longer ones each
+        """FLAT columns, their sums in registers: a third of the time of two passes, if rows are short. Of longer ones each
         strip would lie on other pages."""
         total = stack(T(0), FLAT)
         for j in range(FLAT):
@@ -82,23 +79,61 @@ def unary_gradient_and_sums(derivative):
     def gradient_and_sums(y, dy, add, dx, sums, lane, lanes):
         start, stop = share(sums.size, FLAT, lane, lanes)
         rows, columns = y.shape
+        own = sums[start:stop]
         if add == 0:
-            own = sums[start:stop]
             for j in range(own.size):
                 own[j] = T(0)
         if columns == FLAT and stop == FLAT:
             strip(y, dy, dx, sums)
             return
-        group = max(1, GROUP // (8 * max(columns, 1))) * 8
-        for first in range(0, rows, group):
-            last = min(first + group, rows)
-            if stop - start == columns:  # whole rows are one
-                part = slice(first * columns, last * columns)
-                row(flat(y)[part], flat(dy)[part], flat(dx)[part])
-            else:
-                for i in range(first, last):
-                    row(y[i, start:stop], dy[i, start:stop], dx[i, start:stop])
-            add_rows(dx[first:last, start:stop], sums[start:stop])
+        if stop - start == columns:  # whole rows are one
+            row(flat(y), flat(dy), flat(dx))
+        else:
+            for i in range(rows):
+                row(y[i, start:stop], dy[i, start:stop], dx[i, start:stop])
+        add_rows(dx[:, start:stop], own)
+
+    return gradient_and_sums
+
+
+@cache
+def unary_gradient_and_chunk_sums(derivative):
+    """The same of many elements, with the sums of each `chunk` rows: lanes share out rows, as the products around it do."""
+
+    @helper
+    def row(y, dy, dx, sums):
+        for j in range(dx.size):
+            value = derivative(y[j], dy[j])
+            dx[j] = value
+            sums[j] += value
+
+    @helper
+    def two_rows(y, dy, dx, sums):
+        a, b, da, db, p, q = y[0], y[1], dy[0], dy[1], dx[0], dx[1]
+        for j in range(sums.size):
+            p[j], q[j] = derivative(a[j], da[j]), derivative(b[j], db[j])
+            sums[j] += p[j] + q[j]
+
+    @kernel(
+        split=[("P", 1)],
+        name=f"{derivative.name}_and_chunk_sums",
+        y="T[N, C]",
+        dy="T[N, C]",
+        chunk="int",
+        dx="out T[N, C]",
+        sums="out T[P, C]",
+    )
+    def gradient_and_sums(y, dy, chunk, dx, sums, lane, lanes):
+        begin, end = share(sums.shape[0], 1, lane, lanes)
+        for p in range(begin, end):
+            own, first, last = sums[p], p * chunk, min((p + 1) * chunk, y.shape[0])
+            for j in range(own.size):
+                own[j] = T(0)
+            pairs = together(y, first, last, 2)
+            for i in range(first, pairs, 2):
+                two_rows(y[i:], dy[i:], dx[i:], own)
+            for i in range(pairs, last):
+                row(y[i], dy[i], dx[i], own)
 
     return gradient_and_sums
 
