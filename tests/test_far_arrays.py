@@ -68,3 +68,12 @@ def test_a_layers_gradients_of_many_elements_are_those_of_its_parts(activation, 
     near(variables[1].gradient, x.T.astype("f8") @ dz, shape[0])
     ops.linear(*variables, activation=activation).backward(above)
     near(variables[2].gradient, once + once, shape[0])
+
+
+def test_a_nan_or_inf_among_many_rows_stays_in_its_column_or_its_row():
+    x, gamma, beta = values(ROWS, COLUMNS), values(COLUMNS), values(COLUMNS)
+    x[5000, 7], x[7, 9] = np.nan, np.inf
+    for total in (ops.sum(fastnn.tensor(x), axis=0), *with_gradients(ops.batch_norm, np.ones_like(x), x, gamma, beta)[:3]):
+        assert set(np.where(~np.isfinite(np.asarray(total)))[-1]) == {7, 9}
+    for rows in with_gradients(ops.layer_norm, np.ones_like(x), x, gamma, beta)[:2]:
+        assert set(np.where(~np.isfinite(rows))[0]) == {7, 5000}
