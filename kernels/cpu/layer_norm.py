@@ -8,7 +8,7 @@ whose mean is far from zero.
 from ..marks import T, helper, kernel
 from ..primitives import fma, stack
 from .normalization import exact_sum, inverse_deviation
-from .rows import row_distances, row_slopes, row_squares
+from .rows import clear, row_distances, row_slopes, row_squares
 from .share import FAR, LONG, share, together
 
 ROWS = 4
@@ -69,12 +69,6 @@ def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, lane, lanes):
             normalise_two_rows(x[i:], mean[i:], rest[i:], factor[i:], gamma, beta, y[i:])
         for i in range(pairs, end):
             normalise_row(x[i], mean[i], rest[i], factor[i], gamma, beta, y[i])
-
-
-@helper
-def clear(row):
-    for j in range(row.size):
-        row[j] = T(0)
 
 
 @helper

@@ -10,6 +10,7 @@ from functools import cache
 from ..marks import T, helper, kernel
 from ..primitives import flat, stack
 from .reduce import add_rows
+from .rows import clear
 from .share import FLAT, share, together
 
 
@@ -81,8 +82,7 @@ def unary_gradient_and_sums(derivative):
         rows, columns = y.shape
         own = sums[start:stop]
         if add == 0:
-            for j in range(own.size):
-                own[j] = T(0)
+            clear(own)
         if columns == FLAT and stop == FLAT:
             strip(y, dy, dx, sums)
             return
@@ -127,8 +127,7 @@ def unary_gradient_and_chunk_sums(derivative):
         begin, end = share(sums.shape[0], 1, lane, lanes)
         for p in range(begin, end):
             own, first, last = sums[p], p * chunk, min((p + 1) * chunk, y.shape[0])
-            for j in range(own.size):
-                own[j] = T(0)
+            clear(own)
             pairs = together(y, first, last, 2)
             for i in range(first, pairs, 2):
                 two_rows(y[i:], dy[i:], dx[i:], own)

@@ -4,7 +4,7 @@ Sums go eight rows or one vector register at a time and in an order that depends
 """
 
 from ..marks import T, helper, kernel
-from .rows import row_sum
+from .rows import clear, row_sum
 from .share import FLAT, share, share_either
 
 
@@ -38,8 +38,7 @@ def sum_middle(x, scale, add, out, lane, lanes):
     for a in range(last - first):
         total = out[first + a, start:stop]
         if add == 0:
-            for j in range(total.size):
-                total[j] = T(0)
+            clear(total)
         add_rows(x[first + a, :, start:stop], total)
         if scale != 1.0:
             for j in range(total.size):
@@ -108,6 +107,5 @@ def sum_row_chunks(x, chunk, partial, lane, lanes):
     first, last = share(partial.shape[0], 1, lane, lanes)
     for p in range(first, last):
         total = partial[p]
-        for j in range(total.size):
-            total[j] = T(0)
+        clear(total)
         add_rows(x[p * chunk : min((p + 1) * chunk, x.shape[0])], total)

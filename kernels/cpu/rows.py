@@ -6,11 +6,18 @@ then takes as long as that of two hundred. Here the rest of a row is one vector 
 
 import math
 
-from ..marks import primitive
+from ..marks import T, helper, primitive
 from .vectors import Vectors
 
 CACHE_LINE = 64
 CHAINS = 4  # accumulators that run side by side: an addition begins each cycle but takes three or four
+
+
+@helper
+def clear(row):
+    """row = 0."""
+    for j in range(row.size):
+        row[j] = T(0)
 
 
 @primitive("T <- any")
