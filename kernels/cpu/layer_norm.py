@@ -8,8 +8,8 @@ whose mean is far from zero.
 from ..marks import T, helper, kernel
 from ..primitives import fma, stack
 from .normalization import exact_sum, inverse_deviation
-from .rows import clear, row_distances, row_slopes, row_squares
-from .share import FAR, LONG, share, together
+from .rows import clear, row_copy_past_caches, row_distances, row_squares, slopes_and_sums
+from .share import FAR, TILE, past_caches, share, together
 
 ROWS = 4
 GROUP, FAR_GROUP = 4096, 1024  # elements of rows that are worked on together: of far ones fewer, or the fetching ahead pauses
@@ -17,10 +17,18 @@ CHUNK = 32  # rows whose gradients of gamma and beta are summed together; the su
 
 
 @helper
-def normalise_row(x, mean, rest, factor, gamma, beta, y):
-    shift = -rest * factor
+def normalise_row(x, mean, shift, factor, gamma, beta, y):
     for j in range(y.size):
         y[j] = fma(fma(x[j] - mean, factor, shift), gamma[j], beta[j])
+
+
+@helper
+def normalise_row_past_caches(x, mean, shift, factor, gamma, beta, y):
+    tile = stack(T(0), TILE)
+    for begin in range(0, y.size, TILE):
+        end = min(begin + TILE, y.size)
+        normalise_row(x[begin:end], mean, shift, factor, gamma[begin:end], beta[begin:end], tile[: end - begin])
+        row_copy_past_caches(tile[: end - begin], y[begin:end])
 
 
 @helper
@@ -64,45 +72,48 @@ def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, lane, lanes):
         for i in range(begin, end):
             factor[i] = row_squares(x[i], mean[i])
         deviations(factor[begin:end], rest[begin:end], part, epsilon)
+        if past_caches(y):
+            for i in range(begin, end):
+                normalise_row_past_caches(x[i], mean[i], -rest[i] * factor[i], factor[i], gamma, beta, y[i])
+            continue
         pairs = together(x, begin, end, 2)
         for i in range(begin, pairs, 2):
             normalise_two_rows(x[i:], mean[i:], rest[i:], factor[i:], gamma, beta, y[i:])
         for i in range(pairs, end):
-            normalise_row(x[i], mean[i], rest[i], factor[i], gamma, beta, y[i])
+            normalise_row(x[i], mean[i], -rest[i] * factor[i], factor[i], gamma, beta, y[i])
 
 
 @helper
-def slopes(x, gamma, centre, rest, scale, dy):
-    """The means of g and of g xhat, for g = dy gamma and xhat the normalised row."""
-    found, part = stack(T(0), 2), T(1) / T(x.size)
-    row_slopes(dy, gamma, x, centre, found)
-    return found[0] * part, fma(-rest, found[0], found[1]) * scale * part
-
-
-@helper
-def one_row(x, gamma, centre, rest, scale, dy, dx, dgamma, dbeta):
-    """dx of a row, and what it adds to dgamma and dbeta."""
-    (level, slope), shift = slopes(x, gamma, centre, rest, scale, dy), -rest * scale
+def row_gradient(x, gamma, centre, shift, scale, level, slope, dy, dx):
     for j in range(dx.size):
-        normalised = fma(x[j] - centre, scale, shift)
-        dgamma[j] = fma(dy[j], normalised, dgamma[j])
-        dbeta[j] += dy[j]
-        dx[j] = scale * fma(-slope, normalised, fma(dy[j], gamma[j], -level))
+        dx[j] = scale * fma(-slope, fma(x[j] - centre, scale, shift), fma(dy[j], gamma[j], -level))
 
 
 @helper
-def two_rows(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta):
-    """Two at a time: their sums are read and written once."""
-    a, b, da, db, out, other_out = x[0], x[1], dy[0], dy[1], dx[0], dx[1]
+def whole_row(x, gamma, centre, rest, scale, level, slope, dy, dx, past):
+    """dx of a row; level and slope: the sums of g and of g (x - mean), for g = dy gamma."""
+    part, shift = T(1) / T(x.size), -rest * scale
+    level, slope = level * part, fma(-rest, level, slope) * scale * part
+    if past:
+        tile = stack(T(0), TILE)
+        for begin in range(0, dx.size, TILE):
+            end = min(begin + TILE, dx.size)
+            row_gradient(x[begin:end], gamma[begin:end], centre, shift, scale, level, slope, dy[begin:end], tile[: end - begin])
+            row_copy_past_caches(tile[: end - begin], dx[begin:end])
+    else:
+        row_gradient(x, gamma, centre, shift, scale, level, slope, dy, dx)
+
+
+@helper
+def two_row_gradients(x, gamma, mean, rest, factor, slopes, dy, dx):
+    """Two at a time: gamma is read once."""
+    a, b, da, db, p, q, part = x[0], x[1], dy[0], dy[1], dx[0], dx[1], T(1) / T(x.shape[1])
     a_centre, b_centre, a_scale, b_scale = mean[0], mean[1], factor[0], factor[1]
-    (a_level, a_slope), a_shift = slopes(a, gamma, a_centre, rest[0], a_scale, da), -rest[0] * a_scale
-    (b_level, b_slope), b_shift = slopes(b, gamma, b_centre, rest[1], b_scale, db), -rest[1] * b_scale
-    for j in range(out.size):
-        one, two = fma(a[j] - a_centre, a_scale, a_shift), fma(b[j] - b_centre, b_scale, b_shift)
-        dgamma[j] += fma(da[j], one, db[j] * two)
-        dbeta[j] += da[j] + db[j]
-        out[j] = a_scale * fma(-a_slope, one, fma(da[j], gamma[j], -a_level))
-        other_out[j] = b_scale * fma(-b_slope, two, fma(db[j], gamma[j], -b_level))
+    a_shift, b_shift, a_level, b_level = -rest[0] * a_scale, -rest[1] * b_scale, slopes[0] * part, slopes[2] * part
+    a_slope, b_slope = fma(-rest[0], slopes[0], slopes[1]) * a_scale * part, fma(-rest[1], slopes[2], slopes[3]) * b_scale * part
+    for j in range(p.size):
+        p[j] = a_scale * fma(-a_slope, fma(a[j] - a_centre, a_scale, a_shift), fma(da[j], gamma[j], -a_level))
+        q[j] = b_scale * fma(-b_slope, fma(b[j] - b_centre, b_scale, b_shift), fma(db[j], gamma[j], -b_level))
 
 
 @kernel(
@@ -120,14 +131,21 @@ def two_rows(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta):
 def layer_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, lane, lanes):
     """dx = factor (g - mean of g - xhat mean of (g xhat)) with g = dy gamma and xhat the normalised row. Of each chunk of rows,
     dgamma[p] = sum of dy xhat and dbeta[p] = sum of dy."""
-    begin, end = share(dgamma.shape[0], 1, lane, lanes)
+    (begin, end), slopes = share(dgamma.shape[0], 1, lane, lanes), stack(T(0), 4)
     for p in range(begin, end):
         clear(dgamma[p])
         clear(dbeta[p])
         first, last = p * CHUNK, min((p + 1) * CHUNK, x.shape[0])
-        # Each row is read twice, so that long ones leave less of the nearest cache to gamma and the sums than in other kernels.
-        pairs = together(x, first, last, 2) if x.shape[1] < LONG else last - (last - first) % 2
+        pairs = together(x, first, last, 2)
+        past = past_caches(dx)
         for i in range(first, pairs, 2):
-            two_rows(x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], dx[i:], dgamma[p], dbeta[p])
+            slopes_and_sums(2, x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], slopes, dgamma[p], dbeta[p])
+            if past:
+                for n in range(2):
+                    k = i + n
+                    whole_row(x[k], gamma, mean[k], rest[k], factor[k], slopes[2 * n], slopes[2 * n + 1], dy[k], dx[k], past)
+            else:
+                two_row_gradients(x[i:], gamma, mean[i:], rest[i:], factor[i:], slopes, dy[i:], dx[i:])
         for i in range(pairs, last):
-            one_row(x[i], gamma, mean[i], rest[i], factor[i], dy[i], dx[i], dgamma[p], dbeta[p])
+            slopes_and_sums(1, x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], slopes, dgamma[p], dbeta[p])
+            whole_row(x[i], gamma, mean[i], rest[i], factor[i], slopes[0], slopes[1], dy[i], dx[i], past)

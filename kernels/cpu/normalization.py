@@ -16,7 +16,8 @@ import numpy as np
 
 from ..marks import T, helper, kernel
 from ..primitives import fma, stack
-from .share import FLAT, share, together
+from .rows import row_copy_past_caches
+from .share import FLAT, LONG, TILE, past_caches, share, together
 
 UNIT = 4  # rows are shared out among lanes in multiples of this, as by products
 COLUMNS, ROWS, CHUNKS = [("C", FLAT)], [("N", UNIT)], [("P", 1)]
@@ -121,19 +122,31 @@ def join_statistics(x, gamma, beta, epsilon, chunk, offsets, squares, mean, vari
         shift[j] = fma(-rest[j], scale[j], beta[j])
 
 
+@helper
+def scale_row(x, mean, scale, shift, y):
+    for j in range(y.size):
+        y[j] = fma(x[j] - mean[j], scale[j], shift[j])
+
+
 @kernel(split=ROWS, x="T[N, C]", mean="T[C]", scale="T[C]", shift="T[C]", y="out T[N, C]")
 def scale_columns(x, mean, scale, shift, y, lane, lanes):
     """y = scale (x - mean) + shift."""
     first, last = share(x.shape[0], UNIT, lane, lanes)
+    if past_caches(x) and mean.size <= LONG:
+        tile = stack(T(0), TILE)
+        for i in range(first, last):
+            for begin in range(0, mean.size, TILE):
+                end = min(begin + TILE, mean.size)
+                scale_row(x[i, begin:end], mean[begin:end], scale[begin:end], shift[begin:end], tile[: end - begin])
+                row_copy_past_caches(tile[: end - begin], y[i, begin:end])
+        return
     pairs = together(x, first, last, 2)
     for i in range(first, pairs, 2):
         a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
         for j in range(mean.size):
             p[j], q[j] = fma(a[j] - mean[j], scale[j], shift[j]), fma(b[j] - mean[j], scale[j], shift[j])
     for i in range(pairs, last):
-        a, p = x[i], y[i]
-        for j in range(mean.size):
-            p[j] = fma(a[j] - mean[j], scale[j], shift[j])
+        scale_row(x[i], mean, scale, shift, y[i])
 
 
 @helper
@@ -197,10 +210,32 @@ def join_gradient_sums(gamma, rest, factor, rows, products, sums, dgamma, dbeta,
         level[j] = -fma(slope[j], rest[j], scale[j] * dbeta[j] * part)
 
 
+@helper
+def combine_row(x, mean, scale, slope, level, dy, dx):
+    for j in range(dx.size):
+        dx[j] = fma(scale[j], dy[j], fma(slope[j], x[j] - mean[j], level[j]))
+
+
 @kernel(split=ROWS, x="T[N, C]", mean="T[C]", scale="T[C]", slope="T[C]", level="T[C]", dy="T[N, C]", dx="out T[N, C]")
 def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
     """dx = scale dy + slope (x - mean) + level."""
     first, last = share(x.shape[0], UNIT, lane, lanes)
+    if past_caches(x) and mean.size <= LONG:
+        tile = stack(T(0), TILE)
+        for i in range(first, last):
+            for begin in range(0, mean.size, TILE):
+                end = min(begin + TILE, mean.size)
+                combine_row(
+                    x[i, begin:end],
+                    mean[begin:end],
+                    scale[begin:end],
+                    slope[begin:end],
+                    level[begin:end],
+                    dy[i, begin:end],
+                    tile[: end - begin],
+                )
+                row_copy_past_caches(tile[: end - begin], dx[i, begin:end])
+        return
     pairs = together(x, first, last, 2)
     for i in range(first, pairs, 2):
         a, b, p, q, u, v = x[i], x[i + 1], dy[i], dy[i + 1], dx[i], dx[i + 1]
@@ -208,9 +243,7 @@ def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
             u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
             v[j] = fma(scale[j], q[j], fma(slope[j], b[j] - mean[j], level[j]))
     for i in range(pairs, last):
-        a, p, u = x[i], dy[i], dx[i]
-        for j in range(mean.size):
-            u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
+        combine_row(x[i], mean, scale, slope, level, dy[i], dx[i])
 
 
 @kernel(split=COLUMNS, gamma="T[C]", variance="T[C]", epsilon="float", factor="out T[C]", scale="out T[C]")

@@ -10,8 +10,8 @@ from functools import cache
 from ..marks import T, helper, kernel
 from ..primitives import flat, stack
 from .reduce import add_rows
-from .rows import clear
-from .share import FLAT, share, together
+from .rows import clear, row_copy_past_caches
+from .share import FLAT, LONG, TILE, past_caches, share, together
 
 
 @cache
@@ -108,6 +108,19 @@ def unary_gradient_and_chunk_sums(derivative):
             sums[j] += value
 
     @helper
+    def rows_past_caches(y, dy, dx, sums):
+        """Rows of a large array, as in share.py."""
+        tile = stack(T(0), TILE)
+        for i in range(y.shape[0]):
+            for begin in range(0, sums.size, TILE):
+                end = min(begin + TILE, sums.size)
+                part, above, total = y[i, begin:end], dy[i, begin:end], sums[begin:end]
+                for j in range(total.size):
+                    tile[j] = derivative(part[j], above[j])
+                    total[j] += tile[j]
+                row_copy_past_caches(tile[: total.size], dx[i, begin:end])
+
+    @helper
     def two_rows(y, dy, dx, sums):
         a, b, da, db, p, q = y[0], y[1], dy[0], dy[1], dx[0], dx[1]
         for j in range(sums.size):
@@ -128,6 +141,9 @@ def unary_gradient_and_chunk_sums(derivative):
         for p in range(begin, end):
             own, first, last = sums[p], p * chunk, min((p + 1) * chunk, y.shape[0])
             clear(own)
+            if past_caches(dx) and own.size <= LONG:
+                rows_past_caches(y[first:last], dy[first:last], dx[first:last], own)
+                continue
             pairs = together(y, first, last, 2)
             for i in range(first, pairs, 2):
                 two_rows(y[i:], dy[i:], dx[i:], own)

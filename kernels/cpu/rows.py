@@ -5,6 +5,7 @@ then takes as long as that of two hundred. Here the rest of a row is one vector 
 """
 
 import math
+from functools import reduce
 
 from ..marks import T, helper, primitive
 from .vectors import Vectors
@@ -44,11 +45,15 @@ def row_squares(x, point):
     return ((x - point) ** 2).sum(dtype=x.dtype)
 
 
-@primitive("void <- any any any T any")
-def row_slopes(dy, gamma, x, point, found):
-    """found = (sum of g, sum of g (x - point)) with g = dy gamma, for rows (n,)."""
-    g = dy * gamma
-    found[0], found[1] = g.sum(dtype=x.dtype), (g * (x - point)).sum(dtype=x.dtype)
+@primitive("void <- literal any any any any any any any any any")
+def slopes_and_sums(rows, x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta):
+    """Of the first `rows` of x and dy (N, C), with g = dy gamma: slopes (2 rows,) = the sums of g and of g (x - mean) of each;
+    dgamma += the sum of dy xhat, with xhat = (x - mean - rest) factor, and dbeta += that of dy."""
+    x, dy, mean, rest, factor = x[:rows], dy[:rows], mean[:rows, None], rest[:rows, None], factor[:rows, None]
+    g, distance = dy * gamma, x - mean
+    slopes[: 2 * rows : 2], slopes[1 : 2 * rows : 2] = g.sum(1, x.dtype), (g * distance).sum(1, x.dtype)
+    dgamma += (dy * ((distance - rest) * factor)).sum(0, x.dtype)
+    dbeta += dy.sum(0, x.dtype)
 
 
 @primitive("T <- any")
@@ -60,6 +65,12 @@ def row_maximum(x):
 @primitive("void <- any any")
 def row_copy(x, y):
     """y = x for rows (n,) of any element type."""
+    y[:] = x
+
+
+@primitive("void <- any any")
+def row_copy_past_caches(x, y):
+    """y = x for rows (n,), where y lies in memory and stays there: lines that are written whole need not be fetched before."""
     y[:] = x
 
 
@@ -118,17 +129,34 @@ def _(emitter, x, point):
     return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
 
 
-@row_slopes.emits
-def _(emitter, dy, gamma, x, point, found):
-    ir, points = Vectors(emitter), Vectors(emitter).splat(point)
+@slopes_and_sums.emits
+def _(emitter, _, x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta):
+    builder, ir, kinds = emitter.builder, Vectors(emitter), emitter.kinds[1:]
+    arrays = (x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta)
+    data, shapes = zip(*[emitter.array(value, kind) for value, kind in zip(arrays, kinds, strict=True)], strict=True)
+    rows, size = range(emitter.kinds[0].literal_value), shapes[1][0]
 
-    def add(totals, _, above, factor, value):
-        g = ir.builder.fmul(above, factor)
-        return [ir.builder.fadd(totals[0], g), ir.fma(g, ir.builder.fsub(value, points), totals[1])]
+    def element(array, n):
+        return builder.load(builder.gep(data[array], [ir.number(n)]))
 
-    data, _ = emitter.array(found, emitter.kinds[-1])
-    for n, total in enumerate(_folded_together(emitter, ir, [dy, gamma, x], add, ir.builder.fadd, 0.0, 2)):
-        ir.builder.store(total, ir.builder.gep(data, [ir.number(n)]))
+    means, factors = [ir.splat(element(2, n)) for n in rows], [ir.splat(element(4, n)) for n in rows]
+    shifts = [ir.splat(builder.fneg(builder.fmul(element(3, n), element(4, n)))) for n in rows]
+
+    def row(array, n):
+        return builder.gep(data[array], [builder.mul(size, ir.number(n))])
+
+    def step(totals, _, *vectors):
+        values, above, (factor, product, total) = vectors[: len(rows)], vectors[len(rows) : -3], vectors[-3:]
+        found = []
+        for n in rows:
+            distance, g = builder.fsub(values[n], means[n]), builder.fmul(above[n], factor)
+            found += [builder.fadd(totals[2 * n], g), ir.fma(g, distance, totals[2 * n + 1])]
+            product = ir.fma(above[n], ir.fma(distance, factors[n], shifts[n]), product)
+        return [*found, product, builder.fadd(total, reduce(builder.fadd, above))]
+
+    read = [*[row(0, n) for n in rows], *[row(5, n) for n in rows], data[1]]
+    for n, total in enumerate(_folded_together(emitter, ir, size, read, step, builder.fadd, 0.0, 2 * len(rows), data[7:])):
+        builder.store(total, builder.gep(data[6], [ir.number(n)]))
 
 
 @row_maximum.emits
@@ -144,6 +172,11 @@ def _(emitter, x):
 @row_copy.emits
 def _(emitter, x, y):
     _moved(emitter, x, y, lambda _ir, value: value)
+
+
+@row_copy_past_caches.emits
+def _(emitter, x, y):
+    _moved(emitter, x, y, lambda _ir, value: value, past_caches=True)
 
 
 @row_multiple.emits
@@ -164,18 +197,25 @@ def _(emitter, x):
     _loop(builder, ir.number(0), size, line.constant, [], fetch)
 
 
-def _moved(emitter, x, y, change):
-    """y = change(x), the rest of y under a mask."""
-    builder, ir = emitter.builder, Vectors(emitter)
+def _moved(emitter, x, y, change, past_caches=False):
+    """y = change(x), the rest of y under a mask. Where nothing is left no store stands: one whose mask is off fetches its line."""
+    builder, ir, begin = emitter.builder, Vectors(emitter), Vectors(emitter).number(0)
     (x_data, _), (y_data, (size,)) = emitter.array(x, emitter.kinds[0]), emitter.array(y, emitter.kinds[-1])
 
-    def move(place, mask=None):
-        ir.store(change(ir, ir.load(builder.gep(x_data, [place]), mask)), builder.gep(y_data, [place]), mask)
+    def move(place, last=None, past_caches=False):
+        mask = None if last is None else ir.first(builder.sub(last, place))
+        value = change(ir, ir.load(builder.gep(x_data, [place]), mask))
+        ir.store(value, builder.gep(y_data, [place]), mask, past_caches)
         return []
 
-    whole = builder.and_(size, ir.number(-ir.lanes))
-    _loop(builder, ir.number(0), whole, ir.lanes, [], lambda place, _: move(place))
-    move(whole, ir.first(builder.sub(size, whole)))
+    if past_caches:  # a store past the caches is of a whole vector at a vector's address
+        ahead = builder.and_(builder.neg(builder.ptrtoint(y_data, size.type)), ir.number(ir.lanes * emitter.item_bytes - 1))
+        ahead = builder.udiv(ahead, ir.number(emitter.item_bytes))
+        begin = builder.select(builder.icmp_signed("<", ahead, size), ahead, size)
+        _loop(builder, ir.number(0), begin, ir.lanes, [], lambda place, _: move(place, begin))
+    whole = builder.add(begin, builder.and_(builder.sub(size, begin), ir.number(-ir.lanes)))
+    _loop(builder, begin, whole, ir.lanes, [], lambda place, _: move(place, past_caches=past_caches))
+    _loop(builder, whole, size, ir.lanes, [], lambda place, _: move(place, size))
 
 
 @row_distance.emits
@@ -193,19 +233,24 @@ def _(emitter, x, point, padded):
 
 
 def _folded(emitter, ir, rows, step, combine, nothing):
-    """A row of vectors folded into one number: `step(total, mask or None, vector of each row)`; `combine` joins two totals."""
-    (total,) = _folded_together(emitter, ir, rows, lambda totals, *values: [step(*totals, *values)], combine, nothing, 1)
+    """Rows folded into one number: `step(total, mask or None, vector of each row)`; `combine` joins two totals."""
+    data, shapes = zip(*[emitter.array(row, kind) for row, kind in zip(rows, emitter.kinds, strict=False)], strict=True)
+    size = shapes[0][0]
+    (total,) = _folded_together(emitter, ir, size, data, lambda totals, *values: [step(*totals, *values)], combine, nothing, 1)
     return total
 
 
-def _folded_together(emitter, ir, rows, step, combine, nothing, count):
-    """The same for `count` numbers at once, whose totals `step` takes and gives as a list."""
+def _folded_together(emitter, ir, size, rows, step, combine, nothing, count, updated=()):
+    """The same for `count` numbers at once, whose totals `step` takes and gives as a list: of rows of `size` at addresses. It is
+    also given the vectors of the rows `updated`, and gives new ones after the totals."""
     builder, lanes = emitter.builder, ir.lanes
-    arrays = [emitter.array(row, kind) for row, kind in zip(rows, emitter.kinds, strict=False)]
-    size, empty, sets = arrays[0][1][0], ir.constant(nothing), CHAINS // count
+    empty, sets = ir.constant(nothing), CHAINS // count
 
     def folded(totals, place, mask=None):
-        return step(totals, mask, *[ir.load(builder.gep(data, [place]), mask, empty) for data, _ in arrays])
+        results = step(totals, mask, *[ir.load(builder.gep(row, [place]), mask, empty) for row in (*rows, *updated)])
+        for row, value in zip(updated, results[count:], strict=True):
+            ir.store(value, builder.gep(row, [place]), mask)
+        return results[:count]
 
     def block(place, chains):
         return [
@@ -219,12 +264,20 @@ def _folded_together(emitter, ir, rows, step, combine, nothing, count):
     while len(chains) > count:
         chains = [combine(chains[n], chains[n + count]) for s in range(0, len(chains), 2 * count) for n in range(s, s + count)]
     totals = _loop(builder, in_blocks, whole, lanes, chains, lambda place, totals: folded(totals, place))
-    totals = folded(totals, whole, ir.first(builder.sub(size, whole)))
-    distance = lanes // 2
-    while distance:
-        order = [(n + distance) % lanes for n in range(lanes)]
-        totals, distance = [combine(total, ir.shuffle(total, total, order)) for total in totals], distance // 2
-    return [builder.extract_element(total, ir.number(0)) for total in totals]
+    totals = _loop(builder, whole, size, lanes, totals, lambda at, totals: folded(totals, at, ir.first(builder.sub(size, at))))
+    # One half of each vector is added to the other, then quarters, and so on; of two vectors in one, while there are two.
+    width = lanes
+    while width > 1:
+        half = width // 2
+        if len(totals) > 1:
+            near = [start + n for start in range(0, 2 * lanes, width) for n in range(half)]
+            pairs = zip(totals[::2], totals[1::2], strict=True)
+            totals = [combine(ir.shuffle(a, b, near), ir.shuffle(a, b, [n + half for n in near])) for a, b in pairs]
+        else:
+            totals = [combine(t, ir.shuffle(t, t, [(n + half) % lanes for n in range(lanes)])) for t in totals]
+        width = half
+    together = count // len(totals)
+    return [builder.extract_element(totals[n // together], ir.number(n % together * (lanes // together))) for n in range(count)]
 
 
 def _loop(builder, start, stop, step, values, body):

@@ -5,8 +5,8 @@ from ..marks import T, helper, kernel
 from ..primitives import flat, stack
 from ..scalar import exp_of_negative
 from .register_tile import WIDTH
-from .rows import row_distance, row_dot, row_maximum, row_multiple, row_sum
-from .share import share
+from .rows import row_copy_past_caches, row_distance, row_dot, row_maximum, row_multiple, row_sum
+from .share import TILE, past_caches, share
 
 STRIP = 2048  # elements worked on at a time: they stay in the nearest cache between the passes
 LONG = 256  # elements of a row from which on its end, element by element, is not felt
@@ -88,10 +88,27 @@ def softmax(x, y, largest, total, lane, lanes):
             softmax_of_short_rows(x[i:j], y[i:j], largest[i:j], total[i:j])
 
 
+@helper
+def gradient_past_caches(y, dy, dx):
+    """Rows of a large array, as in share.py."""
+    tile = stack(T(0), TILE)
+    for i in range(y.shape[0]):
+        inner = row_dot(y[i], dy[i])
+        for begin in range(0, dx.shape[1], TILE):
+            width = min(TILE, dx.shape[1] - begin)
+            part, above = y[i, begin : begin + width], dy[i, begin : begin + width]
+            for j in range(width):
+                tile[j] = part[j] * (above[j] - inner)
+            row_copy_past_caches(tile[:width], dx[i, begin : begin + width])
+
+
 @kernel(split=[("N", 4)], y="T[N, C]", dy="T[N, C]", dx="out T[N, C]")
 def softmax_gradient(y, dy, dx, lane, lanes):
     """dx = y (dy - sum of dy y)."""
     first, last = share(y.shape[0], 4, lane, lanes)
+    if past_caches(dx):
+        gradient_past_caches(y[first:last], dy[first:last], dx[first:last])
+        return
     for i in range(last - first):
         y_row, dy_row, dx_row = y[first + i], dy[first + i], dx[first + i]
         inner = row_dot(y_row, dy_row)
