@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.autograd import no_grad
-from fastnn.device.buffers import CACHE_LINE, Buffer, Chunk, reserve
+from fastnn.device.buffers import CACHE_LINE, Buffer, Chunk, reserve, whole_lines
 from fastnn.errors import ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
@@ -156,14 +156,7 @@ def _runs(pairs):
         alike = g.buffer.address is not None and g.buffer.address == v.mirror("gradient").buffer.address
         end = v.offset + v.buffer.nbytes
         last = found[-1] if found else None
-        if (
-            last
-            and alike
-            and last[4]
-            and last[0] is v.chunk
-            and last[3] == v.dtype
-            and -(-last[2] // CACHE_LINE) * CACHE_LINE == v.offset
-        ):
+        if last and alike and last[4] and last[0] is v.chunk and last[3] == v.dtype and whole_lines(last[2]) == v.offset:
             last[2] = end
         else:
             found.append([v.chunk, v.offset, end, v.dtype, alike, g])

@@ -7,7 +7,9 @@ import fastnn
 from fastnn import ops
 
 ROWS, COLUMNS = 8209, 131  # more than 2^20 elements, no multiple of a chunk, of eight, of two or of a vector
-PARTS = (slice(0, 40), slice(40, 131))
+# And more than 3 * 2^20, that are written past the caches: with columns beyond a tile, and with too many.
+SHAPES = pytest.mark.parametrize(("rows", "columns"), [(ROWS, COLUMNS), (10469, 301), (3089, 1031)])
+PARTS = (slice(0, 40), slice(40, None))
 
 
 def values(*shape):
@@ -35,25 +37,51 @@ def test_a_sum_over_many_rows_is_that_of_its_columns(op):
     near(three, np.stack([op(fastnn.tensor(part), axis=0) for part in values(3, ROWS, COLUMNS)]), ROWS)
 
 
-def test_batch_norm_of_many_rows_is_that_of_its_columns():
-    x, above, gamma, beta = values(ROWS, COLUMNS), values(ROWS, COLUMNS), values(COLUMNS), values(COLUMNS)
+@SHAPES
+def test_batch_norm_of_many_rows_is_that_of_its_columns(rows, columns):
+    x, above, gamma, beta = values(rows, columns), values(rows, columns), values(columns), values(columns)
     whole = with_gradients(ops.batch_norm, above, x, gamma, beta)
     parts = [with_gradients(ops.batch_norm, above[:, p], x[:, p], gamma[p], beta[p]) for p in PARTS]
     for got, *expected in zip(whole, *parts, strict=True):
-        near(got, np.concatenate(expected, axis=-1), ROWS)
+        near(got, np.concatenate(expected, axis=-1), rows)
 
 
-def test_layer_norm_of_many_rows_is_that_of_some_of_them():
-    x, above, gamma, beta = values(ROWS, COLUMNS), values(ROWS, COLUMNS), values(COLUMNS), values(COLUMNS)
+@SHAPES
+def test_layer_norm_of_many_rows_is_that_of_some_of_them(rows, columns):
+    x, above, gamma, beta = values(rows, columns), values(rows, columns), values(columns), values(columns)
     y, dx, dgamma, dbeta = with_gradients(ops.layer_norm, above, x, gamma, beta)
-    first, second = (with_gradients(ops.layer_norm, above[p], x[p], gamma, beta) for p in (slice(0, 1000), slice(1000, ROWS)))
+    first, second = (with_gradients(ops.layer_norm, above[p], x[p], gamma, beta) for p in (slice(0, 1000), slice(1000, None)))
     np.testing.assert_array_equal(y, np.concatenate([first[0], second[0]]))  # of a row, whatever is around it
-    near(dx, np.concatenate([first[1], second[1]]), COLUMNS)
-    near(dgamma, first[2] + second[2], ROWS)
-    near(dbeta, first[3] + second[3], ROWS)
+    near(dx, np.concatenate([first[1], second[1]]), columns)
+    near(dgamma, first[2] + second[2], rows)
+    near(dbeta, first[3] + second[3], rows)
 
 
-@pytest.mark.parametrize("shape", [(65, 131), (33, 300), (ROWS, COLUMNS)])
+@SHAPES
+def test_softmax_of_many_rows_is_that_of_some_of_them(rows, columns):
+    x, above = values(rows, columns), values(rows, columns)
+    whole = with_gradients(ops.softmax, above, x)
+    parts = [with_gradients(ops.softmax, above[p], x[p]) for p in (slice(0, 1000), slice(1000, None))]
+    for got, *expected in zip(whole, *parts, strict=True):
+        near(got, np.concatenate(expected), columns)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_results_of_a_chain_that_go_past_the_caches_are_those_of_its_calls(dtype):
+    x = np.random.default_rng(0).normal(0, 1, (1 << 20) + 77).astype(dtype)
+    x[[5, -3]] = np.nan, np.inf
+
+    def three(x):
+        y = ops.relu(x) + x
+        return y, y * x
+
+    x, step = fastnn.tensor(x), fastnn.record(three)
+    for got, expected in zip(step(x), three(x), strict=True):
+        np.testing.assert_array_equal(got.numpy(), expected.numpy())
+    assert [i.name for i in step.recording(x).tape.instructions].count("copy_past_caches") == 2
+
+
+@pytest.mark.parametrize("shape", [(65, 131), (33, 300), (ROWS, COLUMNS), (10469, 301)])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_a_layers_gradients_of_many_elements_are_those_of_its_parts(activation, shape):
     """The derivative goes through y and the gradient from above at once with the sums for the bias, which are made twice here."""

@@ -78,8 +78,9 @@ def test_rows_taken_one_by_one_have_the_same_bits_on_any_number_of_lanes():
     picks=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=8, max_size=8),
     shape=st.sampled_from([(1, 1), (3, 5), (1, 130), (9, 130), (17, 16), (33, 31), (70, 64)]),
     least=st.sampled_from([1, chains.LEAST]),
+    large=st.sampled_from([1, chains.LARGE]),
 )
-def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, picks, shape, least):
+def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, picks, shape, least, large):
     rng = np.random.default_rng(len(names))
     x = fastnn.Variable(rng.normal(size=shape), name="x")
     w = fastnn.Variable(rng.normal(size=(shape[1], shape[1])) / 8, name="w")
@@ -93,6 +94,7 @@ def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, pic
         x.gradient = w.gradient = None
         with pytest.MonkeyPatch.context() as patch:  # arrays of any size are cut, or none of these
             patch.setattr(chains, "LEAST", least)
+            patch.setattr(chains, "LARGE", large)
             patch.setattr(chains, "TILE", 64)
             got = on_lanes(step, lanes)
         for a, b in zip(got, expected, strict=True):

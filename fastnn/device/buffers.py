@@ -59,6 +59,11 @@ def allocate(nbytes: int) -> Buffer:
     return Buffer(start + offset, nbytes, owner, offset)
 
 
+def whole_lines(nbytes: int) -> int:
+    """As many bytes rounded up to cache lines."""
+    return -(-nbytes // CACHE_LINE) * CACHE_LINE
+
+
 def reserve(nbytes: int) -> Buffer:
     """Zeroed memory that the system provides page by page, as it is first written."""
     # Private, or a forked child would train its parent's weights.
@@ -91,7 +96,7 @@ class Arena:
 
     def place(self, nbytes: int, kind: object) -> tuple[Chunk, int]:
         """A chunk and an offset in it for a variable; variables of one kind (trainable or not) lie together."""
-        size = (nbytes + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+        size = whole_lines(nbytes)
         chunk = self.chunks.get(kind)
         if chunk is None or chunk.used + size > chunk.memory.nbytes:
             chunk = self.chunks[kind] = Chunk(max(size, self.CHUNK_BYTES))

@@ -3,21 +3,28 @@ what one call writes is still in the nearest cache when the next reads it; and w
 lies in a piece of memory as large as one tile, of which every lane has its own.
 
 The kernels are those of single calls. A tile is one share of many, which a kernel works out as for lanes, so bits are the same.
+
+What a chain writes for others lies in such a tile too, if it is large, and is copied from there past the caches.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from math import prod
 from typing import NamedTuple
 
-from fastnn.device.buffers import CACHE_LINE, Buffer
+from fastnn.device.buffers import LETTERS, Buffer, whole_lines
+from fastnn.kernels.cpu.reduce import copy_past_caches
 from fastnn.kernels.cpu.share import FLAT, share
 
-from .record import Instruction
+from .record import NUMBERS, Instruction
 
 TILE = 2048  # elements of a tile: three arrays of them fit in a first-level cache
 # What comes from beyond the second cache is fetched ahead by some 2 kB: larger tiles of an array of more than FAR elements let
 # memory rest while they are computed, and took 1.5 times as long for six calls, 1.3 for three (one thread, Zen 4).
 FAR, FAR_TILE = 1 << 19, 512
+# A cache line is fetched before a part of it is written, but a copy of whole lines need not. For chains that write more than LARGE
+# elements for others it took 0.65 to 0.95 of the time, and so did reading them again. Of single calls some took longer: a tile
+# is computed while memory rests (one thread and two, Zen 4).
+LARGE = 1 << 20
 LEAST = 1 << 14  # elements from which on arrays are cut: fewer stay near, and every call of a kernel takes some 10 ns
 
 
@@ -33,8 +40,8 @@ class Chain(NamedTuple):
     nbytes: int
 
 
-def chains(instructions: Sequence[Instruction], waits: Sequence[bool], kept: Collection[Buffer], lanes: int) -> list[Chain]:
-    """The chains of a tape, each between two barriers."""
+def chains(instructions: list[Instruction], waits: list[bool], kept: Collection[Buffer], lanes: int) -> list[Chain]:
+    """The chains of a tape, each between two barriers. The copies that large ones need become part of the tape."""
     found, first = [], 0
     sizes = [_size(i) for i in instructions]
     while first < len(instructions):
@@ -45,10 +52,53 @@ def chains(instructions: Sequence[Instruction], waits: Sequence[bool], kept: Col
             if not _joins(touched, own):
                 break
             touched, last = touched + own, last + 1
+        if size > LARGE and last > first + 1:
+            own = _with_copies(instructions, first, last, size, kept)
+            instructions[first:last], sizes[first:last] = own, [size] * len(own)
+            waits[first + 1 : last], last = [False] * (len(own) - 1), first + len(own)
         if last > first + 1:
             found.append(_chain(instructions, first, last, size, kept, lanes))
         first = last
     return found
+
+
+class Part(NamedTuple):
+    """An argument that stands for a tensor: `shape` of a buffer."""
+
+    buffer: Buffer
+    shape: tuple[int, ...]
+    dtype: object
+
+
+def _with_copies(instructions, first, last, size, kept):
+    """The calls of a chain, writing into tiles what others will read, and the copies from there into memory. What is updated in
+    place stays where it is: it has been fetched."""
+    calls, outside = instructions[first:last], _outside(instructions, first, last) | set(kept)
+    read: set[Buffer] = set()
+    tiles: dict[Buffer, Buffer] = {}
+    last_written = {}
+    for n, i in enumerate(calls):
+        read.update([a.buffer for p, a in i.tensors if p.read])
+        for _, a in [(p, a) for p, a in i.tensors if p.written and LETTERS[a.dtype] in copy_past_caches.dtypes]:
+            if a.buffer in outside - read - tiles.keys() and a.buffer.address is None:
+                tiles[a.buffer] = Buffer(None, a.buffer.nbytes, None, 0)
+            last_written[a.buffer] = n, a.dtype
+    found = []
+    for n, i in enumerate(calls):
+        arguments = [
+            Part(tiles[a.buffer], a.shape, a.dtype) if not isinstance(a, NUMBERS) and a.buffer in tiles else a for a in i.arguments
+        ]
+        found.append(Instruction(i.name, i.kernel, i.dtype, tuple(arguments), i.layer, i.flops))
+        for buffer in [b for b in tiles if last_written[b][0] == n]:
+            dtype = last_written[buffer][1]
+            copied = tuple(Part(b, (size,), dtype) for b in (tiles[buffer], buffer))
+            found.append(Instruction("copy_past_caches", copy_past_caches, LETTERS[dtype], copied, i.layer, 0))
+    return found
+
+
+def _outside(instructions, first, last):
+    """The buffers that calls before and after a chain touch."""
+    return {a.buffer for i in (*instructions[:first], *instructions[last:]) for _, a in i.tensors}
 
 
 def _size(instruction):
@@ -103,7 +153,7 @@ def _joins(before, own):
 
 def _chain(instructions, first, last, size, kept, lanes):
     written = [a.buffer for i in instructions[first:last] for p, a in i.tensors if p.written and a.buffer.address is None]
-    elsewhere = {a.buffer for i in (*instructions[:first], *instructions[last:]) for _, a in i.tensors}
+    elsewhere = _outside(instructions, first, last)
     # As many tiles for each lane: what it takes is then the same, whether call by call or tile by tile.
     tiles = lanes * -(-size // ((FAR_TILE if size > FAR else TILE) * lanes))
     longest = max(stop - start for start, stop in (share(size, FLAT, tile, tiles) for tile in range(tiles)))
@@ -111,5 +161,5 @@ def _chain(instructions, first, last, size, kept, lanes):
     for buffer in dict.fromkeys(written):
         if buffer not in elsewhere and buffer not in kept:
             local[buffer] = nbytes
-            nbytes += -(-longest * (buffer.nbytes // size) // CACHE_LINE) * CACHE_LINE
+            nbytes += whole_lines(longest * (buffer.nbytes // size))
     return Chain(first, last, size, tiles, local, nbytes)

@@ -10,7 +10,7 @@ from itertools import accumulate
 from math import prod
 from typing import NamedTuple
 
-from fastnn.device.buffers import CACHE_LINE, Buffer, allocate
+from fastnn.device.buffers import Buffer, allocate, whole_lines
 from fastnn.kernels.cpu.share import share
 
 from .chains import Chain, chains
@@ -41,12 +41,13 @@ def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) ->
     kept = {b for b in kept if b.address is None}
     needed = _without_dead_code(instructions, kept)
     waits = _barriers([_accesses(i, lanes) for i in needed]) if lanes > 1 else [False] * len(needed)
+    recorded = {a.buffer for i in needed for _, a in i.tensors if a.buffer.address is None} | kept
     found = chains(needed, waits, kept, lanes)
     boundaries = list(waits) if lanes > 1 else [True] * len(needed)
     for chain in found:  # its calls take turns
         boundaries[chain.first + 1 : chain.last] = [False] * (chain.last - chain.first - 1)
     lives = _lives(needed, boundaries, kept)
-    unplanned = sum(size for size, _, _ in lives.values())
+    unplanned = sum(whole_lines(b.nbytes) for b in recorded)
     local = {b: place for chain in found for b, place in chain.local.items()}
     offsets, total = _placed({b: life for b, life in lives.items() if b not in local})
     tile_bytes = max([chain.nbytes for chain in found], default=0)
@@ -137,7 +138,7 @@ def _lives(instructions, boundaries, kept):
         ends[n] = following
         if boundaries[n]:
             following = n
-    return {b: (-(-b.nbytes // CACHE_LINE) * CACHE_LINE, first, max(ends[last], last + 1)) for b, (first, last) in uses.items()}
+    return {b: (whole_lines(b.nbytes), first, max(ends[last], last + 1)) for b, (first, last) in uses.items()}
 
 
 def _placed(lives):

@@ -4,7 +4,7 @@ Sums go eight rows or one vector register at a time and in an order that depends
 """
 
 from ..marks import T, helper, kernel
-from .rows import clear, row_sum
+from .rows import clear, row_copy_past_caches, row_sum
 from .share import FLAT, share, share_either
 
 
@@ -78,6 +78,13 @@ def copy(x, y, lane, lanes):
     x, y = x[start:stop], y[start:stop]
     for i in range(y.size):
         y[i] = x[i]
+
+
+@kernel(split=[("n", FLAT)], x="T[n]", y="out T[n]")
+def copy_past_caches(x, y, lane, lanes):
+    """y = x: of a tile in the nearest cache, into memory."""
+    start, stop = share(y.size, FLAT, lane, lanes)
+    row_copy_past_caches(x[start:stop], y[start:stop])
 
 
 @kernel(split=[("R", 1)], x="T[X]", outer="i8[D, E]", step="int", out="out T[R, C]")
