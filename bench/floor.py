@@ -1,5 +1,7 @@
 """The floor of a case: the time its arithmetic takes at the machine's peak, or its memory at what streams reach; what is above
-it is waiting, walking, calling. `fastnn.tape.peaks` measures both, with fastnn's own kernels, so the same compiler makes them."""
+it is waiting, walking, calling. `fastnn.tape.peaks` measures both, with fastnn's own kernels, so the same compiler makes them. Its
+streams are plain loops, for which every line that is written is fetched before; where kernels write past the caches they can be
+faster than this floor."""
 
 import fastnn
 from fastnn.tape.peaks import flops_per_second, seconds_of_passes, seconds_of_streams
@@ -41,9 +43,9 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
 
 def _both(case, threads):
     """First the op, then the gradient: of each its arithmetic or its part of what the passes move in turns."""
-    op, passes = fastnn.ops.registry[case.op], (case.streams, case.streams_back)
-    moved = [read + written + 2 * updated for read, written, updated in passes]
-    seconds = seconds_of_passes(passes, case.elements, FLOAT, threads) / sum(moved)
+    op, (forward, backward) = fastnn.ops.registry[case.op], case.passes()
+    moved = [sum(read + written + 2 * updated for read, written, updated in passes) for passes in (forward, backward)]
+    seconds = seconds_of_passes((*forward, *backward), case.elements, FLOAT, threads) / sum(moved)
     counts = (op.instructions, op.gradient_instructions)
     return sum(max(seconds * m, _of_instructions(n, case.elements, threads)) for m, n in zip(moved, counts, strict=True))
 

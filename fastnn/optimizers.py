@@ -142,7 +142,7 @@ class Optimizer:
     def _state(self, run, name):
         key = run.chunk, name
         if key not in self._memory:
-            self._memory[key] = reserve(run.chunk.memory.nbytes)
+            self._memory[key] = run.chunk.likewise()
         return Tensor(self._memory[key].part(run.offset, run.parameter.buffer.nbytes), run.parameter.shape, run.parameter.dtype)
 
     def _earlier(self):

@@ -62,12 +62,28 @@ def sum_of_products(x, term):
     return total
 
 
+@helper(reassociate=True)
+def sum_of_both(x, y, term):
+    total = T(0)
+    for i in range(x.size):
+        total += x[i] * term + y[i]
+    return total
+
+
 @kernel(split=RUN, x="T[n]", total="inout T[m]", repeats="int")
 def read_1(x, total, repeats, lane, lanes):
     start, stop = share(x.size, FLAT, lane, lanes)
     x = x[start:stop]
     for pass_number in range(repeats):
         total[lane] += sum_of_products(x, T(pass_number))
+
+
+@kernel(split=RUN, x="T[n]", y="T[n]", total="inout T[m]", repeats="int")
+def read_2(x, y, total, repeats, lane, lanes):
+    start, stop = share(x.size, FLAT, lane, lanes)
+    x, y = x[start:stop], y[start:stop]
+    for pass_number in range(repeats):
+        total[lane] += sum_of_both(x, y, T(pass_number))
 
 
 @kernel(split=RUN, y="out T[n]", repeats="int")
@@ -125,6 +141,7 @@ def read_1_update_3(x, u, v, w, repeats, lane, lanes):
 # By how many arrays are read, written and updated in place.
 STREAMS = {
     (1, 0, 0): read_1,
+    (2, 0, 0): read_2,
     (0, 1, 0): write_1,
     (1, 1, 0): read_1_write_1,
     (2, 1, 0): read_2_write_1,
