@@ -130,33 +130,34 @@ def _(emitter, x, point):
 
 
 @slopes_and_sums.emits
-def _(emitter, _, x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta):
-    builder, ir, kinds = emitter.builder, Vectors(emitter), emitter.kinds[1:]
-    arrays = (x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta)
-    data, shapes = zip(*[emitter.array(value, kind) for value, kind in zip(arrays, kinds, strict=True)], strict=True)
-    rows, size = range(emitter.kinds[0].literal_value), shapes[1][0]
+def _(emitter, _, *arrays):
+    builder, ir, rows = emitter.builder, Vectors(emitter), range(emitter.kinds[0].literal_value)
+    found = [emitter.array(value, kind) for value, kind in zip(arrays, emitter.kinds[1:], strict=True)]
+    x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta = [address for address, _ in found]
+    _, (size,) = found[1]
 
-    def element(array, n):
-        return builder.load(builder.gep(data[array], [ir.number(n)]))
+    def numbers(array):
+        return [ir.splat(builder.load(builder.gep(array, [ir.number(n)]))) for n in rows]
 
-    means, factors = [ir.splat(element(2, n)) for n in rows], [ir.splat(element(4, n)) for n in rows]
-    shifts = [ir.splat(builder.fneg(builder.fmul(element(3, n), element(4, n)))) for n in rows]
+    def rows_of(array):
+        return [builder.gep(array, [builder.mul(size, ir.number(n))]) for n in rows]
 
-    def row(array, n):
-        return builder.gep(data[array], [builder.mul(size, ir.number(n))])
+    means, factors = numbers(mean), numbers(factor)
+    shifts = [builder.fneg(builder.fmul(r, f)) for r, f in zip(numbers(rest), factors, strict=True)]
 
     def step(totals, _, *vectors):
-        values, above, (factor, product, total) = vectors[: len(rows)], vectors[len(rows) : -3], vectors[-3:]
+        values, above, (scale, product, total) = vectors[: len(rows)], vectors[len(rows) : -3], vectors[-3:]
         found = []
         for n in rows:
-            distance, g = builder.fsub(values[n], means[n]), builder.fmul(above[n], factor)
+            distance, g = builder.fsub(values[n], means[n]), builder.fmul(above[n], scale)
             found += [builder.fadd(totals[2 * n], g), ir.fma(g, distance, totals[2 * n + 1])]
             product = ir.fma(above[n], ir.fma(distance, factors[n], shifts[n]), product)
         return [*found, product, builder.fadd(total, reduce(builder.fadd, above))]
 
-    read = [*[row(0, n) for n in rows], *[row(5, n) for n in rows], data[1]]
-    for n, total in enumerate(_folded_together(emitter, ir, size, read, step, builder.fadd, 0.0, 2 * len(rows), data[7:])):
-        builder.store(total, builder.gep(data[6], [ir.number(n)]))
+    read, updated = [*rows_of(x), *rows_of(dy), gamma], [dgamma, dbeta]
+    totals = _folded_together(emitter, ir, size, read, step, builder.fadd, 0.0, 2 * len(rows), updated)
+    for n, total in enumerate(totals):
+        builder.store(total, builder.gep(slopes, [ir.number(n)]))
 
 
 @row_maximum.emits
