@@ -153,8 +153,8 @@ class Both(Loop):
     of_columns: bool
 
     def passes(self) -> list[list[tuple[int, int, int]]]:
-        """Streams of the op's passes and of the gradient's. What counts as a whole is read twice where a strip of columns, as wide
-        as a cache line or two and all rows high, leaves the second cache in between."""
+        """Streams of the op's passes and of the gradient's. What counts as a whole is read twice where a strip of columns, all rows
+        high, does not stay in the second cache in between."""
         twice = self.of_columns and self.elements // self.result[-1] * STRIP > SECOND_CACHE
         return [[*([(s[0], 0, 0)] if twice else []), s] for s in (self.streams, self.streams_back)]
 
@@ -370,7 +370,7 @@ ARTICLE = Fit(
 SMALL = {"jax": 1 / 2.4, "torch": 1 / 25}
 SMALL_ON_TWO = {"jax": 1 / 3, "torch": 1 / 35}
 LARGE, THREE_LAYERS = (784, 512, 512, 10), (64, 64, 64, 10)
-SECOND_CACHE, STRIP = 1 << 20, 128  # bytes
+SECOND_CACHE, STRIP = 1 << 20, 256  # bytes; so much of a row is a share of columns
 MOVED = (128, 512), (8192, 1024)
 
 
