@@ -1,4 +1,5 @@
-"""Products of matrices with vectors, registers and blocks of other processors than this one: wide ones run, all are compiled."""
+"""Products of matrices, and stores, with vectors, registers and blocks of other processors than this one: wide ones run, all are
+compiled."""
 
 import itertools
 import platform
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastnn.device import INTERPRETED, native
-from fastnn.kernels.cpu import matmul
+from fastnn.kernels.cpu import matmul, reduce
 from fastnn.kernels.marks import Target
 
 pytestmark = pytest.mark.skipif(
@@ -140,3 +141,16 @@ def test_arm_has_packed_instructions(kernel, dtype):
     assert len(re.findall(packed, text)) >= 2
     own = "multiply_tiles|multiply_strip|dot_tiles|transpose_tile|mem(?:set|cpy|move)"
     assert not re.search(rf"\bbl\s+(?!{own})", text), "calls something"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_copy_past_the_caches_begins_and_ends_anywhere(dtype, name):
+    """Stores past the caches are of whole vectors at vectors' addresses, and fail at any other."""
+    for start, size in itertools.product((0, 1, 5, 15, 16), (0, 1, 3, 15, 16, 17, 31, 64, 97)):
+        x, around = np.random.default_rng(size).normal(size=size).astype(dtype), np.zeros(256, dtype)
+        first = -around.ctypes.data % 64 // around.itemsize + start
+        call(reduce.copy_past_caches, name, x, around[first : first + size])
+        np.testing.assert_array_equal(around[first : first + size], x)
+        assert not around[:first].any()
+        assert not around[first + size :].any()
