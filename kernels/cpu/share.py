@@ -10,9 +10,11 @@ FAR = machine(lambda target, _item_bytes: 4 * target.block**2)
 SHORT, LONG = machine(lambda target, _item_bytes: target.block // 4), machine(lambda target, _item_bytes: 2 * target.block)
 # A cache line is fetched before a part of it is written. What is written of an array of more than LARGE elements is in no cache
 # when it is read again; it is computed a TILE at a time and goes from there to memory in whole lines, which need not be fetched.
-# With 128 to 1024 columns that took 0.55 to 0.85 of the time (Zen 4, 32 MB of third cache), tiles of half and twice the size more.
+# With 128 to 1024 columns that took 0.55 to 0.85 of the time (Zen 4, 32 MB of third cache), tiles of half and twice the size more;
+# but twice the time and more where rows do not begin with a line, for then parts of lines are written in both ways.
 LARGE = machine(lambda target, _item_bytes: 12 * target.block**2)
 TILE = 256
+LINE = 16  # elements of float32 in a cache line
 FLAT = 64  # elements of a flat array: every share but the last is whole vectors and whole cache lines
 
 
@@ -50,4 +52,4 @@ def together(x, first, last, rows):
 @helper
 def past_caches(y):
     """Whether the rows of y (N, C) are written past the caches: see LARGE."""
-    return y.size > LARGE and y.shape[1] >= SHORT
+    return y.size > LARGE and y.shape[1] >= SHORT and y.shape[1] % LINE == 0
