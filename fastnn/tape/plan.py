@@ -41,13 +41,12 @@ def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) ->
     kept = {b for b in kept if b.address is None}
     needed = _without_dead_code(instructions, kept)
     waits = _barriers([_accesses(i, lanes) for i in needed]) if lanes > 1 else [False] * len(needed)
-    recorded = {a.buffer for i in needed for _, a in i.tensors if a.buffer.address is None} | kept
     found = chains(needed, waits, kept, lanes)
     boundaries = list(waits) if lanes > 1 else [True] * len(needed)
     for chain in found:  # its calls take turns
         boundaries[chain.first + 1 : chain.last] = [False] * (chain.last - chain.first - 1)
     lives = _lives(needed, boundaries, kept)
-    unplanned = sum(whole_lines(b.nbytes) for b in recorded)
+    unplanned = sum(size for b, (size, _, _) in lives.items() if b.maker is not None)  # all but the tiles chains copy from
     local = {b: place for chain in found for b, place in chain.local.items()}
     offsets, total = _placed({b: life for b, life in lives.items() if b not in local})
     tile_bytes = max([chain.nbytes for chain in found], default=0)

@@ -17,7 +17,7 @@ import numpy as np
 from ..marks import T, helper, kernel
 from ..primitives import fma, stack
 from .rows import row_copy_past_caches
-from .share import FLAT, LONG, TILE, past_caches, share, together
+from .share import FLAT, TILE, columns_past_caches, share, together
 
 UNIT = 4  # rows are shared out among lanes in multiples of this, as by products
 COLUMNS, ROWS, CHUNKS = [("C", FLAT)], [("N", UNIT)], [("P", 1)]
@@ -132,7 +132,7 @@ def scale_row(x, mean, scale, shift, y):
 def scale_columns(x, mean, scale, shift, y, lane, lanes):
     """y = scale (x - mean) + shift."""
     first, last = share(x.shape[0], UNIT, lane, lanes)
-    if past_caches(x) and mean.size <= LONG:
+    if columns_past_caches(x):
         tile = stack(T(0), TILE)
         for i in range(first, last):
             for begin in range(0, mean.size, TILE):
@@ -220,7 +220,7 @@ def combine_row(x, mean, scale, slope, level, dy, dx):
 def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
     """dx = scale dy + slope (x - mean) + level."""
     first, last = share(x.shape[0], UNIT, lane, lanes)
-    if past_caches(x) and mean.size <= LONG:
+    if columns_past_caches(x):
         tile = stack(T(0), TILE)
         for i in range(first, last):
             for begin in range(0, mean.size, TILE):

@@ -11,7 +11,7 @@ from ..marks import T, helper, kernel
 from ..primitives import flat, stack
 from .reduce import add_rows
 from .rows import clear, row_copy_past_caches
-from .share import FLAT, LONG, TILE, past_caches, share, together
+from .share import FLAT, TILE, columns_past_caches, share, together
 
 
 @cache
@@ -141,7 +141,7 @@ def unary_gradient_and_chunk_sums(derivative):
         for p in range(begin, end):
             own, first, last = sums[p], p * chunk, min((p + 1) * chunk, y.shape[0])
             clear(own)
-            if past_caches(dx) and own.size <= LONG:
+            if columns_past_caches(dx):
                 rows_past_caches(y[first:last], dy[first:last], dx[first:last], own)
                 continue
             pairs = together(y, first, last, 2)
