@@ -3,13 +3,14 @@
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn import ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.cpu import reduce
+from fastnn.ops.matmul import after_product, matmul
 from fastnn.ops.record import Op
 from fastnn.tape.record import context, emit, has_gradient
 from fastnn.tensor import Node, Tensor, Variable, apply, tensor
@@ -65,6 +66,21 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
                 context.layers = before
 
 
+class Product(NamedTuple):
+    """A gradient a b^T that is not made yet: it is made together with what the op below makes of it."""
+
+    a: Tensor
+    b: Tensor
+    layers: tuple[str, ...]  # in which it belongs
+
+    def made(self) -> Tensor:
+        before, context.layers = context.layers, self.layers
+        try:
+            return matmul(self.a, self.b, transpose_b=True)
+        finally:
+            context.layers = before
+
+
 class Gradients:
     """What an op's gradient rule is given: it says which op makes which input's gradient, and this decides where it goes.
 
@@ -73,7 +89,7 @@ class Gradients:
     """
 
     def __init__(self):
-        self.arrived: dict[Node, Tensor] = {}  # gradient of a node's first output, so far
+        self.arrived: dict[Node, Tensor | Product] = {}  # gradient of a node's first output, so far
         self.waiting: list = []  # heap of (-number, node)
         self.node: Any = None
 
@@ -83,6 +99,7 @@ class Gradients:
 
     def run(self, op: Op, *inputs: Tensor, **attributes: Any) -> Any:
         """An intermediate result of the rule."""
+        op, inputs = _with_product(op, inputs)
         return apply(op, inputs, attributes)
 
     def pass_on(self, index: int, gradient: Tensor) -> None:
@@ -99,6 +116,7 @@ class Gradients:
         returned; `op` may then add to the gradients only if there is no more than one."""
         if not any([i is None or self.wants(i) for i in indices]):
             return None
+        op, inputs = _with_product(op, inputs)
         targets = [None if i is None else self.node.inputs[i] for i in indices]
         specs = op.infer(*inputs, **attributes)
         slots = [None if t is None else _own_slot(t, shape) for t, (shape, _) in zip(targets, specs, strict=False)]
@@ -117,23 +135,42 @@ class Gradients:
                 self.deliver(target, output)
         return rest
 
+    def product(self, index: int, a: Tensor, b: Tensor) -> None:
+        """The gradient of input `index` is a b^T."""
+        node = self.node.inputs[index].node
+        if node is None or not node.requires_gradient or node in self.arrived or not node.op.takes_product(**node.attributes):
+            self.gradient(index, matmul, a, b, transpose_b=True)
+        else:
+            self.arrive(node, Product(a, b, context.layers))
+
+    def arrive(self, node: Node, gradient: Tensor | Product) -> None:
+        """Add a gradient to what has arrived at `node`."""
+        earlier = self.arrived.get(node)
+        if earlier is None:
+            heapq.heappush(self.waiting, (-node.number, node))
+        else:
+            gradient = ops.add(*[g.made() if isinstance(g, Product) else g for g in (earlier, gradient)])
+        self.arrived[node] = gradient
+
     def deliver(self, target: Tensor, gradient: Tensor) -> None:
         """Add a gradient to what `target` has."""
         if gradient.shape != target.shape:
             gradient = sum_to(gradient, target.shape)
         node = target.node
         if node is not None and node.requires_gradient:
-            if node in self.arrived:
-                gradient = ops.add(self.arrived[node], gradient)
-            else:
-                heapq.heappush(self.waiting, (-node.number, node))
-            self.arrived[node] = gradient
+            self.arrive(node, gradient)
         elif isinstance(target, Variable):
             slot, kernel = target.mirror("gradient"), reduce.add_to if has_gradient(target) else reduce.copy
             emit("add gradient", kernel, (gradient.flat(), slot.flat()))
             target.gradient = slot
         else:
             target.gradient = gradient if target.gradient is None else ops.add(target.gradient, gradient)
+
+
+def _with_product(op, inputs):
+    """An op and its inputs, of which the last, a gradient, may be a product not made yet."""
+    *others, last = inputs
+    return (after_product[op], (*others, last.a, last.b)) if isinstance(last, Product) else (op, inputs)
 
 
 def _own_slot(target, shape):

@@ -45,6 +45,68 @@ def test_a_bias_used_twice_gets_the_sum_too(activation, columns):
         np.testing.assert_allclose(twice, 2 * once, rtol=1e-13)
 
 
+# Rows, inputs, columns of a layer and of the one above: products by tiles, by dots and outer ones; sums by columns and in chunks.
+LAYERS = [
+    (1, 1, 1, 1),
+    (5, 3, 17, 4),
+    (32, 6, 64, 10),
+    (9, 4, 50, 1),
+    (3, 2, 7, 40),
+    (0, 2, 5, 3),
+    (300, 2, 40, 12),
+    (64, 3, 130, 9),
+]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("sizes", LAYERS)
+def test_a_layers_gradient_is_made_with_the_product_above_it(sizes, activation):
+    rows, inputs, columns, above = sizes
+    random = np.random.default_rng(0)
+    x, dy = random.normal(size=(rows, inputs)), random.normal(size=(rows, above))
+    w, bias, top = (
+        fastnn.Variable(random.normal(size=s), dtype="float64") for s in ((inputs, columns), (columns,), (columns, above))
+    )
+
+    def gradients():
+        for v in (w, bias, top):
+            v.gradient = None
+        h = ops.linear(x, w, bias, activation=activation)
+        ops.matmul(h, top).backward(dy)
+        return h, w.gradient, bias.gradient, top.gradient
+
+    step = fastnn.record(gradients)
+    h, *got = [np.asarray(t) for t in step()]
+    name = f"matmul and gradient of {activation} and its sums"
+    assert name in [i.name for i in step.recording().tape.instructions]
+    dz = dy @ top.numpy().T * ((h > 0) if activation == "relu" else 1 - h**2)
+    for one, eager, expected in zip(got, gradients()[1:], (x.T @ dz, dz.sum(axis=0), h.T @ dy), strict=True):
+        np.testing.assert_allclose(one, expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_array_equal(one, eager.numpy())
+
+
+def test_a_result_used_twice_gets_the_sum_of_a_product_and_another():
+    def function(x, w, bias, top):
+        h = ops.linear(x, w, bias, activation="tanh")
+        return ops.linear(h, top, activation="sigmoid") * ops.relu(h @ top) + ops.sum(ops.exp(h), axis=1, keepdims=True)
+
+    random = np.random.default_rng(0)
+    fastnn.gradcheck(function, [random.normal(size=s) for s in ((4, 3), (3, 5), (5,), (5, 6))])
+
+
+def test_a_bias_that_is_not_trained_changes_no_other_gradient():
+    random, found = np.random.default_rng(0), []
+    arrays = [random.normal(size=s) for s in ((9, 3), (3, 20), (20,), (20, 4))]
+    for is_trained in (True, False):
+        w, top = fastnn.Variable(arrays[1], dtype="float64"), fastnn.Variable(arrays[3], dtype="float64")
+        bias = fastnn.Variable(arrays[2], trainable=is_trained, dtype="float64")
+        ops.sum(ops.linear(arrays[0], w, bias, activation="tanh") @ top).backward()
+        found.append([w.gradient.numpy(), top.gradient.numpy()])
+        assert (bias.gradient is not None) == is_trained
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (4, 2, 3), (4, 1, 1)])
 def test_what_was_broadcast_is_summed(shape):
     fastnn.gradcheck(lambda x, y: x * y + y, [np.full(shape, 2.0), np.arange(6.0).reshape(2, 3)])

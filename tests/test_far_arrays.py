@@ -98,6 +98,25 @@ def test_a_layers_gradients_of_many_elements_are_those_of_its_parts(activation, 
     near(variables[2].gradient, once + once, shape[0])
 
 
+@pytest.mark.parametrize(("rows", "columns", "above"), [(2100, 64, 1024), (ROWS, 20, 33), (129, 600, 530)])
+def test_a_layers_gradients_below_a_product_are_those_of_its_parts(rows, columns, above):
+    """Of rows a page apart A is copied; lanes share out rows, in chunks, or many columns; B is turned in several blocks."""
+    x, w, bias, top, dy = (
+        values(rows, 5),
+        values(5, columns) - 3,
+        values(columns) - 3,
+        values(columns, above) - 3,
+        values(rows, above),
+    )
+    variables = [fastnn.Variable(a) for a in (x, w, bias)]
+    y = ops.linear(*variables, activation="relu")
+    ops.matmul(y, top).backward(dy)
+    dz = dy.astype("f8") @ top.T * (np.asarray(y) > 0)
+    near(variables[2].gradient, dz.sum(axis=0), rows)
+    near(variables[0].gradient, dz @ w.T, above)
+    near(variables[1].gradient, x.T.astype("f8") @ dz, rows)
+
+
 def test_a_nan_or_inf_among_many_rows_stays_in_its_column_or_its_row():
     x, gamma, beta = values(ROWS, COLUMNS), values(COLUMNS), values(COLUMNS)
     x[5000, 7], x[7, 9] = np.nan, np.inf

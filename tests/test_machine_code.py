@@ -48,6 +48,18 @@ def test_arithmetic_is_packed(name, dtype):
     assert not re.search(r"\bcall\S*\s+(?!\*|mem(?:set|cpy|move))", text), "calls something"
 
 
+def _sixteen(x, y, lane, lanes):
+    for i in range(16):
+        y[i] = x[i] + y[i]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
+def test_a_short_loop_of_known_length_is_packed():
+    text = assembly(kernel(x="T[n]", y="inout T[n]")(_sixteen), "f4")
+    assert re.search(r"\bv?addps\s", text)
+    assert not re.search(r"\bv?addss\s", text)
+
+
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
 @pytest.mark.parametrize("name", ELEMENTARY)
 def test_float32_is_computed_in_32_bits(name):

@@ -106,7 +106,7 @@ def test_a_step_that_cannot_be_repeated_is_still_profiled(capsys):
 def test_the_object_code_tells_the_width_of_its_vectors():
     from fastnn.kernels.cpu import batches, matmul
 
-    for kernel, dtype, bits in [(matmul.matmul, "f4", 8 * backend.processor()[2].vector_bytes), (batches.accumulate, "f4", 0)]:
+    for kernel, dtype, bits in [(matmul.matmul, "f4", 8 * backend.processor()[2].vector_bytes), (batches.end_epoch, "f4", 0)]:
         backend.entry(kernel, dtype)
         assert backend.vector_bits(kernel, dtype) in (bits, None)
 
@@ -114,5 +114,5 @@ def test_the_object_code_tells_the_width_of_its_vectors():
 @pytest.mark.skipif(INTERPRETED, reason="peaks of interpreted kernels mean nothing")
 def test_peaks_are_those_of_a_machine():
     single, double = (peaks.flops_per_second(np.dtype(d), quick=True) for d in ("float32", "float64"))
-    assert single > double > 1e8
+    assert min(single, double) > 1e8
     assert peaks.bytes_per_second((2, 1, 0), 1 << 14) > 1e8

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fastnn.device import INTERPRETED, native
-from fastnn.kernels.cpu import matmul, reduce
+from fastnn.kernels import scalar
+from fastnn.kernels.cpu import matmul, matmul_gradient, reduce
 from fastnn.kernels.marks import Target
 
 pytestmark = pytest.mark.skipif(
@@ -89,6 +90,29 @@ def test_tiles(name, dtype):
             check(added, product + before, size[1])
             results.append((c, added))
         np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_product_and_gradient(name, dtype):
+    """In one chunk of rows and in several; the sums alone or added to what there is; and a copy of A changes no bit."""
+    kernel = matmul_gradient.matmul_and_gradient(scalar.tanh_gradient)
+    for size in [*SIZES, (56, 3, 34), (121, 9, 50), (7, 0, 5)]:
+        a, b, before, y = operands(size, dtype, 0, 1)
+        product = expected(a, b, 0, 1) * (1 - y.astype("f8") ** 2)
+        for chunk in (size[0], 4, 60):
+            sums = np.stack([before] * -(-size[0] // chunk))
+            expected_sums = np.add.reduceat(product, range(0, size[0], chunk))
+            results = []
+            for copied in (np.empty((0, 0), dtype), np.full((size[0], size[1]), np.nan, dtype)):
+                dx, alone, added = np.full_like(y, np.nan), np.full_like(sums, np.nan), sums.copy()
+                call(kernel, name, a, b, y, copied, chunk, 0, dx, alone)
+                call(kernel, name, a, b, y, copied, chunk, 1, dx, added)
+                check(dx, product, max(size[1], 1))
+                check(alone, expected_sums, size[0] * max(size[1], 1))
+                check(added, expected_sums + before, size[0] * max(size[1], 1))
+                results.append((*dx, *alone))
+            np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -72,6 +72,23 @@ def test_rows_taken_one_by_one_have_the_same_bits_on_any_number_of_lanes():
             np.testing.assert_array_equal(got, eager)
 
 
+@pytest.mark.parametrize("sizes", [(32, 64, 10), (9, 50, 17), (300, 20, 33), (100, 100, 100), (2100, 64, 1024)])
+def test_a_product_with_the_gradient_below_it_has_the_same_bits_on_any_number_of_lanes(sizes):
+    rows, columns, above = sizes  # whose lanes share out columns, rows in chunks, and rows that are copied first
+    x, dy, bias = (RNG.normal(size=s).astype("f4") for s in ((rows, 3), (rows, above), (columns,)))
+    w, top = (fastnn.tensor(RNG.normal(size=s).astype("f4")) for s in ((3, columns), (columns, above)))
+
+    def step():
+        variables = [fastnn.Variable(a) for a in (x, bias)]
+        (ops.linear(variables[0], w, variables[1], activation="tanh") @ top).backward(dy)
+        return [v.gradient for v in variables]
+
+    expected = [np.asarray(t) for t in step()]
+    for lanes in LANES:
+        for got, eager in zip(on_lanes(step, lanes), expected, strict=True):
+            np.testing.assert_array_equal(got, eager)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     names=st.lists(st.sampled_from(sorted(GRAPH)), min_size=1, max_size=8),

@@ -51,7 +51,9 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
     machine = architecture.create_target_machine(cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True)
     if triple:
         module.triple, module.data_layout = triple, str(machine.target_data)
-    passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
+    options = binding.create_pipeline_tuning_options(speed_level=3)
+    options.slp_vectorization = True  # for short loops of known length, which are written out before loops are packed
+    passes = binding.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
     if PACKED in ir_text:
         module = _with_packed_forms_inlined(str(module), passes)

@@ -5,9 +5,11 @@ from math import inf
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.kernels import reference
 from fastnn.kernels.cpu import matmul as kernels
+from fastnn.kernels.cpu.matmul_gradient import COLUMNS, matmul_and_gradient
 
-from .pointwise import from_output
+from .pointwise import FEW, from_output
 from .record import NONE, Case, Op, expect_float, expect_shape
+from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
 from .reduce import sum as sum_op
 
 # Around the register tile (14 or 6 rows, panels of 8 to 32 columns), a lane's share and a prime.
@@ -121,12 +123,61 @@ def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=Fal
     return [(kernel, (a, b, start, copied, int(transpose_a), int(transpose_b), lowest, add, c))]
 
 
+def _after_product(derivative, op):
+    """The op of (y, a, b) that makes what `op`, the gradient by `derivative` and maybe its sums, makes of y and a b^T."""
+    kernel = matmul_and_gradient(derivative)
+
+    def way(y, a):
+        return _way(*a.shape, y.shape[1], y.dtype, False, True, False)
+
+    def chunks_and_scratch(y, a):
+        (rows, columns), (chunks, _) = y.shape, chunks_of(y.shape)
+        scratch = _scratch(a, *a.shape, columns, False, True, False) if chunks > 1 else []
+        if not scratch and (rows * columns < FEW or columns >= chunks * COLUMNS):
+            chunks = 1  # as many lanes can share out the columns
+        return chunks, scratch
+
+    def infer(y, a, b, *, add=False):
+        if way(y, a) != "tiles":
+            return [*op.infer(y, y), (y.shape, y.dtype)]
+        chunks, scratch = chunks_and_scratch(y, a)
+        sums = [(y.shape[1:], y.dtype)] * (op.results - 1)
+        return [(y.shape, y.dtype), *sums, *([] if sums and chunks == 1 else [((chunks, y.shape[1]), y.dtype)]), *scratch]
+
+    def calls(outputs, inputs, add=False):
+        y, a, b = inputs
+        if way(y, a) != "tiles":
+            *own, product = outputs
+            yield from _matmul_calls([product], (a, b), transpose_b=True)
+            yield from op.calls(own, (y, product), **({"add": True} if add else {}))
+            return
+        chunks, scratch = chunks_and_scratch(y, a)
+        dx, *sums = outputs[: op.results]
+        of_chunks = sums[0].view((1, *sums[0].shape)) if sums and chunks == 1 else outputs[op.results]
+        copied = outputs[-1] if scratch else dx.view((0, 0))
+        chunk = rows_of_chunk(y.shape[0]) if chunks > 1 else y.shape[0]
+        yield kernel, (a, b, y, copied, chunk, int(add and chunks == 1), dx, of_chunks)
+        if sums and chunks > 1:
+            yield sum_of_chunks(of_chunks, sums[0], add)
+
+    def flops(inputs, outputs, **_):
+        return (2 * inputs[1].shape[1] + op.flops) * outputs[0].size
+
+    return Op(f"matmul and {op.name}", infer, calls, flops=flops, results=op.results, accumulates=op.accumulates)
+
+
+# By the op that a gradient rule calls first: the one that makes the product before it as well.
+after_product = {op: _after_product(f.derivative, op) for f in from_output.values() for op in (f.gradient, f.gradient_and_sums)}
+
+
 def _matmul_gradient(g, dc, inputs, outputs, transpose_a=False, transpose_b=False, add=False):
     a, b = inputs  # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B stands transposed
     if transpose_a:
         g.gradient(0, matmul, b, dc, transpose_a=transpose_b, transpose_b=True)
+    elif transpose_b:
+        g.gradient(0, matmul, dc, b)
     else:
-        g.gradient(0, matmul, dc, b, transpose_b=not transpose_b)
+        g.product(0, dc, b)
     if transpose_b:
         g.gradient(1, matmul, dc, a, transpose_a=True, transpose_b=transpose_a)
     else:
@@ -196,7 +247,7 @@ def _linear_gradient(g, dy, inputs, outputs, activation=None):
     else:
         dz = g.run(from_output[activation].gradient, outputs[0], dy)
     g.gradient(1, matmul, inputs[0], dz, transpose_a=True)
-    g.gradient(0, matmul, dz, inputs[1], transpose_b=True)
+    g.product(0, dz, inputs[1])
 
 
 linear = Op(
@@ -208,6 +259,7 @@ linear = Op(
     [Case(((m, k), (k, n), (n,)), {"activation": f}, max(k, 1), UNIT) for m, k, n in EXTENTS for f in (None, "relu", "tanh")]
     + [Case(((5, 7), (7, 3)), terms=7, domain=UNIT)],
     flops=lambda inputs, outputs, **_: 2 * outputs[0].size * inputs[1].shape[0],
+    takes_product=lambda activation=None: activation is not None,
     doc="activation(x w + bias) for x (N, K), w (K, M), bias (M,) or none. activation: None, or the name of a function of one "
     "number whose derivative follows from its result: 'relu', 'sigmoid', 'tanh', 'exp'.",
 )

@@ -45,11 +45,12 @@ def unary(name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0),
         reference=reference,
         cases=[Case((shape,), domain=domain) for shape in SHAPES],
         doc=f"{doc} x: any shape, float32 or float64; the result has both.",
+        takes_product=lambda: saves == "y",
         **record,
     )
     if saves == "y":
         gradient_and_sums = _gradient_and_sums(name, derivative, gradient_op.flops + 1)
-        from_output[name] = FromOutput(function, gradient_op, gradient_and_sums)
+        from_output[name] = FromOutput(function, derivative, gradient_op, gradient_and_sums)
     return op
 
 
@@ -76,10 +77,11 @@ def _gradient_and_sums(name, derivative, flops):
 
 
 class FromOutput(NamedTuple):
-    """A function that can be fused into a product (matmul.linear), because its derivative needs the output only: its formula, the
-    op of its gradient, and the one that gives, of (N, C), the sums of the gradient's columns as well."""
+    """A function that can be fused into a product (matmul.linear), because its derivative needs the output only: its formula and
+    derivative, the op of its gradient, and the one that gives, of (N, C), the sums of the gradient's columns as well."""
 
     formula: Any
+    derivative: Any
     gradient: Op
     gradient_and_sums: Op
 

@@ -45,6 +45,8 @@ class Op:
                `gradient_instructions` likewise of the gradients of all inputs.
     constant   the inputs that get no gradient though they are floats, by position; `indices` those that are int64.
     fused_by_losses  whether losses look behind its result for what it was given, gradient or no gradient.
+    takes_product  whether the gradient rule, with the op's attributes, needs dy only for the derivative that it begins with: then
+               a product that makes dy may be made together with it (`matmul.after_product`).
     accumulates  whether, called with add=True, it adds to its output: a gradient for a variable that has one already.
     """
 
@@ -65,6 +67,7 @@ class Op:
     constant: Sequence[int] = ()
     indices: Sequence[int] = ()
     fused_by_losses: bool = False
+    takes_product: Callable[..., bool] = lambda **_: False
     accumulates: bool = False
     doc: str = ""
     arity: int = field(init=False)
