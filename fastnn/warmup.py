@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -36,3 +37,11 @@ def forms() -> dict[tuple[str, str], Kernel]:
 def load(form: tuple[str, str]) -> None:
     """Compile one, or find it compiled."""
     native.entry(forms()[form], form[1])
+
+
+def load_named(names: Sequence[str]) -> None:
+    """Compile those of these, by their objects' names, that nobody has compiled meanwhile; but none of a user's own."""
+    types = dict(iter(forms()))  # each form is a name and a type
+    for name in names:
+        if name in types and not native.objects().has(name):
+            load((name, types[name]))

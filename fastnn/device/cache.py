@@ -59,6 +59,10 @@ class ObjectCache:
         code = data[CHECKSUM_BYTES:]
         return code if data[:CHECKSUM_BYTES] == self._checksum(name, code) else None
 
+    def has(self, name):
+        """Whether there is a file of that name: `read` tells whether it is good."""
+        return self.folder is not None and (self.folder / f"{name}.o").exists()
+
     def write(self, name, code):
         if self.folder is None:
             return

@@ -125,6 +125,23 @@ def _own_sources(function, seen):
     return found
 
 
+def is_ready(name: str) -> bool:
+    """Whether the kernel's object is loaded, or at least there."""
+    return name in _loaded or objects().has(name)
+
+
+def note(name: str) -> None:
+    """Count a kernel that had to be compiled, and tell the listeners: even if another process did it."""
+    if name not in [known for known, _ in compiled]:
+        _tell(name)
+        compiled.append((name, 0.0))
+
+
+def _tell(name):
+    for listener in listeners:
+        listener(name)
+
+
 def _load(kernel, dtype):
     from llvmlite import binding
 
@@ -149,8 +166,7 @@ def _load(kernel, dtype):
 def _compile(kernel, dtype, name):
     from .compiler import compile_kernel
 
-    for listener in listeners:
-        listener(name)
+    _tell(name)
     start = time.perf_counter()
     cpu, features, target = processor()
     code = compile_kernel(kernel, dtype, target, name, cpu, features)

@@ -28,6 +28,7 @@ from fastnn.kernels.cpu.walker import (
     SYSTEM,
     YIELD,
 )
+from fastnn.kernels.cpu.walker import walk as walk_kernel
 
 from . import report
 from .plan import plan
@@ -38,7 +39,7 @@ ALONE = (1, 0, 0, 0, 0, 0)  # the row of `Tape.chains` of a call that belongs to
 
 
 class Tape:
-    """A recorded step, planned: functions and argument blocks for the walker, and the counters it moves on."""
+    """A recorded step, planned: calls and argument blocks for the walker, and the counters it moves on."""
 
     def __init__(self, recorder: Recorder, kept: Sequence[Buffer] = (), lanes: int = 1):
         planned = plan(recorder.instructions, kept, lanes)
@@ -46,7 +47,6 @@ class Tape:
         self.instructions: list[Instruction] = planned.instructions
         self.arena, self.unplanned, self.addresses = planned.arena, planned.unplanned, planned.addresses
         self.waits = planned.waits
-        self.functions = [i.kernel.entries.get(i.dtype) or entry(i.kernel, i.dtype) for i in self.instructions]
         self._make_blocks(planned)
         self.times: list[float] | None = None  # of each call and, beside them, the least they could be: see `profile`
         self.floors: list[float] = []
@@ -115,7 +115,7 @@ class Tape:
     def part(self, number: int) -> "Tape":
         """One instruction alone, moving no counters."""
         other, one = self.still(), slice(number, number + 1)
-        other.instructions, other.functions, other.blocks = self.instructions[one], self.functions[one], self.blocks[one]
+        other.instructions, other.blocks = self.instructions[one], self.blocks[one]
         other.waits, other.chains = [False], [(1, *self.chains[number][1:])]
         return other
 
@@ -140,6 +140,17 @@ class StepFailed(Exception):
     def error(self) -> Exception:
         """What to raise for it."""
         return status_error(self.status, self.instruction.name, self.instruction.layer)
+
+
+def _entries(forms):
+    """The address of each of these kernels for these element types. Those that are new here are compiled side by side, and the
+    walker with them."""
+    missing = dict.fromkeys([f for f in [*forms, (walk_kernel, "f4")] if f[1] not in f[0].entries])
+    if len(missing) > 1 and not INTERPRETED:
+        from fastnn.device.together import compile_together
+
+        compile_together(list(missing), pool.lanes().number)
+    return [kernel.entries.get(dtype) or entry(kernel, dtype) for kernel, dtype in forms]
 
 
 class Program:
@@ -167,7 +178,7 @@ class Program:
             for length, tiles, size, patch, last_patch, stride in tape.chains:
                 chains.append((length, tiles, size, first_patch + patch, first_patch + last_patch, stride))
         tables: list[tuple[tuple[int, ...], list[int]]] = [  # numbers in a row, rows
-            ((), [n for t in tapes for n in t.functions]),
+            ((), _entries([(i.kernel, i.dtype) for t in tapes for i in t.instructions])),
             ((), [n for t in tapes for n in t.blocks]),
             ((), [n for t in tapes for n in t.waits]),
             ((len(ALONE),), [n for row in chains for n in row]),
