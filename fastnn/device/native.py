@@ -39,7 +39,7 @@ def processor():
     features = binding.get_host_cpu_features()
     triple = binding.get_process_triple()
     if features.get("avx512f"):
-        target = Target(64, 32, "x86_64")
+        target = Target(64, 32, "x86_64", is_fast=binding.get_host_cpu_name() != "znver4")
         # LLVM takes half of a register on Intel's, since the first of them slowed their clock; exp took 1.4 times as long.
         features["prefer-256-bit"] = False
     elif features.get("avx2"):

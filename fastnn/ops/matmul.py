@@ -46,7 +46,6 @@ def _matmul_shapes(a, b, transpose_a, transpose_b):
 
 
 # How a product is made depends on shapes and element type alone, and so do its bits.
-PAGE, PAGES = 4096, 1024  # bytes of a page; of so many, and as many of another matrix, a processor knows where they lie
 VECTOR = 64  # bytes of the vectors that costs are counted for
 
 
@@ -87,28 +86,23 @@ def _turned_is_quicker(depth, columns, lanes):
     return depth * columns / lanes + 0.75 * columns < depth * -(-columns // half) / 2
 
 
-def _scratch(a, rows, depth, columns, transpose_a, transpose_b, add):
-    """The memory that the calls need beside the result: for C^T, or for a copy of A, if a tile's elements of it lie on more pages
-    than the processor knows: in A^T every row is on one of its own, and a large A has rows that fall on the same sets of caches."""
-    way = _way(rows, depth, columns, a.dtype, transpose_a, transpose_b, add)
-    if way == "turned":
-        return [((columns, rows), a.dtype)]
-    row_bytes, nbytes = a.shape[1] * a.dtype.itemsize, rows * depth * a.dtype.itemsize
-    is_spread = depth > PAGES and row_bytes >= PAGE if transpose_a else row_bytes % PAGE == 0 and nbytes > 2 * PAGES * PAGE
-    return [((rows, depth), a.dtype)] if way == "tiles" and is_spread and columns >= 64 else []
+def _scratch(dtype, rows, depth, columns, transpose_a, transpose_b, add):
+    """The memory that the calls need beside the result, for C^T."""
+    is_turned = _way(rows, depth, columns, dtype, transpose_a, transpose_b, add) == "turned"
+    return [((columns, rows), dtype)] if is_turned else []
 
 
 def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, add=False):
     dtype = expect_float("matmul", a=a, b=b)
     rows, depth, columns = _matmul_shapes(a, b, transpose_a, transpose_b)
-    return [((rows, columns), dtype), *_scratch(a, rows, depth, columns, transpose_a, transpose_b, add)]
+    return [((rows, columns), dtype), *_scratch(dtype, rows, depth, columns, transpose_a, transpose_b, add)]
 
 
 def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=False, bias=None, lowest=-inf):
     (a, b), (c, *scratch) = inputs, outputs
     (rows, columns), depth = c.shape, a.shape[not transpose_a]
     way = _way(rows, depth, columns, c.dtype, transpose_a, transpose_b, add)
-    start, none, add = NONE[c.dtype] if bias is None else bias, c.view((0, 0)), int(add)
+    start, add = NONE[c.dtype] if bias is None else bias, int(add)
     if way == "outer" and bias is None and lowest == -inf:
         return [(kernels.outer, (a.flat(), b.flat(), add, c))]
     if way == "row":
@@ -118,9 +112,9 @@ def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=Fal
         return [(kernels.dots, (a, b.view((columns, depth)), start, lowest, add, c))]
     if way == "turned":
         (turned,) = scratch
-        return [(kernels.matmul_turned, (b, a, start, none, 1, 0, lowest, 0, turned)), (kernels.transpose, (turned, c))]
-    kernel, copied = kernels.matmul_turned if transpose_a else kernels.matmul, scratch[0] if scratch else none
-    return [(kernel, (a, b, start, copied, int(transpose_a), int(transpose_b), lowest, add, c))]
+        return [(kernels.matmul_turned, (b, a, start, 1, 0, lowest, 0, turned)), (kernels.transpose, (turned, c))]
+    kernel = kernels.matmul_turned if transpose_a else kernels.matmul
+    return [(kernel, (a, b, start, int(transpose_a), int(transpose_b), lowest, add, c))]
 
 
 def _after_product(derivative, op):
@@ -130,19 +124,15 @@ def _after_product(derivative, op):
     def way(y, a):
         return _way(*a.shape, y.shape[1], y.dtype, False, True, False)
 
-    def chunks_and_scratch(y, a):
+    def chunks_of_sums(y):
         (rows, columns), (chunks, _) = y.shape, chunks_of(y.shape)
-        scratch = _scratch(a, *a.shape, columns, False, True, False) if chunks > 1 else []
-        if not scratch and (rows * columns < FEW or columns >= chunks * COLUMNS):
-            chunks = 1  # as many lanes can share out the columns
-        return chunks, scratch
+        return 1 if rows * columns < FEW or columns >= chunks * COLUMNS else chunks  # as many lanes can share out the columns
 
     def infer(y, a, b, *, add=False):
         if way(y, a) != "tiles":
             return [*op.infer(y, y), (y.shape, y.dtype)]
-        chunks, scratch = chunks_and_scratch(y, a)
-        sums = [(y.shape[1:], y.dtype)] * (op.results - 1)
-        return [(y.shape, y.dtype), *sums, *([] if sums and chunks == 1 else [((chunks, y.shape[1]), y.dtype)]), *scratch]
+        chunks, sums = chunks_of_sums(y), [(y.shape[1:], y.dtype)] * (op.results - 1)
+        return [(y.shape, y.dtype), *sums, *([] if sums and chunks == 1 else [((chunks, y.shape[1]), y.dtype)])]
 
     def calls(outputs, inputs, add=False):
         y, a, b = inputs
@@ -151,12 +141,11 @@ def _after_product(derivative, op):
             yield from _matmul_calls([product], (a, b), transpose_b=True)
             yield from op.calls(own, (y, product), **({"add": True} if add else {}))
             return
-        chunks, scratch = chunks_and_scratch(y, a)
         dx, *sums = outputs[: op.results]
-        of_chunks = sums[0].view((1, *sums[0].shape)) if sums and chunks == 1 else outputs[op.results]
-        copied = outputs[-1] if scratch else dx.view((0, 0))
+        chunks = chunks_of_sums(y)
+        of_chunks = outputs[-1].view((chunks, y.shape[1]))
         chunk = rows_of_chunk(y.shape[0]) if chunks > 1 else y.shape[0]
-        yield kernel, (a, b, y, copied, chunk, int(add and chunks == 1), dx, of_chunks)
+        yield kernel, (a, b, y, chunk, int(add and chunks == 1), dx, of_chunks)
         if sums and chunks > 1:
             yield sum_of_chunks(of_chunks, sums[0], add)
 
@@ -223,8 +212,7 @@ def _linear_infer(x, w, bias=None, *, activation=None):
     if bias is not None:
         expect_shape("linear", "bias", bias.shape, (w.shape[1],))
     activation_name(activation)
-    rows, (depth, columns) = x.shape[0], w.shape
-    return [((rows, columns), dtype), *_scratch(x, rows, depth, columns, False, False, False)]
+    return [((x.shape[0], w.shape[1]), dtype)]
 
 
 def _linear_calls(outputs, inputs, activation=None):

@@ -2,21 +2,21 @@
 
 A product goes panel after panel of B, two vectors of columns wide, and in each tile after tile of rows: the panel stays in the
 nearest caches for all of them. Either matrix is read in place where that is quick. Where rows lie so far apart that each is on a
-page of its own, or at distances that fall on the same sets of a cache, it is copied first: the panel of B, BLOCK rows at a
-time, onto the stack, and A, tile by tile, into memory that the op gives.
+page of its own, or at distances that fall on the same sets of a cache, a block of it is copied onto the stack first: a panel of
+B, BLOCK rows at a time, and rows of A, tile by tile.
 """
 
 import math
 from functools import cache
 
-from ..marks import T, helper, kernel
+from ..marks import T, helper, kernel, machine
 from ..primitives import flat, fma, stack
 from .register_tile import (
     BLOCK,
-    CROWDED,
     DOT_COLUMNS,
     DOT_LONG,
     DOT_ROWS,
+    FAST,
     NEAR,
     PAGE,
     PANEL,
@@ -26,13 +26,21 @@ from .register_tile import (
     dot_tiles,
     multiply_strip,
     multiply_tiles,
-    transpose_tile,
 )
 from .rows import row_copy
 from .share import FLAT, share, share_either
+from .transpose_tile import transpose_tile
 from .vectors import FROM_BIAS, FROM_C, FROM_ZERO
 
 WAYS = 8  # lines that a set of the first cache holds: so many rows a page apart are read side by side
+PAGES = machine(lambda target, _item_bytes: 2 * target.block)  # of so many a processor knows where they lie
+LARGE = machine(lambda target, _item_bytes: 8 * target.block**2)  # elements of an A on more pages than that
+# Elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows.
+CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
+# Elements of A that are multiplied with all of B at once: of a copy, as many as fit on the stack, 252 rows of 256; in place, what
+# half of a second cache holds, where only the nearest caches keep up with the multiply-adds.
+BLOCK_MEMORY = machine(lambda target, item_bytes: 14 * max(4, 9 * target.block // 256) * 2 * target.block // item_bytes)
+SOME = machine(lambda target, item_bytes: 4 * target.block**2 // item_bytes if target.is_fast else 1 << 62)
 ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
 TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every machine
 
@@ -41,6 +49,12 @@ TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every mac
 def first_sums(add, bias):
     """What the sums of a product start from: C itself, the bias, or nothing."""
     return FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
+
+
+@helper
+def rows_at_once(depth, is_copied):
+    """Rows of A, of so many columns, that are multiplied with all of B before the next: whole tiles."""
+    return max(1, (BLOCK_MEMORY if is_copied else SOME) // (TILE_ROWS * max(depth, 1))) * TILE_ROWS
 
 
 @helper
@@ -59,25 +73,56 @@ def next_tiles(left, tallest):
 
 
 @helper
-def copy_rows(a, turned, out, first, last):
-    """Rows first to last of A, tile by tile, each tile as (K, rows): what a product reads together lies together."""
-    a_flat, out_flat = flat(a), flat(out)
-    depth = out.shape[1]
-    i = first
+def copies_a(a, turned, columns, rows):
+    """Whether blocks of A, of so many rows of the product, are copied: where a tile's elements of it lie on more pages than the
+    processor knows, or on few sets of a cache, and the product is wide enough to make up for it."""
+    if FAST != 0:
+        return a.shape[1] % PAGE == 0 and columns >= (2 * BLOCK if turned != 0 else BLOCK) and rows >= 2 * TILE_ROWS
+    if columns < BLOCK // 8:
+        return False
+    return a.shape[0] > PAGES and a.shape[1] >= PAGE if turned != 0 else a.shape[1] % PAGE == 0 and a.size > LARGE
+
+
+@helper
+def copies_b(depth, columns, rows):
+    """Whether panels of B are copied: long ones whose rows, a multiple of half a page apart, do not stay in the second cache; and,
+    where two multiply-adds begin in a cycle, all that do not stay in the first."""
+    is_crowded = columns % (PAGE // 2) == 0
+    if FAST != 0:
+        return rows >= 2 * TILE_ROWS and (depth > BLOCK or (is_crowded and depth >= BLOCK // 8))
+    return is_crowded and depth >= 2 * BLOCK and rows * depth >= CROWDED
+
+
+@helper
+def copy_rows(a, turned, first, last, left, right, block):
+    """Rows first to last of columns left to right of A, tile by tile, each tile as (columns, rows): what a product reads together
+    lies together."""
+    a_flat, depth, i = flat(a), right - left, first
     while i < last:
         rows, _ = next_tiles(last - i, TILE_ROWS)
-        for k in range(0, depth, WIDTH):
-            columns = min(WIDTH, depth - k)
-            if turned != 0:
-                for s in range(k, k + columns):
-                    row, copy = a[s, i : i + rows], out_flat[i * depth + s * rows : i * depth + (s + 1) * rows]
-                    for r in range(copy.size):
-                        copy[r] = row[r]
-            else:
+        tile = block[(i - first) * depth : (i - first + rows) * depth]
+        if turned != 0:
+            for k in range(depth):
+                row_copy(a[left + k, i : i + rows], tile[k * rows : (k + 1) * rows])
+        else:
+            for k in range(0, depth, WIDTH):
                 for r in range(0, rows, WIDTH):
-                    place, copy_place = (i + r) * depth + k, i * depth + k * rows + r
-                    transpose_tile(a_flat, place, depth, out_flat, copy_place, rows, min(WIDTH, rows - r), columns)
+                    place, height, columns = (i + r) * a.shape[1] + left + k, min(WIDTH, rows - r), min(WIDTH, depth - k)
+                    transpose_tile(a_flat, place, a.shape[1], tile, k * rows + r, rows, height, columns)
         i += rows
+
+
+@helper
+def copy_panel(b, j, width, first, last, panel):
+    """Rows first to last of columns j to j + width of b, one after another."""
+    if width == PANEL:
+        for k in range(last - first):
+            row, copy = b[first + k, j : j + PANEL], panel[k * PANEL : (k + 1) * PANEL]
+            for q in range(PANEL):
+                copy[q] = row[q]
+        return
+    for k in range(last - first):
+        row_copy(b[first + k, j : j + width], panel[k * PANEL : k * PANEL + width])
 
 
 @helper
@@ -91,51 +136,57 @@ def turn_panel(b, j, width, first, last, panel):
 
 
 @helper
-def multiply_panel(depth, a, a_row, a_step, k, copied_row, b, b_first, b_row, bias, start, low, c, j, width, first, last):
-    """Rows first to last of C's columns j to j + width, from `depth` columns of A from k on and a panel of B.
-    copied_row: K, if A is the copy that `copy_rows` makes, or 0."""
+def multiply_panel(
+    depth, a, a_first, a_row, a_step, is_copied, b, b_first, b_row, ahead, ahead_first, ahead_row,
+    bias, start, low, c, j, width, first, last,
+):  # fmt: skip
+    """Rows first to last of C's columns j to j + width, from `depth` columns of A, which begins at element `a_first` of a flat
+    array or is the copy that `copy_rows` makes of those rows, and a panel of B."""
     c_flat, c_row, i = flat(c), c.shape[1], first
-    tallest = WAYS if a_row % PAGE == 0 and copied_row == 0 else TILE_ROWS
+    tallest = WAYS if a_row % PAGE == 0 and not is_copied else TILE_ROWS
     while i < last:
         rows, count = next_tiles(last - i, tallest)
-        a_first, a_next = i * a_row + k * a_step, rows * a_row
-        if copied_row > 0:
-            a_first, a_row, a_step, a_next = i * copied_row + k * rows, 1, rows, rows * copied_row
+        if is_copied:
+            a_row, a_step = 1, rows
+        a_next = rows * (depth if is_copied else a_row)
         multiply_tiles(
-            rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
+            rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row, ahead, ahead_first, ahead_row,
             bias, start, j, low, c_flat, i * c_row + j, c_row, width,
         )  # fmt: skip
-        i += count * rows
+        i, a_first = i + count * rows, a_first + count * a_next
 
 
 @helper
-def multiply(a, turned_a, copied, b, turned_b, bias, start, lowest, c, first, last):
+def multiply(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
     """Rows first to last of C."""
     depth, columns = a.shape[0] if turned_a != 0 else a.shape[1], c.shape[1]
     a_row, a_step = (1, a.shape[1]) if turned_a != 0 else (a.shape[1], 1)
-    a_flat, copied_row = flat(a), copied.shape[1]
-    if copied_row > 0:
-        copy_rows(a, turned_a, copied, first, last)
-        a_flat = flat(copied)
-    b_flat, panel = flat(b), stack(T(0), PANEL_MEMORY)
-    # Rows of B a multiple of half a page apart share few sets of the caches: a long panel does not stay even in the second one.
-    is_crowded = columns % (PAGE // 2) == 0 and depth >= 2 * BLOCK and (last - first) * depth >= CROWDED
-    k, in_place = 0, turned_b == 0 and not is_crowded
+    a_flat, b_flat, panel, block = flat(a), flat(b), stack(T(0), PANEL_MEMORY), stack(T(0), BLOCK_MEMORY)
+    is_copied, in_place = copies_a(a, turned_a, columns, last - first), turned_b == 0 and not copies_b(depth, columns, last - first)
+    k = 0
     while True:  # once even if there is nothing to sum
-        size = depth if in_place else min(BLOCK, depth - k)
+        size = depth if in_place and not is_copied else min(BLOCK, depth - k)
         low = lowest if k + size == depth else T(-math.inf)
-        for j in range(0, columns, PANEL):
-            width, source, place, row = min(PANEL, columns - j), b_flat, j, columns
-            if turned_b != 0:
-                turn_panel(b, j, width, k, k + size, panel)
-            elif not in_place:
-                for s in range(size):
-                    row_copy(b[k + s, j : j + width], panel[s * PANEL : s * PANEL + width])
-            if not in_place:
-                source, place, row = panel, 0, PANEL
-            multiply_panel(
-                size, a_flat, a_row, a_step, k, copied_row, source, place, row, bias, start, low, c, j, width, first, last
-            )
+        some = rows_at_once(size, is_copied)
+        for top in range(first, last, some):
+            bottom, a_first = min(top + some, last), top * a_row + k * a_step
+            if is_copied:
+                copy_rows(a, turned_a, top, bottom, k, k + size, block)
+                a_flat, a_first = block, 0
+            for j in range(0, columns, PANEL):
+                width, source, place, row = min(PANEL, columns - j), b_flat, k * columns + j, columns
+                ahead, ahead_first, ahead_row = b_flat, place + PANEL, columns  # the next panel
+                if not in_place:
+                    source, place, row = panel, 0, PANEL
+                if turned_b != 0:
+                    turn_panel(b, j, width, k, k + size, panel)
+                    ahead, ahead_first, ahead_row = panel, 0, PANEL  # nothing: rows of B^T are guessed
+                elif not in_place:
+                    copy_panel(b, j, width, k, k + size, panel)
+                multiply_panel(
+                    size, a_flat, a_first, a_row, a_step, is_copied, source, place, row, ahead, ahead_first, ahead_row,
+                    bias, start, low, c, j, width, top, bottom,
+                )  # fmt: skip
         k, start = k + size, FROM_C
         if k == depth:
             break
@@ -146,21 +197,20 @@ def multiply(a, turned_a, copied, b, turned_b, bias, start, lowest, c, first, la
     a="T[M, K]",
     b="T[R, S]",
     bias="T[B]",
-    copied="out T[P, Q]",
     turned_a="int",
     turned_b="int",
     lowest="float",
     add="int",
     c="inout T[M, N]",
 )
-def matmul(a, b, bias, copied, turned_a, turned_b, lowest, add, c, lane, lanes):
+def matmul(a, b, bias, turned_a, turned_b, lowest, add, c, lane, lanes):
     """C = max(lowest, A B + bias), or C += A B; A or B stands transposed where it says `turned`.
 
-    bias: (N,), or empty for none. lowest: -inf, or 0 for a ReLU. copied: memory for a copy of A, or empty to read it in place.
+    bias: (N,), or empty for none. lowest: -inf, or 0 for a ReLU.
     """
     first, last = share(c.shape[0], ROWS, lane, lanes)
     start = first_sums(add, bias)
-    multiply(a, turned_a, copied, b, turned_b, bias, start, T(lowest), c, first, last)
+    multiply(a, turned_a, b, turned_b, bias, start, T(lowest), c, first, last)
 
 
 # C = A^T B is the same code; A then stands as (K, M), and a lane reads all of its rows.

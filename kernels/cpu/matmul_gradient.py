@@ -3,16 +3,31 @@
 import math
 from functools import cache
 
-from ..marks import T, helper, kernel
+from ..marks import T, helper, kernel, machine
 from ..primitives import flat, stack
-from .matmul import copy_rows, multiply_panel, turn_panel
+from .matmul import BLOCK_MEMORY, copies_a, copy_rows, multiply_panel, rows_at_once, turn_panel
 from .register_tile import BLOCK, PANEL, PANEL_MEMORY, WIDTH
 from .rows import clear
 from .share import share_either
 from .vectors import FROM_C, FROM_ZERO
 
 COLUMNS = 16  # lanes share out columns in multiples of this: whole vectors in float32, of which two make a tile
-BLOCK_ROWS = 56  # rows of a panel that the nearest cache holds, of the product and of y: four of the tallest tiles
+# Rows of a panel that the nearest cache holds, of the product and of y: four of the tallest tiles.
+BLOCK_ROWS = machine(lambda target, _item_bytes: min(56, target.block))
+
+
+@helper
+def end_of_block(first, chunk):
+    """Where the rows end that are finished together from `first` on: they are of one chunk, and the same for any lanes."""
+    return min(first + BLOCK_ROWS, (first // chunk + 1) * chunk)
+
+
+@helper
+def end_of_some(first, some, chunk):
+    """Where the rows end that are multiplied together, no more than `some`: whole chunks or, if those are larger, whole blocks."""
+    if some >= chunk:
+        return first + some // chunk * chunk
+    return min(first + some // BLOCK_ROWS * BLOCK_ROWS, (first // chunk + 1) * chunk)
 
 
 @cache
@@ -21,7 +36,6 @@ def matmul_and_gradient(derivative):
     y, needs first of the layer above, and the gradient of its bias. Tiles are finished while the nearest cache holds them.
 
     Lanes share out the chunks or, if there is only one, the columns, and then turn only their own part of B.
-    copied: memory for a copy of A, of which lanes that share out columns make none, or empty to read it in place.
     """
 
     def strip(columns):
@@ -78,41 +92,46 @@ def matmul_and_gradient(derivative):
         a="T[M, K]",
         b="T[N, K]",
         y="T[M, N]",
-        copied="out T[R, S]",
         chunk="int",
         add="int",
         dx="out T[M, N]",
         sums="inout T[P, N]",
     )
-    def product_and_gradient(a, b, y, copied, chunk, add, dx, sums, lane, lanes):
+    def product_and_gradient(a, b, y, chunk, add, dx, sums, lane, lanes):
         (rows, depth), (chunks, columns) = a.shape, sums.shape
         begin, end, left, right = share_either(chunks, 1, columns, COLUMNS, lane, lanes)
-        panel, flat_a, copied_row = stack(T(0), PANEL_MEMORY), flat(a), copied.shape[1]
-        if copied_row > 0:
-            flat_a = flat(copied)
-            for p in range(begin, end):
-                last = min((p + 1) * chunk, rows)
-                for first in range(p * chunk, last, BLOCK_ROWS):
-                    copy_rows(a, 0, copied, first, min(first + BLOCK_ROWS, last))
+        start_row, last = begin * chunk, min(end * chunk, rows)
+        panel, block, a_flat, a_first = stack(T(0), PANEL_MEMORY), stack(T(0), BLOCK_MEMORY), flat(a), 0
+        is_copied = copies_a(a, 0, columns, last - start_row)
         if add == 0:
             for p in range(begin, end):
                 clear(sums[p, left:right])
         k, start = 0, FROM_ZERO
         while True:  # once even if there is nothing to sum
-            size = min(BLOCK, depth - k)
-            for j in range(left, right, PANEL):
-                stop = min(j + PANEL, right)
-                turn_panel(b, j, stop - j, k, k + size, panel)
-                for p in range(begin, end):
-                    last = min((p + 1) * chunk, rows)
-                    for first in range(p * chunk, last, BLOCK_ROWS):
-                        after = min(first + BLOCK_ROWS, last)
+            size, top = min(BLOCK, depth - k), start_row
+            some = rows_at_once(size, is_copied)
+            while top < last:
+                bottom = min(end_of_some(top, some, chunk), last)
+                if is_copied:
+                    first, a_flat = top, block
+                    while first < bottom:
+                        after = min(end_of_block(first, chunk), bottom)
+                        copy_rows(a, 0, first, after, k, k + size, block[(first - top) * size :])
+                        first = after
+                for j in range(left, right, PANEL):
+                    stop, first = min(j + PANEL, right), top
+                    turn_panel(b, j, stop - j, k, k + size, panel)
+                    while first < bottom:
+                        after = min(end_of_block(first, chunk), bottom)
+                        a_first = (first - top) * size if is_copied else first * depth + k
                         multiply_panel(
-                            size, flat_a, depth, 1, k, copied_row, panel, 0, PANEL, y[0, :0], start, T(-math.inf),
-                            dx, j, stop - j, first, after,
+                            size, a_flat, a_first, depth, 1, is_copied, panel, 0, PANEL, panel, 0, PANEL,
+                            y[0, :0], start, T(-math.inf), dx, j, stop - j, first, after,
                         )  # fmt: skip
                         if k + size == depth:
-                            finish(y, dx, first, after, j, stop, sums[p])
+                            finish(y, dx, first, after, j, stop, sums[first // chunk])
+                        first = after
+                top = bottom
             k, start = k + size, FROM_C
             if k == depth:
                 break

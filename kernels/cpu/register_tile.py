@@ -1,6 +1,6 @@
-"""The two primitives that hold a tile of a matrix in vector registers: a product and a transpose.
+"""The primitives that hold a tile of a product in vector registers.
 
-They are the only places that see addresses. Around them stand array views, and their Python bodies are plain loops on arrays.
+Like `transpose_tile` they see addresses. Around them stand array views, and their Python bodies are plain loops on arrays.
 """
 
 from ..marks import machine, primitive
@@ -14,10 +14,11 @@ HEIGHTS = machine(lambda target, _item_bytes: (14, 10, 8, 4, 2, 1) if target.reg
 TILE_ROWS = machine(lambda target, item_bytes: HEIGHTS.rule(target, item_bytes)[0])
 
 PAGE = machine(lambda _target, item_bytes: 4096 // item_bytes)  # addresses so far apart fall on the same set of the first cache
+A_AHEAD = 12  # columns of A that are fetched before they are multiplied: some 170 cycles
 NEAR = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # what half of a second cache holds
-BLOCK = machine(lambda target, _item_bytes: target.block)  # rows of B that are copied at once
-# Elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows.
-CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
+# Rows of B that are copied at once. A processor that takes two panels' rows in a cycle must find them in the first cache.
+BLOCK = machine(lambda target, _item_bytes: target.block // (2 if target.is_fast else 1))
+FAST = machine(lambda target, _item_bytes: int(target.is_fast))
 PANEL_MEMORY = machine(lambda target, item_bytes: target.block * 2 * target.vector_bytes // item_bytes)
 
 # The most rows and columns of a tile of dot products: what leaves registers for a vector of each column and one of a row.
@@ -26,16 +27,17 @@ DOT_COLUMNS = machine(lambda target, _item_bytes: 5 if target.registers == 32 el
 DOT_LONG = machine(lambda target, _item_bytes: target.registers // 4)  # and columns of a tile of one row
 
 
-@primitive("void <- int int int any int int int int any int int any int int T any int int int")
+@primitive("void <- int int int any int int int int any int int any int int any int int T any int int int")
 def multiply_tiles(
-    rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row, bias, start, column, low, c, c_first, c_row, width
-):
+    rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row, ahead, ahead_first, ahead_row,
+    bias, start, column, low, c, c_first, c_row, width,
+):  # fmt: skip
     """C = max(low, A B + start) for `count` tiles of C, one below the other, the sums of one at a time kept in registers.
 
     A tile has `rows` rows, one of HEIGHTS, and up to two vectors of columns. All arrays are flat: of a tile's first element on,
     element (r, k) of A lies at r a_row + k a_step, (k, q) of B at k b_row + q, (r, q) of C at r c_row + q; the next tile begins
-    `a_next` further on in A. bias: empty, or as long as C is wide; the tiles begin at its element `column`. `low` is -inf, or 0 for
-    a ReLU.
+    `a_next` further on in A. Row k of what will be read next, of which element `ahead_first` is the first, is fetched with row k
+    of B. bias: empty, or as long as C is wide; the tiles begin at its element `column`. `low` is -inf, or 0 for a ReLU.
 
     Every element is a chain of multiply-adds in the order of K, whatever the tile, and one that goes on from C goes on with the
     same bits: neither tiles nor blocks of K change a result.
@@ -52,12 +54,13 @@ def multiply_tiles(
 
 @multiply_tiles.emits
 def _(
-    emitter, rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row,
+    emitter, rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row, ahead, ahead_first, ahead_row,
     bias, start, column, low, c, c_first, c_row, width,
 ):  # fmt: skip
     builder, number = emitter.builder, Vectors(emitter).number
-    a, b, bias, c = (_element(emitter, *x) for x in ((a, 3, a_first), (b, 8, b_first), (bias, 11, column), (c, 15, c_first)))
-    values = [count, depth, a, a_row, a_step, a_next, b, b_row, bias, start, low, c, c_row, width]
+    places = ((a, 3, a_first), (b, 8, b_first), (ahead, 11, ahead_first), (bias, 14, column), (c, 18, c_first))
+    a, b, ahead, bias, c = (element(emitter, *place) for place in places)
+    values = [count, depth, a, a_row, a_step, a_next, b, b_row, ahead, ahead_row, bias, start, low, c, c_row, width]
     after = builder.append_basic_block("multiplied")
     choice = builder.switch(rows, after)
     for height in HEIGHTS.rule(emitter.target, emitter.item_bytes):
@@ -71,26 +74,27 @@ def _(
 @primitive("void <- int any any int int any int int T any int int")
 def multiply_strip(depth, a, b, b_first, b_row, bias, start, column, low, c, c_first, width):
     """`multiply_tiles` for a single row, which may be four vectors of columns wide, whole ones, or up to two."""
-    multiply_tiles(1, 1, depth, a, 0, 0, 1, 0, b, b_first, b_row, bias, start, column, low, c, c_first, 0, width)
+    multiply_tiles(1, 1, depth, a, 0, 0, 1, 0, b, b_first, b_row, b, b_first, b_row, bias, start, column, low, c, c_first, 0, width)
 
 
 @multiply_strip.emits
 def _(emitter, depth, a, b, b_first, b_row, bias, start, column, low, c, c_first, width):
     zero, one = (Vectors(emitter).number(n) for n in (0, 1))
-    a, b, bias, c = (_element(emitter, *x) for x in ((a, 1, zero), (b, 2, b_first), (bias, 5, column), (c, 9, c_first)))
-    values = [one, depth, a, zero, one, zero, b, b_row, bias, start, low, c, zero, width]
+    a, b, bias, c = (element(emitter, *x) for x in ((a, 1, zero), (b, 2, b_first), (bias, 5, column), (c, 9, c_first)))
+    values = [one, depth, a, zero, one, zero, b, b_row, b, b_row, bias, start, low, c, zero, width]
     emitter.call_apart("multiply_strip", values, lambda *own: _multiply_tiles(emitter, 1, *own, is_strip=True))
 
 
-def _element(emitter, array, position, index):
+def element(emitter, array, position, index):
     """The address of an element of a flat array, which is the argument of that number."""
     return emitter.builder.gep(emitter.array(array, emitter.kinds[position])[0], [index])
 
 
 def _multiply_tiles(
-    emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_row, bias, start, low, c, c_row, width, is_strip=False
-):
-    """The body of the function for tiles of `rows` rows: a, b, bias and c are the addresses of the first tile's elements."""
+    emitter, rows, count, depth, a, a_row, a_step, a_next, b, b_row, ahead, ahead_row,
+    bias, start, low, c, c_row, width, is_strip=False,
+):  # fmt: skip
+    """The body of the function for tiles of `rows` rows: a, b, ahead, bias and c are the addresses of the first tile's elements."""
     builder, whole = emitter.builder, Vectors(emitter)
     number = whole.number
 
@@ -108,6 +112,12 @@ def _multiply_tiles(
         a_rows = [builder.gep(a_here, [builder.mul(a_row, number(r))]) for r in range(rows)]
         c_rows = [builder.gep(c_here, [builder.mul(c_row, number(r))]) for r in range(rows)]
 
+        if rows >= 8 and emitter.target.is_fast:  # sums go on from C, block after block of K: the next tile's
+            for r in range(rows, 2 * rows):
+                below = builder.gep(c_here, [builder.mul(c_row, number(r))])
+                for offset in offsets:
+                    whole.prefetch(builder.gep(below, [number(offset)]), cache=1)
+
         def load(base, v):
             return kinds[v].load(builder.gep(base, [number(offsets[v])]), masks[v])
 
@@ -124,8 +134,14 @@ def _multiply_tiles(
         k, sums = builder.phi(number(0).type), {(r, v): builder.phi(kinds[v].vector) for r, v in grid}
         b_here = builder.gep(b, [builder.mul(k, b_row)])
         b_vectors, results = [load(b_here, v) for v in vectors], {}
-        for v in vectors if rows >= 8 else ():  # the next panel: row by row, which no processor guesses
-            whole.prefetch(builder.gep(b_here, [number((2 + v) * whole.lanes)]))
+        if rows >= 8:  # row by row, which no processor guesses
+            next_row = builder.gep(ahead, [builder.mul(k, ahead_row)])
+            for v in vectors:
+                whole.prefetch(builder.gep(next_row, [number(v * whole.lanes)]))
+        if rows >= 8 and emitter.target.is_fast:
+            soon = builder.gep(a_here, [builder.mul(builder.add(k, number(A_AHEAD)), a_step)])
+            for r in (0, rows - 1):  # the ends of a column of A^T, which may lie in two lines
+                whole.prefetch(builder.gep(soon, [number(r)]), cache=1)
         for r in range(rows):
             factor = builder.load(builder.gep(a_rows[r], [builder.mul(k, a_step)]))
             for v, kind in enumerate(kinds):
@@ -200,7 +216,7 @@ def _(
     emitter, rows, columns, down, across, depth, a, a_first, a_row, b, b_first, b_row,
     bias, start, column, lowest, c, c_first, c_row,
 ):  # fmt: skip
-    a, b, bias, c = (_element(emitter, *x) for x in ((a, 5, a_first), (b, 8, b_first), (bias, 11, column), (c, 15, c_first)))
+    a, b, bias, c = (element(emitter, *x) for x in ((a, 5, a_first), (b, 8, b_first), (bias, 11, column), (c, 15, c_first)))
     values = [rows, columns, down, across, depth, a, a_row, b, b_row, bias, start, lowest, c, c_row]
     emitter.call_apart("dot_tiles", values, lambda *own: _dot_tiles(emitter, *own))
 
@@ -321,70 +337,3 @@ def _sums(ir, vectors):
         pairs, width = zip(vectors[::2], vectors[1::2], strict=True), vectors[0].type.count
         vectors = [ir.shuffle(x, y, list(range(2 * width))) for x, y in pairs]
     return vectors[0]
-
-
-@primitive("void <- any int int any int int int int")
-def transpose_tile(x, x_first, x_row, out, out_first, out_row, rows, columns):
-    """out[c, r] = x[r, c] for up to WIDTH `rows` r and `columns` c; flat arrays, element (r, c) at x_first + r x_row + c."""
-    for r in range(rows):
-        for c in range(columns):
-            out[out_first + c * out_row + r] = x[x_first + r * x_row + c]
-
-
-@transpose_tile.emits
-def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
-    values = [_element(emitter, x, 0, x_first), x_row, _element(emitter, out, 3, out_first), out_row, rows, columns]
-    emitter.call_apart("transpose_tile", values, lambda *own: _transpose_tile(emitter, *own))
-
-
-def _transpose_tile(emitter, x, x_row, out, out_row, rows, columns):
-    """log2(WIDTH) rounds, in each of which rows are interleaved pairwise: first within pieces of 128 bits, for which processors
-    have instructions that begin more often, then those pieces. At an edge, what lies beyond is masked out: rows are still
-    moved as vectors, where a loop over elements takes seven times as long."""
-    builder, ir = emitter.builder, Vectors(emitter)
-    lanes, number = ir.lanes, ir.number
-
-    piece = 16 // emitter.item_bytes  # elements of 128 bits
-
-    def within_pieces(rows, width=1):
-        """Of as many rows as a piece has elements: vector k has column k of each piece, all rows of it."""
-        if len(rows) == 1:
-            return rows
-        halves = []
-        for half in (0, piece // 2):
-            starts = [p + half + b for p in range(0, lanes, piece) for b in range(0, piece // 2, width)]
-            order = [n + source for start in starts for source in (0, lanes) for n in range(start, start + width)]
-            halves.append([ir.shuffle(one, other, order) for one, other in zip(rows[::2], rows[1::2], strict=True)])
-        return [vector for half in halves for vector in within_pieces(half, 2 * width)]
-
-    def of_pieces(rows):
-        """Of as many rows as a vector has pieces: vector p has piece p of each row."""
-        if len(rows) == 1:
-            return rows
-        found = []
-        for odd in (0, piece):
-            order = [n + source for source in (0, lanes) for p in range(odd, lanes, 2 * piece) for n in range(p, p + piece)]
-            found.append(of_pieces([ir.shuffle(one, other, order) for one, other in zip(rows[::2], rows[1::2], strict=True)]))
-        return [vector for pair in zip(*found, strict=True) for vector in pair]
-
-    def variant(row_mask, column_mask):
-        last = builder.sub(rows, number(1))
-
-        def row(r):  # beyond the edge, the last one again
-            beyond = builder.icmp_signed(">", number(r), last)
-            return builder.gep(x, [builder.mul(number(r) if row_mask is None else builder.select(beyond, last, number(r)), x_row)])
-
-        tile = [ir.load(row(r), column_mask) for r in range(lanes)]
-        groups = [within_pieces(tile[r : r + piece]) for r in range(0, lanes, piece)]
-        columns_of = [of_pieces([group[k] for group in groups]) for k in range(piece)]
-        for q, value in enumerate(columns_of[q % piece][q // piece] for q in range(lanes)):
-            inside = builder.icmp_signed("<", number(q), columns)
-            place = builder.gep(out, [builder.mul(number(q), out_row)])
-            ir.store(value, place, row_mask and builder.select(inside, row_mask, ir.first(number(0))))
-
-    is_full = builder.and_(*[builder.icmp_signed("==", n, number(lanes)) for n in (rows, columns)])
-    with builder.if_else(is_full) as (full, edge):
-        with full:
-            variant(None, None)
-        with edge:
-            variant(ir.first(rows), ir.first(columns))

@@ -66,11 +66,11 @@ class Vectors:
         else:
             self.builder.store(value, place).align = self.align
 
-    def prefetch(self, place):
-        """Bring the cache line at an address into the second cache; no address is wrong."""
+    def prefetch(self, place, cache=2):
+        """Bring the cache line at an address into the first or the second cache; no address is wrong."""
         i32 = self.ir.IntType(32)
         address = self.builder.bitcast(place, self.ir.IntType(8).as_pointer())
-        hint = [self.ir.Constant(i32, n) for n in (0, 2, 1)]  # for reading, second cache, data
+        hint = [self.ir.Constant(i32, n) for n in (0, 4 - cache, 1)]  # for reading, 3 is the first cache, data
         self.emitter.call("llvm.prefetch.p0", self.ir.VoidType(), [address, *hint])
 
     def at_least(self, value, floor):
