@@ -14,6 +14,7 @@ HEIGHTS = machine(lambda target, _item_bytes: (14, 10, 8, 4, 2, 1) if target.reg
 TILE_ROWS = machine(lambda target, item_bytes: HEIGHTS.rule(target, item_bytes)[0])
 
 PAGE = machine(lambda _target, item_bytes: 4096 // item_bytes)  # addresses so far apart fall on the same set of the first cache
+LONG = 64  # columns of A from which on it is worth fetching C ahead
 A_AHEAD = 12  # columns of A that are fetched before they are multiplied: some 170 cycles
 NEAR = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # what half of a second cache holds
 # Rows of B that are copied at once. A processor that takes two panels' rows in a cycle must find them in the first cache.
@@ -112,11 +113,13 @@ def _multiply_tiles(
         a_rows = [builder.gep(a_here, [builder.mul(a_row, number(r))]) for r in range(rows)]
         c_rows = [builder.gep(c_here, [builder.mul(c_row, number(r))]) for r in range(rows)]
 
-        if rows >= 8 and emitter.target.is_fast:  # sums go on from C, block after block of K: the next tile's
-            for r in range(rows, 2 * rows):
-                below = builder.gep(c_here, [builder.mul(c_row, number(r))])
-                for offset in offsets:
-                    whole.prefetch(builder.gep(below, [number(offset)]), cache=1)
+        if rows >= 8 and emitter.target.is_fast:  # what the next tile goes on from, block after block of K
+            is_worth_it = builder.and_(builder.icmp_signed(">", left, number(1)), builder.icmp_signed(">=", depth, number(LONG)))
+            with builder.if_then(is_worth_it):
+                for r in range(rows, 2 * rows):
+                    below = builder.gep(c_here, [builder.mul(c_row, number(r))])
+                    for offset in offsets:
+                        whole.prefetch(builder.gep(below, [number(offset)]), cache=1)
 
         def load(base, v):
             return kinds[v].load(builder.gep(base, [number(offsets[v])]), masks[v])
@@ -138,10 +141,9 @@ def _multiply_tiles(
             next_row = builder.gep(ahead, [builder.mul(k, ahead_row)])
             for v in vectors:
                 whole.prefetch(builder.gep(next_row, [number(v * whole.lanes)]))
-        if rows >= 8 and emitter.target.is_fast:
-            soon = builder.gep(a_here, [builder.mul(builder.add(k, number(A_AHEAD)), a_step)])
-            for r in (0, rows - 1):  # the ends of a column of A^T, which may lie in two lines
-                whole.prefetch(builder.gep(soon, [number(r)]), cache=1)
+        if rows >= 8 and emitter.target.is_fast:  # a column of A^T: of its two lines the tile above has had the first
+            soon = builder.mul(builder.add(k, number(A_AHEAD)), a_step)
+            whole.prefetch(builder.gep(a_here, [builder.add(soon, number(rows - 1))]), cache=1)
         for r in range(rows):
             factor = builder.load(builder.gep(a_rows[r], [builder.mul(k, a_step)]))
             for v, kind in enumerate(kinds):
