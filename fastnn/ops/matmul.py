@@ -46,6 +46,7 @@ def _matmul_shapes(a, b, transpose_a, transpose_b):
 
 
 # How a product is made depends on shapes and element type alone, and so do its bits.
+MANY = 128  # rows
 VECTOR = 64  # bytes of the vectors that costs are counted for
 
 
@@ -69,14 +70,15 @@ def _way(rows, depth, columns, dtype, transpose_a, transpose_b, add):
 
 def _dots_are_quicker(rows, depth, columns, lanes):
     """For A B^T, in cycles: adding up a vector's elements takes 1.5 for each sum, turning B 0.35 for each element; tiles leave the
-    last vector, or half of one, partly empty, and with half a vector alone they wait for A."""
+    last vector, or half of one, partly empty, and with half a vector alone they wait for A. Of many rows tiles are
+    taken where it hardly matters, for they go through large matrices in blocks."""
 
     def up(n, unit):
         return -(-n // unit) * unit
 
     dots = rows * columns * (up(depth, lanes) / lanes + 1.5)
     tiles = max(up(columns, lanes // 2), 0.75 * lanes) * depth * (rows / lanes + 0.35)
-    return dots < tiles
+    return dots < (0.9 if rows >= MANY else 1.0) * tiles
 
 
 def _turned_is_quicker(depth, columns, lanes):

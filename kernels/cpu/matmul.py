@@ -37,9 +37,9 @@ PAGES = machine(lambda target, _item_bytes: 2 * target.block)  # of so many a pr
 LARGE = machine(lambda target, _item_bytes: 8 * target.block**2)  # elements of an A on more pages than that
 # Elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows.
 CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
-# Elements of A that are multiplied with all of B at once: of a copy, as many as fit on the stack, 252 rows of 256; in place, what
+# Elements of A that are multiplied with all of B at once: of a copy, as many as fit on the stack, 280 rows of 256; in place, what
 # half of a second cache holds, where only the nearest caches keep up with the multiply-adds.
-BLOCK_MEMORY = machine(lambda target, item_bytes: 14 * max(4, 9 * target.block // 256) * 2 * target.block // item_bytes)
+BLOCK_MEMORY = machine(lambda target, item_bytes: 14 * max(4, 10 * target.block // 256) * 2 * target.block // item_bytes)
 SOME = machine(lambda target, item_bytes: 4 * target.block**2 // item_bytes if target.is_fast else 1 << 62)
 ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
 TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every machine
@@ -52,9 +52,11 @@ def first_sums(add, bias):
 
 
 @helper
-def rows_at_once(depth, is_copied):
-    """Rows of A, of so many columns, that are multiplied with all of B before the next: whole tiles."""
-    return max(1, (BLOCK_MEMORY if is_copied else SOME) // (TILE_ROWS * max(depth, 1))) * TILE_ROWS
+def rows_at_once(rows, unit, depth, is_copied):
+    """How many of these rows of A, of `depth` columns, are multiplied with all of B before the next: groups alike, of units."""
+    most = max(1, (BLOCK_MEMORY if is_copied else SOME) // (unit * max(depth, 1)))
+    units = max(1, -(-rows // unit))
+    return -(-units // -(-units // most)) * unit
 
 
 @helper
@@ -129,8 +131,8 @@ def copy_panel(b, j, width, first, last, panel):
 def turn_panel(b, j, width, first, last, panel):
     """Rows first to last of columns j to j + width of the matrix whose transpose is b (N, K), one after another."""
     b_flat, depth = flat(b), b.shape[1]
-    for k in range(first, last, WIDTH):
-        for q in range(0, width, WIDTH):
+    for q in range(0, width, WIDTH):
+        for k in range(first, last, WIDTH):
             place = (k - first) * PANEL + q
             transpose_tile(b_flat, (j + q) * depth + k, depth, panel, place, PANEL, min(WIDTH, width - q), min(WIDTH, last - k))
 
@@ -167,7 +169,7 @@ def multiply(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
     while True:  # once even if there is nothing to sum
         size = depth if in_place and not is_copied else min(BLOCK, depth - k)
         low = lowest if k + size == depth else T(-math.inf)
-        some = rows_at_once(size, is_copied)
+        some = rows_at_once(last - first, TILE_ROWS, size, is_copied)
         for top in range(first, last, some):
             bottom, a_first = min(top + some, last), top * a_row + k * a_step
             if is_copied:

@@ -27,7 +27,7 @@ def end_of_some(first, some, chunk):
     """Where the rows end that are multiplied together, no more than `some`: whole chunks or, if those are larger, whole blocks."""
     if some >= chunk:
         return first + some // chunk * chunk
-    return min(first + some // BLOCK_ROWS * BLOCK_ROWS, (first // chunk + 1) * chunk)
+    return min(first + some, (first // chunk + 1) * chunk)
 
 
 @cache
@@ -109,7 +109,7 @@ def matmul_and_gradient(derivative):
         k, start = 0, FROM_ZERO
         while True:  # once even if there is nothing to sum
             size, top = min(BLOCK, depth - k), start_row
-            some = rows_at_once(size, is_copied)
+            some = rows_at_once(last - start_row, BLOCK_ROWS, size, is_copied)
             while top < last:
                 bottom = min(end_of_some(top, some, chunk), last)
                 if is_copied:
