@@ -359,3 +359,23 @@ def test_other_lanes_keep_off_the_callers_processor_where_there_are_enough():
             assert len(own) == max(1, len(processors) - 1)
     finally:
         os.sched_setaffinity(0, before)
+
+
+def test_kernels_find_room_on_a_small_stack():
+    """Products copy blocks onto it: some threads have 512 kB, as on macOS."""
+    found, before = [], threading.stack_size(512 * 1024)
+    x, w = (np.random.default_rng(0).normal(size=s).astype("f4") for s in ((300, 1024), (1024, 300)))
+
+    def compute():
+        variable = fastnn.Variable(x)
+        (fastnn.ops.linear(variable, w, activation="relu") @ w.T).backward(x)
+        found.append(variable.gradient.numpy())
+
+    try:
+        thread = threading.Thread(target=compute)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    z = x.astype("f8") @ w
+    np.testing.assert_allclose(found[0], (x @ w.astype("f8") * (z > 0)) @ w.T, rtol=1e-3, atol=1e-1)
