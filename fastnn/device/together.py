@@ -34,7 +34,9 @@ def _helpers(names: list[str], count: int) -> Iterator[None]:
     helpers: list[subprocess.Popen] = []
     try:
         if count > 0 and native.objects().folder is not None and _is_python():
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+            # They find what this process finds, and nothing that only happens to lie in the current folder.
+            path = os.pathsep.join(os.path.abspath(p) for p in sys.path)
+            environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
             for n in range(count):
                 start = len(names) * (n + 1) // (count + 1)
                 command = [sys.executable, "-c", PROGRAM, *names[start:], *names[:start]]

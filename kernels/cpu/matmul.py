@@ -38,7 +38,7 @@ LARGE = machine(lambda target, _item_bytes: 8 * target.block**2)  # elements of 
 # Elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows.
 CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
 # Elements of A that are multiplied with all of B at once: of a copy, as many as fit on the stack, 280 rows of 256; in place, what
-# half of a second cache holds, where only the nearest caches keep up with the multiply-adds.
+# half of a second cache holds, where only the nearest caches keep up with the multiply-adds. At least four tiles fit, the tallest.
 BLOCK_MEMORY = machine(lambda target, item_bytes: 14 * max(4, 10 * target.block // 256) * 2 * target.block // item_bytes)
 SOME = machine(lambda target, item_bytes: 4 * target.block**2 // item_bytes if target.is_fast else 1 << 62)
 ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
