@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import signal
+
 import pytest
 
 import fastnn
@@ -12,3 +14,11 @@ def _settings_as_they_were():
     yield
     fastnn.config.set_floatx(before)
     fastnn.set_threads(None)
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """Shells start programs in the background deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

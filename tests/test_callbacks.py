@@ -248,14 +248,6 @@ def test_a_hook_may_evaluate_and_predict():
 # ---- ends
 
 
-@pytest.fixture(autouse=True)
-def _ctrl_c_is_heard():
-    """Shells start programs in the background deaf to it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_end", "on_test_end", "on_train_begin", "on_train_end"])
 def test_an_exception_of_a_hook_comes_out_and_the_next_fit_works(hook):
     def fail(self, *_):

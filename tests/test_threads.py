@@ -1,13 +1,11 @@
 """How many threads there may be, and that they neither hang nor lag where the machine has other things to do."""
 
-import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -300,22 +298,12 @@ def test_what_becomes_slow_on_all_lanes_is_given_up_at_once(monkeypatch):
     assert pace.lanes == 2, "and is looked at again"
 
 
-@contextmanager
-def no_collection():
-    """Python loses a KeyboardInterrupt that it raises while it collects garbage in a callback, and hypothesis has one."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 @needs_lanes
 def test_ctrl_c_ends_training_on_several_lanes_beside_busy_processes():
     fastnn.set_threads(2 * PROCESSORS)
     model = network()
     fit(model)
-    with Busy(), no_collection():
+    with Busy():
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         start = time.perf_counter()
         fit(model, epochs=300_000)
