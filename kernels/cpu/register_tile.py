@@ -37,8 +37,9 @@ def multiply_tiles(
 
     A tile has `rows` rows, one of HEIGHTS, and up to two vectors of columns. All arrays are flat: of a tile's first element on,
     element (r, k) of A lies at r a_row + k a_step, (k, q) of B at k b_row + q, (r, q) of C at r c_row + q; the next tile begins
-    `a_next` further on in A. Row k of what will be read next, of which element `ahead_first` is the first, is fetched with row k
-    of B. bias: empty, or as long as C is wide; the tiles begin at its element `column`. `low` is -inf, or 0 for a ReLU.
+    `a_next` further on in A. With row k of B row k of what will be read next is fetched, of which element `ahead_first` is the
+    first; if the processor is not fast, what lies beside row k. bias: empty, or as long as C is wide; the tiles begin at its
+    element `column`. `low` is -inf, or 0 for a ReLU.
 
     Every element is a chain of multiply-adds in the order of K, whatever the tile, and one that goes on from C goes on with the
     same bits: neither tiles nor blocks of K change a result.
@@ -137,8 +138,9 @@ def _multiply_tiles(
         k, sums = builder.phi(number(0).type), {(r, v): builder.phi(kinds[v].vector) for r, v in grid}
         b_here = builder.gep(b, [builder.mul(k, b_row)])
         b_vectors, results = [load(b_here, v) for v in vectors], {}
-        if rows >= 8:  # row by row, which no processor guesses
-            next_row = builder.gep(ahead, [builder.mul(k, ahead_row)])
+        if rows >= 8:  # row by row, which no processor guesses; beside a panel in place the next needs no address of its own
+            base, step = (ahead, builder.mul(k, ahead_row)) if emitter.target.is_fast else (b_here, number(2 * whole.lanes))
+            next_row = builder.gep(base, [step])
             for v in vectors:
                 whole.prefetch(builder.gep(next_row, [number(v * whole.lanes)]))
         if rows >= 8 and emitter.target.is_fast:  # a column of A^T: of its two lines the tile above has had the first
