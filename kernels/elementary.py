@@ -15,7 +15,8 @@ import math
 import numpy as np
 
 from .marks import T, by_dtype, helper
-from .primitives import bits_of, float_of, fma
+from .pieces import SHIFT, looked_up, polynomials
+from .primitives import AVX512, bits_of, float_of, fma, scaled
 
 # A float32 plus 1.5 * 2^23 is rounded to an integer n that then stands in the sum's low bits: no conversion to integer, which
 # is undefined for NaN, is needed. Shifted to the exponent's place, those bits are n there and nothing else, for the constant's
@@ -40,16 +41,16 @@ def power_of_two_64(rounded):
 
 
 @helper
-def expm1_32(r):
-    """e^r - 1 = r + r^2 Q(r) for |r| <= ln(2) / 2, so good that e^r is within 0.05 of a unit in the last place."""
+def expm1_factor_32(r):
+    """Q(r) of e^r - 1 = r + r^2 Q(r), |r| <= ln(2) / 2, so good that e^r is within 0.05 of a unit in the last place."""
     q = fma(np.float32(0.00139504919511), r, np.float32(0.00836888935142))
     q = fma(q, r, np.float32(0.0416662057895))
     q = fma(q, r, np.float32(0.166665188397))
-    return fma(fma(q, r, np.float32(0.500000009519)), r * r, r)
+    return fma(q, r, np.float32(0.500000009519))
 
 
 @helper
-def expm1_64(r):
+def expm1_factor_64(r):
     q = fma(2.5110049895858716253e-8, r, 2.7632655759330148167e-7)
     q = fma(q, r, 2.7557242336680357124e-6)
     q = fma(q, r, 2.4801487326012342125e-5)
@@ -58,13 +59,63 @@ def expm1_64(r):
     q = fma(q, r, 8.3333333333222072959e-3)
     q = fma(q, r, 4.166666666652199074e-2)
     q = fma(q, r, 1.666666666666667453e-1)
-    return fma(fma(q, r, 5.0000000000000102245e-1), r * r, r)
+    return fma(q, r, 5.0000000000000102245e-1)
+
+
+@helper
+def expm1_32(r):
+    return fma(expm1_factor_32(r), r * r, r)
+
+
+@helper
+def expm1_64(r):
+    return fma(expm1_factor_64(r), r * r, r)
+
+
+@helper
+def raised_32(x):
+    """The larger of x and -127 ln 2 (float64: -1023 ln 2), where 2^n is 0."""
+    return np.float32(-88.02969) if x < np.float32(-88.02969) else x
+
+
+@helper
+def raised_64(x):
+    return -709.0895657128241 if x < -709.0895657128241 else x
+
+
+raised = by_dtype(raised_32, raised_64)
+
+
+@helper
+def scaled_exp_32(x):
+    """e^r 2^n with AVX-512, whose instruction for that minds the exponent's ends. Where r is not small, above 3e6, the polynomial
+    is positive all the same, for its degree is even; for x = inf, r is NaN, and the instruction goes by n."""
+    x = raised_32(x)
+    rounded = fma(x, LOG2E_32, ROUNDER_32)
+    n = rounded - ROUNDER_32
+    r = fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))
+    return scaled(fma(fma(expm1_factor_32(r), r, np.float32(1)), r, np.float32(1)), n)
+
+
+@helper
+def scaled_exp_64(x):
+    x = raised_64(x)
+    x = 710.0 if x > 710.0 else x  # here the degree is odd
+    rounded = fma(x, LOG2E_64, ROUNDER_64)
+    n = rounded - ROUNDER_64
+    r = fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))
+    return scaled(fma(fma(expm1_factor_64(r), r, 1.0), r, 1.0), n)
+
+
+scaled_exp = by_dtype(scaled_exp_32, scaled_exp_64)
 
 
 @helper
 def exp_32(x):
     """n is added to the exponent of e^r in [0.7, 1.42]. That is right from the smallest normal number to the largest, where
     n = 128 and e^r < 1. Below, results are zero; above, and for NaN, x + inf is the answer."""
+    if AVX512:
+        return scaled_exp_32(x)
     rounded = fma(x, LOG2E_32, ROUNDER_32)
     n = rounded - ROUNDER_32
     y = expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))) + np.float32(1)
@@ -75,6 +126,8 @@ def exp_32(x):
 
 @helper
 def exp_64(x):
+    if AVX512:
+        return scaled_exp_64(x)
     rounded = fma(x, LOG2E_64, ROUNDER_64)
     n = rounded - ROUNDER_64
     y = expm1_64(fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))) + 1.0
@@ -105,22 +158,10 @@ power_and_expm1 = by_dtype(power_and_expm1_32, power_and_expm1_64)
 
 
 @helper
-def raised_32(x):
-    """The larger of x and -127 ln 2 (float64: -1023 ln 2), where 2^n is 0."""
-    return np.float32(-88.02969) if x < np.float32(-88.02969) else x
-
-
-@helper
-def raised_64(x):
-    return -709.0895657128241 if x < -709.0895657128241 else x
-
-
-raised = by_dtype(raised_32, raised_64)
-
-
-@helper
 def exp_of_negative(x):
     """e^x for x <= 0, as softmax wants it: without exp's test for overflow."""
+    if AVX512:
+        return scaled_exp(x)
     scale, e = power_and_expm1(raised(x))
     return fma(e, scale, scale)
 
@@ -263,11 +304,30 @@ sigmoid = by_dtype(sigmoid_32, sigmoid_64)
 # tanh(a + r) = (tanh a + t) / (1 + t tanh a) with t = tanh r, a a multiple of ln(2) / 2: then tanh a = (2^n - 1) / (2^n + 1).
 
 
+# Pieces from 0 to 10, the first as far as 6 / 128; from nine on all results are 1.
+TANH_FIRST, TANH_MOST = np.int32(np.float32(5 / 128).view(np.int32) >> SHIFT), np.float32(9.9)
+centre, c0, c1, c2, c3, c4, c5 = (looked_up(f"tanh_{i}", row) for i, row in enumerate(polynomials(np.tanh, TANH_FIRST)))
+
+
+@helper
+def tanh_by_pieces(x):
+    """A polynomial of what |x| is more than its piece's centre. The sign bit is x's: a zero keeps it."""
+    size = abs(x)
+    size = TANH_MOST if size > TANH_MOST else size
+    piece = np.int32(bits_of(size) >> np.int32(SHIFT))
+    piece = TANH_FIRST if piece < TANH_FIRST else piece
+    r = size - centre(piece)
+    p = fma(fma(fma(c5(piece), r, c4(piece)), r, c3(piece)), r, c2(piece))
+    return copy_sign_32(fma(fma(p, r, c1(piece)), r, c0(piece)), x)
+
+
 @helper
 def tanh_32(x):
     """(low - 1 + t) / low with low = (2^n (1 + t) + 1 - t) / 2. For n = 0 low is 1 and the result t, to the last bit; otherwise
     the error of low cancels as far as the result is near one. So n = 1 begins late, at |x| = 0.52: n is one less than would
     make r smallest, but not below 0. From |x| = 10 on the result is 1 to the last bit. The sign bit is x's: a zero keeps it."""
+    if AVX512:
+        return tanh_by_pieces(x)
     size = abs(x)
     size = np.float32(10) if size > np.float32(10) else size
     rounded = fma(size, np.float32(2) * LOG2E_32, ROUNDER_32 - np.float32(1))

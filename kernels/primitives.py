@@ -24,32 +24,52 @@ def _(emitter, a, b, c):
     return emitter.call(f"llvm.fma.{'f32' if emitter.item_bytes == 4 else 'f64'}", emitter.real, [a, b, c])
 
 
-# Whether the processor gives 1 / x to 14 bits. A root and a division share one unit, which both together keep busy for 16 cycles a
-# vector; a step of Newton's from the estimate is two multiply-adds, which run beside the root.
-ESTIMATES = machine(lambda target, _item_bytes: int(target.architecture == "x86_64" and target.vector_bytes == 64))
+# Whether the processor has AVX-512's instructions for 1 / x to 14 bits and for x 2^n.
+AVX512 = machine(lambda target, _item_bytes: int(target.architecture == "x86_64" and target.vector_bytes == 64))
 
 
 @primitive("T <- T")
 def reciprocal_estimate(x):
-    """1 / x to 14 bits, where there are ESTIMATES."""
+    """1 / x to 14 bits, with AVX512 only."""
     return type(x)(1) / x
 
 
 @reciprocal_estimate.emits
 def _(emitter, x):
-    builder, lanes = emitter.builder, 16 // emitter.item_bytes
-    vector = emitter.vector_type(lanes)
-    value, zero = builder.insert_element(vector(None), x, emitter.integer(32)(0)), vector([0.0] * lanes)
-    name = f"llvm.x86.avx512.rcp14.s{'s' if emitter.item_bytes == 4 else 'd'}"
-    result = emitter.call(name, vector, [value, value, zero, emitter.integer(8)(-1)])
-    return builder.extract_element(result, emitter.integer(32)(0))
+    return _avx512(emitter, "rcp14", [x, x])
 
 
 @reciprocal_estimate.packs
 def _(emitter, x):
-    lanes = x.type.count
-    name = f"llvm.x86.avx512.rcp14.p{'s' if emitter.item_bytes == 4 else 'd'}.512"
-    return emitter.call(name, x.type, [x, x.type([0.0] * lanes), emitter.integer(lanes)(-1)])
+    return _avx512(emitter, "rcp14", [x])
+
+
+@primitive("T <- T T")
+def scaled(x, n):
+    """x 2^n for a whole n, with AVX512 only: infinite where that is too large, zero where it is subnormal. For n = -inf it is zero
+    and for n = inf infinite even if x is NaN: the exponential function's way out."""
+    return x * type(x)(2) ** n
+
+
+@scaled.emits
+@scaled.packs
+def _(emitter, x, n):
+    rounding_as_set = emitter.integer(32)(4)
+    return _avx512(emitter, "mask.scalef", [x, n], rounding_as_set)
+
+
+def _avx512(emitter, name, values, *more):
+    """Call an instruction on whole vectors, or on numbers as the first elements of short ones."""
+    builder, first = emitter.builder, emitter.integer(32)(0)
+    whole = hasattr(values[0].type, "count")
+    lanes, kind = values[0].type.count if whole else 16 // emitter.item_bytes, "s" if emitter.item_bytes == 4 else "d"
+    vector = emitter.vector_type(lanes)
+    if not whole:
+        values = [builder.insert_element(vector(None), value, first) for value in values]
+    name = f"llvm.x86.avx512.{name}.{f'p{kind}.512' if whole else f's{kind}'}"
+    where, elsewhere = emitter.integer(lanes if whole else 8)(-1), vector([0.0] * lanes)
+    result = emitter.call(name, vector, [*values, elsewhere, where, *more])
+    return result if whole else builder.extract_element(result, first)
 
 
 @primitive("bits <- T")

@@ -95,17 +95,26 @@ def test_a_kernel_that_would_call_the_c_library_is_refused(function, symbol):
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize(
-    ("target", "cpu", "estimates"),
+    ("target", "cpu", "present"),
     [(Target(64, 32, "x86_64"), "skylake-avx512", True), (Target(32, 16, "x86_64"), "haswell", False)],
 )
-def test_reciprocals_are_estimated_in_whole_vectors_where_the_processor_can(target, cpu, estimates, dtype):
+@pytest.mark.parametrize(
+    ("kernel", "dtype", "with_it", "instead"),
+    [
+        (updates.adam, "f4", "vrcp14ps", "vdivps"),
+        (updates.adam, "f8", "vrcp14pd", "vdivpd"),
+        (ELEMENTARY["exp"], "f4", "vscalefps", "vpslld"),
+        (ELEMENTARY["exp"], "f8", "vscalefpd", "vpsllq"),
+        (ELEMENTARY["tanh"], "f4", "vperm[it]2ps", "vdivps"),
+        (softmax.softmax, "f4", "vscalefps", "vpslld"),
+    ],
+)
+def test_instructions_of_avx_512_are_used_in_whole_vectors(target, cpu, present, kernel, dtype, with_it, instead):
     from fastnn.device.compiler import optimised
 
-    machine, module = optimised(updates.adam, dtype, target, "entry", cpu, "-prefer-256-bit" if estimates else "")
+    machine, module = optimised(kernel, dtype, target, "entry", cpu, "-prefer-256-bit" if present else "")
     text = machine.emit_assembly(module)
-    letter = LETTER[dtype]
-    assert bool(re.search(rf"\bvrcp14p{letter}\s.*%zmm", text)) == estimates
-    assert bool(re.search(rf"\bvdivp{letter}\s", text)) != estimates
+    assert bool(re.search(rf"\b{with_it}\s.*%zmm", text)) == present
+    assert bool(re.search(rf"\b{instead}\s.*%[xyz]mm", text)) != present
     assert not re.search(r"\bcall\S*\s+(?!\*|mem(?:set|cpy|move))", text), "calls something"

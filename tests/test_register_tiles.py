@@ -2,62 +2,25 @@
 compiled."""
 
 import itertools
-import platform
 import re
-from functools import cache
 from math import inf
 
 import numpy as np
 import pytest
 
-from fastnn.device import INTERPRETED, native
 from fastnn.kernels import scalar
 from fastnn.kernels.cpu import matmul, matmul_gradient, reduce
 from fastnn.kernels.marks import Target
 
-pytestmark = pytest.mark.skipif(
-    INTERPRETED or platform.machine() not in ("x86_64", "AMD64"), reason="the processors compiled for are x86-64's"
-)
-BLOCK = 8  # rows of B that are turned at once: far fewer than there are, so that a small matrix crosses the edge
-AVX_512 = "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw,+fma,-prefer-256-bit"
-TARGETS = {
-    "AVX-512, fast": (Target(64, 32, "x86_64", BLOCK, is_fast=True), *AVX_512),
-    "AVX-512": (Target(64, 32, "x86_64", BLOCK), *AVX_512),
-    "AVX2": (Target(32, 16, "x86_64", BLOCK), "haswell", "+avx2,+fma"),
-    "128 bits": (Target(16, 16, "x86_64", BLOCK), "x86-64", "+avx,+fma"),
-}
-NEEDS = {"AVX-512": "avx512vl", "AVX-512, fast": "avx512vl", "AVX2": "avx2", "128 bits": "fma"}
+from .processors import ON_X86_64, TARGETS, call
+
+pytestmark = ON_X86_64
 # Around a tile's rows (14, 6), its vectors (2 to 16 elements, two of them, half of one), a tile of dot products and a block.
 SIZES = [(1, 1, 1), (2, 9, 3), (5, 16, 7), (6, 8, 16), (7, 17, 17), (13, 3, 33), (15, 24, 40), (28, 7, 4), (31, 25, 65)]
 SIZES += [(8, 4, 5), (14, 5, 6), (16, 5, 17), (30, 9, 33)]  # a tile's rows and two more, which are halved, with one before or none
 SIZES += [(3, 20, 9), (1, 40, 13), (1, 18, 37)]  # tiles of dot products that differ in width
 SIZES += [(9, 10, 10), (15, 20, 512)]  # the last: rows of B that share sets of the caches
 SIZES += [(31, 1024, 9), (1030, 20, 5)]  # rows of A that do, and of A^T
-
-
-@cache
-def compiled(kernel, dtype, name):
-    """The address of a kernel made for another processor, whose instructions this one has too."""
-    from llvmlite import binding
-
-    from fastnn.device.compiler import compile_kernel
-
-    if not binding.get_host_cpu_features().get(NEEDS[name]):
-        pytest.skip(f"this processor has no {NEEDS[name]}")
-    target, cpu, features = TARGETS[name]
-    symbol = f"test_{kernel.name}_{dtype}_{re.sub(r'[^a-z0-9]', '_', name.lower())}"
-    engine = native._engine()
-    engine.add_object_file(binding.ObjectFileRef.from_data(compile_kernel(kernel, dtype, target, symbol, cpu, features)))
-    engine.finalize_object()
-    return engine.get_function_address(symbol)
-
-
-def call(kernel, name, *arguments):
-    dtype = arguments[kernel.element].dtype.str[1:]
-    slots = []
-    for a in arguments:
-        slots += [a.ctypes.data, *a.shape] if isinstance(a, np.ndarray) else [a]
-    assert native.enter(compiled(kernel, dtype, name), kernel.block.pack(*slots)) == 0
 
 
 def operands(size, dtype, turned_a, turned_b):

@@ -64,12 +64,12 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
 
 def _with_packed_forms(ir_text):
     """Tell the vectoriser of functions that have a form for vectors, in the way of LLVM's vector function ABI."""
-    forms = re.findall(rf'^define .*?@"?({re.escape(PACKED)}[^"(]*)\.(\d+)"?\(', ir_text, flags=re.M)
-    for name, lanes in forms:
-        variant = f'"vector-function-abi-variant"="_ZGV_LLVM_N{lanes}v_{name}({name}.{lanes})"'
+    forms = re.findall(rf'^define .*?@"?({re.escape(PACKED)}[^"(]*)\.(\d+)"?\((.*)\)', ir_text, flags=re.M)
+    for name, lanes, vectors in forms:
+        variant = f'"vector-function-abi-variant"="_ZGV_LLVM_N{lanes}{"v" * vectors.count("<")}_{name}({name}.{lanes})"'
         ir_text = re.sub(rf'^(.* call .*@"?{re.escape(name)}"?\([^)]*\)).*$', rf"\1 {variant}", ir_text, flags=re.M)
     if forms:
-        used = ", ".join(f'ptr @"{name}.{lanes}"' for name, lanes in forms)
+        used = ", ".join(f'ptr @"{name}.{lanes}"' for name, lanes, _ in forms)
         ir_text += f'\n@{USED} = appending global [{len(forms)} x ptr] [{used}], section "llvm.metadata"\n'
     return ir_text
 
@@ -206,11 +206,12 @@ class Emitter:
         lanes = self.target.vector_bytes // self.item_bytes
         name = f"{PACKED}{mark.name}.{self.dtype}"
         if name not in self.module.globals:
-            for symbol, kind, emit, inline in (
-                (name, self.real, mark.emit, "noinline"),
-                (f"{name}.{lanes}", self.vector_type(lanes), mark.emit_packed, "alwaysinline"),
+            for symbol, emit, inline, kind in (
+                (name, mark.emit, "noinline", lambda one: one),
+                (f"{name}.{lanes}", mark.emit_packed, "alwaysinline", lambda one: ir.VectorType(one, lanes)),
             ):
-                function = ir.Function(self.module, ir.FunctionType(kind, [kind] * len(values)), symbol)
+                signature = ir.FunctionType(kind(self.real), [kind(value.type) for value in values])
+                function = ir.Function(self.module, signature, symbol)
                 function.linkage = "weak_odr"  # kept, though nothing calls it yet, and one of several alike
                 function.attributes.add(inline)
                 builder = ir.IRBuilder(function.append_basic_block())
@@ -229,6 +230,15 @@ class Emitter:
         flat.shape = cgutils.pack_array(self.builder, [given.nitems])
         flat.strides = cgutils.pack_array(self.builder, [given.itemsize])
         return flat._getvalue()
+
+    def element_of(self, numbers, index):
+        """An element of an array that is known now."""
+        from llvmlite import ir
+        from numba.core import cgutils
+
+        kind = ir.ArrayType(self.real, len(numbers))
+        table = cgutils.global_constant(self.module, "table", ir.Constant(kind, [float(n) for n in numbers]))
+        return self.builder.load(self.builder.gep(table, [self.integer(32)(0), index]))
 
     def stack_array(self, kind, size):
         """Memory of the kernel's own, aligned to a cache line: a new array (size,) of elements of a Numba type."""

@@ -7,7 +7,7 @@ result is not finite leaves that element as it was and is reported.
 import numpy as np
 
 from ..marks import T, by_dtype, helper, kernel
-from ..primitives import ESTIMATES, fma, reciprocal_estimate
+from ..primitives import AVX512, fma, reciprocal_estimate
 from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
 from .share import FLAT, share
 
@@ -101,12 +101,12 @@ def nearer(r, x):
 
 @helper
 def reciprocal_32(x):
-    return nearer(reciprocal_estimate(x), x) if ESTIMATES else np.float32(1) / x
+    return nearer(reciprocal_estimate(x), x) if AVX512 else np.float32(1) / x
 
 
 @helper
 def reciprocal_64(x):
-    return nearer(nearer(reciprocal_estimate(x), x), x) if ESTIMATES else 1.0 / x
+    return nearer(nearer(reciprocal_estimate(x), x), x) if AVX512 else 1.0 / x
 
 
 reciprocal = by_dtype(reciprocal_32, reciprocal_64)  # of a positive number, to a unit in the last place
@@ -138,7 +138,7 @@ def adam(parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilo
         square = fma(fma(g[i], g[i], -v[i]), towards_2, v[i])
         new = fma(-scale * mean, reciprocal(T(np.sqrt(square)) + e), p[i])
         # Newton's step from an estimate makes NaN of an infinite square's reciprocal, and so of `new`: one test does for both.
-        finite = is_finite(new) if ESTIMATES else is_finite(new) & is_finite(square)
+        finite = is_finite(new) if AVX512 else is_finite(new) & is_finite(square)
         m[i] = mean
         v[i] = square if finite else v[i]
         p[i] = new if finite else p[i]

@@ -1,0 +1,49 @@
+"""Kernels made for other processors than this one, whose instructions it has too."""
+
+import platform
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+
+from fastnn.device import INTERPRETED, native
+from fastnn.kernels.marks import Target
+
+ON_X86_64 = pytest.mark.skipif(
+    INTERPRETED or platform.machine() not in ("x86_64", "AMD64"), reason="the processors compiled for are x86-64's"
+)
+BLOCK = 8  # rows of B that are turned at once: far fewer than there are, so that a small matrix crosses the edge
+AVX_512 = "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw,+fma,-prefer-256-bit"
+TARGETS = {
+    "AVX-512, fast": (Target(64, 32, "x86_64", BLOCK, is_fast=True), *AVX_512),
+    "AVX-512": (Target(64, 32, "x86_64", BLOCK), *AVX_512),
+    "AVX2": (Target(32, 16, "x86_64", BLOCK), "haswell", "+avx2,+fma"),
+    "128 bits": (Target(16, 16, "x86_64", BLOCK), "x86-64", "+avx,+fma"),
+}
+NEEDS = {"AVX-512": "avx512vl", "AVX-512, fast": "avx512vl", "AVX2": "avx2", "128 bits": "fma"}
+
+
+@cache
+def compiled(kernel, dtype, name):
+    """The address of a kernel made for another processor, whose instructions this one has too."""
+    from llvmlite import binding
+
+    from fastnn.device.compiler import compile_kernel
+
+    if not binding.get_host_cpu_features().get(NEEDS[name]):
+        pytest.skip(f"this processor has no {NEEDS[name]}")
+    target, cpu, features = TARGETS[name]
+    symbol = f"test_{kernel.name}_{dtype}_{re.sub(r'[^a-z0-9]', '_', name.lower())}"
+    engine = native._engine()
+    engine.add_object_file(binding.ObjectFileRef.from_data(compile_kernel(kernel, dtype, target, symbol, cpu, features)))
+    engine.finalize_object()
+    return engine.get_function_address(symbol)
+
+
+def call(kernel, name, *arguments):
+    dtype = arguments[kernel.element].dtype.str[1:]
+    slots = []
+    for a in arguments:
+        slots += [a.ctypes.data, *a.shape] if isinstance(a, np.ndarray) else [a]
+    assert native.enter(compiled(kernel, dtype, name), kernel.block.pack(*slots)) == 0
