@@ -137,6 +137,9 @@ class Kernel:
         self.block = struct.Struct("".join(slots))
         self.arrays = [(i, p) for i, p in enumerate(parameters) if p.letters is not None]
         self.reads, self.writes = [i for i, p in self.arrays if p.read], [i for i, p in self.arrays if p.written]
+        # (letter, unit, argument, axis): where the extent of each dimension that may be shared out is found.
+        axes = {letter: (i, axis) for i, p in self.arrays for axis, letter in enumerate(p.letters)}
+        self.shares = [(letter, unit, *axes[letter]) for letter, unit in split]
         self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)  # the argument that has type T
 
     def __repr__(self):

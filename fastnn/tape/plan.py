@@ -6,6 +6,7 @@ another's memory only across a barrier that stands anyway (for one lane, every i
 
 from bisect import insort
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import accumulate
 from math import prod
 from typing import NamedTuple
@@ -71,22 +72,27 @@ def _without_dead_code(instructions, kept):
 def _accesses(instruction, lanes):
     found = []
     letter, unit, extent = instruction.shared_out()
+    cuts = _cuts(extent, unit, lanes)
     for p, a in instruction.tensors:
-        buffer = a.buffer
+        buffer, item, ahead = a.buffer, a.dtype.itemsize, None
         base, place = (0, buffer) if buffer.address is None else (buffer.address, id(getattr(buffer, "owner", buffer)))
-        whole = (base, base + prod(a.shape) * a.dtype.itemsize)
+        whole = (base, base + prod(a.shape) * item)
+        if letter in p.letters:
+            ahead = p.letters.index(letter)
         if letter is None:
             ranges = (whole, *[None] * (lanes - 1))
+        elif ahead is None or prod(a.shape[:ahead]) != 1:
+            ranges = (whole,) * lanes
         else:
-            ahead = p.letters.index(letter) if letter in p.letters else None
-            if ahead is None or any(e != 1 for e in a.shape[:ahead]):
-                ranges = (whole,) * lanes
-            else:
-                step = prod(a.shape[ahead + 1 :]) * a.dtype.itemsize
-                cuts = [share(extent, unit, lane, lanes) for lane in range(lanes)]
-                ranges = tuple((base + first * step, base + last * step) for first, last in cuts)
+            step = prod(a.shape[ahead + 1 :]) * item
+            ranges = tuple([(base + first * step, base + last * step) for first, last in cuts])
         found.append(Access(place, ranges, p.written, whole))
     return found
+
+
+@lru_cache(maxsize=1024)
+def _cuts(extent, unit, lanes):
+    return [share(extent, unit, lane, lanes) for lane in range(lanes)]
 
 
 def _conflict(one, other):
@@ -100,13 +106,22 @@ def _conflict(one, other):
     return False
 
 
+def _meet(own, since):
+    """Whether any of an instruction's own accesses conflicts with those since a barrier, which are kept by their place."""
+    for a in own:
+        for b in since.get(a.place, ()):
+            if _conflict(a, b):
+                return True
+    return False
+
+
 def _barriers(accesses):
     """A barrier before each instruction that conflicts with one since the last barrier; and before what follows a check,
     so that all lanes know its verdict before anything is committed."""
     waits, since, after_check = [], {}, False
     for own in accesses:
-        needed = after_check or any(_conflict(a, b) for a in own for b in since.get(a.place, ()))
-        after_check = not any(a.written for a in own)
+        needed = after_check or _meet(own, since)
+        after_check = not any([a.written for a in own])
         waits.append(needed)
         if needed:
             since = {}

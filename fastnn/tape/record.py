@@ -53,12 +53,12 @@ class Instruction:
 
     def shared_out(self) -> tuple[str | None, int, int]:
         """The dimension that lanes share out, the unit they cut it to, and its extent; (None, 1, 1) if lane 0 does it all."""
-        split = self.kernel.split
-        if not split:
-            return None, 1, 1
-        extents = {letter: extent for p, a in self.tensors for letter, extent in zip(p.letters, a.shape, strict=True)}
-        letter, unit = next((s for s in split if extents[s[0]] > 1), split[-1])
-        return letter, unit, extents[letter]
+        found: tuple[str | None, int, int] = None, 1, 1
+        for letter, unit, argument, axis in self.kernel.shares:
+            found = letter, unit, self.arguments[argument].shape[axis]
+            if found[2] > 1:
+                break
+        return found
 
 
 class Step:
