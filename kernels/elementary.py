@@ -16,7 +16,7 @@ import numpy as np
 
 from .marks import T, by_dtype, helper
 from .pieces import SHIFT, looked_up, polynomials
-from .primitives import AVX512, bits_of, float_of, fma, scaled
+from .primitives import AVX512, bits_of, exponent, float_of, fma, fraction, scaled
 
 # A float32 plus 1.5 * 2^23 is rounded to an integer n that then stands in the sum's low bits: no conversion to integer, which
 # is undefined for NaN, is needed. Shifted to the exponent's place, those bits are n there and nothing else, for the constant's
@@ -174,37 +174,54 @@ def expm1_of_negative(x):
 
 
 @helper
+def split_32(x):
+    """n and f with x = 2^n (1 + f), 1 + f in [3/4, 3/2)."""
+    if AVX512:
+        y = fraction(x)
+        return exponent(x) - exponent(y), y - np.float32(1)
+    shifted = np.int32(bits_of(x) - np.int32(0x3F400000))  # int32 again: the difference alone would be computed in 64 bits
+    y = float_of((shifted & np.int32(0x7FFFFF)) + np.int32(0x3F400000))
+    return np.float32(np.int32(shifted >> np.int32(23))), y - np.float32(1)
+
+
+@helper
+def split_64(x):
+    if AVX512:
+        y = fraction(x)
+        return exponent(x) - exponent(y), y - 1.0
+    shifted = bits_of(x) - np.int64(0x3FE8000000000000)
+    y = float_of((shifted & np.int64(0xFFFFFFFFFFFFF)) + np.int64(0x3FE8000000000000))
+    return np.float64(shifted >> np.int64(52)), y - 1.0
+
+
+@helper
 def log_32(x):
-    """ln(x) = n ln 2 + ln(1 + f) with 1 + f in [sqrt(1/2), sqrt(2)); ln(1 + f) = f - f^2 / 2 + f^3 P(f)."""
-    shifted = np.int32(bits_of(x) - np.int32(0x3F3504F3))  # int32 again: the difference alone would be computed in 64 bits
-    n = np.float32(np.int32(shifted >> np.int32(23)))
-    f = float_of((shifted & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)) - np.float32(1)
-    p = fma(np.float32(0.0693730622759), f, np.float32(-0.118467435093))
-    p = fma(p, f, np.float32(0.118887974127))
-    p = fma(p, f, np.float32(-0.123774855872))
-    p = fma(p, f, np.float32(0.142171175841))
-    p = fma(p, f, np.float32(-0.166694837365))
-    p = fma(p, f, np.float32(0.200021872766))
-    p = fma(p, f, np.float32(-0.249999838449))
-    p = fma(p, f, np.float32(0.333333140401))
+    """ln(x) = n ln 2 + ln(1 + f); ln(1 + f) = f - f^2 / 2 + f^3 P(f)."""
+    n, f = split_32(x)
+    p = fma(np.float32(0.0376729290449), f, np.float32(-0.0911619171347))
+    p = fma(p, f, np.float32(0.11700661509))
+    p = fma(p, f, np.float32(-0.127277785407))
+    p = fma(p, f, np.float32(0.142762386524))
+    p = fma(p, f, np.float32(-0.166552966105))
+    p = fma(p, f, np.float32(0.199996048695))
+    p = fma(p, f, np.float32(-0.250001652689))
+    p = fma(p, f, np.float32(0.333333398617))
     tail = fma(fma(p, f, np.float32(-0.5)), f * f, n * LN2_LOW_32)
     return log_edges(x, fma(n, LN2_HIGH_32, f + tail))
 
 
 @helper
 def log_64(x):
-    """As above with ln(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R(s^2)), s = f / (2 + f): the series of FreeBSD's e_log.c."""
-    shifted = bits_of(x) - np.int64(0x3FE6A09E667F3BCD)
-    n = np.float64(shifted >> np.int64(52))
-    f = float_of((shifted & np.int64(0xFFFFFFFFFFFFF)) + np.int64(0x3FE6A09E667F3BCD)) - 1.0
+    """As above with ln(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R(s^2)), s = f / (2 + f), as in FreeBSD's e_log.c."""
+    n, f = split_64(x)
     s = f / (2.0 + f)
     z = s * s
-    p = fma(1.479819860511658591e-1, z, 1.531383769920937332e-1)
-    p = fma(p, z, 1.818357216161805012e-1)
-    p = fma(p, z, 2.222219843214978396e-1)
-    p = fma(p, z, 2.857142874366239149e-1)
-    p = fma(p, z, 3.999999999940941908e-1)
-    p = fma(p, z, 6.666666666666735130e-1)
+    p = fma(0.15113680893531199185, z, 0.15284232657100631552)
+    p = fma(p, z, 0.18184588603804437978)
+    p = fma(p, z, 0.22222183180681264286)
+    p = fma(p, z, 0.28571428832679727111)
+    p = fma(p, z, 0.39999999999345645741)
+    p = fma(p, z, 0.66666666666666933848)
     half_square = 0.5 * f * f
     y = n * LN2_HIGH_64 - ((half_square - fma(s, fma(p, z, half_square), n * LN2_LOW_64)) - f)
     return log_edges(x, y)
@@ -212,7 +229,10 @@ def log_64(x):
 
 @helper
 def log_edges(x, y):
-    """-inf at zero, NaN below it and for NaN, inf at inf. A subnormal x counts as zero, as everywhere in native code."""
+    """-inf at zero, NaN below it and for NaN, inf at inf, which AVX-512's instructions see to. A subnormal x counts as zero, as
+    everywhere in native code."""
+    if AVX512:
+        return y
     y = x if x == T(math.inf) else y
     y = T(-math.inf) if x == T(0) else y
     return y if x >= T(0) else T(math.nan)

@@ -54,21 +54,55 @@ def scaled(x, n):
 @scaled.emits
 @scaled.packs
 def _(emitter, x, n):
-    rounding_as_set = emitter.integer(32)(4)
-    return _avx512(emitter, "mask.scalef", [x, n], rounding_as_set)
+    return _avx512(emitter, "mask.scalef", [x, n], AS_SET)
 
 
-def _avx512(emitter, name, values, *more):
+@primitive("T <- T")
+def exponent(x):
+    """floor(log2(|x|)), with AVX512 only; -inf for 0."""
+    return np.floor(np.log2(abs(x)))
+
+
+@exponent.emits
+def _(emitter, x):
+    return _avx512(emitter, "mask.getexp", [x, x], AS_SET)
+
+
+@exponent.packs
+def _(emitter, x):
+    return _avx512(emitter, "mask.getexp", [x], AS_SET)
+
+
+@primitive("T <- T")
+def fraction(x):
+    """x / 2^n in [3/4, 3/2), with AVX512 only; 1 for 0 and infinity, NaN below zero."""
+    return x / type(x)(2) ** np.floor(np.log2(x / type(x)(0.75)))
+
+
+@fraction.emits
+def _(emitter, x):
+    return _avx512(emitter, "mask.getmant", [x, x, emitter.integer(32)(FROM_3_4_POSITIVE)], AS_SET)
+
+
+@fraction.packs
+def _(emitter, x):
+    return _avx512(emitter, "mask.getmant", [x, emitter.integer(32)(FROM_3_4_POSITIVE)], AS_SET)
+
+
+AS_SET, FROM_3_4_POSITIVE = 4, 0b1011  # rounded as the processor is set to; what the last but one's bits mean is Intel's
+
+
+def _avx512(emitter, name, values, *modes):
     """Call an instruction on whole vectors, or on numbers as the first elements of short ones."""
     builder, first = emitter.builder, emitter.integer(32)(0)
     whole = hasattr(values[0].type, "count")
     lanes, kind = values[0].type.count if whole else 16 // emitter.item_bytes, "s" if emitter.item_bytes == 4 else "d"
     vector = emitter.vector_type(lanes)
     if not whole:
-        values = [builder.insert_element(vector(None), value, first) for value in values]
+        values = [builder.insert_element(vector(None), v, first) if v.type == emitter.real else v for v in values]
     name = f"llvm.x86.avx512.{name}.{f'p{kind}.512' if whole else f's{kind}'}"
     where, elsewhere = emitter.integer(lanes if whole else 8)(-1), vector([0.0] * lanes)
-    result = emitter.call(name, vector, [*values, elsewhere, where, *more])
+    result = emitter.call(name, vector, [*values, elsewhere, where, *map(emitter.integer(32), modes)])
     return result if whole else builder.extract_element(result, first)
 
 
