@@ -14,9 +14,10 @@ import math
 
 import numpy as np
 
+from .avx512 import AVX512, exponent, fraction, looked_up, scaled
 from .marks import T, by_dtype, helper
-from .pieces import SHIFT, looked_up, polynomials
-from .primitives import AVX512, bits_of, exponent, float_of, fma, fraction, scaled
+from .pieces import SHIFT, polynomials
+from .primitives import bits_of, float_of, fma
 
 # A float32 plus 1.5 * 2^23 is rounded to an integer n that then stands in the sum's low bits: no conversion to integer, which
 # is undefined for NaN, is needed. Shifted to the exponent's place, those bits are n there and nothing else, for the constant's

@@ -1,11 +1,11 @@
-"""A function of one number as 32 polynomials, whose coefficients AVX-512 keeps in registers: one instruction finds those of 16
+"""A function of one float32 as 32 polynomials, whose coefficients AVX-512 keeps in registers: one instruction finds those of 16
 numbers. That takes no division, which alone keeps an Intel processor busy for ten cycles a vector."""
 
 import numpy as np
 
-from .marks import primitive
+from .avx512 import PIECES
 
-PIECES, DEGREE = 32, 5
+DEGREE = 5
 SHIFT = 21  # of a float32's bits: the exponent is left and two more, so that there are four pieces from 2^n to 2^(n + 1)
 
 
@@ -25,25 +25,3 @@ def polynomials(function, first):
     table = np.empty((2 + DEGREE, PIECES), np.float32)
     table[:, numbers[:-1] % PIECES] = [centres, *coefficients]
     return table
-
-
-def looked_up(name, numbers):
-    """The primitive `numbers[bits % PIECES]`, with AVX512 only."""
-
-    def body(bits):
-        return numbers[bits % PIECES]
-
-    body.__name__ = name
-    mark = primitive("T <- bits")(body)
-
-    @mark.emits
-    def _(emitter, bits):
-        return emitter.element_of(numbers, emitter.builder.and_(bits, bits.type(PIECES - 1)))
-
-    @mark.packs
-    def _(emitter, bits):
-        vector = emitter.vector_type(PIECES // 2)
-        low, high = (vector([float(n) for n in half]) for half in np.split(numbers, 2))
-        return emitter.call("llvm.x86.avx512.vpermi2var.ps.512", vector, [low, bits, high])
-
-    return mark

@@ -8,7 +8,7 @@ The IR functions get an emitter: `builder`, `module`, `real` and `bits` (the LLV
 
 import numpy as np
 
-from .marks import machine, primitive
+from .marks import primitive
 
 
 @primitive("T <- T T T")
@@ -22,88 +22,6 @@ def fma(a, b, c):
 @fma.emits
 def _(emitter, a, b, c):
     return emitter.call(f"llvm.fma.{'f32' if emitter.item_bytes == 4 else 'f64'}", emitter.real, [a, b, c])
-
-
-# Whether the processor has AVX-512's instructions for 1 / x to 14 bits and for x 2^n.
-AVX512 = machine(lambda target, _item_bytes: int(target.architecture == "x86_64" and target.vector_bytes == 64))
-
-
-@primitive("T <- T")
-def reciprocal_estimate(x):
-    """1 / x to 14 bits, with AVX512 only."""
-    return type(x)(1) / x
-
-
-@reciprocal_estimate.emits
-def _(emitter, x):
-    return _avx512(emitter, "rcp14", [x, x])
-
-
-@reciprocal_estimate.packs
-def _(emitter, x):
-    return _avx512(emitter, "rcp14", [x])
-
-
-@primitive("T <- T T")
-def scaled(x, n):
-    """x 2^n for a whole n, with AVX512 only: infinite where that is too large, zero where it is subnormal. For n = -inf it is zero
-    and for n = inf infinite even if x is NaN: the exponential function's way out."""
-    return x * type(x)(2) ** n
-
-
-@scaled.emits
-@scaled.packs
-def _(emitter, x, n):
-    return _avx512(emitter, "mask.scalef", [x, n], AS_SET)
-
-
-@primitive("T <- T")
-def exponent(x):
-    """floor(log2(|x|)), with AVX512 only; -inf for 0."""
-    return np.floor(np.log2(abs(x)))
-
-
-@exponent.emits
-def _(emitter, x):
-    return _avx512(emitter, "mask.getexp", [x, x], AS_SET)
-
-
-@exponent.packs
-def _(emitter, x):
-    return _avx512(emitter, "mask.getexp", [x], AS_SET)
-
-
-@primitive("T <- T")
-def fraction(x):
-    """x / 2^n in [3/4, 3/2), with AVX512 only; 1 for 0 and infinity, NaN below zero."""
-    return x / type(x)(2) ** np.floor(np.log2(x / type(x)(0.75)))
-
-
-@fraction.emits
-def _(emitter, x):
-    return _avx512(emitter, "mask.getmant", [x, x, emitter.integer(32)(FROM_3_4_POSITIVE)], AS_SET)
-
-
-@fraction.packs
-def _(emitter, x):
-    return _avx512(emitter, "mask.getmant", [x, emitter.integer(32)(FROM_3_4_POSITIVE)], AS_SET)
-
-
-AS_SET, FROM_3_4_POSITIVE = 4, 0b1011  # rounded as the processor is set to; what the last but one's bits mean is Intel's
-
-
-def _avx512(emitter, name, values, *modes):
-    """Call an instruction on whole vectors, or on numbers as the first elements of short ones."""
-    builder, first = emitter.builder, emitter.integer(32)(0)
-    whole = hasattr(values[0].type, "count")
-    lanes, kind = values[0].type.count if whole else 16 // emitter.item_bytes, "s" if emitter.item_bytes == 4 else "d"
-    vector = emitter.vector_type(lanes)
-    if not whole:
-        values = [builder.insert_element(vector(None), v, first) if v.type == emitter.real else v for v in values]
-    name = f"llvm.x86.avx512.{name}.{f'p{kind}.512' if whole else f's{kind}'}"
-    where, elsewhere = emitter.integer(lanes if whole else 8)(-1), vector([0.0] * lanes)
-    result = emitter.call(name, vector, [*values, elsewhere, where, *map(emitter.integer(32), modes)])
-    return result if whole else builder.extract_element(result, first)
 
 
 @primitive("bits <- T")

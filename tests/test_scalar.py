@@ -7,6 +7,7 @@ import pytest
 import fastnn
 from fastnn.kernels import scalar
 from fastnn.kernels.cpu import pointwise
+from fastnn.kernels.marks import Specialiser, Target
 from fastnn.ops.record import registry
 
 from .oracle import DTYPES, bound
@@ -87,6 +88,15 @@ def test_float64_is_within_four_ulp(name, processor):
     with mpmath.workdps(40):
         exact = np.array([extended(EXACT[name](mpmath.mpf(float(v)))) for v in x])
     expect_close(name, x, evaluated(name, x, processor), exact)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["exp", "log", "tanh"])
+def test_formulas_for_avx_512_read_the_same_in_python(name, dtype):
+    """The bodies of its primitives: kernels that run interpreted are of another processor."""
+    avx_512 = Specialiser(np.dtype(dtype).str[1:], Target(64, 32, "x86_64"), np.dtype(dtype).type, lambda _, f: f, lambda _, f: f)
+    function, x = avx_512.meaning(getattr(scalar, name)), np.linspace(0.01, 12, 500).astype(dtype)
+    expect_close(name, x, np.array([function(v) for v in x], dtype), IN_FLOAT64[name](x.astype(np.longdouble)))
 
 
 @processors
