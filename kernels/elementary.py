@@ -5,7 +5,8 @@ Steps: split off a power of two, evaluate a minimax polynomial on what is left w
 goes through every comparison unchanged because the tests are written `x > limit`.
 
 Products, comparisons and divisions share one unit of the processor, which is what a loop waits for: sums, shifts, smaller and
-larger of two run beside it. So a formula is chosen for few products. Each result is within 2 units in the last place of float32
+larger of two run beside it (Zen 4). So a formula is chosen for few products. Where AVX-512 has an instruction for a part of it, it
+has a second form; `AVX512` is known when it is compiled. Each result is within 2 units in the last place of float32
 and 4 of float64. Coefficients are from a Remez exchange weighted for the error that matters, named where it is not the relative
 one; `tests/test_scalar.py` measures what is left of it.
 """
@@ -322,9 +323,6 @@ def sigmoid_64(x):
 sigmoid = by_dtype(sigmoid_32, sigmoid_64)
 
 
-# tanh(a + r) = (tanh a + t) / (1 + t tanh a) with t = tanh r, a a multiple of ln(2) / 2: then tanh a = (2^n - 1) / (2^n + 1).
-
-
 # Pieces from 0 to 10, the first as far as 6 / 128; from nine on all results are 1.
 TANH_FIRST, TANH_MOST = np.int32(np.float32(5 / 128).view(np.int32) >> SHIFT), np.float32(9.9)
 centre, c0, c1, c2, c3, c4, c5 = (looked_up(f"tanh_{i}", row) for i, row in enumerate(polynomials(np.tanh, TANH_FIRST)))
@@ -340,6 +338,9 @@ def tanh_by_pieces(x):
     r = size - centre(piece)
     p = fma(fma(fma(c5(piece), r, c4(piece)), r, c3(piece)), r, c2(piece))
     return copy_sign_32(fma(fma(p, r, c1(piece)), r, c0(piece)), x)
+
+
+# tanh(a + r) = (tanh a + t) / (1 + t tanh a) with t = tanh r, a a multiple of ln(2) / 2: then tanh a = (2^n - 1) / (2^n + 1).
 
 
 @helper
