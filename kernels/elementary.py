@@ -42,6 +42,27 @@ def power_of_two_64(rounded):
     return float_of((bits_of(rounded) << np.int64(52)) + np.int64(0x3FF0000000000000))
 
 
+power_of_two = by_dtype(power_of_two_32, power_of_two_64)
+
+
+@helper
+def reduced_32(x):
+    """n and the rounder, n, and r, for x = n ln 2 + r with |r| <= ln(2) / 2."""
+    rounded = fma(x, LOG2E_32, ROUNDER_32)
+    n = rounded - ROUNDER_32
+    return rounded, n, fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))
+
+
+@helper
+def reduced_64(x):
+    rounded = fma(x, LOG2E_64, ROUNDER_64)
+    n = rounded - ROUNDER_64
+    return rounded, n, fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))
+
+
+reduced = by_dtype(reduced_32, reduced_64)
+
+
 @helper
 def expm1_factor_32(r):
     """Q(r) of e^r - 1 = r + r^2 Q(r), |r| <= ln(2) / 2, so good that e^r is within 0.05 of a unit in the last place."""
@@ -64,14 +85,12 @@ def expm1_factor_64(r):
     return fma(q, r, 5.0000000000000102245e-1)
 
 
-@helper
-def expm1_32(r):
-    return fma(expm1_factor_32(r), r * r, r)
+expm1_factor = by_dtype(expm1_factor_32, expm1_factor_64)
 
 
 @helper
-def expm1_64(r):
-    return fma(expm1_factor_64(r), r * r, r)
+def expm1(r):
+    return fma(expm1_factor(r), r * r, r)
 
 
 @helper
@@ -89,27 +108,12 @@ raised = by_dtype(raised_32, raised_64)
 
 
 @helper
-def scaled_exp_32(x):
-    """e^r 2^n with AVX-512, whose instruction for that minds the exponent's ends. Where r is not small, above 3e6, the polynomial
-    is positive all the same, for its degree is even; for x = inf, r is NaN, and the instruction goes by n."""
-    x = raised_32(x)
-    rounded = fma(x, LOG2E_32, ROUNDER_32)
-    n = rounded - ROUNDER_32
-    r = fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))
-    return scaled(fma(fma(expm1_factor_32(r), r, np.float32(1)), r, np.float32(1)), n)
-
-
-@helper
-def scaled_exp_64(x):
-    x = raised_64(x)
-    x = 710.0 if x > 710.0 else x  # here the degree is odd
-    rounded = fma(x, LOG2E_64, ROUNDER_64)
-    n = rounded - ROUNDER_64
-    r = fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))
-    return scaled(fma(fma(expm1_factor_64(r), r, 1.0), r, 1.0), n)
-
-
-scaled_exp = by_dtype(scaled_exp_32, scaled_exp_64)
+def scaled_exp(x):
+    """e^r 2^n with AVX-512, whose instruction for that minds the exponent's ends, of a raised x. In float32 x may be as large as it
+    likes: where r is not small, above 3e6, the polynomial is positive all the same, for its degree is even; for x = inf, r is NaN,
+    and the instruction goes by n."""
+    _, n, r = reduced(x)
+    return scaled(fma(fma(expm1_factor(r), r, T(1)), r, T(1)), n)
 
 
 @helper
@@ -117,11 +121,9 @@ def exp_32(x):
     """n is added to the exponent of e^r in [0.7, 1.42]. That is right from the smallest normal number to the largest, where
     n = 128 and e^r < 1. Below, results are zero; above, and for NaN, x + inf is the answer."""
     if AVX512:
-        return scaled_exp_32(x)
-    rounded = fma(x, LOG2E_32, ROUNDER_32)
-    n = rounded - ROUNDER_32
-    y = expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))) + np.float32(1)
-    bits = bits_of(y) + (bits_of(rounded) << np.int32(23))
+        return scaled_exp(raised_32(x))
+    rounded, _, r = reduced_32(x)
+    bits = bits_of(expm1(r) + np.float32(1)) + (bits_of(rounded) << np.int32(23))
     y = float_of(np.int32(0) if x < np.float32(-87.33654) else bits)
     return y if x <= np.float32(88.72283) else x + np.float32(math.inf)
 
@@ -129,11 +131,9 @@ def exp_32(x):
 @helper
 def exp_64(x):
     if AVX512:
-        return scaled_exp_64(x)
-    rounded = fma(x, LOG2E_64, ROUNDER_64)
-    n = rounded - ROUNDER_64
-    y = expm1_64(fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))) + 1.0
-    bits = bits_of(y) + (bits_of(rounded) << np.int64(52))
+        return scaled_exp(raised_64(710.0 if x > 710.0 else x))
+    rounded, _, r = reduced_64(x)
+    bits = bits_of(expm1(r) + 1.0) + (bits_of(rounded) << np.int64(52))
     y = float_of(np.int64(0) if x < -708.3964185322641 else bits)
     return y if x <= 709.782712893384 else x + math.inf
 
@@ -142,29 +142,19 @@ exp = by_dtype(exp_32, exp_64)
 
 
 @helper
-def power_and_expm1_32(x):
+def power_and_expm1(x):
     """(2^n, e^r - 1) with n ln 2 + r = x, for -88.03 <= x <= 88: e^x is (1 + e^r - 1) 2^n."""
-    rounded = fma(x, LOG2E_32, ROUNDER_32)
-    n = rounded - ROUNDER_32
-    return power_of_two_32(rounded), expm1_32(fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x)))
-
-
-@helper
-def power_and_expm1_64(x):
-    rounded = fma(x, LOG2E_64, ROUNDER_64)
-    n = rounded - ROUNDER_64
-    return power_of_two_64(rounded), expm1_64(fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x)))
-
-
-power_and_expm1 = by_dtype(power_and_expm1_32, power_and_expm1_64)
+    rounded, _, r = reduced(x)
+    return power_of_two(rounded), expm1(r)
 
 
 @helper
 def exp_of_negative(x):
     """e^x for x <= 0, as softmax wants it: without exp's test for overflow."""
+    x = raised(x)
     if AVX512:
         return scaled_exp(x)
-    scale, e = power_and_expm1(raised(x))
+    scale, e = power_and_expm1(x)
     return fma(e, scale, scale)
 
 

@@ -178,7 +178,11 @@ def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
         names = code.co_varnames[: code.co_argcount]
         if names[-2:] != ("lane", "lanes") or set(names[:-2]) != set(declarations):
             raise ValueError(f"kernel {function.__name__}: declared {sorted(declarations)}, takes {names}")
-        return Kernel(function, name or function.__name__, [parse(n, declarations[n]) for n in names[:-2]], split, dtypes)
+        parameters = [parse(n, declarations[n]) for n in names[:-2]]
+        letters = {letter for p in parameters for letter in p.letters or ()}
+        if missing := [letter for letter, _ in split if letter not in letters]:
+            raise ValueError(f"kernel {function.__name__}: split by {missing[0]}, which no array has; they have {sorted(letters)}")
+        return Kernel(function, name or function.__name__, parameters, split, dtypes)
 
     return mark
 

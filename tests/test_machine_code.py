@@ -94,6 +94,11 @@ def test_a_kernel_that_would_call_the_c_library_is_refused(function, symbol):
         native.entry(own, "f8")
 
 
+def test_a_kernel_split_by_what_no_array_has_is_refused():
+    with pytest.raises(ValueError, match=r"kernel _sine: split by N, which no array has; they have \['n'\]"):
+        kernel(split=[("N", 1)], x="T[n]", y="out T[n]")(_sine)
+
+
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
 @pytest.mark.parametrize(
     ("target", "cpu", "present"),
