@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from .avx512 import AVX512, exponent, fraction, looked_up, scaled
+from .avx512 import AVX512, PIECES, exponent, fraction, looked_up, scaled
 from .marks import T, by_dtype, helper
 from .pieces import SHIFT, polynomials
 from .primitives import bits_of, float_of, fma
@@ -313,9 +313,12 @@ def sigmoid_64(x):
 sigmoid = by_dtype(sigmoid_32, sigmoid_64)
 
 
-# Pieces from 0 to 10, the first as far as 6 / 128; from nine on all results are 1.
+# Pieces from 0 to 10, the first as far as 6 / 128.
 TANH_FIRST, TANH_MOST = np.int32(np.float32(5 / 128).view(np.int32) >> SHIFT), np.float32(9.9)
-centre, c0, c1, c2, c3, c4, c5 = (looked_up(f"tanh_{i}", row) for i, row in enumerate(polynomials(np.tanh, TANH_FIRST)))
+TANH = polynomials(np.tanh, TANH_FIRST)
+# tanh 9, the last constant, lies midway between 1 and the float32 before it: with 1 the largest results are 1, to the last bit.
+TANH[1, (TANH_FIRST + PIECES - 1) % PIECES] = 1
+centre, c0, c1, c2, c3, c4, c5 = (looked_up(f"tanh_{i}", row) for i, row in enumerate(TANH))
 
 
 @helper
