@@ -77,9 +77,12 @@ def next_tiles(left, tallest):
 @helper
 def copies_a(a, turned, columns, rows):
     """Whether blocks of A, of so many rows of the product, are copied: where a tile's elements of it lie on more pages than the
-    processor knows, or on few sets of a cache, and the product is wide enough to make up for it."""
+    processor knows, or on few sets of a cache, and the product is wide enough to make up for it; where two multiply-adds begin in
+    a cycle, in every large product."""
     if FAST != 0:
-        return a.shape[1] % PAGE == 0 and columns >= (2 * BLOCK if turned != 0 else BLOCK) and rows >= 2 * TILE_ROWS
+        if a.shape[1] % PAGE == 0:
+            return columns >= (2 * BLOCK if turned != 0 else BLOCK) and rows >= 2 * TILE_ROWS
+        return columns >= 2 * BLOCK and rows >= 2 * BLOCK
     if columns < BLOCK // 8:
         return False
     return a.shape[0] > PAGES and a.shape[1] >= PAGE if turned != 0 else a.shape[1] % PAGE == 0 and a.size > LARGE
@@ -88,10 +91,11 @@ def copies_a(a, turned, columns, rows):
 @helper
 def copies_b(depth, columns, rows):
     """Whether panels of B are copied: long ones whose rows, a multiple of half a page apart, do not stay in the second cache; and,
-    where two multiply-adds begin in a cycle, all that do not stay in the first."""
+    where two multiply-adds begin in a cycle, all that do not stay in the first, or whose vectors lie across two lines of it."""
     is_crowded = columns % (PAGE // 2) == 0
     if FAST != 0:
-        return rows >= 2 * TILE_ROWS and (depth > BLOCK or (is_crowded and depth >= BLOCK // 8))
+        is_split = columns % WIDTH != 0 and depth >= BLOCK // 2 and rows >= BLOCK // 4
+        return rows >= 2 * TILE_ROWS and (depth > BLOCK or is_split or (is_crowded and depth >= BLOCK // 8))
     return is_crowded and depth >= 2 * BLOCK and rows * depth >= CROWDED
 
 
@@ -101,17 +105,25 @@ def copy_rows(a, turned, first, last, left, right, block):
     lies together."""
     a_flat, depth, i = flat(a), right - left, first
     while i < last:
-        rows, _ = next_tiles(last - i, TILE_ROWS)
-        tile = block[(i - first) * depth : (i - first + rows) * depth]
-        if turned != 0:
+        rows, count = next_tiles(last - i, TILE_ROWS)
+        tiles, size = block[(i - first) * depth : (i - first + count * rows) * depth], rows * depth
+        if turned != 0:  # row after row of A^T, through all tiles: its rows lie far apart
             for k in range(depth):
-                row_copy(a[left + k, i : i + rows], tile[k * rows : (k + 1) * rows])
+                for t in range(count):
+                    top, place = i + t * rows, t * size + k * rows
+                    row, copy = a[left + k, top : top + rows], tiles[place : place + rows]
+                    if rows == TILE_ROWS:
+                        for r in range(TILE_ROWS):
+                            copy[r] = row[r]
+                    else:
+                        row_copy(row, copy)
         else:
-            for k in range(0, depth, WIDTH):
-                for r in range(0, rows, WIDTH):
-                    place, height, columns = (i + r) * a.shape[1] + left + k, min(WIDTH, rows - r), min(WIDTH, depth - k)
-                    transpose_tile(a_flat, place, a.shape[1], tile, k * rows + r, rows, height, columns)
-        i += rows
+            for t in range(count):
+                for k in range(0, depth, WIDTH):
+                    for r in range(0, rows, WIDTH):
+                        top, place = (i + t * rows + r) * a.shape[1] + left + k, t * size + k * rows + r
+                        transpose_tile(a_flat, top, a.shape[1], tiles, place, rows, min(WIDTH, rows - r), min(WIDTH, depth - k))
+        i += count * rows
 
 
 @helper

@@ -103,7 +103,10 @@ def _multiply_tiles(
     def variant(kinds, tail):
         """The product for a vector of columns of each of these kinds, the last one cut to `tail` elements if that is not None."""
         vectors = range(len(kinds))
-        grid, offsets = [(r, v) for r in range(rows) for v in vectors], [sum(k.lanes for k in kinds[:v]) for v in vectors]
+        grid = [(r, v) for r in range(rows) for v in vectors]
+        *offsets, columns = (sum(k.lanes for k in kinds[:v]) for v in range(len(kinds) + 1))
+        # Vectors that do not begin a line end on the next: every other tile fetches those.
+        ahead_end = builder.gep(ahead, [number(whole.lanes - 1)])
         masks = [None] * (len(kinds) - 1) + [None if tail is None else kinds[-1].first(builder.sub(tail, number(offsets[-1])))]
         floors, before = [kind.splat(low) for kind in kinds], builder.block
         tile, sum_up, end, done = (builder.append_basic_block(f"{n}_{len(kinds)}") for n in ("tile", "sum", "end", "done"))
@@ -111,6 +114,7 @@ def _multiply_tiles(
 
         builder.position_at_end(tile)
         left, a_here, c_here = (builder.phi(x.type) for x in (count, a, c))
+        ahead_here, ahead_next = builder.phi(ahead.type), builder.phi(ahead.type)
         a_rows = [builder.gep(a_here, [builder.mul(a_row, number(r))]) for r in range(rows)]
         c_rows = [builder.gep(c_here, [builder.mul(c_row, number(r))]) for r in range(rows)]
 
@@ -119,7 +123,7 @@ def _multiply_tiles(
             with builder.if_then(is_worth_it):
                 for r in range(rows, 2 * rows):
                     below = builder.gep(c_here, [builder.mul(c_row, number(r))])
-                    for offset in offsets:
+                    for offset in (*offsets, columns - 1):
                         whole.prefetch(builder.gep(below, [number(offset)]), cache=1)
 
         def load(base, v):
@@ -139,7 +143,7 @@ def _multiply_tiles(
         b_here = builder.gep(b, [builder.mul(k, b_row)])
         b_vectors, results = [load(b_here, v) for v in vectors], {}
         if rows >= 8:  # row by row, which no processor guesses; beside a panel in place the next needs no address of its own
-            base, step = (ahead, builder.mul(k, ahead_row)) if emitter.target.is_fast else (b_here, number(2 * whole.lanes))
+            base, step = (ahead_here, builder.mul(k, ahead_row)) if emitter.target.is_fast else (b_here, number(2 * whole.lanes))
             next_row = builder.gep(base, [step])
             for v in vectors:
                 whole.prefetch(builder.gep(next_row, [number(v * whole.lanes)]))
@@ -165,7 +169,8 @@ def _multiply_tiles(
             kinds[v].store(kinds[v].at_least(total, floors[v]), builder.gep(c_rows[r], [number(offsets[v])]), masks[v])
         next_a, next_c = builder.gep(a_here, [a_next]), builder.gep(c_here, [builder.mul(c_row, number(rows))])
         fewer = builder.sub(left, number(1))
-        for phi, begin, after in ((left, count, fewer), (a_here, a, next_a), (c_here, c, next_c)):
+        aheads = (ahead_here, ahead, ahead_next), (ahead_next, ahead_end, ahead_here)
+        for phi, begin, after in ((left, count, fewer), (a_here, a, next_a), (c_here, c, next_c), *aheads):
             phi.add_incoming(begin, before)
             phi.add_incoming(after, end)
         builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, done)
