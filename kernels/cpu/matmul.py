@@ -194,7 +194,7 @@ def multiply(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
                     source, place, row = panel, 0, PANEL
                 if turned_b != 0:
                     turn_panel(b, j, width, k, k + size, panel)
-                    ahead, ahead_first, ahead_row = panel, 0, PANEL  # nothing: rows of B^T are guessed
+                    ahead, ahead_first, ahead_row = panel, 0, 0  # nothing new: rows of B^T are guessed
                 elif not in_place:
                     copy_panel(b, j, width, k, k + size, panel)
                 multiply_panel(

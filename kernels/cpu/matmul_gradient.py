@@ -125,7 +125,7 @@ def matmul_and_gradient(derivative):
                         after = min(end_of_block(first, chunk), bottom)
                         a_first = (first - top) * size if is_copied else first * depth + k
                         multiply_panel(
-                            size, a_flat, a_first, depth, 1, is_copied, panel, 0, PANEL, panel, 0, PANEL,
+                            size, a_flat, a_first, depth, 1, is_copied, panel, 0, PANEL, panel, 0, 0,
                             y[0, :0], start, T(-math.inf), dx, j, stop - j, first, after,
                         )  # fmt: skip
                         if k + size == depth:
