@@ -73,6 +73,10 @@ class Vectors:
         hint = [self.ir.Constant(i32, n) for n in (0, 4 - cache, 1)]  # for reading, 3 is the first cache, data
         self.emitter.call("llvm.prefetch.p0", self.ir.VoidType(), [address, *hint])
 
+    def hidden(self, value):
+        """The same number or address, of which the optimiser does not know how it was made; no instruction."""
+        return self.builder.asm(self.ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
+
     def at_least(self, value, floor):
         """max(floor, value), and NaN where value is NaN."""
         return self.builder.select(self.builder.fcmp_ordered("<", value, floor), floor, value)
