@@ -1,6 +1,5 @@
 """Errors that say what was expected, what came and the way out, and the words they are made of."""
 
-import difflib
 import sys
 import warnings
 from collections.abc import Iterable
@@ -31,6 +30,8 @@ class RecordingError(RuntimeError):
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known one, or all of them."""
+    import difflib  # here, as it is seldom needed and takes longer than a tenth of our own import
+
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"

@@ -1,7 +1,5 @@
 """Odds and ends of Keras's surface."""
 
-import random as python_random
-
 import numpy as np
 
 from fastnn import random
@@ -15,6 +13,8 @@ def set_random_seed(seed: int) -> None:
     >>> import fastnn
     >>> fastnn.utils.set_random_seed(0)
     """
+    import random as python_random  # here, for the time it takes
+
     random.default.reset(seed)
     python_random.seed(seed)
     np.random.seed(seed % (1 << 32))

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fastnn.device import INTERPRETED, native
+from fastnn.device import INTERPRETED, elf, native
 from fastnn.kernels.marks import Target
 
 ON_X86_64 = pytest.mark.skipif(
@@ -35,10 +35,7 @@ def compiled(kernel, dtype, name):
         pytest.skip(f"this processor has no {NEEDS[name]}")
     target, cpu, features = TARGETS[name]
     symbol = f"test_{kernel.name}_{dtype}_{re.sub(r'[^a-z0-9]', '_', name.lower())}"
-    engine = native._engine()
-    engine.add_object_file(binding.ObjectFileRef.from_data(compile_kernel(kernel, dtype, target, symbol, cpu, features)))
-    engine.finalize_object()
-    return engine.get_function_address(symbol)
+    return elf.load(compile_kernel(kernel, dtype, target, symbol, cpu, features), symbol, native.MEMORY_FUNCTIONS)
 
 
 def call(kernel, name, *arguments):

@@ -1,6 +1,7 @@
 """Imports point one way, and Numba is imported to compile and for nothing else."""
 
 import ast
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -46,14 +47,16 @@ def test_kernels_import_neither_fastnn_nor_numba(path):
     assert not [n for n in names if n.split(".")[0] in ("fastnn", "numba", "llvmlite")]
 
 
-def test_importing_everything_does_not_import_numba_and_neither_does_a_run_with_a_warm_cache():
+def test_importing_everything_imports_neither_numba_nor_llvm_and_neither_does_a_run_with_a_warm_cache():
     program = (
         "import sys, fastnn, pkgutil, importlib\n"
         "import fastnn.kernels.cpu as cpu\n"
         "[importlib.import_module(f'fastnn.kernels.cpu.{m.name}') for m in pkgutil.iter_modules(cpu.__path__)]\n"
-        "assert 'numba' not in sys.modules, 'importing'\n"
+        "compilers = {'numba', 'llvmlite.binding'}\n"
+        "assert not compilers & set(sys.modules), 'importing'\n"
         "(fastnn.tensor([1.0]) + 1.0).numpy()\n"
-        "print('numba' in sys.modules)"
+        "print(sorted(compilers & set(sys.modules)))"
     )
     first, second = (subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in range(2))
-    assert second.stdout.strip() == "False", f"numba was imported though the cache was warm ({first.stdout.strip()} at first)"
+    expected = [] if platform.machine() in ("x86_64", "AMD64") else ["llvmlite.binding"]
+    assert second.stdout.strip() == str(expected), f"imported though the cache was warm ({first.stdout.strip()} at first)"

@@ -28,8 +28,6 @@ def empty(monkeypatch, tmp_path):
             started.append(self)
 
     monkeypatch.setattr(together.subprocess, "Popen", Popen)
-    engine = native._engine.__wrapped__()  # of its own: one engine does not take an object twice
-    monkeypatch.setattr(native, "_engine", lambda: engine)
     for name, (kernel, dtype) in zip(NAMES, FORMS, strict=True):
         monkeypatch.delitem(native._loaded, name, raising=False)
         monkeypatch.delitem(kernel.entries, dtype, raising=False)

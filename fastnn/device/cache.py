@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 try:
@@ -41,11 +42,9 @@ class ObjectCache:
 
     def _give_up(self, problem):
         self.folder = None
-        warnings.warn(
+        _say_once(
             f"fastnn keeps no compiled kernels: {problem}. Every process compiles them anew; set FASTNN_CACHE_DIR to a folder "
-            "that only you can write to.",
-            RuntimeWarning,
-            stacklevel=2,
+            "that only you can write to."
         )
 
     def read(self, name):
@@ -96,6 +95,11 @@ class ObjectCache:
         """(number of objects, bytes) of this identity."""
         files = [] if self.folder is None else list(self.folder.glob("*.o"))
         return len(files), sum(f.stat().st_size for f in files)
+
+
+@cache
+def _say_once(message):
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def _make_private(folder):

@@ -48,7 +48,9 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
         if not definition.is_declaration and definition.name not in (name, USED):
             definition.linkage = "internal"
     architecture = binding.Target.from_triple(triple) if triple else binding.Target.from_default_triple()
-    machine = architecture.create_target_machine(cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True)
+    # On x86-64 code that refers to itself by distances, of which `elf.load` has little to fill in; elsewhere LLVM loads it.
+    kind = {"reloc": "pic", "codemodel": "small"} if target.architecture == "x86_64" else {"codemodel": "jitdefault", "jit": True}
+    machine = architecture.create_target_machine(cpu=cpu, features=features, opt=3, **kind)
     if triple:
         module.triple, module.data_layout = triple, str(machine.target_data)
     options = binding.create_pipeline_tuning_options(speed_level=3)

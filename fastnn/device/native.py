@@ -1,4 +1,4 @@
-"""Compiled kernels: found in the cache or compiled, loaded by llvmlite and called through ctypes, without Numba.
+"""Compiled kernels: found in the cache or compiled, loaded and called through ctypes, without Numba or, on x86-64, LLVM.
 
 `entry(kernel, dtype)` gives the address of a kernel's C function `(argument block, lane, lanes)`; `enter(address, block)` calls
 one at once with denormal numbers flushed to zero; `walk(...)` runs a tape's program (kernels/cpu/walker.py).
@@ -7,10 +7,10 @@ one at once with denormal numbers flushed to zero; `walk(...)` runs a tape's pro
 import ctypes
 import hashlib
 import re
-import struct
 import threading
 import time
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,16 @@ import numpy as np
 from fastnn.kernels.cpu import walker
 from fastnn.kernels.marks import Helper, Kernel, Primitive, Target, by_dtype, global_values, machine
 
+from . import elf
 from .cache import ObjectCache
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
 # LLVM turns loops that fill or copy into calls of these, whatever a kernel's author writes; the loader is given their addresses.
-MEMORY_FUNCTIONS = {"memset": ctypes.memset, "memmove": ctypes.memmove, "memcpy": ctypes.memmove}
+MEMORY_FUNCTIONS = {
+    name: ctypes.cast(function, ctypes.c_void_p).value or 0
+    for name, function in (("memset", ctypes.memset), ("memmove", ctypes.memmove), ("memcpy", ctypes.memmove))
+}
+CPUINFO = Path("/proc/cpuinfo")
 
 FROZEN = (int, float, str, bytes, tuple, np.ndarray, np.generic)
 compiled: list = []  # (name, seconds) of every kernel compiled by this process
@@ -34,19 +39,40 @@ _lock = threading.RLock()
 @cache
 def processor():
     """(LLVM's name, LLVM's feature string, what kernels know of it) of this machine."""
-    from llvmlite import binding
+    import llvmlite
 
-    features = binding.get_host_cpu_features()
-    triple = binding.get_process_triple()
-    if features.get("avx512f"):
-        target = Target(64, 32, "x86_64", is_fast=binding.get_host_cpu_name() != "znver4")
+    model = _model()
+    known = ObjectCache("\n".join(["a processor, line by line", llvmlite.__version__, *model]).encode()) if model else None
+    found = known.read("processor") if known else None
+    name, triple, *features = found.decode().splitlines() if found else _asked_of_llvm()
+    if known and not found:
+        known.write("processor", "\n".join([name, triple, *features]).encode())
+    if "+avx512f" in features:
+        target = Target(64, 32, "x86_64", is_fast=name != "znver4")
         # LLVM takes half of a register on Intel's, since the first of them slowed their clock; exp took 1.4 times as long.
-        features["prefer-256-bit"] = False
-    elif features.get("avx2"):
+        features.append("-prefer-256-bit")
+    elif "+avx2" in features:
         target = Target(32, 16, "x86_64")
     else:
         target = Target(16, 32 if triple.startswith(("aarch64", "arm64")) else 16, triple.partition("-")[0])
-    return binding.get_host_cpu_name(), features.flatten(), target
+    return name, ",".join(features), target
+
+
+def _model():
+    """The lines by which the system tells x86-64's processors apart, if it does: LLVM need not be asked twice about one."""
+    try:
+        with CPUINFO.open() as lines:
+            first = [line.strip() for line in takewhile(str.strip, lines)]
+    except OSError:
+        return []
+    found = [line for line in first if line.startswith(("vendor_id", "cpu family", "model", "stepping", "flags"))]
+    return found if len(found) >= 5 else []
+
+
+def _asked_of_llvm():
+    from llvmlite import binding
+
+    return [binding.get_host_cpu_name(), binding.get_process_triple(), *binding.get_host_cpu_features().flatten().split(",")]
 
 
 @cache
@@ -69,8 +95,8 @@ def _engine():
 
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    for symbol, function in MEMORY_FUNCTIONS.items():
-        binding.add_symbol(symbol, ctypes.cast(function, ctypes.c_void_p).value)
+    for symbol, address in MEMORY_FUNCTIONS.items():
+        binding.add_symbol(symbol, address)
     machine = binding.Target.from_default_triple().create_target_machine()
     return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
 
@@ -145,8 +171,6 @@ def _tell(name):
 
 
 def _load(kernel, dtype):
-    from llvmlite import binding
-
     if dtype not in kernel.dtypes:
         raise TypeError(f"kernel {kernel.name} is compiled for {', '.join(kernel.dtypes)}; got {dtype}")
     name = symbol(kernel, dtype)
@@ -159,10 +183,16 @@ def _load(kernel, dtype):
             if code is None:
                 code = _compile(kernel, dtype, name)
                 objects().write(name, code)
+    _loaded[name] = elf.load(code, name, MEMORY_FUNCTIONS) or _loaded_by_llvm(code, name)
+    return _loaded[name]
+
+
+def _loaded_by_llvm(code, name):
+    from llvmlite import binding
+
     _engine().add_object_file(binding.ObjectFileRef.from_data(code))
     _engine().finalize_object()
-    _loaded[name] = _engine().get_function_address(name)
-    return _loaded[name]
+    return _engine().get_function_address(name)
 
 
 def _compile(kernel, dtype, name):
@@ -172,7 +202,7 @@ def _compile(kernel, dtype, name):
     start = time.perf_counter()
     cpu, features, target = processor()
     code = compile_kernel(kernel, dtype, target, name, cpu, features)
-    unknown = undefined_symbols(code) - MEMORY_FUNCTIONS.keys()
+    unknown = elf.undefined_symbols(code) - MEMORY_FUNCTIONS.keys()
     if unknown:
         raise RuntimeError(
             f"kernel {kernel.name} for {dtype} needs {sorted(unknown)}: a kernel must not raise, allocate or call the C library. "
@@ -182,28 +212,15 @@ def _compile(kernel, dtype, name):
     return code
 
 
-def undefined_symbols(code):
-    """Names that an ELF object wants from elsewhere: they would be a crash when it is loaded."""
-    from llvmlite import binding
-
-    sections = {s.name(): s.data() for s in binding.ObjectFileRef.from_data(code).sections()}
-    table, names = sections[b".symtab"], sections[b".strtab"]
-    # A symbol is 24 bytes: offset of its name, type, visibility, section (0: undefined), address, size. The first is empty.
-    symbols = [struct.unpack_from("<IBBHQQ", table, i) for i in range(24, len(table), 24)]
-    return {names[s[0] : names.index(b"\0", s[0])].decode() for s in symbols if s[3] == 0}
-
-
 def vector_bits(kernel: Kernel, dtype: str) -> int | None:
     """How wide the vectors are that the kernel's object code works on, in bits, as the compiler noted in it: 0 where it has none;
     None where the object is not kept."""
-    from llvmlite import binding
-
     from .compiler import VECTOR_NOTE
 
     code = objects().read(symbol(kernel, dtype))
     if code is None:
         return None
-    comments = b"".join(s.data() for s in binding.ObjectFileRef.from_data(code).sections() if s.name() == b".comment")
+    comments = b"".join(part.data for part in elf.sections(code) if part.name == ".comment")
     found = re.search(VECTOR_NOTE.encode() + rb"(\d+)", comments)
     return int(found[1]) if found else None
 

@@ -1,0 +1,135 @@
+"""Object code as compilers write it (ELF, 64 bits): read, and for x86-64 loaded, without LLVM, whose import takes longer than a
+small fit does.
+
+Source: System V Application Binary Interface, chapter 4; its AMD64 supplement, section 4.4.
+"""
+
+import ctypes
+import mmap
+import struct
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+X86_64 = 62  # `e_machine`
+SYMBOLS, RELOCATIONS, WITHOUT_DATA = 2, 4, 8  # `sh_type`
+WRITABLE, IN_MEMORY = 1, 2  # `sh_flags`
+UNWINDING = ".eh_frame"  # of no use to code that raises nothing
+# What a relocation writes: how, and whether it is the distance from there; R_X86_64_64, R_X86_64_PC32 and R_X86_64_PLT32.
+FORMS = {1: ("<Q", False), 2: ("<i", True), 4: ("<i", True)}
+JUMP = b"\xff\x25" + bytes(4)  # to the address that follows
+JUMP_BYTES = 16
+PAGE = mmap.PAGESIZE
+
+_loaded: list = []  # memory that holds code, for as long as the process lives
+
+
+class Section(NamedTuple):
+    name: str
+    kind: int
+    flags: int
+    size: int
+    link: int  # of symbols: the section of their names
+    target: int  # of relocations: the section they change
+    alignment: int
+    data: bytes
+
+
+class Symbol(NamedTuple):
+    name: str
+    section: int  # 0: it is defined elsewhere
+    offset: int  # within the section
+
+
+def sections(code: bytes) -> list[Section]:
+    """An object's sections, in its order."""
+    start, size, count, of_names = struct.unpack_from("<Q10xHHH", code, 0x28)
+    headers = [struct.unpack_from("<IIQQQQIIQQ", code, start + n * size) for n in range(count)]
+    names = headers[of_names][4]
+
+    def data(kind, offset, size):
+        return b"" if kind == WITHOUT_DATA else code[offset : offset + size]
+
+    return [
+        Section(_text(code, names + name), kind, flags, size, link, target, alignment, data(kind, offset, size))
+        for name, kind, flags, _address, offset, size, link, target, alignment, _entry in headers
+    ]
+
+
+def symbols(parts: list[Section]) -> list[Symbol]:
+    """The names that an object defines or wants, in its order: the first stands for none."""
+    table = next(part for part in parts if part.kind == SYMBOLS)
+    names = parts[table.link].data
+    return [Symbol(_text(names, name), section, offset) for name, section, offset in struct.iter_unpack("<I2xHQ8x", table.data)]
+
+
+def undefined_symbols(code: bytes) -> set[str]:
+    """Names that an object wants from elsewhere."""
+    return {symbol.name for symbol in symbols(sections(code))[1:] if symbol.section == 0}
+
+
+def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
+    """The address of the function `name`, once the object's code is in memory; None where the object is not one that can be
+    loaded here, which LLVM then has to do. elsewhere: addresses of what it wants. It is never unloaded."""
+    parts = sections(code)
+    if not _is_loadable(code, parts):
+        return None
+    names = symbols(parts)
+    places, size = _layout(parts)
+    jumps = {symbol.name: size + JUMP_BYTES * n for n, symbol in enumerate(s for s in names[1:] if s.section == 0)}
+    size = -(-(size + JUMP_BYTES * len(jumps)) // PAGE) * PAGE
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    first = ctypes.c_char.from_buffer(memory)
+    base = ctypes.addressof(first)
+    for n, place in places.items():
+        memory[place : place + len(parts[n].data)] = parts[n].data
+    for wanted, place in jumps.items():  # calls reach 2 GB and the C library may lie further away
+        memory[place : place + JUMP_BYTES] = JUMP + struct.pack("<Qxx", elsewhere[wanted])
+    for section, offset, form, number, addend in _relocations(parts):
+        if section in places:
+            how, is_distance = FORMS[form]
+            symbol, place = names[number], places[section] + offset
+            target = (places[symbol.section] + symbol.offset if symbol.section else jumps[symbol.name]) + addend
+            struct.pack_into(how, memory, place, target - place if is_distance else base + target)
+    if ctypes.CDLL(None, use_errno=True).mprotect(ctypes.c_void_p(base), ctypes.c_size_t(size), mmap.PROT_READ | mmap.PROT_EXEC):
+        raise OSError(ctypes.get_errno(), "this system lets no process run code that it made: fastnn needs that, as Numba does")
+    _loaded.append(first)
+    return next(base + places[s.section] + s.offset for s in names[1:] if s.name == name)
+
+
+def _is_loadable(code, parts):
+    """Whether it is for x86-64 and asks for nothing but what `load` does."""
+    (machine,) = struct.unpack_from("<H", code, 0x12)
+    return (
+        machine == X86_64
+        and hasattr(mmap, "MAP_ANONYMOUS")
+        and not any(part.flags & WRITABLE for part in parts if _is_in_memory(part))
+        and all(form in FORMS for section, _, form, _, _ in _relocations(parts) if _is_in_memory(parts[section]))
+    )
+
+
+def _is_in_memory(part):
+    return part.flags & IN_MEMORY and part.name != UNWINDING
+
+
+def _layout(parts):
+    """Where each section lies that is to be in memory, by its number, and how many bytes they take. Data and code share no line
+    of a cache."""
+    places, size = {}, 0
+    for n, part in enumerate(parts):
+        if _is_in_memory(part):
+            alignment = max(part.alignment, 64)
+            places[n] = -(-size // alignment) * alignment
+            size = places[n] + part.size
+    return places, -(-size // JUMP_BYTES) * JUMP_BYTES
+
+
+def _relocations(parts) -> Iterator[tuple[int, int, int, int, int]]:
+    """(section, offset in it, form, number of a symbol, addend) of what is to be filled in."""
+    for part in parts:
+        if part.kind == RELOCATIONS:
+            for offset, form, number, addend in struct.iter_unpack("<QIIq", part.data):
+                yield part.target, offset, form, number, addend
+
+
+def _text(names, offset):
+    return names[offset : names.index(b"\0", offset)].decode()
