@@ -5,26 +5,49 @@ another's memory only across a barrier that stands anyway (for one lane, every i
 """
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastnn.device.buffers import Buffer, allocate, whole_lines
 from fastnn.kernels.cpu.share import share
+from fastnn.kernels.marks import Parameter
 
 from .chains import Chain, chains
 from .record import Instruction
 
 
 class Access(NamedTuple):
-    """What one argument of an instruction touches: a byte range for each lane (None: nothing)."""
+    """What an argument of an instruction touches: bytes `first` to `last` of a place."""
 
-    place: object  # the memory the ranges lie in: an unplaced buffer, or the owner of real memory
-    ranges: tuple
+    place: object  # the memory they lie in: an unplaced buffer, or the owner of real memory
+    first: int
+    last: int
     written: bool
-    whole: tuple  # the range of all lanes together
+    instruction: Instruction
+    parameter: Parameter
+    argument: Any
+
+    @classmethod
+    def of(cls, instruction: Instruction, parameter: Parameter, argument: Any) -> "Access":
+        buffer = argument.buffer
+        place, first = (buffer, 0) if buffer.address is None else (id(getattr(buffer, "owner", buffer)), buffer.address)
+        last = first + prod(argument.shape) * argument.dtype.itemsize
+        return cls(place, first, last, parameter.written, instruction, parameter, argument)
+
+    def by_lane(self, lanes: int) -> Sequence:
+        """Which bytes each lane touches (None: nothing)."""
+        letter, unit, extent = self.instruction.shared_out()
+        if letter is None:
+            return ((self.first, self.last), *[None] * (lanes - 1))
+        letters, shape = self.parameter.letters, self.argument.shape
+        ahead = letters.index(letter) if letter in letters else None
+        if ahead is None or prod(shape[:ahead]) != 1:
+            return ((self.first, self.last),) * lanes
+        step = prod(shape[ahead + 1 :]) * self.argument.dtype.itemsize
+        return [(self.first + begin * step, self.first + end * step) for begin, end in _cuts(extent, unit, lanes)]
 
 
 class Plan(NamedTuple):
@@ -41,7 +64,7 @@ def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) ->
     """Plan a tape for up to `lanes` lanes. The buffers `kept` are read after a step, so they keep their memory to its end."""
     kept = {b for b in kept if b.address is None}
     needed = _without_dead_code(instructions, kept)
-    waits = _barriers([_accesses(i, lanes) for i in needed]) if lanes > 1 else [False] * len(needed)
+    waits = _barriers(needed, lanes) if lanes > 1 else [False] * len(needed)
     found = chains(needed, waits, kept, lanes)
     boundaries = list(waits) if lanes > 1 else [True] * len(needed)
     for chain in found:  # its calls take turns
@@ -69,59 +92,40 @@ def _without_dead_code(instructions, kept):
     return needed[::-1]
 
 
-def _accesses(instruction, lanes):
-    found = []
-    letter, unit, extent = instruction.shared_out()
-    cuts = _cuts(extent, unit, lanes)
-    for p, a in instruction.tensors:
-        buffer, item, ahead = a.buffer, a.dtype.itemsize, None
-        base, place = (0, buffer) if buffer.address is None else (buffer.address, id(getattr(buffer, "owner", buffer)))
-        whole = (base, base + prod(a.shape) * item)
-        if letter in p.letters:
-            ahead = p.letters.index(letter)
-        if letter is None:
-            ranges = (whole, *[None] * (lanes - 1))
-        elif ahead is None or prod(a.shape[:ahead]) != 1:
-            ranges = (whole,) * lanes
-        else:
-            step = prod(a.shape[ahead + 1 :]) * item
-            ranges = tuple([(base + first * step, base + last * step) for first, last in cuts])
-        found.append(Access(place, ranges, p.written, whole))
-    return found
-
-
 @lru_cache(maxsize=1024)
 def _cuts(extent, unit, lanes):
     return [share(extent, unit, lane, lanes) for lane in range(lanes)]
 
 
-def _conflict(one, other):
+def _conflict(one, other, lanes):
     """Whether a lane of one may touch what another lane of the other writes, or writes what it reads."""
-    if not (one.written or other.written) or one.whole[0] >= other.whole[1] or other.whole[0] >= one.whole[1]:
+    if not (one.written or other.written) or one.first >= other.last or other.first >= one.last:
         return False
-    for lane, a in enumerate(one.ranges):
-        for another, b in enumerate(other.ranges):
+    others = other.by_lane(lanes)
+    for lane, a in enumerate(one.by_lane(lanes)):
+        for another, b in enumerate(others):
             if lane != another and a and b and a[0] < b[1] and b[0] < a[1]:
                 return True
     return False
 
 
-def _meet(own, since):
+def _meet(own, since, lanes):
     """Whether any of an instruction's own accesses conflicts with those since a barrier, which are kept by their place."""
     for a in own:
         for b in since.get(a.place, ()):
-            if _conflict(a, b):
+            if _conflict(a, b, lanes):
                 return True
     return False
 
 
-def _barriers(accesses):
+def _barriers(instructions, lanes):
     """A barrier before each instruction that conflicts with one since the last barrier; and before what follows a check,
     so that all lanes know its verdict before anything is committed."""
     waits, since, after_check = [], {}, False
-    for own in accesses:
-        needed = after_check or _meet(own, since)
-        after_check = not any([a.written for a in own])
+    for i in instructions:
+        own = [Access.of(i, p, i.arguments[n]) for n, p in i.kernel.arrays]
+        needed = after_check or _meet(own, since, lanes)
+        after_check = not i.kernel.writes
         waits.append(needed)
         if needed:
             since = {}
