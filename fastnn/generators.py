@@ -3,7 +3,6 @@
 import ctypes
 import sys
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -19,26 +18,26 @@ class Generators:
         owners = [*[scope[n] for n in names if n in scope], *[c.cell_contents for c in function.__closure__ or ()]]
         owners += [v for o in owners if hasattr(o, "__dict__") and not isinstance(o, ModuleType) for v in vars(o).values()]
         self.found = [o for o in owners if isinstance(o, types)]
-        self.function, self.before = function, self._states()
+        self.function, self.before = function, self._states({})
 
-    def _states(self):
+    def _states(self, earlier):
         states = {id(g): repr(g.bit_generator.state) if hasattr(g, "bit_generator") else _state_of(g) for g in self.found}
         if "random" in sys.modules:
             states["random"] = sys.modules["random"].getstate()
         if "numpy.random" in sys.modules:
-            states["numpy.random"] = _numpys_state()
+            states["numpy.random"] = _numpys_state(earlier.get("numpy.random"))
         return states
 
     def expect_unchanged(self, again, name):
         """Raise, naming the line, if numbers were drawn. Only then is the function called again, to find the line."""
-        start = self._states()
+        start = self._states(self.before)
         if start == self.before:
             return
         place, previous = None, None
 
         def trace(frame, event, _):
             nonlocal place, previous
-            if place is None and self._states() != start:
+            if place is None and self._states(start) != start:
                 place = previous
             previous = f"{frame.f_code.co_filename}:{frame.f_lineno}"
             return trace
@@ -63,21 +62,15 @@ def _generator_types():
     return (*types, python_random.Random) if python_random else tuple(types)
 
 
-_last: Any = None  # what `_numpys_state` found when it was last asked
-
-
-def _numpys_state():
+def _numpys_state(earlier):
     """Of the generator behind `numpy.random`: its words, and whether it holds back the second of two normal numbers. To be told
-    takes 60 us, for each word becomes a number; read where they lie they take one. Without new words since it was last asked, no
-    number has come to be held back."""
-    global _last
+    takes 60 us, for each word becomes a number; read where they lie they take one. Without new words since `earlier`, when it was
+    asked before, no number has come to be held back."""
     generator = np.random.get_bit_generator()
     if not isinstance(generator, np.random.MT19937):
         return repr(generator.state)
     words = ctypes.string_at(generator.ctypes.state_address, 4 * 625)  # 624 of them, and which is the next
-    if _last != (words, 0):
-        _last = words, np.random.get_state(legacy=False)["has_gauss"]
-    return _last
+    return earlier if earlier == (words, 0) else (words, np.random.get_state(legacy=False)["has_gauss"])
 
 
 def _state_of(generator):

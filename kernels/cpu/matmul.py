@@ -54,7 +54,10 @@ def first_sums(add, bias):
 @helper
 def rows_at_once(rows, unit, depth, is_copied):
     """How many of these rows of A, of `depth` columns, are multiplied with all of B before the next: groups alike, of units."""
-    most = max(1, (BLOCK_MEMORY if is_copied else SOME) // (unit * max(depth, 1)))
+    memory = BLOCK_MEMORY if is_copied else SOME
+    if (rows + unit) * depth <= memory:  # without three divisions, a tenth of a small product
+        return rows + unit
+    most = max(1, memory // (unit * max(depth, 1)))
     units = max(1, -(-rows // unit))
     return -(-units // -(-units // most)) * unit
 
@@ -70,8 +73,9 @@ def next_tiles(left, tallest):
         return (TILE_ROWS, count - 1) if count > 1 else (TILE_ROWS // 2 + rest, 2)
     if TILE_ROWS > 10 and left // 2 == 5 and tallest >= 10:
         return 10, 1
-    rows = 8 if TILE_ROWS > 8 and left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
-    return rows, left // rows
+    if TILE_ROWS > 8 and left >= 8:
+        return 8, left >> 3  # // 8 and // 4 would become one division, by a number that is not known
+    return (4, left >> 2) if left >= 4 else (2, 1) if left >= 2 else (1, 1)
 
 
 @helper
