@@ -2,6 +2,8 @@
 
 import ctypes
 import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -122,13 +124,30 @@ def test_memory_with_code_cannot_be_written_to():
 
 def test_a_system_that_lets_nobody_make_code_is_named(monkeypatch):
     class Refusing:
+        mmap = elf._library().mmap
+
         def mprotect(self, *_arguments):
             ctypes.set_errno(13)
             return -1
 
-    monkeypatch.setattr(elf.ctypes, "CDLL", lambda *_arguments, **_named: Refusing())
+    monkeypatch.setattr(elf, "_library", Refusing)
     with pytest.raises(OSError, match="lets no process run code that it made"):
         elf.load(assembled(CONSTANTS, reloc="pic", codemodel="small"), "constants", {})
+
+
+def test_the_interpreter_may_end_while_another_thread_trains():
+    """Code is not unloaded with the module that loaded it: that was a crash."""
+    program = """
+import threading, time, numpy as np, fastnn
+model = fastnn.Sequential([fastnn.layers.Dense(64, activation="relu"), fastnn.layers.Dense(1)])
+model.compile(optimizer="adam", loss="mse")
+x = np.ones((4096, 64), "f4")
+model.fit(x, x[:, :1], epochs=1, verbose=0)
+threading.Thread(target=lambda: model.fit(x, x[:, :1], epochs=10**6, verbose=0), daemon=True).start()
+time.sleep(0.3)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

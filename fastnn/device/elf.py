@@ -8,6 +8,7 @@ import ctypes
 import mmap
 import struct
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import NamedTuple
 
 X86_64 = 62  # `e_machine`
@@ -19,8 +20,6 @@ FORMS = {1: ("<Q", False), 2: ("<i", True), 4: ("<i", True)}
 JUMP = b"\xff\x25" + bytes(4)  # to the address that follows
 JUMP_BYTES = 16
 PAGE = mmap.PAGESIZE
-
-_loaded: list = []  # memory that holds code, for as long as the process lives
 
 
 class Section(NamedTuple):
@@ -69,7 +68,8 @@ def undefined_symbols(code: bytes) -> set[str]:
 
 def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
     """The address of the function `name`, once the object's code is in memory; None where the object is not one that can be
-    loaded here, which LLVM then has to do. elsewhere: addresses of what it wants. It is never unloaded."""
+    loaded here, which LLVM then has to do. elsewhere: addresses of what it wants. It is never unloaded: when the interpreter ends
+    other threads may be in it still."""
     parts = sections(code)
     if not _is_loadable(code, parts):
         return None
@@ -77,9 +77,7 @@ def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
     places, size = _layout(parts)
     jumps = {symbol.name: size + JUMP_BYTES * n for n, symbol in enumerate(s for s in names[1:] if s.section == 0)}
     size = -(-(size + JUMP_BYTES * len(jumps)) // PAGE) * PAGE
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    first = ctypes.c_char.from_buffer(memory)
-    base = ctypes.addressof(first)
+    base, memory = _mapped(size), bytearray(size)
     for n, place in places.items():
         memory[place : place + len(parts[n].data)] = parts[n].data
     for wanted, place in jumps.items():  # calls reach 2 GB and the C library may lie further away
@@ -90,10 +88,29 @@ def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
             symbol, place = names[number], places[section] + offset
             target = (places[symbol.section] + symbol.offset if symbol.section else jumps[symbol.name]) + addend
             struct.pack_into(how, memory, place, target - place if is_distance else base + target)
-    if ctypes.CDLL(None, use_errno=True).mprotect(ctypes.c_void_p(base), ctypes.c_size_t(size), mmap.PROT_READ | mmap.PROT_EXEC):
+    ctypes.memmove(base, bytes(memory), size)
+    if _library().mprotect(base, size, mmap.PROT_READ | mmap.PROT_EXEC):
         raise OSError(ctypes.get_errno(), "this system lets no process run code that it made: fastnn needs that, as Numba does")
-    _loaded.append(first)
     return next(base + places[s.section] + s.offset for s in names[1:] if s.name == name)
+
+
+@cache
+def _library():
+    """The C library."""
+    library = ctypes.CDLL(None, use_errno=True)
+    address, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    library.mmap.restype, library.mmap.argtypes = address, [address, size, number, number, number, ctypes.c_long]
+    library.mprotect.argtypes = [address, size, number]
+    return library
+
+
+def _mapped(size):
+    """The address of fresh memory, of whole pages."""
+    kind = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    address = _library().mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, kind, -1, 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise MemoryError(f"no memory for {size} bytes of compiled code")
+    return address
 
 
 def _is_loadable(code, parts):
