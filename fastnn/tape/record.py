@@ -210,8 +210,9 @@ def block_of(kernel: Any, arguments: tuple, addresses: Mapping[Buffer, int] = NO
         if isinstance(a, NUMBERS):
             slots.append(a)
         else:
-            buffer = a.buffer
-            slots += (addresses.get(buffer) if buffer.address is None else buffer.address, *a.shape)
+            address = a.buffer.address
+            slots.append(addresses.get(a.buffer) if address is None else address)
+            slots += a.shape
     return kernel.block.pack(*slots)
 
 
