@@ -40,7 +40,12 @@ def compiled(kernel, dtype, name):
 
 def call(kernel, name, *arguments):
     dtype = arguments[kernel.element].dtype.str[1:]
+    call_at(compiled(kernel, dtype, name), kernel, *arguments)
+
+
+def call_at(address, kernel, *arguments):
+    """Call a kernel that was loaded by hand."""
     slots = []
     for a in arguments:
         slots += [a.ctypes.data, *a.shape] if isinstance(a, np.ndarray) else [a]
-    assert native.enter(compiled(kernel, dtype, name), kernel.block.pack(*slots)) == 0
+    assert native.enter(address, kernel.block.pack(*slots)) == 0

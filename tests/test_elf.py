@@ -1,23 +1,21 @@
 """Object code that is loaded without LLVM does what it does when LLVM loads it; what cannot be loaded so is left to LLVM."""
 
 import ctypes
-import platform
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from fastnn.device import INTERPRETED, elf, native
+from fastnn.device import elf, native
 from fastnn.device.compiler import compile_kernel
 from fastnn.kernels import scalar
 from fastnn.kernels.cpu import matmul, pointwise, reduce, softmax
 from fastnn.kernels.marks import Target
 
-pytestmark = [
-    pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have no object code"),
-    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors' objects are loaded by LLVM"),
-]
+from .processors import ON_X86_64, call_at
+
+pytestmark = ON_X86_64
 CONSTANTS = """
 define double @constants(double %x) {
   %product = fmul double %x, 2.5
@@ -86,8 +84,7 @@ def test_kernels_compute_the_same_bits_however_they_are_loaded(dtype):
         found = []
         for address in (elf.load(code, name, native.MEMORY_FUNCTIONS), native._loaded_by_llvm(code, name)):
             arguments[-1].fill(np.nan)
-            slots = [n for a in arguments for n in ([a.ctypes.data, *a.shape] if isinstance(a, np.ndarray) else [a])]
-            assert native.enter(address, kernel.block.pack(*slots)) == 0
+            call_at(address, kernel, *arguments)
             found.append(arguments[-1].copy())
         assert not np.isnan(found[0]).any()
         np.testing.assert_array_equal(*found)
