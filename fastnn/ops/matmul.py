@@ -28,6 +28,7 @@ EXTENTS = [
     (1, 9, 130),
     (1, 20, 512),
     (9, 6, 10),
+    (1, 9, 1),
 ]
 
 UNIT = (-1.0, 1.0)  # sums of products of such numbers are of size sqrt(K), to which the tolerance is absolute

@@ -290,6 +290,8 @@ def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right)
 def dots(a, b, bias, lowest, add, c, lane, lanes):
     """C = max(lowest, A B^T + bias), or C += A B^T. Every element is one sum of products, of neighbours in K first."""
     first, last, left, right = share_either(c.shape[0], ROWS, c.shape[1], FLAT, lane, lanes)
+    if left == right:  # a single element is another lane's
+        return
     start = first_sums(add, bias)
     if c.shape[1] == 1:  # as one row of the transpose, with the bias, which is one for all, there already
         column = flat(c)[first:last]

@@ -11,7 +11,7 @@ from ..marks import T, helper, kernel
 from ..primitives import flat, stack
 from .reduce import add_rows
 from .rows import clear, row_copy_past_caches
-from .share import FLAT, TILE, columns_past_caches, share, together
+from .share import FLAT, TILE, columns_past_caches, share, share_either, together
 
 
 @cache
@@ -168,16 +168,6 @@ def row_offsets(outer, row):
     return x_offset, y_offset
 
 
-@helper
-def row_share(rows, columns, lane, lanes):
-    """Lanes share out the rows or, if there is only one, its columns."""
-    if rows > 1:
-        first, last = share(rows, 1, lane, lanes)
-        return first, last, 0, columns
-    start, stop = share(columns, FLAT, lane, lanes)
-    return 0, rows, start, stop
-
-
 ROWS_OR_COLUMNS = [("R", 1), ("C", FLAT)]
 BROADCAST = {"x": "T[X]", "y": "T[Y]", "outer": "i8[D, E]", "x_step": "int", "y_step": "int"}
 
@@ -196,7 +186,7 @@ def binary(function):
 
     @kernel(split=ROWS_OR_COLUMNS, name=function.name, **BROADCAST, z="out T[R, C]")
     def pointwise(x, y, outer, x_step, y_step, z, lane, lanes):
-        first, last, start, stop = row_share(z.shape[0], z.shape[1], lane, lanes)
+        first, last, start, stop = share_either(z.shape[0], 1, z.shape[1], FLAT, lane, lanes)
         for i in range(last - first):
             a, b = row_offsets(outer, first + i)
             row = z[first + i, start:stop]
@@ -222,7 +212,7 @@ def binary_gradient(derivative):
 
     @kernel(split=ROWS_OR_COLUMNS, name=derivative.name, **BROADCAST, dz="T[R, C]", out="out T[R, C]")
     def pointwise(x, y, outer, x_step, y_step, dz, out, lane, lanes):
-        first, last, start, stop = row_share(out.shape[0], out.shape[1], lane, lanes)
+        first, last, start, stop = share_either(out.shape[0], 1, out.shape[1], FLAT, lane, lanes)
         for i in range(last - first):
             a, b = row_offsets(outer, first + i)
             row, dz_row = out[first + i, start:stop], dz[first + i, start:stop]
