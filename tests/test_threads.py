@@ -215,6 +215,22 @@ def test_threads_sleep_when_there_is_nothing_to_do(monkeypatch):
     assert time.process_time() - before < 0.05
 
 
+@needs_lanes
+def test_a_slice_may_end_with_any_step(monkeypatch):
+    """Where lanes have waited for each other too long, one of them ends the step, and be it the last of an epoch or of all."""
+    fastnn.set_threads(1)
+    expected = fit(network(), epochs=30)
+    fastnn.set_threads(3)
+
+    def late(pace):
+        while True:
+            yield pace.all_lanes, 1 << 40, 0.0
+
+    monkeypatch.setattr(Pace, "_slices", late)
+    for _ in range(20):
+        assert fit(network(), epochs=30) == expected
+
+
 class FakeProgram:
     """Steps that take what a test says, by lanes."""
 

@@ -75,7 +75,7 @@ def walk_steps(functions, blocks, waits, chains, patches, segments, advances, sh
             if segment == segments.shape[0]:
                 segment = 0
                 epoch += 1
-        if epoch >= epochs or done >= budget:
+        if epoch >= epochs or done >= budget or (several and atomic_load(shared, OVER) != 0):
             break
         bounds = segments[segment]
         failed = run_instructions(
@@ -97,8 +97,6 @@ def walk_steps(functions, blocks, waits, chains, patches, segments, advances, sh
         done += 1
         if lane == 0 and done == 1:
             shared[FIRST_END] = time(shared, lane)
-        if several and atomic_load(shared, OVER) != 0:
-            break
     if lane == 0:
         shared[EPOCH], shared[SEGMENT], shared[STEP] = epoch, segment, step
         shared[DONE], shared[LAST_END] = done, time(shared, lane)
