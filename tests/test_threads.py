@@ -1,5 +1,6 @@
 """How many threads there may be, and that they neither hang nor lag where the machine has other things to do."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -229,6 +230,32 @@ def test_a_slice_may_end_with_any_step(monkeypatch):
     monkeypatch.setattr(Pace, "_slices", late)
     for _ in range(20):
         assert fit(network(), epochs=30) == expected
+
+
+@needs_lanes
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "pthread_getattr_np"), reason="this C library does not tell a stack's size")
+def test_threads_with_little_stack_are_refused_and_lanes_have_enough(monkeypatch):
+    monkeypatch.setattr(pool, "_workers", [])
+    monkeypatch.setattr(Pace, "_slices", always_all_lanes)
+    said = []
+
+    def small():
+        try:
+            fit(network())
+        except RuntimeError as error:
+            said.append(str(error))
+
+    before = threading.stack_size(1 << 18)
+    try:
+        thread = threading.Thread(target=small)
+        thread.start()
+        thread.join()
+        fastnn.set_threads(3)
+        fit(network())  # by this thread, and others that are made for it
+        assert threading.stack_size() == 1 << 18
+    finally:
+        threading.stack_size(before)
+    assert said[0].startswith("this thread's stack has 262144 bytes and kernels need 524288: call threading.stack_size(524288)")
 
 
 class FakeProgram:

@@ -6,6 +6,7 @@ one at once with denormal numbers flushed to zero; `walk(...)` runs a tape's pro
 
 import ctypes
 import hashlib
+import os
 import re
 import threading
 import time
@@ -28,6 +29,7 @@ MEMORY_FUNCTIONS = {
     for name, function in (("memset", ctypes.memset), ("memmove", ctypes.memmove), ("memcpy", ctypes.memmove))
 }
 CPUINFO = Path("/proc/cpuinfo")
+STACK = 1 << 19  # bytes that a thread must have: kernels' own memory, 400 kB at most, and what calls them
 
 FROZEN = (int, float, str, bytes, tuple, np.ndarray, np.generic)
 compiled: list = []  # (name, seconds) of every kernel compiled by this process
@@ -66,7 +68,7 @@ def _model():
     except OSError:
         return []
     found = [line for line in first if line.startswith(("vendor_id", "cpu family", "model", "stepping", "flags"))]
-    return found if len(found) >= 5 else []
+    return [*found, os.uname().machine] if len(found) >= 5 else []  # an emulated one has the system's /proc/cpuinfo
 
 
 def _asked_of_llvm():
@@ -228,6 +230,32 @@ def vector_bits(kernel: Kernel, dtype: str) -> int | None:
 # The two C functions that fastnn calls. ctypes releases the GIL for the time of the call.
 
 
+class _Thread(threading.local):
+    has_room = False  # for kernels, on its stack
+
+
+_thread = _Thread()
+
+
+def _expect_room():
+    """Raise where kernels would write beyond this thread's stack: it need not be as large as the system's threads are."""
+    try:
+        library = ctypes.CDLL(None)
+        library.pthread_self.restype = ctypes.c_void_p
+        attributes, size = (ctypes.c_uint64 * 16)(), ctypes.c_size_t()
+        if library.pthread_getattr_np(ctypes.c_void_p(library.pthread_self()), attributes) == 0:
+            library.pthread_attr_getstacksize(attributes, ctypes.byref(size))
+            library.pthread_attr_destroy(attributes)
+            if size.value < STACK:
+                raise RuntimeError(
+                    f"this thread's stack has {size.value} bytes and kernels need {STACK}: call threading.stack_size({STACK}), "
+                    "or with more, before the thread is started"
+                )
+    except AttributeError:  # a C library that does not tell
+        pass
+    _thread.has_room = True
+
+
 @cache
 def _enter():
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_char_p)(entry(walker.enter, "f4"))
@@ -240,9 +268,13 @@ def _walk():
 
 def enter(address: int, block: bytes) -> int:
     """Call the kernel at `address` once, as the only lane, and return its status."""
+    if not _thread.has_room:
+        _expect_room()
     return _enter()(0, address, block)
 
 
 def walk(block: int, lane: int, lanes: int) -> int:
     """Walk a program as one of its lanes; `block` is the address of the walker's argument block."""
+    if not _thread.has_room:
+        _expect_room()
     return _walk()(block, lane, lanes)

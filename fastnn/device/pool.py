@@ -62,13 +62,20 @@ def now() -> int:
     return 0 if sys.platform == "win32" else time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
+STACK = 1 << 20  # bytes: twice what kernels need
+
+
 class Worker:
     """A thread that takes calls from a queue."""
 
     def __init__(self):
         self.queue: SimpleQueue = SimpleQueue()
         self.thread = threading.Thread(target=self._work, daemon=True, name="fastnn lane")
-        self.thread.start()
+        before = threading.stack_size(STACK)  # whatever the user's threads are given
+        try:
+            self.thread.start()
+        finally:
+            threading.stack_size(before)
         self.processors: set[int] = set()  # it was put on; none: the system's choice
 
     def _work(self):
