@@ -19,7 +19,7 @@ import numpy as np
 from fastnn.kernels.cpu import walker
 from fastnn.kernels.marks import Helper, Kernel, Primitive, Target, by_dtype, global_values, machine
 
-from . import elf
+from . import elf, pool
 from .cache import ObjectCache
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
@@ -29,7 +29,6 @@ MEMORY_FUNCTIONS = {
     for name, function in (("memset", ctypes.memset), ("memmove", ctypes.memmove), ("memcpy", ctypes.memmove))
 }
 CPUINFO = Path("/proc/cpuinfo")
-STACK = 1 << 19  # bytes that a thread must have: kernels' own memory, 400 kB at most, and what calls them
 
 FROZEN = (int, float, str, bytes, tuple, np.ndarray, np.generic)
 compiled: list = []  # (name, seconds) of every kernel compiled by this process
@@ -230,32 +229,6 @@ def vector_bits(kernel: Kernel, dtype: str) -> int | None:
 # The two C functions that fastnn calls. ctypes releases the GIL for the time of the call.
 
 
-class _Thread(threading.local):
-    has_room = False  # for kernels, on its stack
-
-
-_thread = _Thread()
-
-
-def _expect_room():
-    """Raise where kernels would write beyond this thread's stack: it need not be as large as the system's threads are."""
-    try:
-        library = ctypes.CDLL(None)
-        library.pthread_self.restype = ctypes.c_void_p
-        attributes, size = (ctypes.c_uint64 * 16)(), ctypes.c_size_t()
-        if library.pthread_getattr_np(ctypes.c_void_p(library.pthread_self()), attributes) == 0:
-            library.pthread_attr_getstacksize(attributes, ctypes.byref(size))
-            library.pthread_attr_destroy(attributes)
-            if size.value < STACK:
-                raise RuntimeError(
-                    f"this thread's stack has {size.value} bytes and kernels need {STACK}: call threading.stack_size({STACK}), "
-                    "or with more, before the thread is started"
-                )
-    except AttributeError:  # a C library that does not tell
-        pass
-    _thread.has_room = True
-
-
 @cache
 def _enter():
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_char_p)(entry(walker.enter, "f4"))
@@ -266,15 +239,35 @@ def _walk():
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(entry(walker.walk, "f4"))
 
 
+class _Thread(threading.local):
+    has_room = False  # for kernels, on its stack, as far as is known
+
+
+_thread = _Thread()
+
+
 def enter(address: int, block: bytes) -> int:
     """Call the kernel at `address` once, as the only lane, and return its status."""
-    if not _thread.has_room:
-        _expect_room()
-    return _enter()(0, address, block)
+    return _enter()(0, address, block) if _thread.has_room else _with_room(_enter(), 0, address, block)
 
 
 def walk(block: int, lane: int, lanes: int) -> int:
     """Walk a program as one of its lanes; `block` is the address of the walker's argument block."""
-    if not _thread.has_room:
-        _expect_room()
-    return _walk()(block, lane, lanes)
+    return _walk()(block, lane, lanes) if _thread.has_room else _with_room(_walk(), block, lane, lanes)
+
+
+def _with_room(function, *arguments):
+    """Call a C function, on a thread of its own if this one was started with less stack than kernels need. That takes 0.1 ms."""
+    _thread.has_room = pool.stack_bytes() >= pool.STACK
+    if _thread.has_room:
+        return function(*arguments)
+    found, interrupt = [], None
+    thread = pool.started(lambda: found.append(function(*arguments)))
+    while thread.is_alive():  # whatever happens: it uses memory that is freed afterwards
+        try:
+            thread.join()
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt:
+        raise interrupt
+    return found[0]

@@ -62,7 +62,28 @@ def now() -> int:
     return 0 if sys.platform == "win32" else time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-STACK = 1 << 20  # bytes: twice what kernels need
+STACK = 3 << 18  # bytes that a thread must have which calls kernels: their own memory, 660 kB at most, and what calls them
+
+
+def started(call: Callable[[], object]) -> threading.Thread:
+    """A thread that runs `call`, with the stack that kernels need, whatever the user's own threads are given."""
+    thread, before = threading.Thread(target=call, daemon=True, name="fastnn lane"), threading.stack_size(STACK)
+    try:
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    return thread
+
+
+def stack_bytes() -> int:
+    """How large this thread's stack is; STACK where the C library does not tell."""
+    library, attributes, size = ctypes.CDLL(None), (ctypes.c_uint64 * 16)(), ctypes.c_size_t(STACK)
+    if hasattr(library, "pthread_getattr_np"):
+        library.pthread_self.restype = ctypes.c_void_p
+        if library.pthread_getattr_np(ctypes.c_void_p(library.pthread_self()), attributes) == 0:
+            library.pthread_attr_getstacksize(attributes, ctypes.byref(size))
+            library.pthread_attr_destroy(attributes)
+    return size.value
 
 
 class Worker:
@@ -70,12 +91,7 @@ class Worker:
 
     def __init__(self):
         self.queue: SimpleQueue = SimpleQueue()
-        self.thread = threading.Thread(target=self._work, daemon=True, name="fastnn lane")
-        before = threading.stack_size(STACK)  # whatever the user's threads are given
-        try:
-            self.thread.start()
-        finally:
-            threading.stack_size(before)
+        self.thread = started(self._work)
         self.processors: set[int] = set()  # it was put on; none: the system's choice
 
     def _work(self):
