@@ -59,9 +59,8 @@ class Shares:
                 for access, memory, image, share, result, built in zip(
                     accesses, memories, expected, shares, after, made, strict=True
                 ):
-                    if access.written and all(
-                        s == share[0] != slice(0, 0) for s in share
-                    ):  # whole arrays, of which every lane writes a part
+                    if access.written and share[0] != slice(0, 0) and share.count(share[0]) == lanes:
+                        # a whole array, of which every lane writes a part
                         built[:] = memory
                         continue
                     if access.written:
