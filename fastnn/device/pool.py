@@ -67,7 +67,8 @@ STACK = 3 << 18  # bytes that a thread must have which calls kernels: their own 
 
 def started(call: Callable[[], object]) -> threading.Thread:
     """A thread that runs `call`, with the stack that kernels need, whatever the user's own threads are given."""
-    thread, before = threading.Thread(target=call, daemon=True, name="fastnn lane"), threading.stack_size(STACK)
+    thread = threading.Thread(target=call, daemon=True, name="fastnn lane")
+    before = threading.stack_size(2 * STACK)  # some C libraries count a guard page out
     try:
         thread.start()
     finally:
