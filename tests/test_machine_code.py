@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fastnn.device import INTERPRETED, elf, native
+from fastnn.device import INTERPRETED, elf, native, pool
 from fastnn.kernels import scalar
 from fastnn.kernels.cpu import losses, matmul, normalization, pointwise, softmax, updates
 from fastnn.kernels.marks import Kernel, T, Target, kernel
@@ -41,12 +41,15 @@ def assembly(kernel, dtype):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", KERNELS)
 def test_arithmetic_is_packed(name, dtype):
-    """vfmadd213ps and the like; a kernel that calls, or computes one number at a time, has none."""
+    """vfmadd213ps and the like; a kernel that calls, or computes one number at a time, has none. And what it needs of the stack
+    leaves room for its callers."""
     text = assembly(KERNELS[name], dtype)
     packed = re.findall(rf"\bv?(?:fn?m(?:add|sub)\w*|mul|div|add|sub|sqrt)p{LETTER[dtype]}\s", text)
     assert len(packed) >= (1 if name == "sqrt" else 4)
     own = set(re.findall(r"^([\w.]+):", text, flags=re.M))
     assert set(re.findall(r"\bcall\S*\s+([^\s@]+)", text)) <= own | native.MEMORY_FUNCTIONS.keys(), "calls something"
+    frames = [int(size) for size in re.findall(r"\bsubq\s+\$(\d+), %rsp", text)]
+    assert sum(frames) <= pool.STACK - (1 << 17), "threads have less stack"
 
 
 def _sixteen(x, y, lane, lanes):

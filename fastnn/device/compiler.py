@@ -180,14 +180,16 @@ class Emitter:
         copies it into its callers nor, with them, once for each way through their loops."""
         from llvmlite import ir
 
-        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [v.type for v in values]), name)
-        function.linkage = "internal"
-        function.attributes.add("noinline")
-        outside, self.builder = self.builder, ir.IRBuilder(function.append_basic_block())
-        build(*function.args)
-        self.builder.ret_void()
-        self.builder = outside
-        outside.call(function, values)
+        function = self.module.globals.get(name)
+        if function is None:
+            function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [v.type for v in values]), name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            outside, self.builder = self.builder, ir.IRBuilder(function.append_basic_block())
+            build(*function.args)
+            self.builder.ret_void()
+            self.builder = outside
+        self.builder.call(function, values)
 
     def integer(self, bits):
         """The type of an integer."""

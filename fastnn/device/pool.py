@@ -62,7 +62,7 @@ def now() -> int:
     return 0 if sys.platform == "win32" else time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-STACK = 3 << 18  # bytes that a thread must have which calls kernels: their own memory, 660 kB at most, and what calls them
+STACK = 3 << 19  # bytes that a thread must have which calls kernels: their own memory, 1.34 MB at most, and what calls them
 
 
 def started(call: Callable[[], object]) -> threading.Thread:

@@ -3,48 +3,47 @@
 A product goes panel after panel of B, two vectors of columns wide, and in each tile after tile of rows: the panel stays in the
 nearest caches for all of them. Either matrix is read in place where that is quick. Where rows lie so far apart that each is on a
 page of its own, or at distances that fall on the same sets of a cache, a block of it is copied onto the stack first: a panel of
-B, BLOCK rows at a time, and rows of A, tile by tile.
+B, BLOCK rows at a time, and rows of A, tile by tile. Large products whose tile and panel are too much for the first cache go tile
+after tile, and in each panel after panel of a block of B: C is then read and written along its rows.
 """
 
 import math
 from functools import cache
 
-from ..marks import T, helper, kernel, machine
+from ..marks import T, helper, kernel
 from ..primitives import flat, fma, stack
+from .dot_tile import DOT_COLUMNS, DOT_LONG, DOT_ROWS, dot_tiles
+from .packing import (
+    BLOCK_MEMORY,
+    PANELS_MEMORY,
+    SOME,
+    TILES_MEMORY,
+    WAYS,
+    copies_a,
+    copies_b,
+    copy_panel,
+    copy_rows,
+    next_tiles,
+    rows_at_once,
+    turn_panel,
+)
 from .register_tile import (
     BLOCK,
-    DOT_COLUMNS,
-    DOT_LONG,
-    DOT_ROWS,
-    FAST,
     NEAR,
     PAGE,
     PANEL,
     PANEL_MEMORY,
+    PANELS,
     TILE_ROWS,
     WIDTH,
-    dot_tiles,
+    multiply_beside,
     multiply_strip,
     multiply_tiles,
 )
-from .rows import row_copy
 from .share import FLAT, share, share_either
 from .transpose_tile import transpose_tile
 from .vectors import FROM_BIAS, FROM_C, FROM_ZERO
 
-WAYS = 8  # lines that a set of the first cache holds: so many rows a page apart are read side by side
-PAGES = machine(lambda target, _item_bytes: 2 * target.block)  # of so many a processor knows where they lie
-LARGE = machine(lambda target, _item_bytes: 8 * target.block**2)  # elements of an A on more pages than that
-# Elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows.
-CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
-# Elements of A that are multiplied with all of B at once: of a copy, as many as fit on the stack, 280 rows of 256 numbers, or 560
-# where two multiply-adds begin in a cycle (with twice as few copies of B's panels 2048 cubed takes 0.95 to 0.98 of the time; more
-# rows gained nothing); in place, what half of a second cache holds, where only the nearest caches keep up with the multiply-adds.
-# At least four tiles fit, the tallest.
-BLOCK_MEMORY = machine(
-    lambda target, item_bytes: (2 if target.is_fast else 1) * 14 * max(4, 10 * target.block // 256) * 2 * target.block // item_bytes
-)
-SOME = machine(lambda target, item_bytes: 4 * target.block**2 // item_bytes if target.is_fast else 1 << 62)
 ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
 TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every machine
 
@@ -53,108 +52,6 @@ TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every mac
 def first_sums(add, bias):
     """What the sums of a product start from: C itself, the bias, or nothing."""
     return FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
-
-
-@helper
-def rows_at_once(rows, unit, depth, is_copied):
-    """How many of these rows of A, of `depth` columns, are multiplied with all of B before the next: groups alike, of units."""
-    memory = BLOCK_MEMORY if is_copied else SOME
-    if (rows + unit) * depth <= memory:  # without three divisions, a tenth of a small product
-        return rows + unit
-    most = max(1, memory // (unit * max(depth, 1)))
-    units = max(1, -(-rows // unit))
-    return -(-units // -(-units // most)) * unit
-
-
-@helper
-def next_tiles(left, tallest):
-    """Rows of the next tiles when `left` are left, of HEIGHTS and no more than `tallest`; and how many tiles of them follow.
-    Two or six rows beside full tiles would leave the processor waiting for their sums: they and the last full one are halved."""
-    if left >= TILE_ROWS and tallest >= TILE_ROWS:
-        count, rest = left // TILE_ROWS, left % TILE_ROWS // 2
-        if rest != 1 and rest != 3:
-            return TILE_ROWS, count
-        return (TILE_ROWS, count - 1) if count > 1 else (TILE_ROWS // 2 + rest, 2)
-    if TILE_ROWS > 10 and left // 2 == 5 and tallest >= 10:
-        return 10, 1
-    if TILE_ROWS > 8 and left >= 8:
-        return 8, left >> 3  # // 8 and // 4 would become one division, by a number that is not known
-    return (4, left >> 2) if left >= 4 else (2, 1) if left >= 2 else (1, 1)
-
-
-@helper
-def copies_a(a, turned, columns, rows):
-    """Whether blocks of A, of so many rows of the product, are copied: where a tile's elements of it lie on more pages than the
-    processor knows, or on few sets of a cache, and the product is wide enough to make up for it; where two multiply-adds begin in
-    a cycle, in every large product."""
-    if FAST != 0:
-        if a.shape[1] % PAGE == 0:
-            return columns >= (2 * BLOCK if turned != 0 else BLOCK) and rows >= 2 * TILE_ROWS
-        return columns >= 2 * BLOCK and rows >= 2 * BLOCK
-    if columns < BLOCK // 8:
-        return False
-    return a.shape[0] > PAGES and a.shape[1] >= PAGE if turned != 0 else a.shape[1] % PAGE == 0 and a.size > LARGE
-
-
-@helper
-def copies_b(depth, columns, rows):
-    """Whether panels of B are copied: long ones whose rows, a multiple of half a page apart, do not stay in the second cache; and,
-    where two multiply-adds begin in a cycle, all that do not stay in the first, or whose vectors lie across two lines of it."""
-    is_crowded = columns % (PAGE // 2) == 0
-    if FAST != 0:
-        is_split = columns % WIDTH != 0 and depth >= BLOCK // 2 and rows >= BLOCK // 4
-        return rows >= 2 * TILE_ROWS and (depth > BLOCK or is_split or (is_crowded and depth >= BLOCK // 8))
-    return is_crowded and depth >= 2 * BLOCK and rows * depth >= CROWDED
-
-
-@helper
-def copy_rows(a, turned, first, last, left, right, block):
-    """Rows first to last of columns left to right of A, tile by tile, each tile as (columns, rows): what a product reads together
-    lies together."""
-    a_flat, depth, i = flat(a), right - left, first
-    while i < last:
-        rows, count = next_tiles(last - i, TILE_ROWS)
-        tiles, size = block[(i - first) * depth : (i - first + count * rows) * depth], rows * depth
-        if turned != 0:  # row after row of A^T, through all tiles: its rows lie far apart
-            for k in range(depth):
-                for t in range(count):
-                    top, place = i + t * rows, t * size + k * rows
-                    row, copy = a[left + k, top : top + rows], tiles[place : place + rows]
-                    if rows == TILE_ROWS:
-                        for r in range(TILE_ROWS):
-                            copy[r] = row[r]
-                    else:
-                        row_copy(row, copy)
-        else:
-            for t in range(count):
-                for k in range(0, depth, WIDTH):
-                    for r in range(0, rows, WIDTH):
-                        top, place = (i + t * rows + r) * a.shape[1] + left + k, t * size + k * rows + r
-                        transpose_tile(a_flat, top, a.shape[1], tiles, place, rows, min(WIDTH, rows - r), min(WIDTH, depth - k))
-        i += count * rows
-
-
-@helper
-def copy_panel(b, j, width, first, last, panel):
-    """Rows first to last of columns j to j + width of b, one after another."""
-    if width == PANEL:
-        for k in range(last - first):
-            row, copy = b[first + k, j : j + PANEL], panel[k * PANEL : (k + 1) * PANEL]
-            for q in range(PANEL):
-                copy[q] = row[q]
-        return
-    for k in range(last - first):
-        row_copy(b[first + k, j : j + width], panel[k * PANEL : k * PANEL + width])
-
-
-@helper
-def turn_panel(b, j, width, first, last, panel):
-    """Rows first to last of columns j to j + width of the matrix whose transpose is b (N, K), one after another."""
-    b_flat, depth = flat(b), b.shape[1]
-    for q in range(0, width, WIDTH):
-        for k in range(first, last, WIDTH):
-            place = (k - first) * PANEL + q
-            transpose_tile(b_flat, (j + q) * depth + k, depth, panel, place, PANEL, min(WIDTH, width - q), min(WIDTH, last - k))
 
 
 @helper
@@ -179,8 +76,71 @@ def multiply_panel(
 
 
 @helper
-def multiply(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
-    """Rows first to last of C."""
+def goes_by_tiles(depth, columns, rows):
+    """Whether a product goes tile after tile: where a processor needs it, and there is enough of all to make up for the copies."""
+    return PANELS != 0 and columns >= 2 * BLOCK and rows >= BLOCK and depth >= BLOCK // 4
+
+
+@helper
+def multiply_by_tiles(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
+    """Rows first to last of C: a block of B stays in the second cache, for tile after tile of A. While a tile is multiplied with
+    panel p, a row of the next rows of A is fetched, or, when these are there, one of the next block of B."""
+    depth, columns = a.shape[0] if turned_a != 0 else a.shape[1], c.shape[1]
+    a_row, a_step = (1, a.shape[1]) if turned_a != 0 else (a.shape[1], 1)
+    a_flat, b_flat, c_flat = flat(a), flat(b), flat(c)
+    tiles, block = stack(T(0), TILES_MEMORY), stack(T(0), PANELS_MEMORY)
+    parts = -(-columns // (PANELS * PANEL))
+    most = -(-columns // (parts * PANEL)) * PANEL
+    for k in range(0, depth, BLOCK):
+        size = min(BLOCK, depth - k)
+        low = lowest if k + size == depth else T(-math.inf)
+        some = rows_at_once(last - first, TILE_ROWS, size, TILES_MEMORY)
+        for left in range(0, columns, most):
+            right = min(left + most, columns)
+            for j in range(left, right, PANEL):
+                width, panel = min(PANEL, columns - j), block[(j - left) * size : (j - left + PANEL) * size]
+                if turned_b != 0:
+                    turn_panel(b, j, width, k, k + size, panel)
+                else:
+                    copy_panel(b, j, width, k, k + size, panel)
+            next_k, next_j = (k, right) if right < columns else (k + size, 0)
+            next_b, b_left, b_step = next_k * columns + next_j, size, max(1, most // size)
+            if turned_b != 0:
+                next_b, b_left, b_step = next_j * depth + next_k, most, 1
+            if next_k == depth:
+                b_left = 0
+            panels, j = (right - left) // PANEL, left + (right - left) // PANEL * PANEL
+            for top in range(first, last, some):
+                bottom = min(top + some, last)
+                copy_rows(a, turned_a, top, bottom, k, k + size, tiles)
+                next_a, a_left = bottom * a_row + k * a_step, 0 if bottom == last else size if turned_a != 0 else some
+                i = top
+                while i < bottom:
+                    rows, place = next_tiles(bottom - i, TILE_ROWS)[0], (i - top) * size
+                    ahead, ahead_first, ahead_step, ahead_row = block, 0, 0, 0
+                    if a_left > 0:
+                        ahead, ahead_first, ahead_step, ahead_row = a_flat, next_a, 1, a.shape[1]
+                        next_a, a_left = next_a + panels * ahead_row, a_left - panels
+                    elif b_left > 0:
+                        ahead, ahead_first, ahead_step, ahead_row = b_flat, next_b, b_step, b.shape[1]
+                        next_b, b_left = next_b + panels * ahead_row, b_left - panels
+                    if panels > 0:  # the last part may be narrower than one
+                        multiply_beside(
+                            rows, panels, size, tiles, place, block, 0, PANEL, ahead, ahead_first, ahead_step, ahead_row,
+                            bias, start, left, low, c_flat, i * columns + left, columns,
+                        )  # fmt: skip
+                    if j < right:
+                        multiply_tiles(
+                            rows, 1, size, tiles, place, 1, rows, 0, block, panels * size * PANEL, PANEL, block, 0, 0,
+                            bias, start, j, low, c_flat, i * columns + j, columns, right - j,
+                        )  # fmt: skip
+                    i += rows
+        start = FROM_C
+
+
+@helper
+def multiply_by_panels(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
+    """Rows first to last of C: a panel of B, or what of it is copied, stays in the first cache for tile after tile of A."""
     depth, columns = a.shape[0] if turned_a != 0 else a.shape[1], c.shape[1]
     a_row, a_step = (1, a.shape[1]) if turned_a != 0 else (a.shape[1], 1)
     a_flat, b_flat, panel, block = flat(a), flat(b), stack(T(0), PANEL_MEMORY), stack(T(0), BLOCK_MEMORY)
@@ -189,7 +149,7 @@ def multiply(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
     while True:  # once even if there is nothing to sum
         size = depth if in_place and not is_copied else min(BLOCK, depth - k)
         low = lowest if k + size == depth else T(-math.inf)
-        some = rows_at_once(last - first, TILE_ROWS, size, is_copied)
+        some = rows_at_once(last - first, TILE_ROWS, size, BLOCK_MEMORY if is_copied else SOME)
         for top in range(first, last, some):
             bottom, a_first = min(top + some, last), top * a_row + k * a_step
             if is_copied:
@@ -232,7 +192,11 @@ def matmul(a, b, bias, turned_a, turned_b, lowest, add, c, lane, lanes):
     """
     first, last = share(c.shape[0], ROWS, lane, lanes)
     start = first_sums(add, bias)
-    multiply(a, turned_a, b, turned_b, bias, start, T(lowest), c, first, last)
+    depth = a.shape[0] if turned_a != 0 else a.shape[1]
+    if goes_by_tiles(depth, c.shape[1], last - first):
+        multiply_by_tiles(a, turned_a, b, turned_b, bias, start, T(lowest), c, first, last)
+    else:
+        multiply_by_panels(a, turned_a, b, turned_b, bias, start, T(lowest), c, first, last)
 
 
 # C = A^T B is the same code; A then stands as (K, M), and a lane reads all of its rows.

@@ -5,7 +5,8 @@ from functools import cache
 
 from ..marks import T, helper, kernel, machine
 from ..primitives import flat, stack
-from .matmul import BLOCK_MEMORY, copies_a, copy_rows, multiply_panel, rows_at_once, turn_panel
+from .matmul import multiply_panel
+from .packing import BLOCK_MEMORY, SOME, copies_a, copy_rows, rows_at_once, turn_panel
 from .register_tile import BLOCK, PANEL, PANEL_MEMORY, WIDTH
 from .rows import clear
 from .share import share_either
@@ -109,7 +110,7 @@ def matmul_and_gradient(derivative):
         k, start = 0, FROM_ZERO
         while True:  # once even if there is nothing to sum
             size, top = min(BLOCK, depth - k), start_row
-            some = rows_at_once(last - start_row, BLOCK_ROWS, size, is_copied)
+            some = rows_at_once(last - start_row, BLOCK_ROWS, size, BLOCK_MEMORY if is_copied else SOME)
             while top < last:
                 bottom = min(end_of_some(top, some, chunk), last)
                 if is_copied:
