@@ -35,6 +35,7 @@ class Target(NamedTuple):
     architecture: str  # "x86_64", "aarch64"
     block: int = 512  # rows of a matrix that a product copies at once: two vectors wide, 64 kB at most
     is_fast: bool = False  # two multiply-adds of 512 bits begin in a cycle: only the nearest caches keep up with that
+    second_cache: int = 1 << 20  # its bytes, which matter where `is_fast`
 
 
 class Mark:

@@ -13,10 +13,11 @@ from fastnn.kernels.marks import Target
 ON_X86_64 = pytest.mark.skipif(
     INTERPRETED or platform.machine() not in ("x86_64", "AMD64"), reason="the processors compiled for are x86-64's"
 )
-BLOCK = 8  # rows of B that are turned at once: far fewer than there are, so that a small matrix crosses the edge
+# Rows of B that are turned at once, and bytes of a cache: far fewer than there are, so that a small matrix crosses the edge.
+BLOCK, CACHE = 8, 1024
 AVX_512 = "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw,+fma,-prefer-256-bit"
 TARGETS = {
-    "AVX-512, fast": (Target(64, 32, "x86_64", BLOCK, is_fast=True), *AVX_512),
+    "AVX-512, fast": (Target(64, 32, "x86_64", BLOCK, is_fast=True, second_cache=CACHE), *AVX_512),
     "AVX-512": (Target(64, 32, "x86_64", BLOCK), *AVX_512),
     "AVX2": (Target(32, 16, "x86_64", BLOCK), "haswell", "+avx2,+fma"),
     "128 bits": (Target(16, 16, "x86_64", BLOCK), "x86-64", "+avx,+fma"),

@@ -29,6 +29,7 @@ MEMORY_FUNCTIONS = {
     for name, function in (("memset", ctypes.memset), ("memmove", ctypes.memmove), ("memcpy", ctypes.memmove))
 }
 CPUINFO = Path("/proc/cpuinfo")
+SECOND_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 
 FROZEN = (int, float, str, bytes, tuple, np.ndarray, np.generic)
 compiled: list = []  # (name, seconds) of every kernel compiled by this process
@@ -49,7 +50,7 @@ def processor():
     if known and not found:
         known.write("processor", "\n".join([name, triple, *features]).encode())
     if "+avx512f" in features:
-        target = Target(64, 32, "x86_64", is_fast=name != "znver4")
+        target = Target(64, 32, "x86_64", is_fast=name != "znver4", second_cache=_second_cache())
         # LLVM takes half of a register on Intel's, since the first of them slowed their clock; exp took 1.4 times as long.
         features.append("-prefer-256-bit")
     elif "+avx2" in features:
@@ -70,6 +71,14 @@ def _model():
     return [*found, os.uname().machine] if len(found) >= 5 else []  # an emulated one has the system's /proc/cpuinfo
 
 
+def _second_cache():
+    """Its bytes, where the system tells them, in whole kB; else those that kernels take for granted."""
+    try:
+        return int(SECOND_CACHE.read_text().strip().removesuffix("K")) << 10
+    except (OSError, ValueError):
+        return Target._field_defaults["second_cache"]
+
+
 def _asked_of_llvm():
     from llvmlite import binding
 
@@ -86,8 +95,8 @@ def objects():
     numba = Path(importlib.util.find_spec("numba").origin).parent  # found, not imported
     sources = [*sorted(KERNELS.rglob("*.py")), Path(__file__).with_name("compiler.py"), numba / "_version.py"]
     digests = [f"{s.name} {hashlib.sha256(s.read_bytes()).hexdigest()}" for s in sources]
-    cpu, features, _ = processor()
-    return ObjectCache("\n".join([*digests, llvmlite.__version__, cpu, features]).encode())
+    cpu, features, target = processor()
+    return ObjectCache("\n".join([*digests, llvmlite.__version__, cpu, features, str(target)]).encode())
 
 
 @cache

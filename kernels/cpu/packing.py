@@ -20,7 +20,7 @@ BLOCK_MEMORY = machine(
 )
 TILES_MEMORY = machine(lambda target, item_bytes: BLOCK_MEMORY.rule(target, item_bytes) // 2)  # beside a block of B
 PANELS_MEMORY = machine(lambda target, item_bytes: PANELS.rule(target, item_bytes) * PANEL_MEMORY.rule(target, item_bytes))
-SOME = machine(lambda target, item_bytes: 4 * target.block**2 // item_bytes if target.is_fast else 1 << 62)
+SOME = machine(lambda target, item_bytes: target.second_cache // 2 // item_bytes if target.is_fast else 1 << 62)
 
 
 @helper

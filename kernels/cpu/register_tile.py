@@ -23,9 +23,17 @@ NEAR = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # what half
 BLOCK = machine(lambda target, _item_bytes: target.block // (2 if target.is_fast else 1))
 FAST = machine(lambda target, _item_bytes: int(target.is_fast))
 PANEL_MEMORY = machine(lambda target, item_bytes: BLOCK.rule(target, item_bytes) * PANEL.rule(target, item_bytes))
-# Panels of B that are copied at once, for a tile of A to be multiplied with one after another; none where a panel is copied for one
-# tile after another. In float64 a tile and a panel are more than the first cache of such a processor. 32 are half of its second.
-PANELS = machine(lambda target, item_bytes: max(2, target.block // 16) if target.is_fast and item_bytes == 8 else 0)
+
+
+def _panels(target, item_bytes):
+    """As many as fill half of the second cache, or 1 MB of the stack, where a tile of A and a panel are too much for the first."""
+    if not target.is_fast or item_bytes == 4:
+        return 0
+    return min(32, max(2, target.second_cache // 2 // (item_bytes * PANEL_MEMORY.rule(target, item_bytes))))
+
+
+# Panels of B that are copied at once, for a tile to be multiplied with one after another; or 0: a panel stays, for tile after tile.
+PANELS = machine(_panels)
 
 
 @primitive("void <- int int int any int int int int any int int any int int any int int T any int int int")
