@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 from . import report
+from .limits import limits
 from .peers import PEERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,11 +23,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rounds: for trying out")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md too")
     parser.add_argument("--threads", type=int, default=1, help="of every peer; with more than one, cases that say what to reach")
+    parser.add_argument("--vector-bits", type=int, choices=(128, 256, 512), help="hold every peer to vectors so wide")
     parser.add_argument("--peers-python", default=sys.executable, help="the interpreter that has PyTorch, JAX and TensorFlow")
     parser.add_argument("--blas", action="append", default=[], metavar="NAME=PATH", help="a library to compare products with too")
     options = parser.parse_args()
-    if options.readme and (options.case or options.quick or options.threads > 1):
-        parser.error("--readme takes every case on one thread, and not quickly")
+    if options.readme and (options.case or options.quick or options.threads > 1 or options.vector_bits):
+        parser.error("--readme takes every case on one thread with the machine's own vectors, and not quickly")
     RESULTS.mkdir(exist_ok=True)
     results, versions, machine = {}, {}, {}
     for key, peer in PEERS.items():
@@ -46,7 +48,8 @@ def main() -> None:
     if not options.case and not options.quick and options.threads == 1:
         text += "\n\n" + products(options)
     print(f"\n{text}")
-    name = "results" if options.threads == 1 else f"results-{options.threads}-threads"
+    name = "results" + f"-{options.threads}-threads" * (options.threads > 1)
+    name += f"-{options.vector_bits}-bits" if options.vector_bits else ""
     report.write_json(results, versions, RESULTS / f"{name}.json", options.threads)
     if importlib.util.find_spec("matplotlib"):
         report.plot(results, RESULTS / f"{name}.png")
@@ -72,7 +75,7 @@ def run(key, python, options):
     command = [python, "-m", "pytest", "bench", f"--peer={key}", f"--benchmark-json={path}", "--quiet", "-W", "ignore"]
     command += ["--benchmark-disable-gc", "--benchmark-warmup=on", f"--benchmark-max-time={0.1 if options.quick else 1}"]
     command += ["--quick"] * options.quick + (["-k", options.case] if options.case else [])
-    environment = {**os.environ, "BENCH_THREADS": str(options.threads)}
+    environment = {**os.environ, "BENCH_THREADS": str(options.threads), **limits(options.threads, options.vector_bits)}
     finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if finished.returncode not in (0, 5):  # 5: no case of that name
         print(finished.stdout[-4000:] + finished.stderr[-2000:], file=sys.stderr)
@@ -82,7 +85,8 @@ def run(key, python, options):
 def products(options):
     """The table of matrix products against BLAS, a line a group."""
     command = [sys.executable, "-m", "bench.matmul", "--summary", *(f"--blas={b}" for b in options.blas)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    environment = {**os.environ, **limits(1, options.vector_bits)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

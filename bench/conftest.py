@@ -1,15 +1,17 @@
-"""One peer a process, on as many cores as it has threads. Threads are limited here, before the peer is imported."""
+"""One peer a process, on as many cores as it has threads. Threads and vectors are limited here, before
+the peer is imported."""
 
 import importlib
 import os
 
 import pytest
 
+from .limits import limits
 from .peers import PEERS
 
 THREADS = int(os.environ.get("BENCH_THREADS", "1"))
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-THREADS:])
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS"), str(THREADS)))
+os.environ.update(limits(THREADS))
 
 
 def pytest_addoption(parser):
@@ -38,8 +40,10 @@ def pytest_benchmark_update_machine_info(config, machine_info):
     if config.getoption("peer") == "ours":
         import numpy as np
 
+        from fastnn.device import backend
         from fastnn.tape.peaks import bytes_per_second, flops_per_second
 
+        machine_info["vector_bits"] = 8 * backend.processor()[2].vector_bytes
         machine_info["flops_per_second"] = {d: flops_per_second(np.dtype(d), THREADS) for d in ("float32", "float64")}
         sizes = {"nearest cache": 1 << 14, "L2": 1 << 18, "L3": 1 << 23, "memory": 1 << 26}
         machine_info["bytes_per_second"] = {name: bytes_per_second((2, 1, 0), size) for name, size in sizes.items()}

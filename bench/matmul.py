@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+from .limits import limits
+
+os.environ.update(limits())
 os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL"
 
 import numpy as np

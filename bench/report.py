@@ -123,7 +123,7 @@ def notes(
     lines = [
         "Medians, ± half the distance between the quartiles; (n x) is how much longer a peer takes. "
         f"{'One thread on one core' if threads == 1 else f'{threads} threads on as many cores'} of "
-        f"{machine.get('cpu', {}).get('brand_raw', 'an unknown processor')}: "
+        f"{machine.get('cpu', {}).get('brand_raw', 'an unknown processor')}, vectors of {machine.get('vector_bits')} bits: "
         + ", ".join(f"{1e-9 * peak:.0f} GFLOP/s in {dtype}" for dtype, peak in peaks.items())
         + ". " + ", ".join(f"{PEERS[key].name} {version}" for key, version in versions.items()) + ".",
     ]  # fmt: skip

@@ -15,12 +15,13 @@ def doctor() -> None:
 
     cpu, _, target = native.processor()
     objects, lanes = native.objects(), pool.lanes()
+    narrowed = f", as {native.WIDTH_VARIABLE} has it" if native.asked_bits() else ""
     count, size = objects.contents()
     versions = [f"{name} {_version(name)}" for name in ("fastnn-numba", "numpy", "numba", "llvmlite")]
     lines = {
         "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": f"{cpu}, vectors of {8 * target.vector_bytes} bits",
+        "processor": f"{cpu}, vectors of {8 * target.vector_bytes} bits{narrowed}",
         "threads": f"at most {lanes.number}, as {lanes.reason} has it; {os.cpu_count()} processors",
         "kernels": "interpreted, as FASTNN_INTERPRET says" if INTERPRETED else "compiled",
         "cache": f"{objects.folder}, {count} kernels, {size / 1e6:.1f} MB" if objects.folder else "none: it cannot be written",

@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -28,6 +29,7 @@ MEMORY_FUNCTIONS = {
     name: ctypes.cast(function, ctypes.c_void_p).value or 0
     for name, function in (("memset", ctypes.memset), ("memmove", ctypes.memmove), ("memcpy", ctypes.memmove))
 }
+WIDTH_VARIABLE, WIDTHS = "FASTNN_VECTOR_BITS", (128, 256, 512)
 CPUINFO = Path("/proc/cpuinfo")
 SECOND_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 
@@ -49,15 +51,42 @@ def processor():
     name, triple, *features = found.decode().splitlines() if found else _asked_of_llvm()
     if known and not found:
         known.write("processor", "\n".join([name, triple, *features]).encode())
-    if "+avx512f" in features:
-        target = Target(64, 32, "x86_64", is_fast=name != "znver4", second_cache=_second_cache())
+    return of_width(name, triple, features, asked_bits() or widest_bits(features))
+
+
+def widest_bits(features: Sequence[str]) -> int:
+    """How wide the vectors of a processor of these features are."""
+    return 512 if "+avx512f" in features else 256 if "+avx2" in features else 128
+
+
+def asked_bits() -> int | None:
+    """What FASTNN_VECTOR_BITS asks for; None if it is not set."""
+    text = os.environ.get(WIDTH_VARIABLE, "").strip()
+    if text in ("", *map(str, WIDTHS)):
+        return int(text) if text else None
+    raise ValueError(f"the environment variable {WIDTH_VARIABLE}: expected {', '.join(map(str, WIDTHS))}; got {text!r}")
+
+
+def of_width(name: str, triple: str, features: Sequence[str], bits: int) -> tuple[str, str, Target]:
+    """(name, features, target) for kernels whose vectors have so many bits, no more than the processor's own. Narrower ones use
+    what a processor without wider vectors would have: no AVX-512 and its registers, at 128 bits no AVX2; FMA where there is one."""
+    features, widest = list(features), widest_bits(features)
+    if bits > widest:
+        raise ValueError(
+            f"the environment variable {WIDTH_VARIABLE}: this processor's vectors have {widest} bits at most; got {bits}"
+        )
+    is_arm = triple.startswith(("aarch64", "arm64"))
+    if bits == 512:
         # LLVM takes half of a register on Intel's, since the first of them slowed their clock; exp took 1.4 times as long.
         features.append("-prefer-256-bit")
-    elif "+avx2" in features:
-        target = Target(32, 16, "x86_64")
-    else:
-        target = Target(16, 32 if triple.startswith(("aarch64", "arm64")) else 16, triple.partition("-")[0])
-    return name, ",".join(features), target
+        return name, ",".join(features), Target(64, 32, "x86_64", is_fast=name != "znver4", second_cache=_second_cache())
+    # What is switched off takes with it what builds on it: each kind of AVX-512, or of AVX2.
+    features += [f for f, width in (("-avx512f", 512), ("-avx2", 256)) if bits < width <= widest]
+    if bits == 256:
+        return name, ",".join(features), Target(32, 16, "x86_64")
+    if "+avx" in features:  # whose vectors of floats have 256 bits, without AVX2 or with it
+        features.append("+prefer-128-bit")
+    return name, ",".join(features), Target(16, 32 if is_arm else 16, triple.partition("-")[0])
 
 
 def _model():
