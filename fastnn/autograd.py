@@ -61,7 +61,7 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
                     raise ValueError(f"{node.op.name}: input {i} has no gradient; detach it: fastnn.tensor(x.numpy())")
             before, context.layers = context.layers, node.layers
             try:
-                node.op.gradient(walk, walk.arrived.pop(node), node.inputs, node.outputs_as_tensors(), **node.attributes)
+                node.op.gradient(walk, tuple(walk.arrived.pop(node)), node.inputs, node.outputs_as_tensors(), **node.attributes)
             finally:
                 context.layers = before
 
@@ -89,7 +89,7 @@ class Gradients:
     """
 
     def __init__(self):
-        self.arrived: dict[Node, Tensor | Product] = {}  # gradient of a node's first output, so far
+        self.arrived: dict[Node, list[Tensor | Product | None]] = {}  # gradients of a node's results, so far
         self.waiting: list = []  # heap of (-number, node)
         self.node: Any = None
 
@@ -141,16 +141,17 @@ class Gradients:
         if node is None or not node.requires_gradient or node in self.arrived or not node.op.takes_product(**node.attributes):
             self.gradient(index, matmul, a, b, transpose_b=True)
         else:
-            self.arrive(node, Product(a, b, context.layers))
+            self.arrive(node, 0, Product(a, b, context.layers))
 
-    def arrive(self, node: Node, gradient: Tensor | Product) -> None:
-        """Add a gradient to what has arrived at `node`."""
-        earlier = self.arrived.get(node)
-        if earlier is None:
+    def arrive(self, node: Node, place: int, gradient: Tensor | Product) -> None:
+        """Add a gradient to what has arrived at `node` for its result number `place`."""
+        if node not in self.arrived:
+            self.arrived[node] = [None] * node.op.results
             heapq.heappush(self.waiting, (-node.number, node))
-        else:
+        earlier = self.arrived[node][place]
+        if earlier is not None:
             gradient = ops.add(*[g.made() if isinstance(g, Product) else g for g in (earlier, gradient)])
-        self.arrived[node] = gradient
+        self.arrived[node][place] = gradient
 
     def deliver(self, target: Tensor, gradient: Tensor) -> None:
         """Add a gradient to what `target` has."""
@@ -158,7 +159,7 @@ class Gradients:
             gradient = sum_to(gradient, target.shape)
         node = target.node
         if node is not None and node.requires_gradient:
-            self.arrive(node, gradient)
+            self.arrive(node, target.place, gradient)
         elif isinstance(target, Variable):
             slot, kernel = target.mirror("gradient"), reduce.add_to if has_gradient(target) else reduce.copy
             emit("add gradient", kernel, (gradient.flat(), slot.flat()))

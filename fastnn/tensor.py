@@ -32,12 +32,13 @@ class Tensor:
            [16., 23.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "buffer", "dtype", "gradient", "node", "requires_gradient", "shape")
+    __slots__ = ("__weakref__", "buffer", "dtype", "gradient", "node", "place", "requires_gradient", "shape")
     __array_priority__ = 1000.0  # so that array + tensor asks the tensor
 
     def __init__(self, buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype):
         self.buffer, self.shape, self.dtype = buffer, shape, dtype
-        self.node: Node | None = None
+        self.node: Node | None = None  # the op that made it, of whose results it is number `place`
+        self.place = 0
         self.requires_gradient = False
         self.gradient: Tensor | None = None
 
@@ -273,9 +274,10 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
         context.watch(op.name, outputs)
     requires_gradient = op.gradient is not None and context.gradients and any([x.requires_gradient for x in inputs])
     if requires_gradient or op.fused_by_losses:
-        first = outputs[0]
-        first.node = Node(op, inputs, outputs, attributes, requires_gradient)
-        first.requires_gradient = requires_gradient
+        node = Node(op, inputs, outputs, attributes, requires_gradient)
+        for place, result in enumerate(outputs[: op.results]):
+            result.node, result.place = node, place
+            result.requires_gradient = requires_gradient and result.dtype in FLOATS
     return outputs[0] if op.results == 1 else tuple(outputs[: op.results])
 
 

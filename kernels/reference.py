@@ -57,7 +57,7 @@ def softmax(x):
 def batch_norm(x, gamma, beta, epsilon=1e-3):
     mean = x.mean(axis=0)
     variance = ((x - mean) ** 2).mean(axis=0)
-    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta, mean, variance
 
 
 def batch_norm_inference(x, gamma, beta, mean, variance, epsilon=1e-3):

@@ -23,8 +23,9 @@ def as_type(arrays, dtype):
     return [a.astype(dtype) if a.dtype.kind in "fc" else a for a in arrays]
 
 
-def first(outputs):
-    return outputs[0] if isinstance(outputs, tuple) else outputs
+def results(outputs):
+    """All results of a call, or of a reference, as a tuple."""
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def bound(op, reference, dtype, terms=1):

@@ -94,6 +94,42 @@ def test_a_result_used_twice_gets_the_sum_of_a_product_and_another():
     fastnn.gradcheck(function, [random.normal(size=s) for s in ((4, 3), (3, 5), (5,), (5, 6))])
 
 
+def test_a_result_beside_the_first_is_differentiated_alone_and_through_other_ops():
+    x, ones, zeros = np.random.default_rng(0).normal(size=(7, 5)), np.ones(5), np.zeros(5)
+
+    def cubes_and_means(x):
+        y, mean, _ = ops.batch_norm(x, ones, zeros)
+        return ops.sum(y * y * y) + ops.sum(mean * mean)
+
+    def deviations(x, gamma):
+        y, mean, variance = ops.batch_norm(x, gamma, zeros)
+        return ops.sum(ops.sqrt(variance)) + ops.sum(ops.exp(mean) * variance) + ops.sum(y * variance)
+
+    fastnn.gradcheck(cubes_and_means, [x])
+    fastnn.gradcheck(lambda x: ops.sum(ops.batch_norm(x, ones, zeros)[1] * 3.0), [x])
+    fastnn.gradcheck(deviations, [x, ones])
+
+
+def test_the_gradient_of_a_variance_keeps_its_digits_far_from_zero():
+    x = np.random.default_rng(0).normal(1e4, 1, (256, 3)).astype("f4")
+    t = fastnn.tensor(x, requires_gradient=True)
+    ops.sum(ops.batch_norm(t, np.ones(3, "f4"), np.zeros(3, "f4"))[2]).backward()
+    exact = 2 * (x.astype("f8") - x.mean(axis=0, dtype="f8")) / 256
+    np.testing.assert_allclose(t.gradient.numpy(), exact, rtol=0, atol=4 * np.finfo("f4").eps * np.abs(exact).max())
+
+
+def test_statistics_in_a_recorded_step_have_the_gradients_of_the_eager_one():
+    x, w = np.random.default_rng(0).normal(size=(9, 4)), fastnn.Variable(np.ones((4, 6)), dtype="float64")
+
+    def step(x):
+        w.gradient = None
+        y, mean, variance = ops.batch_norm(x @ w, np.ones(6), np.zeros(6))
+        (ops.sum(y * y * y) + ops.sum(mean * variance)).backward()
+        return w.gradient
+
+    np.testing.assert_array_equal(fastnn.record(step)(fastnn.tensor(x)).numpy(), step(fastnn.tensor(x)).numpy())
+
+
 def test_a_bias_that_is_not_trained_changes_no_other_gradient():
     random, found = np.random.default_rng(0), []
     arrays = [random.normal(size=s) for s in ((9, 3), (3, 20), (20,), (20, 4))]
@@ -148,6 +184,6 @@ def test_what_cannot_be_is_said(call, message):
 
 
 def test_gradcheck_finds_a_wrong_gradient(monkeypatch):
-    monkeypatch.setitem(ops.exp.__dict__, "gradient", lambda g, dy, inputs, outputs: g.pass_on(0, dy))
+    monkeypatch.setitem(ops.exp.__dict__, "gradient", lambda g, dys, inputs, outputs: g.pass_on(0, dys[0]))
     with pytest.raises(AssertionError, match="gradcheck: input 0, element"):
         fastnn.gradcheck(ops.exp, [[1.0, 2.0]])

@@ -1,5 +1,8 @@
 """Every op against its float64 reference, and its gradient against complex steps through that reference."""
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ import fastnn
 from fastnn import ops
 from fastnn.ops.record import registry
 
-from .oracle import DTYPES, as_type, bound, cases, draw, first
+from .oracle import DTYPES, as_type, bound, cases, draw, results
 
 STEP = 1e-20  # of the complex step: so small that its square vanishes, with no cancellation
 CHECKED = 48  # elements of an input whose gradient is compared
@@ -20,34 +23,48 @@ def test_result_is_the_references(name, number, dtype):
     case = op.cases[number]
     arrays = as_type(draw(case, number), dtype)
     before = [a.copy() for a in arrays]
-    got = first(op(*arrays, **case.attributes))
-    expected = np.asarray(op.reference(*as_type(arrays, "float64"), **case.attributes))
-    assert got.shape == expected.shape
-    assert got.dtype == dtype
-    error = np.abs(got.numpy().astype(np.float64) - expected)
-    assert (error <= bound(op, expected, dtype, case.terms)).all(), f"largest error {error.max()}"
+    references = results(op.reference(*as_type(arrays, "float64"), **case.attributes))
+    for got, expected in zip(results(op(*arrays, **case.attributes)), map(np.asarray, references), strict=True):
+        assert got.shape == expected.shape
+        assert got.dtype == dtype
+        error = np.abs(got.numpy().astype(np.float64) - expected)
+        assert (error <= bound(op, expected, dtype, case.terms)).all(), f"largest error {error.max()}"
     for a, b in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(a, b, err_msg="an input was written to")
 
 
-@pytest.mark.parametrize(("name", "number"), cases(gradients=True))
-def test_gradient_is_the_complex_step(name, number):
+def used_results():
+    """(op, number of the case, which results a loss uses): every combination of an op's results."""
+    return [
+        (name, number, used)
+        for name, number in cases(gradients=True)
+        for count in range(1, registry[name].results + 1)
+        for used in itertools.combinations(range(registry[name].results), count)
+    ]
+
+
+@pytest.mark.parametrize(("name", "number", "used"), used_results())
+def test_gradient_is_the_complex_step(name, number, used):
     op = registry[name]
     case = op.cases[number]
     arrays = draw(case, number)
     tensors = [fastnn.tensor(a, requires_gradient=a.dtype.kind == "f" and i not in op.constant) for i, a in enumerate(arrays)]
-    y = first(op(*tensors, **case.attributes))
-    above = np.random.default_rng(number).uniform(0.5, 1.5, y.shape)  # uneven, so that errors cannot cancel
-    y.backward(above)
+    rng, outputs = np.random.default_rng(number), results(op(*tensors, **case.attributes))
+    above = {n: rng.uniform(0.5, 1.5, outputs[n].shape) for n in used}  # uneven, so that errors cannot cancel
+    if len(used) == 1:
+        outputs[used[0]].backward(above[used[0]])
+    else:
+        functools.reduce(ops.add, [ops.sum(outputs[n] * above[n]) for n in used]).backward()
     for number_of_input, t in enumerate(tensors):
         if not t.requires_gradient:
             continue
-        got = t.gradient.numpy()
+        got = np.zeros(t.shape) if t.gradient is None else t.gradient.numpy()  # None: no result used depends on it
         assert got.shape == t.shape
         for place in list(np.ndindex(t.shape))[:CHECKED]:
             stepped = as_type(arrays, "complex128")
             stepped[number_of_input][place] += STEP * 1j
-            expected = (np.imag(op.reference(*stepped, **case.attributes)) * above).sum() / STEP
+            stepped_results = results(op.reference(*stepped, **case.attributes))
+            expected = sum((np.imag(stepped_results[n]) * above[n]).sum() for n in used) / STEP
             assert abs(got[place] - expected) <= 1e-10 * (1 + abs(expected)) * case.terms, (number_of_input, place)
 
 
@@ -129,6 +146,6 @@ def test_tolerance_of_batch_norm_holds_far_from_zero():
     rng = np.random.default_rng(0)
     x = rng.normal(1e4, 1, (256, 5)).astype("float32")
     y = ops.batch_norm(x, np.ones(5, "f4"), np.zeros(5, "f4"))[0].numpy()
-    expected = registry["batch_norm"].reference(x.astype("f8"), np.ones(5), np.zeros(5))
+    expected, *_ = registry["batch_norm"].reference(x.astype("f8"), np.ones(5), np.zeros(5))
     # x itself is known to eps 1e4; nothing is lost on top of that.
     assert np.abs(y - expected).max() <= 2 * np.finfo("f4").eps * np.abs(expected).max()

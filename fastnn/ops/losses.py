@@ -36,7 +36,7 @@ softmax = Op(
     "softmax",
     _softmax_infer,
     lambda outputs, inputs: [(softmax_kernels.softmax, (*inputs, *outputs))],
-    lambda g, dy, inputs, outputs: g.gradient(0, _softmax_gradient, outputs[0], dy),
+    lambda g, dys, inputs, outputs: g.gradient(0, _softmax_gradient, outputs[0], dys[0]),
     reference.softmax,
     [Case((shape,), terms=shape[1]) for shape in EXTENTS],
     flops=25,
@@ -72,9 +72,9 @@ def _sigmoid_infer(z, target, p=None):
     return [(z.shape, _expect_targets("sigmoid_cross_entropy", z, target, "z"))]
 
 
-def _sigmoid_gradient(g, dloss, inputs, outputs):
+def _sigmoid_gradient(g, dys, inputs, outputs):
     p = inputs[2] if len(inputs) == 3 else g.run(sigmoid, inputs[0])
-    g.gradient(0, _sigmoid_gradient_op, p, inputs[1], dloss)
+    g.gradient(0, _sigmoid_gradient_op, p, inputs[1], dys[0])
 
 
 _sigmoid_gradient_op = Op(
@@ -110,8 +110,8 @@ _binary_gradient_op = Op(
 )
 
 
-def _binary_gradient(g, dloss, inputs, outputs, clip=CLIP):
-    g.gradient(0, _binary_gradient_op, *inputs, dloss, clip=clip)
+def _binary_gradient(g, dys, inputs, outputs, clip=CLIP):
+    g.gradient(0, _binary_gradient_op, *inputs, dys[0], clip=clip)
 
 
 def _binary_infer(p, target, *, clip=CLIP):
@@ -154,9 +154,9 @@ def _softmax_loss_calls(outputs, inputs):
     yield kernels.softmax_cross_entropy, (z, *softmax_of_z[1:], labels, outputs[0])
 
 
-def _softmax_loss_gradient(g, dloss, inputs, outputs):
+def _softmax_loss_gradient(g, dys, inputs, outputs):
     p = inputs[2] if len(inputs) > 2 else outputs[1]
-    g.gradient(0, _softmax_loss_gradient_op, p, inputs[1], dloss)
+    g.gradient(0, _softmax_loss_gradient_op, p, inputs[1], dys[0])
 
 
 _softmax_loss_gradient_op = Op(
@@ -191,7 +191,7 @@ class_cross_entropy = Op(
     "class_cross_entropy",
     lambda p, labels, *, clip=CLIP: [((p.shape[0],), _expect_labels("class_cross_entropy", p, labels, "p"))],
     lambda outputs, inputs, clip=CLIP: [(kernels.class_cross_entropy, (*inputs, float(clip), *outputs))],
-    lambda g, dloss, inputs, outputs, clip=CLIP: g.gradient(0, _class_gradient_op, *inputs, dloss, clip=clip),
+    lambda g, dys, inputs, outputs, clip=CLIP: g.gradient(0, _class_gradient_op, *inputs, dys[0], clip=clip),
     reference.class_cross_entropy,
     [Case((_between(shape), _labels(shape)), terms=shape[1]) for shape in EXTENTS],
     indices=(1,),

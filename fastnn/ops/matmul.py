@@ -164,8 +164,8 @@ def _after_product(derivative, op):
 after_product = {op: _after_product(f.derivative, op) for f in from_output.values() for op in (f.gradient, f.gradient_and_sums)}
 
 
-def _matmul_gradient(g, dc, inputs, outputs, transpose_a=False, transpose_b=False, add=False):
-    a, b = inputs  # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B stands transposed
+def _matmul_gradient(g, dys, inputs, outputs, transpose_a=False, transpose_b=False, add=False):
+    (dc,), (a, b) = dys, inputs  # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B stands transposed
     if transpose_a:
         g.gradient(0, matmul, b, dc, transpose_a=transpose_b, transpose_b=True)
     elif transpose_b:
@@ -228,7 +228,8 @@ def _linear_calls(outputs, inputs, activation=None):
     return calls
 
 
-def _linear_gradient(g, dy, inputs, outputs, activation=None):
+def _linear_gradient(g, dys, inputs, outputs, activation=None):
+    (dy,) = dys
     # y = activation(x w + bias): dz = dy activation'(y), dw = x^T dz, dbias = sum of dz's rows, dx = dz w^T
     with_bias = len(inputs) == 3 and g.wants(2)
     if activation is None:

@@ -4,8 +4,9 @@ from fastnn.kernels import reference
 from fastnn.kernels.cpu import layer_norm as row_kernels
 from fastnn.kernels.cpu import normalization as kernels
 
+from .pointwise import multiply, subtract
 from .record import Case, Op, Tolerance, expect_float, expect_shape
-from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
+from .reduce import chunks_of, rows_of_chunk, spread, sum_of_chunks
 
 # Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; far ones for small caches at the end.
 SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (32, 5), (33, 64), (8, 65), (6, 131), (103, 19), (67, 5)]
@@ -46,8 +47,16 @@ def _gradient_calls(outputs, inputs):
     yield kernels.combine_columns, (x, mean, scale, slope, level, dy, dx)
 
 
-def _gradient(g, dy, inputs, outputs, epsilon=1e-3):
-    g.gradients((0, 1, 2), _gradient_op, *inputs[:2], outputs[1], *outputs[3:5], dy)
+def _gradient(g, dys, inputs, outputs, epsilon=1e-3):
+    dy, dmean, dvariance = dys
+    x, (_, mean, _, rest, factor, *_) = inputs[0], outputs
+    if dy is not None:
+        g.gradients((0, 1, 2), _gradient_op, *inputs[:2], mean, rest, factor, dy)
+    if dmean is not None and g.wants(0):
+        g.gradient(0, spread, dmean, shape=x.shape, axis=(0,), mean=True)
+    if dvariance is not None and g.wants(0):  # variance = the mean of (x - mean - rest)^2
+        deviation = g.run(subtract, g.run(subtract, x, mean), rest)
+        g.pass_on(0, g.run(multiply, deviation, g.run(multiply, dvariance, 2 / x.shape[0])))
 
 
 _gradient_op = Op("gradient of batch_norm", _gradient_infer, _gradient_calls, results=3, flops=14)
@@ -80,8 +89,8 @@ def _inference_calls(outputs, inputs, epsilon=1e-3):
     yield kernels.scale_columns, (x, mean, scale, beta, y)
 
 
-def _inference_gradient(g, dy, inputs, outputs, epsilon=1e-3):
-    g.gradients((0, 1, 2), _inference_gradient_op, inputs[0], inputs[1], inputs[3], outputs[1], dy)
+def _inference_gradient(g, dys, inputs, outputs, epsilon=1e-3):
+    g.gradients((0, 1, 2), _inference_gradient_op, inputs[0], inputs[1], inputs[3], outputs[1], dys[0])
 
 
 _inference_gradient_op = Op(
@@ -138,7 +147,7 @@ layer_norm = Op(
     "layer_norm",
     _layer_infer,
     lambda outputs, inputs, epsilon=1e-3: [(row_kernels.layer_norm, (*inputs, float(epsilon), *outputs))],
-    lambda g, dy, inputs, outputs, epsilon=1e-3: g.gradients((0, 1, 2), _layer_gradient_op, *inputs[:2], *outputs[1:], dy),
+    lambda g, dys, inputs, outputs, epsilon=1e-3: g.gradients((0, 1, 2), _layer_gradient_op, *inputs[:2], *outputs[1:], dys[0]),
     reference.layer_norm,
     [Case((shape, (shape[1],), (shape[1],)), terms=shape[1]) for shape in (*SHAPES[1:], (65, 6), (3, 1500), (0, 4))],
     tolerance=Tolerance(absolute=16),

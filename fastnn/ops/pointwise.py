@@ -41,7 +41,7 @@ def unary(name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0),
         name,
         infer=lambda x: [(x.shape, expect_float(name, x=x))],
         calls=lambda outputs, inputs: [(forward, (inputs[0].flat(), outputs[0].flat()))],
-        gradient=lambda g, dy, inputs, outputs: g.gradient(0, gradient_op, inputs[0] if saves == "x" else outputs[0], dy),
+        gradient=lambda g, dys, inputs, outputs: g.gradient(0, gradient_op, inputs[0] if saves == "x" else outputs[0], dys[0]),
         reference=reference,
         cases=[Case((shape,), domain=domain) for shape in SHAPES],
         doc=f"{doc} x: any shape, float32 or float64; the result has both.",
@@ -147,7 +147,8 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
 
     gradient_ops = [None if d is scalar.pass_gradient else gradient_op(d) for d in derivatives]
 
-    def gradient(g, dz, inputs, outputs):
+    def gradient(g, dys, inputs, outputs):
+        (dz,) = dys
         for i, op in enumerate(gradient_ops):
             if op is None:
                 g.pass_on(i, dz)

@@ -26,8 +26,8 @@ def _calls(outputs, inputs, rate, earlier=0):
     return [(kernels.dropout, (x.flat(), state, earlier, float(rate), outputs[0].flat()))]
 
 
-def _gradient(g, dy, inputs, outputs, rate, earlier=0):
-    g.gradient(0, dropout, dy, inputs[1], rate=rate, earlier=earlier)
+def _gradient(g, dys, inputs, outputs, rate, earlier=0):
+    g.gradient(0, dropout, dys[0], inputs[1], rate=rate, earlier=earlier)
 
 
 dropout = Op(

@@ -35,8 +35,9 @@ class Op:
     infer      (inputs, *, attributes) -> (shape, dtype) of each output, or the output itself where it shares an input's memory;
                raises where the inputs do not fit. Outputs beyond `results` are kept for the gradient and not returned.
     calls      (outputs, inputs, **attributes) -> the kernel calls, as (kernel, arguments).
-    gradient   (g, dy, inputs, outputs, **attributes): says, through `g`, by which ops the inputs' gradients are made.
-    reference  the same in NumPy, for float64 and, where it is analytic, for complex numbers.
+    gradient   (g, dys, inputs, outputs, **attributes): says, through `g`, by which ops the inputs' gradients are made. dys: one
+               upstream gradient for each of `results`; None for a result that the loss does not use (of a single one, never).
+    reference  the same in NumPy, for float64 and, where it is analytic, for complex numbers; of several results, a tuple.
     cases      what to test and time; of a pointwise op also `edges`, values at which it is compared with NumPy.
     flops      of one element of the first output, or a function of (inputs, outputs, **attributes).
     instructions  of one element, in float32 and in float64: those of its arithmetic that the unit of multiply-adds takes, which are

@@ -104,8 +104,8 @@ def _reduction(name, reference, mean, doc):
                 yield kernels.sum_middle, (x.view((outer, summed, inner)), scale, adding, out.view((outer, inner)))
             x = out
 
-    def gradient(g, dy, inputs, outputs, axis=None, keepdims=False, add=False):
-        g.gradient(0, spread, dy, shape=inputs[0].shape, axis=_normal(name, axis), mean=mean)
+    def gradient(g, dys, inputs, outputs, axis=None, keepdims=False, add=False):
+        g.gradient(0, spread, dys[0], shape=inputs[0].shape, axis=_normal(name, axis), mean=mean)
 
     cases = [
         Case((shape,), {"axis": axis, "keepdims": keep}, terms=max(prod(shape), 1))

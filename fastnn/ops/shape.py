@@ -38,9 +38,9 @@ def _transpose_calls(outputs, inputs, axes=None):
     return [(reduce.permute, (x.flat(), outer, step, out.view(rows)))]
 
 
-def _transpose_gradient(g, dy, inputs, outputs, axes=None):
+def _transpose_gradient(g, dys, inputs, outputs, axes=None):
     order = _order(inputs[0].shape, _normal(axes))[0]
-    g.gradient(0, transpose, dy, axes=tuple(int(a) for a in np.argsort(order)))
+    g.gradient(0, transpose, dys[0], axes=tuple(int(a) for a in np.argsort(order)))
 
 
 transpose = Op(
@@ -74,7 +74,7 @@ reshape = Op(
     "reshape",
     lambda x, *, shape: [x.view(reshaped(shape, x.shape))],
     lambda outputs, inputs, shape: [],
-    lambda g, dy, inputs, outputs, shape: g.pass_on(0, dy.view(inputs[0].shape)),
+    lambda g, dys, inputs, outputs, shape: g.pass_on(0, dys[0].view(inputs[0].shape)),
     lambda x, shape: np.reshape(x, shape),
     [Case((s,), {"shape": t}) for s, t in [((), (1,)), ((0, 3), (3, 0)), ((4, 6), (24,)), ((4, 6), (2, -1, 3)), ((5,), -1)]],
     doc="x under another shape with as many elements; one extent may be -1. The memory is shared with x.",
