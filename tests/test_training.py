@@ -252,3 +252,25 @@ def test_statistics_that_overflow_are_not_committed():
         model.fit([[1e30], [-1e30]], [[1.0], [2.0]], verbose=0)
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_what_a_layer_keeps_of_a_recorded_step_has_no_memory(shuffle):
+    """Rows that are read where they lie are the user's, and may be freed."""
+
+    class Keeps(fastnn.layers.Layer):
+        not_recorded = ("last",)
+
+        def call(self, x):
+            self.last = x
+            return x
+
+    x = np.ones((40, 2), np.float32)
+    model = fastnn.Sequential([fastnn.Input((2,)), Keeps(), fastnn.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(x, x[:, :1], shuffle=shuffle, verbose=0)
+    for read in (lambda t: t.numpy(), lambda t: t + 1.0, lambda t: fastnn.ops.reshape(t, (-1,)) * 2.0):
+        with pytest.raises(fastnn.errors.DeadTensorError, match="its memory ended with the step"):
+            read(model.layers[0].last)
+    for _ in range(2):  # the tape knows where rows lie
+        model.fit(x.copy(), x[:, :1].copy(), shuffle=shuffle, verbose=0)

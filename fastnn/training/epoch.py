@@ -48,19 +48,18 @@ class Source:
 
     def bind(self, arrays: Sequence[np.ndarray], tapes: Sequence[Tape] = ()) -> None:
         """Take rows of these arrays from now on, of the same shapes as the first ones."""
-        moved = []
+        moved: list[tuple[Buffer, int]] = []
         for tensor, array in zip(self.whole, arrays, strict=True):
             memory = buffer_of(array)
             if tensor.buffer.address != memory.address:
-                moved.append(tensor)
+                moved.append((tensor.buffer, memory.address))
             tensor.buffer.address, tensor.buffer.owner = memory.address, memory.owner
         for tensor, number, first in self.parts:  # a tape that was stopped in an epoch stands at later rows
             whole = self.whole[number]
-            tensor.buffer.address = whole.buffer.address + first * _row_bytes(whole)
-            moved.append(tensor)
-        for tensor in moved:
+            moved.append((tensor.buffer, whole.buffer.address + first * _row_bytes(whole)))
+        for buffer, address in moved:
             for tape in tapes:
-                tape.place(tensor.buffer, tensor.buffer.address)
+                tape.place(buffer, address)
 
     def release(self) -> None:
         """Let go of the arrays; tapes are kept, and get others."""
@@ -114,7 +113,7 @@ class Part:
         for number, tensor in enumerate(in_place):
             assert source is not None
             source.parts.append((tensor, number, self.first))
-            tensor.buffer.owner = None
+            tensor.buffer.address, tensor.buffer.owner, tensor.buffer.maker = None, None, recorder  # the tape alone knows it now
             if self.repeats > 1:
                 tape.stride(tensor.buffer, tensor.buffer.nbytes)
         self.strides = tape.advances[counters:]
