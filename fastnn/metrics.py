@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn import losses, ops
 from fastnn.autograd import no_grad
-from fastnn.device.buffers import reserve
+from fastnn.device.buffers import own_copy, reserve
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.kernels.cpu import batches
 from fastnn.ops.record import NONE
@@ -45,6 +45,7 @@ class Metric:
         self.totals = total_of(totals(1), 0)
 
     default_name = "metric"
+    __copy__ = own_copy
 
     def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         raise TypeError(f"metric {self.name!r} does not define measure(y_true, y_pred)")

@@ -1,5 +1,6 @@
 """Optimizers: one fused update over every run of variables that lie next to each other in memory."""
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.autograd import no_grad
-from fastnn.device.buffers import CACHE_LINE, Buffer, Chunk, reserve, whole_lines
+from fastnn.device.buffers import CACHE_LINE, Chunk, Mirror, reserve, whole_lines
 from fastnn.errors import ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
@@ -31,6 +32,9 @@ class Optimizer:
 
     `step()` takes the gradients that `loss.backward()` left on the variables given to `build`, refuses ones that are not finite
     (FloatingPointError, nothing changed), updates, and clears them. `apply(gradients, variables)` takes them as arguments.
+
+    copy.copy gives one with a learning rate, moments and count of its own for the same variables; copy.deepcopy and pickle copy
+    the variables too: those of the copied model, if both are copied at once, as `model.optimizer` is with its model.
     """
 
     states: tuple[str, ...] = ()
@@ -42,10 +46,14 @@ class Optimizer:
         self.rate = Tensor(memory.part(0, 8), (1,), np.dtype("float64"))
         self.steps = Tensor(memory.part(CACHE_LINE, 8), (1,), np.dtype("int64"))
         self._count = Counter(self.steps.buffer)
-        self._memory: dict[tuple[Chunk, str], Buffer] = {}
+        self._memory: dict[tuple[Chunk, str], Mirror] = {}
         self._warned = False
         self.variables: list[Variable] = []
         self.learning_rate = learning_rate
+
+    def __copy__(self) -> "Optimizer":
+        kept = [*self.variables, *[v.chunk for v in self.variables], *[chunk for chunk, _ in self._memory]]
+        return copy.deepcopy(self, {id(o): o for o in kept})
 
     @property
     def learning_rate(self) -> float:
@@ -142,7 +150,7 @@ class Optimizer:
     def _state(self, run, name):
         key = run.chunk, name
         if key not in self._memory:
-            self._memory[key] = run.chunk.likewise()
+            self._memory[key] = Mirror(run.chunk)
         return Tensor(self._memory[key].part(run.offset, run.parameter.buffer.nbytes), run.parameter.shape, run.parameter.dtype)
 
     def _earlier(self):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.device.buffers import allocate
+from fastnn.device.buffers import allocate, own_copy
 from fastnn.errors import ShapeError
 from fastnn.kernels.cpu import random as kernels
 from fastnn.kernels.reference import philox
@@ -20,7 +20,8 @@ from fastnn.tensor import Tensor, tensor
 class Generator:
     """A stream of random numbers: a key, and how many draws were made. What a draw gives depends on these two alone.
 
-    seed: an integer; None takes a fresh one from the system. `seed` tells which.
+    seed: an integer; None takes a fresh one from the system. `seed` tells which. A copy (copy.copy, copy.deepcopy, pickle) goes on
+    with the same numbers, by itself.
 
     >>> import fastnn
     >>> generator = fastnn.random.Generator(7)
@@ -31,12 +32,23 @@ class Generator:
 
     def __init__(self, seed: int | None = None):
         memory = allocate(16)
-        self._words = memory.array((2,), np.int64)
         self.state = Tensor(memory, (2,), np.dtype("int64"))  # what kernels read: key and number of draws
         self.draws = Counter(memory, 1)
         self._lock = threading.Lock()
         self.resets = 0  # so that what was spawned can tell that it is of an earlier life
         self.reset(seed)
+
+    __copy__ = own_copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
+    @property
+    def _words(self):
+        return self.state.buffer.array((2,), np.int64)
 
     def reset(self, seed: int | None = None) -> None:
         """Begin again, with this seed or a fresh one."""

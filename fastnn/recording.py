@@ -1,5 +1,6 @@
 """`fastnn.record`: a step of one's own, written down on its first call and replayed natively from then on."""
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import update_wrapper
@@ -31,6 +32,9 @@ def record(function: Callable[..., Any]) -> "Recorded":
     While it is recorded, reading a tensor (`float`, `bool`, `numpy()`) raises RecordingError, as do random numbers drawn
     elsewhere than from fastnn. Tensors it does not return are dead afterwards.
 
+    It is copied and pickled as its function is: one of a module stands for itself and is pickled by its name, a method goes with
+    its object; what a function closes over stays the original's. The copy records anew.
+
     >>> import fastnn
     >>> @fastnn.record
     ... def double(x):
@@ -48,6 +52,19 @@ class Recorded:
         update_wrapper(self, function)
         self.function, self.name = function, name or function.__name__
         self.tapes: OrderedDict[tuple, list[Recording]] = OrderedDict()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        name: str = getattr(self, "__qualname__", "")
+        found: Any = sys.modules.get(self.__module__)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return name if found is self else super().__reduce_ex__(protocol)
+
+    def __getstate__(self) -> tuple:
+        return self.function, self.name
+
+    def __setstate__(self, state: tuple) -> None:
+        Recorded.__init__(self, *state)
 
     def __call__(self, *arguments, **named):
         return self.recording(*arguments, **named).run(arguments, named)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, ops
-from fastnn.device.buffers import LETTERS, Arena, Buffer, address_of, allocate, buffer_of
+from fastnn.device.buffers import LETTERS, Arena, Buffer, Place, address_of, allocate, buffer_of, own_copy
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.ops.record import FLOATS, Op
 from fastnn.tape.record import context, emit, new_buffer
@@ -24,6 +24,9 @@ class Tensor:
 
     Ops never change their inputs, and every op returns fresh memory, except `reshape`, which shares it. `numpy()` reads a
     tensor; while a step is being recorded there is nothing to read yet, and that raises.
+
+    A copy (copy.copy, copy.deepcopy, pickle) has values, in memory of its own, element type, `requires_gradient` and gradient;
+    how it was computed is the original's alone.
 
     >>> import fastnn
     >>> x = fastnn.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -41,6 +44,12 @@ class Tensor:
         self.place = 0
         self.requires_gradient = False
         self.gradient: Tensor | None = None
+
+    __copy__ = own_copy
+
+    def __getstate__(self) -> Any:
+        state: Any = object.__getstate__(self)  # (attributes, slots)
+        return state[0], {**state[1], "node": None}
 
     @property
     def size(self) -> int:
@@ -158,18 +167,18 @@ class Node:
 class Variable(Tensor):
     """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of its own."""
 
-    __slots__ = ("chunk", "initial_name", "name", "offset", "trainable")
+    __slots__ = ("chunk", "name", "offset", "trainable")
 
     def __init__(self, value: Any, trainable: bool = True, name: str = "variable", dtype: Any = None, arena: Arena | None = None):
         array = as_array(value, dtype or config.floatx(), f"variable {name!r}")
         self.chunk, self.offset = (arena or Arena()).place(array.nbytes, trainable)
-        super().__init__(self.chunk.memory.part(self.offset, array.nbytes), array.shape, array.dtype)
+        super().__init__(Place(self.chunk, self.offset, array.nbytes), array.shape, array.dtype)
         self.name, self.trainable, self.requires_gradient = name, trainable, trainable
         self.buffer.array(self.shape, self.dtype)[...] = array
 
     def mirror(self, key: object) -> Tensor:
         """Memory of this variable's shape, zeroed when first asked for: its gradient, an optimizer's moment."""
-        return Tensor(self.chunk.mirror(key).part(self.offset, self.buffer.nbytes), self.shape, self.dtype)
+        return Tensor(Place(self.chunk, self.offset, self.buffer.nbytes, key), self.shape, self.dtype)
 
     def assign(self, value: Any) -> None:
         """Put values in, of the variable's shape."""

@@ -1,8 +1,15 @@
-"""Memory. A buffer is a piece of it that starts on a cache line, or one that a plan has yet to place."""
+"""Memory. A buffer is a piece of it that starts on a cache line, or one that a plan has yet to place.
 
+An address is good in one process, and as long as its memory is. What is here therefore says itself how it is copied and pickled
+(`__reduce__`): as its bytes, for which the copy takes memory of its own. Objects that share a buffer share one in the copy, for
+pickle and deepcopy remember what they have met. Everything that is made of buffers follows from that.
+"""
+
+import copy
 import ctypes
 import mmap
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +41,17 @@ class Buffer:
             raise self.unreadable()
         return np.ndarray(shape, dtype, self.owner, self.offset)
 
+    def bytes(self):
+        """All of it as a NumPy array, not copied."""
+        return self.array((self.nbytes,), np.uint8)
+
+    def __reduce__(self) -> tuple:
+        return holding, (self.bytes(),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Buffer":
+        make, arguments = self.__reduce__()  # makes a copy of the bytes, so they need not be copied before
+        return make(*[a if isinstance(a, np.ndarray) else copy.deepcopy(a, memo) for a in arguments])
+
     def unreadable(self):
         """The error for reading a buffer that has no memory."""
         if self.maker.active:
@@ -60,6 +78,13 @@ def allocate(nbytes: int) -> Buffer:
     return Buffer(start + offset, nbytes, owner, offset)
 
 
+def holding(values: np.ndarray) -> Buffer:
+    """Fresh memory that holds these bytes."""
+    buffer = allocate(values.nbytes)
+    buffer.bytes()[...] = values
+    return buffer
+
+
 def whole_lines(nbytes: int) -> int:
     """As many bytes rounded up to cache lines."""
     return -(-nbytes // CACHE_LINE) * CACHE_LINE
@@ -81,18 +106,53 @@ class Chunk:
     """A run of variables' memory, and zeroed memory of the same layout for what goes with each of them: gradients, moments.
     Variables that lie next to each other here do so there too, and are updated by one instruction."""
 
-    def __init__(self, nbytes: int, large_pages: bool):
-        self.memory, self.large_pages, self.used = reserve(nbytes, large_pages), large_pages, 0
+    def __init__(self, nbytes: int, large_pages: bool, used: int = 0):
+        self.memory, self.large_pages, self.used = reserve(nbytes, large_pages), large_pages, used
         self.mirrors: dict[object, Buffer] = {}
 
-    def likewise(self) -> Buffer:
-        """Zeroed memory of the same layout."""
-        return reserve(self.memory.nbytes, self.large_pages)
+    def __reduce__(self) -> tuple:
+        """The layout alone: places bring their values along, so that a copied layer does not hold its model's weights."""
+        return Chunk, (self.memory.nbytes, self.large_pages, self.used)
 
     def mirror(self, key: object) -> Buffer:
         if key not in self.mirrors:
-            self.mirrors[key] = self.likewise()
+            self.mirrors[key] = reserve(self.memory.nbytes, self.large_pages)
         return self.mirrors[key]
+
+
+class Mirror(Buffer):
+    """Zeroed memory of a chunk's layout, for what goes with its variables. Copies take along what the chunk uses of it."""
+
+    __slots__ = ("chunk",)
+
+    def __init__(self, chunk: Chunk, values: Any = ()):
+        memory = reserve(chunk.memory.nbytes, chunk.large_pages)
+        super().__init__(memory.address, memory.nbytes, memory.owner, 0)
+        self.chunk = chunk
+        self.bytes()[: len(values)] = values
+
+    def __reduce__(self) -> tuple:
+        return Mirror, (self.chunk, self.bytes()[: self.chunk.used])
+
+
+class Place(Buffer):
+    """Where a variable lies in a chunk, or, with a key, what goes with it in that mirror of the chunk."""
+
+    __slots__ = ("chunk", "key")
+
+    def __init__(self, chunk: Chunk, offset: int, nbytes: int, key: object = None):
+        memory = chunk.memory if key is None else chunk.mirror(key)
+        self.address, self.nbytes, self.owner, self.offset, self.maker = memory.address + offset, nbytes, memory.owner, offset, None
+        self.chunk, self.key = chunk, key
+
+    def __reduce__(self) -> tuple:
+        return _placed, (self.chunk, self.offset, self.bytes(), self.key)
+
+
+def _placed(chunk, offset, values, key):
+    place = Place(chunk, offset, values.nbytes, key)
+    place.bytes()[...] = values
+    return place
 
 
 class Arena:
@@ -115,6 +175,12 @@ class Arena:
             chunk = self.chunks[kind] = Chunk(max(size, self.CHUNK_BYTES), large_pages)
         chunk.used += size
         return chunk, chunk.used - size
+
+
+def own_copy(held: Any) -> Any:
+    """`__copy__` of what holds memory: copy.copy copies that too. Two objects for one memory would be in each other's way: two
+    variables would write their gradients over each other's."""
+    return copy.deepcopy(held)
 
 
 def buffer_of(array: np.ndarray) -> Buffer:

@@ -1,5 +1,6 @@
 """What an op is: everything other code asks about it, in one place. Dispatch, tests, benchmarks and tables are derived."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -88,6 +89,14 @@ class Op:
             attributes.update(zip(self.names, inputs[self.arity :], strict=False))
             inputs = inputs[: self.arity]
         return Op.run(self, inputs, attributes)
+
+    def __reduce__(self) -> str:
+        """As a function is: every copy is the op itself, and a pickle its name in the module that it is a variable of."""
+        for name in (__package__, *sys.modules):
+            if getattr(sys.modules.get(name), "__dict__", {}).get(self.name) is self:
+                object.__setattr__(self, "__module__", name)
+                break
+        return self.name
 
     def __repr__(self):
         return f"<op {self.name}>"

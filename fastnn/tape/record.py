@@ -166,8 +166,11 @@ class Counter:
     """An integer in memory that steps move on. Kernels read it there and add how often the same step has used it before."""
 
     def __init__(self, buffer: Buffer, index: int = 0):
-        self.address = buffer.address + 8 * index
+        self.buffer, self.index, self.address = buffer, index, buffer.address + 8 * index
         self._cell = buffer.array((index + 1,), np.int64)[index:]
+
+    def __reduce__(self) -> tuple:
+        return Counter, (self.buffer, self.index)
 
     @property
     def value(self) -> int:

@@ -46,9 +46,24 @@ class Trainer(Layer):
         self.run_eagerly = False
         self._metric_names: Sequence[Any] = ()
         self._metrics: list[Metric] | None = None
-        self._programs: OrderedDict[tuple, Any] = OrderedDict()
         self._generator: tuple[int, random.Generator] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make what is of this very model: no copy has it."""
+        self._programs: OrderedDict[tuple, Any] = OrderedDict()
         self._lock = threading.RLock()  # one run at a time; callbacks may evaluate and predict in between
+
+    def __getstate__(self) -> dict[str, Any]:
+        state, drawn = super().__getstate__(), self._generator
+        del state["_programs"], state["_lock"]
+        # Random numbers go on where they are, unless the process's were seeded since, as in the next fit of the original.
+        return {**state, "_generator": drawn[1] if drawn and drawn[0] == random.default.resets else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        generator = state["_generator"]
+        vars(self).update(state, _generator=generator and (random.default.resets, generator))
+        self._begin()
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), run_eagerly: bool = False) -> None:
         """Say how to train.
