@@ -34,8 +34,9 @@ class Target(NamedTuple):
     registers: int  # how many of them
     architecture: str  # "x86_64", "aarch64"
     block: int = 512  # rows of a matrix that a product copies at once: two vectors wide, 64 kB at most
-    is_fast: bool = False  # two multiply-adds of 512 bits begin in a cycle: only the nearest caches keep up with that
-    second_cache: int = 1 << 20  # its bytes, which matter where `is_fast`
+    fma_ports: int = 1  # multiply-adds of whole vectors that begin in a cycle: only the nearest caches keep up with two
+    l1_bytes: int = 48 << 10  # of the first cache for data, and of the second: where two begin, blocks are as large as these hold
+    l2_bytes: int = 1 << 20
 
 
 class Mark:

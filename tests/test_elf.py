@@ -183,8 +183,9 @@ def test_another_processor_has_a_description_of_its_own(asked, monkeypatch, tmp_
 @pytest.mark.parametrize(
     ("text", "size"), [("2048K\n", 2 << 20), ("1280K", 1280 << 10), ("", 1 << 20), ("2M", 1 << 20), (None, 1 << 20)]
 )
-def test_the_second_cache_is_as_large_as_the_system_says(monkeypatch, tmp_path, text, size):
+def test_the_caches_are_as_large_as_the_system_says(monkeypatch, tmp_path, text, size):
     if text is not None:
-        (tmp_path / "size").write_text(text)
-    monkeypatch.setattr(native, "SECOND_CACHE", tmp_path / "size")
-    assert native._second_cache() == size
+        (tmp_path / "index2").mkdir()
+        (tmp_path / "index2" / "size").write_text(text)
+    monkeypatch.setattr(native, "CACHES", tmp_path)
+    assert native._caches() == [48 << 10, size]

@@ -99,7 +99,7 @@ def test_the_doctor_names_versions_processor_and_cache():
     assert list(lines) == ["versions", "system", "processor", "threads", "kernels", "cache"]
     for package in ("numpy", "numba", "llvmlite"):
         assert f"{package} {importlib.import_module(package).__version__}" in lines["versions"]
-    assert re.fullmatch(r"[\w.+-]+, vectors of \d+ bits", lines["processor"])
+    assert re.fullmatch(r"[\w.+-]+, vectors of \d+ bits(, as FASTNN_VECTOR_BITS has it)?", lines["processor"])
     assert re.fullmatch(r"at most \d+, as .+ has it; \d+ processors", lines["threads"])
     assert re.fullmatch(r".+, \d+ kernels, [\d.]+ MB|none: it cannot be written", lines["cache"])
 

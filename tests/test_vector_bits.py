@@ -85,6 +85,24 @@ def test_a_width_that_the_processor_has_not_is_refused():
         native.of_width("haswell", "x86_64-unknown-linux-gnu", ["+avx", "+avx2", "+fma"], 512)
 
 
+@pytest.mark.parametrize(
+    ("name", "features", "bits", "ports"),
+    [
+        ("znver4", ["+avx512f"], 512, 1),
+        ("znver5", ["+avx512f"], 512, 2),
+        ("icelake-server", ["+avx512f"], 512, 2),
+        ("rocketlake", ["+avx512f"], 512, 1),
+        ("rocketlake", ["+avx512f", "+amx-tile"], 512, 2),  # what LLVM calls a server that it does not know
+        ("znver4", ["+avx512f"], 256, 2),
+        ("znver3", ["+avx2"], 256, 2),
+        ("znver1", ["+avx2"], 256, 1),
+        ("nehalem", [], 128, 1),
+    ],
+)
+def test_how_many_multiply_adds_begin_in_a_cycle(name, features, bits, ports):
+    assert native.of_width(name, "x86_64-unknown-linux-gnu", [*features, "+avx2"], bits)[2].fma_ports == ports
+
+
 def test_the_doctor_says_who_chose_the_width():
     done = subprocess.run(
         [sys.executable, "-m", "fastnn", "doctor"], env={**os.environ, native.WIDTH_VARIABLE: "128"}, capture_output=True, text=True

@@ -31,7 +31,10 @@ MEMORY_FUNCTIONS = {
 }
 WIDTH_VARIABLE, WIDTHS = "FASTNN_VECTOR_BITS", (128, 256, 512)
 CPUINFO = Path("/proc/cpuinfo")
-SECOND_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+# Processors that begin two multiply-adds of 512 bits in a cycle, by LLVM's names; an Intel server that LLVM does not know has AMX.
+TWO_OF_512 = ("skylake-avx512", "cascadelake", "cooperlake", "icelake-server", "znver5")
+ONE_OF_256 = ("znver1", "gracemont", "sierraforest", "grandridge")  # those with AVX2 whose units have 128 bits
 
 FROZEN = (int, float, str, bytes, tuple, np.ndarray, np.generic)
 compiled: list = []  # (name, seconds) of every kernel compiled by this process
@@ -79,11 +82,12 @@ def of_width(name: str, triple: str, features: Sequence[str], bits: int) -> tupl
     if bits == 512:
         # LLVM takes half of a register on Intel's, since the first of them slowed their clock; exp took 1.4 times as long.
         features.append("-prefer-256-bit")
-        return name, ",".join(features), Target(64, 32, "x86_64", is_fast=name != "znver4", second_cache=_second_cache())
+        ports = 2 if name in TWO_OF_512 or "+amx-tile" in features else 1
+        return name, ",".join(features), Target(64, 32, "x86_64", 512, ports, *_caches())
     # What is switched off takes with it what builds on it: each kind of AVX-512, or of AVX2.
     features += [f for f, width in (("-avx512f", 512), ("-avx2", 256)) if bits < width <= widest]
     if bits == 256:
-        return name, ",".join(features), Target(32, 16, "x86_64")
+        return name, ",".join(features), Target(32, 16, "x86_64", 512, 1 if name in ONE_OF_256 else 2, *_caches())
     if "+avx" in features:  # whose vectors of floats have 256 bits, without AVX2 or with it
         features.append("+prefer-128-bit")
     return name, ",".join(features), Target(16, 32 if is_arm else 16, triple.partition("-")[0])
@@ -100,12 +104,15 @@ def _model():
     return [*found, os.uname().machine] if len(found) >= 5 else []  # an emulated one has the system's /proc/cpuinfo
 
 
-def _second_cache():
-    """Its bytes, where the system tells them, in whole kB; else those that kernels take for granted."""
-    try:
-        return int(SECOND_CACHE.read_text().strip().removesuffix("K")) << 10
-    except (OSError, ValueError):
-        return Target._field_defaults["second_cache"]
+def _caches():
+    """Bytes of the first cache for data and of the second, where the system tells them in whole kB; else the defaults."""
+    found = []
+    for folder, field in (("index0", "l1_bytes"), ("index2", "l2_bytes")):
+        try:
+            found.append(int((CACHES / folder / "size").read_text().strip().removesuffix("K")) << 10)
+        except (OSError, ValueError):
+            found.append(Target._field_defaults[field])
+    return found
 
 
 def _asked_of_llvm():

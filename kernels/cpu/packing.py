@@ -11,16 +11,24 @@ PAGES = machine(lambda target, _item_bytes: 2 * target.block)  # of so many a pr
 LARGE = machine(lambda target, _item_bytes: 8 * target.block**2)  # elements of an A on more pages than that
 # Elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128 rows.
 CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
-# Elements of A that are multiplied with all of B at once: of a copy, as many as fit on the stack, 280 rows of 256 numbers, or 560
-# where two multiply-adds begin in a cycle (with twice as few copies of B's panels 2048 cubed takes 0.95 to 0.98 of the time; more
-# rows gained nothing); in place, what half of a second cache holds, where only the nearest caches keep up with the multiply-adds.
-# At least four tiles fit, the tallest.
-BLOCK_MEMORY = machine(
-    lambda target, item_bytes: (2 if target.is_fast else 1) * 14 * max(4, 10 * target.block // 256) * 2 * target.block // item_bytes
-)
+
+
+def _block_memory(target, item_bytes):
+    """Of 280 rows of 256 numbers, or of 560 where two multiply-adds begin in a cycle (with twice as few copies of B's panels 2048
+    cubed takes 0.95 to 0.98 of the time; more rows gained nothing), but no more than half of the second cache. Two tiles fit, the
+    tallest, and the rows that `matmul_gradient` finishes together."""
+    most = target.fma_ports * 14 * max(4, 10 * target.block // 256) * 2 * target.block
+    least = max(2 * 14, min(56, target.block)) * BLOCK.rule(target, item_bytes)
+    return max(min(most, target.l2_bytes // 2) // item_bytes, least)
+
+
+# Elements of A that are multiplied with all of B at once: of a copy, on the stack; in place, what half of the second cache holds,
+# where only the nearest caches keep up with the multiply-adds.
+BLOCK_MEMORY = machine(_block_memory)
 TILES_MEMORY = machine(lambda target, item_bytes: BLOCK_MEMORY.rule(target, item_bytes) // 2)  # beside a block of B
 PANELS_MEMORY = machine(lambda target, item_bytes: PANELS.rule(target, item_bytes) * PANEL_MEMORY.rule(target, item_bytes))
-SOME = machine(lambda target, item_bytes: target.second_cache // 2 // item_bytes if target.is_fast else 1 << 62)
+NARROW = machine(lambda target, _item_bytes: int(target.vector_bytes < 64))  # a row of a panel is one cache line, not two
+SOME = machine(lambda target, item_bytes: target.l2_bytes // 2 // item_bytes if target.fma_ports == 2 else 1 << 62)
 
 
 @helper
@@ -53,8 +61,10 @@ def next_tiles(left, tallest):
 def copies_a(a, turned, columns, rows):
     """Whether blocks of A, of so many rows of the product, are copied: where a tile's elements of it lie on more pages than the
     processor knows, or on few sets of a cache, and the product is wide enough to make up for it; where two multiply-adds begin in
-    a cycle, in every large product."""
+    a cycle, in every large product, and, of narrow vectors, of every A^T."""
     if FAST != 0:
+        if NARROW != 0 and turned != 0:  # a column of A is six numbers out of a line: 0.3 to 0.5 of the time, 256 rows 0.9
+            return columns >= 8 * PANEL and rows >= 2 * TILE_ROWS
         if a.shape[1] % PAGE == 0:
             return columns >= (2 * BLOCK if turned != 0 else BLOCK) and rows >= 2 * TILE_ROWS
         return columns >= 2 * BLOCK and rows >= 2 * BLOCK
@@ -66,8 +76,11 @@ def copies_a(a, turned, columns, rows):
 @helper
 def copies_b(depth, columns, rows):
     """Whether panels of B are copied: long ones whose rows, a multiple of half a page apart, do not stay in the second cache; and,
-    where two multiply-adds begin in a cycle, all that do not stay in the first, or whose vectors lie across two lines of it."""
+    where two multiply-adds begin in a cycle, all that do not stay in the first, or whose vectors lie across two lines of it; of
+    narrow ones all that several tiles of rows are multiplied with."""
     is_crowded = columns % (PAGE // 2) == 0
+    if FAST != 0 and NARROW != 0:  # lines of rows a kB or two apart share few sets: 0.65 to 0.95 of the time (Zen 3)
+        return columns > PANEL and rows >= 8 * TILE_ROWS and depth >= BLOCK // 8
     if FAST != 0:
         is_split = columns % WIDTH != 0 and depth >= BLOCK // 2 and rows >= BLOCK // 4
         return rows >= 2 * TILE_ROWS and (depth > BLOCK or is_split or (is_crowded and depth >= BLOCK // 8))

@@ -20,16 +20,17 @@ LONG = 64  # columns of A from which on it is worth fetching C ahead
 A_AHEAD, B_AHEAD = 12, 16  # columns of A and rows of B that are fetched before they are multiplied: some 200 cycles
 NEAR = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # what half of a second cache holds
 # Rows of B that are copied at once. A processor that takes two panels' rows in a cycle must find them in the first cache.
-BLOCK = machine(lambda target, _item_bytes: target.block // (2 if target.is_fast else 1))
-FAST = machine(lambda target, _item_bytes: int(target.is_fast))
+BLOCK = machine(lambda target, _item_bytes: target.block // target.fma_ports)
+FAST = machine(lambda target, _item_bytes: int(target.fma_ports == 2))
 PANEL_MEMORY = machine(lambda target, item_bytes: BLOCK.rule(target, item_bytes) * PANEL.rule(target, item_bytes))
 
 
 def _panels(target, item_bytes):
     """As many as fill half of the second cache, or 1 MB of the stack, where a tile of A and a panel are too much for the first."""
-    if not target.is_fast or item_bytes == 4:
+    tile, panel = (BLOCK.rule(target, item_bytes) * rule.rule(target, item_bytes) for rule in (TILE_ROWS, PANEL))
+    if target.fma_ports == 1 or item_bytes * (tile + panel) <= target.l1_bytes:
         return 0
-    return min(32, max(2, target.second_cache // 2 // (item_bytes * PANEL_MEMORY.rule(target, item_bytes))))
+    return min(32, max(2, target.l2_bytes // 2 // (item_bytes * panel)))
 
 
 # Panels of B that are copied at once, for a tile to be multiplied with one after another; or 0: a panel stays, for tile after tile.
@@ -171,7 +172,8 @@ def _multiply_tiles(
 
         c_next = builder.gep(c_here, [number(columns) if is_beside else builder.mul(c_row, number(rows))])
 
-        if rows >= 8 and emitter.target.is_fast and not is_beside:  # what the next tile goes on from, block after block of K
+        is_fast, tallest = emitter.target.fma_ports == 2, HEIGHTS.rule(emitter.target, emitter.item_bytes)[0]
+        if rows >= min(8, tallest) and is_fast and not is_beside:  # what the next tile goes on from, block after block of K
             is_worth_it = builder.and_(builder.icmp_signed(">", left, number(1)), builder.icmp_signed(">=", depth, number(LONG)))
             with builder.if_then(is_worth_it):
                 for r in range(rows):
@@ -197,7 +199,7 @@ def _multiply_tiles(
         a_now, b_now = [whole.hidden(place) for place in a_phis], builder.gep(b_here, [builder.mul(k, b_row)])
         b_vectors, results = [load(b_now, v) for v in vectors], {}
         if rows >= 8:  # row by row, which no processor guesses; beside a panel in place the next needs no address of its own
-            base, step = (ahead_here, builder.mul(k, ahead_step)) if emitter.target.is_fast else (b_now, number(2 * whole.lanes))
+            base, step = (ahead_here, builder.mul(k, ahead_step)) if is_fast else (b_now, number(2 * whole.lanes))
             next_row = builder.gep(base, [step])
             for v in vectors[:1] if is_beside else vectors:
                 whole.prefetch(builder.gep(next_row, [number(v * whole.lanes)]))
@@ -207,7 +209,7 @@ def _multiply_tiles(
             places = builder.add(builder.mul(c_row, row), builder.mul(part, number((columns - 1) // 3)))
             for place in (*soon, builder.gep(c_next, [places])):
                 whole.prefetch(place, cache=1)
-        elif rows >= 8 and emitter.target.is_fast:  # a column of A^T: of its two lines the tile above has had the first
+        elif rows >= 8 and is_fast:  # a column of A^T: of its two lines the tile above has had the first
             soon = builder.add(builder.mul(a_bytes, number(A_AHEAD)), number((rows - 1) * emitter.item_bytes))
             whole.prefetch(builder.gep(a_now[0], [soon]), cache=1)
         for r in range(rows):
