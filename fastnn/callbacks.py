@@ -16,7 +16,8 @@ class Callback:
 
     Training runs natively between them: overriding none costs nothing, a hook of an epoch stops once an epoch, a hook of a batch
     after every step. A hook may read and assign weights, set `self.model.optimizer.learning_rate`, and end training with
-    `self.model.stop_training = True`.
+    `self.model.stop_training = True`. What else it assigns, of layers or of the optimizer (`momentum`, `trainable`), counts from
+    the next epoch on, or from this one in `on_epoch_begin`: steps are then recorded anew.
 
     >>> import fastnn
     >>> class Halve(fastnn.callbacks.Callback):

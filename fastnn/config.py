@@ -4,9 +4,10 @@ import numpy as np
 
 from fastnn.device import pool
 from fastnn.errors import nearest
-from fastnn.tape.record import Structure
+from fastnn.tape.watch import settings
 
 _floatx = np.dtype("float32")
+settings["floatx"] = "float32"
 
 
 def floatx() -> str:
@@ -25,6 +26,7 @@ def set_floatx(value: str) -> None:
     if value not in ("float32", "float64"):
         raise ValueError(f"set_floatx: expected 'float32' or 'float64'; got {value!r}; {nearest(value, ['float32', 'float64'])}")
     _floatx = np.dtype(value)
+    settings["floatx"] = value
 
 
 def get_threads() -> int:
@@ -46,7 +48,5 @@ def set_threads(count: int | None) -> None:
     are processors that this process may use, by its affinity and by the quotas of its control groups. Steps that were recorded
     before are recorded anew when they are next used. Raises ValueError for anything else.
     """
-    before = pool.lanes().number
     pool.choose(count if count is None else pool.checked_count("set_threads", count))
-    if pool.lanes().number != before:
-        Structure.version += 1
+    settings["lanes"] = pool.lanes().number

@@ -7,12 +7,13 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
+from fastnn.tape.watch import Watched
 from fastnn.tensor import INDEX, Tensor, as_array, operand
 
 Shape = Sequence[int | None]  # None for any extent
 
 
-class Loss:
+class Loss(Watched):
     """A number for how far predictions are from targets: the mean of `call(y_true, y_pred)`, which gives a value for every row
     or element. With `sample_weight` (N,), each row's mean is multiplied by its weight before the N rows are averaged.
 

@@ -11,6 +11,7 @@ from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.kernels.cpu import batches
 from fastnn.ops.record import NONE
 from fastnn.tape.record import emit
+from fastnn.tape.watch import Watched
 from fastnn.tensor import INDEX, Tensor, operand
 
 TOTAL_WORDS = 2  # a mean's memory: the sum so far and the sum of the weights, in float64
@@ -32,7 +33,7 @@ def accumulate(values: Tensor, into: Tensor, scale: float = 1.0, weights: Tensor
     emit("accumulate", batches.accumulate, (values.flat(), NONE[values.dtype] if weights is None else weights, float(scale), into))
 
 
-class Metric:
+class Metric(Watched):
     """A mean over rows of `measure(y_true, y_pred)`, which gives a value for each row.
 
     takes_labels: as for losses, whether targets are labels.

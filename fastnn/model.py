@@ -7,12 +7,18 @@ from fastnn import weights
 from fastnn.errors import nearest, shape_text
 from fastnn.layers import InputLayer, Layer
 from fastnn.layers.base import Shape
-from fastnn.tape.record import Structure
 from fastnn.training.trainer import Trainer
 
 
 class Model(Trainer):
     """A layer that trains. Subclasses make layers in `__init__` and call them in `call(inputs)` or `call(inputs, training)`.
+
+    `fit`, `evaluate` and `predict` record what `call` asks to compute. What it reads may change at any time: attributes of the
+    model, its layers, loss, metrics and optimizer, also private ones, entries of their lists and dictionaries, also nested, and
+    `trainable`. The next run, or the next epoch of one that goes on, then records anew, which may take a millisecond; a state
+    that comes back finds what was recorded for it. What `call` itself assigns is no change. Not watched are global and enclosing
+    variables, attributes of objects of other classes, arrays that are changed in place, and methods that are replaced in a class:
+    call `compile` after such a change, or compile with run_eagerly=True.
 
     >>> import fastnn
     >>> class Residual(fastnn.Model):
@@ -91,7 +97,7 @@ class Sequential(Model):
 
     def __init__(self, layers: Sequence[Layer] = (), name: str | None = None, **base: Any):
         super().__init__(name=name, **base)
-        self._stack: list[Layer] = []
+        self._stack: tuple[Layer, ...] = ()
         self.input_shape: Shape | None = None
         for layer in layers:
             self.add(layer)
@@ -107,7 +113,7 @@ class Sequential(Model):
         if any(layer.name == other.name for other in self._stack):
             raise ValueError(f"Sequential {self.name!r} already holds a layer called {layer.name!r}; give this one another name")
         first = not self._stack
-        self._stack = [*self._stack, layer]
+        self._stack = (*self._stack, layer)
         row = getattr(layer, "input_shape", None) if first else None
         if isinstance(layer, Sequential):
             row = row[1:] if row else None
@@ -119,14 +125,12 @@ class Sequential(Model):
             except Exception:
                 self._stack = self._stack[:-1]
                 raise
-        Structure.version += 1
 
     def pop(self) -> Layer:
         """Remove the last layer, and return it."""
         if not self._stack:
             raise ValueError(f"Sequential {self.name!r} has no layers")
-        *self._stack, last = self._stack
-        Structure.version += 1
+        self._stack, last = self._stack[:-1], self._stack[-1]
         return last
 
     def build(self, input_shape: Shape) -> None:

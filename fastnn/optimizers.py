@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from fastnn.device.buffers import CACHE_LINE, Chunk, Mirror, reserve, whole_line
 from fastnn.errors import ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
+from fastnn.tape.watch import Watched
 from fastnn.tensor import Tensor, Variable, operand
 
 
@@ -24,11 +26,24 @@ class Run(NamedTuple):
     gradient: Tensor
 
 
-class Optimizer:
+def _fraction(optimizer, argument, value, to_one=False):
+    if not (0 <= value < 1 or (to_one and value == 1)):
+        raise ValueError(f"{optimizer}: {argument} must lie between 0 and 1; got {value!r}")
+    return float(value)
+
+
+def _positive(optimizer, argument, value):
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{optimizer}: {argument} must be a finite number above 0; got {value!r}")
+    return float(value)
+
+
+class Optimizer(Watched):
     """What all optimizers share. Subclasses name their `states` (memory as large as the variables, zero at first) and define
     `update(parameter, gradient, *states)`, which emits the kernel.
 
-    learning_rate: may be assigned at any time, also between the replays of a recorded step. iterations: updates done.
+    learning_rate: may be assigned at any time, also between the replays of a recorded step; so may the other arguments (momentum,
+    beta_1, ...), but steps are then recorded anew. iterations: updates done.
 
     `step()` takes the gradients that `loss.backward()` left on the variables given to `build`, refuses ones that are not finite
     (FloatingPointError, nothing changed), updates, and clears them. `apply(gradients, variables)` takes them as arguments.
@@ -39,6 +54,8 @@ class Optimizer:
 
     states: tuple[str, ...] = ()
     flops = 2  # of the update of one number, for `tape.summary()`
+    checks: dict[str, Callable[[str, str, Any], Any]] = {}  # of arguments: given the optimizer's name, theirs and what is assigned
+    not_recorded = ("_memory", "_warned")
 
     def __init__(self, learning_rate: float, name: str | None = None):
         self.name = name or type(self).__name__.lower()
@@ -48,12 +65,16 @@ class Optimizer:
         self._count = Counter(self.steps.buffer)
         self._memory: dict[tuple[Chunk, str], Mirror] = {}
         self._warned = False
-        self.variables: list[Variable] = []
+        self.variables: tuple[Variable, ...] = ()
         self.learning_rate = learning_rate
 
     def __copy__(self) -> "Optimizer":
         kept = [*self.variables, *[v.chunk for v in self.variables], *[chunk for chunk, _ in self._memory]]
         return copy.deepcopy(self, {id(o): o for o in kept})
+
+    def __setattr__(self, name, value):
+        check = self.checks.get(name)
+        super().__setattr__(name, value if check is None else check(self.name, name, value))
 
     @property
     def learning_rate(self) -> float:
@@ -72,7 +93,7 @@ class Optimizer:
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Say which variables `step()` updates. What it keeps of variables it has met stays."""
-        variables = list(variables)
+        variables = tuple(variables)
         for v in variables:
             if not isinstance(v, Variable):
                 raise TypeError(
@@ -187,15 +208,20 @@ class SGD(Optimizer):
     0.9
     """
 
+    checks = {"momentum": partial(_fraction, to_one=True), "nesterov": lambda *given: bool(given[-1])}
+
     def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, name: str | None = None):
         super().__init__(learning_rate, name)
-        self.momentum, self.nesterov = _fraction(self.name, "momentum", momentum, True), bool(nesterov)
-        self.states, self.flops = (("velocity",), 7) if self.momentum else ((), 2)
+        self.momentum, self.nesterov = momentum, nesterov
+
+    @property
+    def states(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("velocity",) if self.momentum else ()
 
     def update(self, parameter, gradient, *states):
         if states:
             arguments = (parameter, gradient, *states, self.rate, self.momentum, int(self.nesterov))
-            emit(self.name, updates.sgd_momentum, arguments, self.flops * parameter.size)
+            emit(self.name, updates.sgd_momentum, arguments, 7 * parameter.size)
         else:
             emit(self.name, updates.sgd, (parameter, gradient, self.rate), self.flops * parameter.size)
 
@@ -215,6 +241,7 @@ class Adam(Optimizer):
 
     states = ("m", "v")
     flops = 12
+    checks = {"beta_1": _fraction, "beta_2": _fraction, "epsilon": _positive}
 
     def __init__(
         self,
@@ -225,8 +252,7 @@ class Adam(Optimizer):
         name: str | None = None,
     ):
         super().__init__(learning_rate, name)
-        self.beta_1, self.beta_2 = _fraction(self.name, "beta_1", beta_1), _fraction(self.name, "beta_2", beta_2)
-        self.epsilon = _positive(self.name, "epsilon", epsilon)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def update(self, parameter, gradient, *states):
         arguments = (self.rate, self.steps, self._earlier(), self.beta_1, self.beta_2, self.epsilon)
@@ -246,26 +272,15 @@ class RMSprop(Optimizer):
 
     states = ("square",)
     flops = 8
+    checks = {"rho": _fraction, "epsilon": _positive}
 
     def __init__(self, learning_rate: float = 0.001, rho: float = 0.9, epsilon: float = 1e-7, name: str | None = None):
         super().__init__(learning_rate, name)
-        self.rho, self.epsilon = _fraction(self.name, "rho", rho), _positive(self.name, "epsilon", epsilon)
+        self.rho, self.epsilon = rho, epsilon
 
     def update(self, parameter, gradient, *states):
         arguments = (parameter, gradient, *states, self.rate, self.rho, self.epsilon)
         emit(self.name, updates.rmsprop, arguments, self.flops * parameter.size)
-
-
-def _fraction(optimizer, argument, value, to_one=False):
-    if not (0 <= value < 1 or (to_one and value == 1)):
-        raise ValueError(f"{optimizer}: {argument} must lie between 0 and 1; got {value!r}")
-    return float(value)
-
-
-def _positive(optimizer, argument, value):
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{optimizer}: {argument} must be a finite number above 0; got {value!r}")
-    return float(value)
 
 
 KNOWN: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop}

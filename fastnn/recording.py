@@ -1,7 +1,6 @@
 """`fastnn.record`: a step of one's own, written down on its first call and replayed natively from then on."""
 
 import sys
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
@@ -13,9 +12,10 @@ from fastnn.device.buffers import allocate
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.generators import Generators
 from fastnn.tape.pace import Pace
-from fastnn.tape.record import Recorder, Search, Structure, context
+from fastnn.tape.record import Recorder, Search, context
 from fastnn.tape.run import Program, StepFailed, Tape, lanes_to_plan_for
-from fastnn.tensor import Tensor, as_array
+from fastnn.tape.watch import Kept, Watch, Watched
+from fastnn.tensor import Tensor, Variable, as_array
 
 WAKING = 5e-5  # seconds that lanes take to wake up and to leave, in each call: shorter steps have one
 MOST_TAPES = 16  # of one function: full batch, last batch, evaluation and the like; the one longest unused goes
@@ -26,8 +26,18 @@ def record(function: Callable[..., Any]) -> "Recorded":
 
     Arrays, tensors and floats among the arguments are inputs: for each new set of shapes and element types the function is
     called once, and what it asked to compute is written down; every call, the first included, then runs that tape. Integers,
-    strings, booleans and None are constants, as is everything else the function uses. It returns a tensor, a list, tuple or
-    dictionary of tensors, or nothing.
+    strings, booleans and None are constants: for others it is recorded anew. It returns a tensor, a list, tuple or dictionary of
+    tensors, or nothing.
+
+    It is also recorded anew when something has changed that it read: attributes of layers, models, optimizers, losses and metrics,
+    also private ones; entries of lists and dictionaries that are such attributes, also nested; whether variables are trainable;
+    which of these objects the function's own global and enclosing names mean. Eight states are kept, so one that comes back costs
+    nothing. What the function itself assigns is no change. A number that differs in every step should be an argument, or
+    `optimizer.learning_rate`, which is read from memory.
+
+    Nothing else can be watched and stays as it was: other global and enclosing variables, attributes of objects of other classes,
+    what functions that it calls look up, arrays that are changed in place, methods that are replaced in a class. After such a
+    change record the function again: `step = fastnn.record(function)`.
 
     While it is recorded, reading a tensor (`float`, `bool`, `numpy()`) raises RecordingError, as do random numbers drawn
     elsewhere than from fastnn. Tensors it does not return are dead afterwards.
@@ -51,7 +61,7 @@ class Recorded:
     def __init__(self, function: Callable[..., Any], name: str | None = None):
         update_wrapper(self, function)
         self.function, self.name = function, name or function.__name__
-        self.tapes: OrderedDict[tuple, list[Recording]] = OrderedDict()
+        self.tapes = Kept(MOST_TAPES)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         name: str = getattr(self, "__qualname__", "")
@@ -72,19 +82,11 @@ class Recorded:
     def recording(self, *arguments, **named) -> "Recording":
         """The recording for such a call, made if need be."""
         key = tuple([_key(a) for a in arguments]), *[(n, _key(a)) for n, a in named.items()]
-        found = self.tapes.get(key)
+        found = self.tapes.good(key)
         if found is None:
-            found = self.tapes[key] = []
-            if len(self.tapes) > MOST_TAPES:
-                self.tapes.popitem(last=False)
-        else:
-            self.tapes.move_to_end(key)
-            found[:] = [r for r in found if r.version == Structure.version]
-        for recording in found:
-            if recording.fits():
-                return recording
-        found.append(Recording(self.function, self.name, arguments, named))
-        return found[-1]
+            found = Recording(self.function, self.name, arguments, named)
+            self.tapes.add(key, found)
+        return found
 
     def summary(self) -> str:
         """`tape.summary()` of every recording."""
@@ -113,15 +115,15 @@ class Recording:
         self.function, self.name = function, name
         self.inputs = [self._staged(a) if _is_input(a) else a for a in arguments]
         self.named = {n: self._staged(a) if _is_input(a) else a for n, a in named.items()}
-        recorder = Recorder(name)
+        recorder, self.watch = Recorder(name), Watch()
         generators = Generators(function)
-        with recorder:
+        with self.watch, recorder:
             self.outputs = function(*self.inputs, **self.named)
             flat = list(_tensors(self.outputs, name))
         generators.expect_unchanged(lambda: function(*self.inputs, **self.named), name)
-        self.version = Structure.version  # now: layers may have been built, and a user's own may keep notes, while it ran
-        self.had = list(recorder.had_gradient.items())
-        self.has = [(v, v.gradient) for v, _ in self.had]
+        self.watch.follow(function, (Watched, Variable))
+        self.variables, self.had = list(recorder.had_gradient), list(recorder.had_gradient.values())
+        self.has = [(v, v.gradient) for v in self.variables]
         recorder.restore_gradients()
         self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
         self.program = Program([(self.tape, 1)])
@@ -138,8 +140,8 @@ class Recording:
         return staged
 
     def fits(self) -> bool:
-        """Whether the variables have gradients, or none, as the recorded step met them."""
-        return all((v.gradient is not None) == had for v, had in self.had)
+        """Whether the variables have gradients, or none, as the recorded step met them, and all else is as it was."""
+        return [v.gradient is not None for v in self.variables] == self.had and self.watch.holds()
 
     def run(self, arguments: tuple, named: dict) -> Any:
         with self.program.lock:

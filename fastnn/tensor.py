@@ -167,14 +167,25 @@ class Node:
 class Variable(Tensor):
     """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of its own."""
 
-    __slots__ = ("chunk", "name", "offset", "trainable")
+    __slots__ = ("_trainable", "chunk", "name", "offset")
 
     def __init__(self, value: Any, trainable: bool = True, name: str = "variable", dtype: Any = None, arena: Arena | None = None):
         array = as_array(value, dtype or config.floatx(), f"variable {name!r}")
         self.chunk, self.offset = (arena or Arena()).place(array.nbytes, trainable)
         super().__init__(Place(self.chunk, self.offset, array.nbytes), array.shape, array.dtype)
-        self.name, self.trainable, self.requires_gradient = name, trainable, trainable
+        self.name, self.trainable = name, trainable
         self.buffer.array(self.shape, self.dtype)[...] = array
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is learned, as long as its layer is. Assigning it sets `requires_gradient`."""
+        if context.reads is not None:
+            context.reads.asked[id(self)] = self
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = self.requires_gradient = bool(value)
 
     def mirror(self, key: object) -> Tensor:
         """Memory of this variable's shape, zeroed when first asked for: its gradient, an optimizer's moment."""
@@ -279,6 +290,8 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
         emit(op.name, kernel, arguments)
     if recorder is not None:
         count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
+        if context.gradients and context.reads is not None:
+            context.reads.meet([x for x in inputs if isinstance(x, Variable)])
     if context.watch is not None:
         context.watch(op.name, outputs)
     requires_gradient = op.gradient is not None and context.gradients and any([x.requires_gradient for x in inputs])

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 import fastnn
+from fastnn.tape.record import Recorder
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +23,11 @@ def _ctrl_c_is_heard():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def recordings(monkeypatch):
+    """A list that grows by each recording's name."""
+    names, begin = [], Recorder.__init__
+    monkeypatch.setattr(Recorder, "__init__", lambda self, name: names.append(name) or begin(self, name))
+    return names

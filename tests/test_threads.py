@@ -121,7 +121,7 @@ def fit(model, epochs=3, **options):
 
 
 def program_of(model):
-    return next(v for k, v in model._programs.items() if k[0] == "fit" and k[-1] == fastnn.tape.record.Structure.version).program
+    return next(found[0] for key, found in model._programs.items() if key[0] == "fit").program
 
 
 needs_lanes = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have one lane")

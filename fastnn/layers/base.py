@@ -11,7 +11,8 @@ from fastnn import config, initializers
 from fastnn.device.buffers import Arena
 from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.record import FLOATS
-from fastnn.tape.record import Structure, context, outside_the_step
+from fastnn.tape.record import context, outside_the_step
+from fastnn.tape.watch import Watched, own, with_layers
 from fastnn.tensor import Tensor, Variable, operand
 
 Shape = tuple[int | None, ...]
@@ -30,7 +31,7 @@ def unique_name(kind: type) -> str:
     return f"{base}_{number}" if number else base
 
 
-class Layer:
+class Layer(Watched):
     """A function with weights. Subclasses define `call(inputs)` or `call(inputs, training)` from ops and other layers, and, if
     they have weights of their own, `build(input_shape)`, which makes them with `add_weight`.
 
@@ -51,8 +52,6 @@ class Layer:
     >>> Scale()([[1.0, 2.0]]).numpy()
     array([[1., 2.]], dtype=float32)
     """
-
-    not_recorded: tuple[str, ...] = ()  # attributes that no step depends on
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None):
         self.given_name = name is not None
@@ -98,10 +97,10 @@ class Layer:
     def build_for(self, input_shape: Shape, arena: Arena | None = None) -> None:
         """Build once, in `arena` if it belongs to a model, even while a step is being recorded."""
         if not self.built:
-            self._arena = self._arena or arena
-            for layer in self.sublayers():
-                layer._arena = layer._arena or self.arena()
             with outside_the_step():
+                self._arena = self._arena or arena
+                for layer in self.sublayers():
+                    layer._arena = layer._arena or self.arena()
                 self.build(tuple(input_shape))
             self.built = True
 
@@ -138,21 +137,16 @@ class Layer:
         return {**vars(self), "_own_weights": list(self._own_weights)}
 
     def __setattr__(self, name, value):
-        # Tapes are good for the layers as they were; `build` and private notes change nothing that was recorded.
-        recorded = getattr(self, "built", False) and not name.startswith("_") and name not in self.not_recorded
-        if recorded and getattr(self, name, None) is not value:
-            Structure.version += 1
-        object.__setattr__(self, name, value)
-        if not getattr(self, "_trainable", True):
+        super().__setattr__(name, value)
+        if not own(self, "__dict__").get("_trainable", True):
             for layer in _layers_in(value):
                 layer.trainable = False
 
     def sublayers(self) -> list["Layer"]:
         """The layers among the attributes, each once, in order."""
         found: dict[int, Layer] = {}
-        for value in vars(self).values():
-            if isinstance(value, HOLDERS):  # few are; a generator for each of the others took a tenth of a short fit's recording
-                found.update((id(layer), layer) for layer in _layers_in(value))
+        for value in with_layers(self):
+            found.update((id(layer), layer) for layer in _layers_in(value))
         return list(found.values())
 
     @property
@@ -164,7 +158,7 @@ class Layer:
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
         for variable in self._own_weights:
-            variable.requires_gradient = variable.trainable and self._trainable
+            variable.requires_gradient = variable._trainable and self._trainable
         for layer in self.sublayers():
             layer.trainable = value
 
@@ -174,6 +168,8 @@ class Layer:
         found = {id(v): v for v in self._own_weights}
         for layer in self.sublayers():
             found.update({id(v): v for v in layer.weights if id(v) not in found})
+        if context.reads is not None:
+            context.reads.meet(found.values())
         return list(found.values())
 
     @property
@@ -214,9 +210,6 @@ class Layer:
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
-
-
-HOLDERS = (Layer, list, tuple, dict)  # what `_layers_in` looks into
 
 
 def _layers_in(value: Any) -> Iterator[Layer]:

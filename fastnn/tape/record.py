@@ -8,7 +8,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from fastnn.device.buffers import LETTERS, Buffer, allocate
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.kernels.marks import Parameter
 from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
+
+if TYPE_CHECKING:
+    from .watch import Watch
 
 NUMBERS = (int, float)  # a tuple: `int | float` is made anew by every call, which took a third of a recording's time
 NOWHERE: Mapping[Buffer, int] = {}
@@ -31,6 +34,7 @@ class Context(threading.local):
     layers: tuple[str, ...] = ()  # names of the layers being called, outermost first
     gradients = True
     training = False  # what layers are called with that are not told
+    reads: "Watch | None" = None  # notes which attributes are read
     watch: Callable | None = None  # called with (op's name, outputs) after an eager op: the search for a first NaN
 
 
@@ -138,18 +142,12 @@ class Recorder(Step):
 @contextmanager
 def outside_the_step() -> Iterator[None]:
     """Within it ops run at once, whatever is being recorded: layers make their weights so, on their first call."""
-    before = context.recorder, context.step
-    context.recorder = context.step = None
+    before = context.recorder, context.step, context.reads
+    context.recorder = context.step = context.reads = None
     try:
         yield
     finally:
-        context.recorder, context.step = before
-
-
-class Structure:
-    """Counts changes to layers that tapes may have been made of; a tape is good for the count it was made at."""
-
-    version = 0
+        context.recorder, context.step, context.reads = before
 
 
 def commit(call: Callable[[], object], *checked: Any) -> None:

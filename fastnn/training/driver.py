@@ -6,7 +6,6 @@ from typing import Any
 from fastnn.callbacks import CallbackList, Logs
 from fastnn.errors import NotFiniteError
 from fastnn.recording import explained
-from fastnn.tape.record import Structure
 from fastnn.tape.run import StepFailed
 
 from .epoch import MOST_EPOCHS, Epoch, Part
@@ -25,15 +24,16 @@ class Driver:
 
     def fit(self, epochs: int, renew: Callable[[], Epoch]) -> None:
         """Train. `finished` is told of epochs that are over: number of the first one, names, and the means by each name. `renew`
-        gives the program anew when a callback has changed a layer."""
+        gives the program anew when a callback has changed a layer or the optimizer."""
         hooks = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
         if not watched and not self.callbacks.overrides(*hooks):
+            self._renewed(renew, 0)
             self._walk(epochs * self.epoch.steps, epochs)
             return
         for number in range(epochs):
-            version = Structure.version
             self.callbacks.call("on_epoch_begin", number)
+            self._renewed(renew, number)
             self._phase("train", self.epoch.train, 0)
             if self.epoch.test:
                 self._test(len(self.names))
@@ -43,8 +43,12 @@ class Driver:
             self.callbacks.call("on_epoch_end", number, logs)
             if self.model.stop_training:
                 break
-            if Structure.version != version:
-                self.epoch = renew()
+
+    def _renewed(self, renew, number):
+        if not self.epoch.fits():
+            self.epoch.release()
+            self.epoch = renew()
+            self.epoch.program.position = (number, 0, 0)
 
     def evaluate(self) -> list[float]:
         """Loss and metrics over the data."""

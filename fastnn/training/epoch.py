@@ -175,6 +175,8 @@ class EagerProgram:
 class Epoch:
     """The program of an epoch, and where its means go: a row of numbers, one for each of `columns`, written at its end."""
 
+    fits: Callable[[], bool]  # whether everything is as it was recorded
+
     def __init__(self, train: list[Part], test: list[Part], totals: Tensor, sources: list[Source], eager: bool):
         self.train, self.test, self.totals, self.sources = train, test, totals, sources
         columns = totals.shape[0]

@@ -1,6 +1,6 @@
 """Prediction: forward steps over all rows; for few rows, one tape that is called again and again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ CHECK_OF_INPUT = "check of x"
 class Predictor:
     """The model's results for rows of one shape. A single batch is copied to the tape's own memory and back, so that a call costs
     a few microseconds; more rows are read and written where they lie."""
+
+    fits: Callable[[], bool]  # whether the model is as it was recorded
 
     def __init__(self, model: Any, shape: Sequence[int], output_shape: Sequence[Any], batch_size: int, eager: bool):
         self.model, self.shape, self.dtype = model, tuple(shape), model.dtype

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +17,8 @@ from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.metrics import get as metric_of
 from fastnn.optimizers import Optimizer
-from fastnn.tape.record import Recorder, Structure, commit
+from fastnn.tape.record import Recorder, commit
+from fastnn.tape.watch import Kept, Watch
 from fastnn.tensor import Tensor
 
 from . import data
@@ -32,10 +32,19 @@ from .progress import CompileNotice, Progress
 MOST_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
 
 
+class OutputShape:
+    """The shape of a model's results, and whether it is still that."""
+
+    fits: Callable[[], bool]
+
+    def __init__(self, shape: Shape):
+        self.shape = shape
+
+
 class Trainer(Layer):
     """The part of a model that trains."""
 
-    not_recorded = ("history", "stop_training", "optimizer", "loss", "run_eagerly")
+    not_recorded = ("history", "stop_training", "run_eagerly", "_programs", "_generator", "_lock")
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
@@ -51,7 +60,7 @@ class Trainer(Layer):
 
     def _begin(self) -> None:
         """Make what is of this very model: no copy has it."""
-        self._programs: OrderedDict[tuple, Any] = OrderedDict()
+        self._programs = Kept(4 * MOST_PROGRAMS)
         self._lock = threading.RLock()  # one run at a time; callbacks may evaluate and predict in between
 
     def __getstate__(self) -> dict[str, Any]:
@@ -173,18 +182,16 @@ class Trainer(Layer):
         """The model's results for rows x, as an array. batch_size: 32 unless given; it changes nothing but speed. verbose is taken
         for Keras's sake: predicting prints nothing."""
         if callbacks is None:
-            found = self._programs.get(("predict", getattr(x, "shape", None), batch_size, Structure.version))
+            key = "predict", getattr(x, "shape", None), 32 if batch_size is None else batch_size, self.run_eagerly
+            found = self._programs.good(key)
             if found is not None:  # the quick way, for one row at a time in a loop of one's own
                 return found(x)
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         rows = self._inputs(x, "x", check=False)
-        key = ("predict", rows.shape, batch_size, Structure.version)
         with self._lock, CompileNotice(bool(verbose)):
             output = self._output_shape(rows.shape)
-            key = ("predict", rows.shape, batch_size, Structure.version)  # building may have changed it
+            key = ("predict", rows.shape, batch_size, self.run_eagerly)
             predictor = self._kept(key, lambda: Predictor(self, rows.shape, output, batch_size, self.run_eagerly))
-            if batch_size == 32:
-                self._programs[("predict", rows.shape, None, Structure.version)] = predictor
         called = CallbackList(callbacks, self, {"steps": -(-len(rows) // batch_size)})
         return predictor(rows, called)
 
@@ -271,11 +278,11 @@ class Trainer(Layer):
 
     def _output_shape(self, input_shape: Sequence[int]) -> Shape:
         """The shape of predictions, found by calling the model without computing; it builds what is not built yet."""
-        key = ("output shape", tuple(input_shape[1:]), Structure.version)
         declared = self._declared_output_shape(input_shape)
         if declared is not None:
             return declared
-        if key not in self._programs:
+
+        def called():
             with Recorder(self.name) as recorder, no_grad():
                 y = self(np.zeros((2, *input_shape[1:])))
             recorder.restore_gradients()
@@ -283,9 +290,9 @@ class Trainer(Layer):
                 raise ShapeError(
                     f"model {self.name!r}: a prediction must have a row for each row of x; got {shape_text(y.shape)} for 2 rows"
                 )
-            key = ("output shape", tuple(input_shape[1:]), Structure.version)
-            self._keep(key, (None, *y.shape[1:]))
-        return self._programs[key]
+            return OutputShape((None, *y.shape[1:]))
+
+        return self._kept(("output shape", tuple(input_shape[1:])), called).shape
 
     def _declared_output_shape(self, input_shape: Sequence[int]) -> Shape | None:
         """The shape of predictions where layers that are built say it, or None."""
@@ -303,21 +310,19 @@ class Trainer(Layer):
         return self._generator[1]
 
     def _kept(self, key: tuple, make: Callable[[], Any]) -> Any:
-        if key not in self._programs:
-            self._keep(key, make())
-        self._programs.move_to_end(key)
-        return self._programs[key]
-
-    def _keep(self, key, value):
-        self._programs[key] = value
-        while len(self._programs) > 4 * MOST_PROGRAMS:
-            self._programs.popitem(last=False)
+        found = self._programs.good(key)
+        if found is None:
+            with Watch() as watch:
+                found = make()
+            found.fits = watch.holds
+            self._programs.add(key, found)
+        return found
 
     def _program(self, kind: str, rows: Rows | None, test: Rows | None, batch_size: int, shuffle: bool) -> Epoch:
         """The program of an epoch over data of these shapes, made if need be."""
         generator = self._drawing() if shuffle else None
         shapes = tuple(None if r is None else tuple((a.shape, a.dtype) for a in r.arrays()) for r in (rows, test))
-        key = (kind, shapes, batch_size, shuffle, Structure.version)
+        key = (kind, shapes, batch_size, shuffle, self.run_eagerly)
         return self._kept(key, lambda: self._new_program(rows, test, batch_size, generator))
 
     def _new_program(self, rows, test, batch_size, generator):
@@ -325,6 +330,8 @@ class Trainer(Layer):
         totals = metrics.totals(len(names) * ((rows is not None) + (test is not None)))
         train_parts, test_parts, sources = [], [], []
         if rows is not None:
+            if self.run_eagerly:  # steps from Python read all else when they run, but not which variables there are
+                _ = self.trainable_variables
             order = None if generator is None else Order(len(rows.x), generator)
             sources.append(Source(rows.arrays(), order))
             train_parts = parts_of("training", lambda *batch: self._train_step(totals, *batch), sources[-1], batch_size)
