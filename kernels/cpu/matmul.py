@@ -186,7 +186,7 @@ def multiply_by_panels(a, turned_a, b, turned_b, bias, start, lowest, c, first, 
     c="inout T[M, N]",
 )
 def matmul(a, b, bias, turned_a, turned_b, lowest, add, c, lane, lanes):
-    """C = max(lowest, A B + bias), or C += A B; A or B stands transposed where it says `turned`.
+    """C = max(lowest, A B + bias), or with add max(lowest, A B + C); A or B stands transposed where it says `turned`.
 
     bias: (N,), or empty for none. lowest: -inf, or 0 for a ReLU.
     """
@@ -256,7 +256,8 @@ def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right)
 
 @kernel(split=[("M", ROWS), ("N", FLAT)], a="T[M, K]", b="T[N, K]", bias="T[B]", lowest="float", add="int", c="inout T[M, N]")
 def dots(a, b, bias, lowest, add, c, lane, lanes):
-    """C = max(lowest, A B^T + bias), or C += A B^T. Every element is one sum of products, of neighbours in K first."""
+    """C = max(lowest, A B^T + bias), or with add max(lowest, A B^T + C). Every element is one sum of products, of neighbours in K
+    first."""
     first, last, left, right = share_either(c.shape[0], ROWS, c.shape[1], FLAT, lane, lanes)
     if left == right:  # a single element is another lane's
         return
@@ -284,7 +285,7 @@ def add_eight_rows(w, k, x, y):
 
 @kernel(split=[("N", FLAT)], x="T[K]", w="T[K, N]", bias="T[B]", lowest="float", add="int", y="inout T[N]")
 def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
-    """y = max(lowest, x W + bias) for one row x, or y += x W.
+    """y = max(lowest, x W + bias) for one row x, or with add max(lowest, x W + y).
 
     A W that is near is read panel by panel, with sums in registers, unless its rows share sets of the first cache; one that is
     far is read once, in the order in which it lies. The sums are the same.

@@ -4,6 +4,7 @@ Sums go eight rows or one vector register at a time and in an order that depends
 """
 
 from ..marks import T, helper, kernel
+from ..primitives import stack
 from .rows import clear, row_copy_past_caches, row_sum
 from .share import FLAT, share, share_either
 
@@ -35,11 +36,20 @@ def add_rows(x, total):
 def sum_middle(x, scale, add, out, lane, lanes):
     """out[a, b] = scale * sum over r of x[a, r, b], or out += that."""
     first, last, start, stop = share_either(out.shape[0], 1, out.shape[1], FLAT, lane, lanes)
+    strip = stack(T(0), FLAT)
     for a in range(last - first):
-        total = out[first + a, start:stop]
+        rows, total = x[first + a, :, start:stop], out[first + a, start:stop]
+        if add != 0 and scale != 1.0:  # what is added to is not scaled
+            for begin in range(0, total.size, FLAT):
+                own, part = total[begin : begin + FLAT], strip[: min(FLAT, total.size - begin)]
+                clear(part)
+                add_rows(rows[:, begin : begin + FLAT], part)
+                for j in range(own.size):
+                    own[j] += part[j] * T(scale)
+            continue
         if add == 0:
             clear(total)
-        add_rows(x[first + a, :, start:stop], total)
+        add_rows(rows, total)
         if scale != 1.0:
             for j in range(total.size):
                 total[j] *= T(scale)
