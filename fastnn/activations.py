@@ -1,7 +1,10 @@
 """Activation functions by Keras's names, for layers and standing alone."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
+
+import numpy as np
 
 from fastnn import ops
 from fastnn.errors import ShapeError, nearest, shape_text
@@ -13,14 +16,21 @@ def linear(x: Any) -> Tensor:
     return operand(x)
 
 
-def relu(x: Any) -> Tensor:
-    """max(x, 0).
+def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+    """max(x, 0); with other arguments than the defaults x, but max_value at most, and up to the threshold
+    negative_slope (x - threshold). All are numbers from 0 on; max_value may be None, for no maximum.
+
+    The gradient at 0, or at the threshold, is negative_slope, and from max_value on it is 0.
 
     >>> import fastnn
     >>> fastnn.activations.relu([-1.0, 2.0]).numpy()
     array([0., 2.], dtype=float32)
+    >>> fastnn.activations.relu([-1.0, 2.0, 9.0], negative_slope=0.5, max_value=6.0).numpy()
+    array([-0.5,  2. ,  6. ], dtype=float32)
     """
-    return ops.relu(x)
+    if negative_slope == 0 and max_value is None and threshold == 0:
+        return ops.relu(x)
+    return ops.general_relu(x, negative_slope, inf if max_value is None else max_value, threshold)
 
 
 def sigmoid(x: Any) -> Tensor:
@@ -39,9 +49,13 @@ def exponential(x: Any) -> Tensor:
 
 
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """x, or alpha (e^x - 1) where x is negative."""
-    y = ops.elu(x)
-    return y if alpha == 1 else ops.relu(y) - alpha * ops.relu(-y)
+    """x, or alpha (e^x - 1) where x is negative; its gradient at 0 is alpha, a number from 0 on.
+
+    >>> import fastnn
+    >>> fastnn.activations.elu([-1.0, 2.0], alpha=0.5).numpy().round(4)
+    array([-0.3161,  2.    ], dtype=float32)
+    """
+    return ops.elu(x, alpha)
 
 
 def gelu(x: Any, approximate: bool = False) -> Tensor:
@@ -72,20 +86,24 @@ def softsign(x: Any) -> Tensor:
 
 
 def hard_sigmoid(x: Any) -> Tensor:
-    """x / 6 + 1 / 2, but 0 at least and 1 at most."""
+    """(x + 3) / 6, but 0 at least and 1 at most; its gradient at -3 and 3 is 0."""
     return ops.hard_sigmoid(x)
 
 
-def softmax(x: Any) -> Tensor:
-    """e^x over its sum along the last dimension. x: two dimensions or more, as in Keras.
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """e^x over its sum along a dimension, the last unless `axis` names another. x: one dimension or more.
 
     >>> import fastnn
-    >>> fastnn.activations.softmax([[0.0, 0.0]]).numpy()
-    array([[0.5, 0.5]], dtype=float32)
+    >>> fastnn.activations.softmax([0.0, 0.0]).numpy()
+    array([0.5, 0.5], dtype=float32)
     """
     x = operand(x)
-    if x.ndim < 2:
-        raise ShapeError(f"softmax: x must have two dimensions or more; got shape {shape_text(x.shape)}. Use reshape first.")
+    if isinstance(axis, bool) or not isinstance(axis, int | np.integer) or not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"softmax: axis must be one of the dimensions of x, whose shape is {shape_text(x.shape)}; got {axis!r}")
+    if axis not in (-1, x.ndim - 1):
+        order = [*range(x.ndim)]
+        order[axis], order[-1] = order[-1], order[axis]
+        return ops.transpose(softmax(ops.transpose(x, order)), order)
     if x.ndim == 2:
         return ops.softmax(x)
     return ops.reshape(ops.softmax(ops.reshape(x, (-1, x.shape[-1]))), x.shape)

@@ -32,6 +32,11 @@ def erf(x):
     return near if np.isrealobj(x) else near + 1j * np.imag(x) * np.exp(-(np.real(x) ** 2)) * 2 / math.sqrt(math.pi)
 
 
+def general_relu(x, negative_slope=0.0, max_value=math.inf, threshold=0.0):
+    below = negative_slope * (x - threshold) if negative_slope else 0.0
+    return np.where(np.real(x) <= threshold, below, np.where(np.real(x) > max_value, max_value, x))
+
+
 def gelu(x):
     return x * normal_share(x)
 

@@ -2,6 +2,7 @@
 
 A formula takes and returns one number; the derivative below it takes what the formula's record saves (its input x or its
 output y; both inputs of a function of two) and the gradient that comes from above, and returns the gradient of the input.
+Both take the formula's attributes last; where they have defaults, these are what it is fused into other kernels with.
 What takes a polynomial stands in `elementary.py` and `normal.py`.
 """
 
@@ -113,13 +114,13 @@ def softplus_gradient(y, dy):
 
 
 @helper
-def elu(x):
-    return expm1_of_negative(x) if x < T(0) else x  # a zero keeps its sign
+def elu(x, alpha=1.0):
+    return T(alpha) * expm1_of_negative(x) if x < T(0) else x  # a zero keeps its sign
 
 
 @helper
-def elu_gradient(y, dy):
-    return dy if y > T(0) else dy * (y + T(1))
+def elu_gradient(y, dy, alpha=1.0):
+    return dy if y > T(0) else dy * (y + T(alpha))  # alpha e^x = y + alpha
 
 
 @helper
@@ -134,9 +135,9 @@ def softsign_gradient(y, dy):
 
 @helper
 def hard_sigmoid(x):
-    y = fma(x, T(1 / 6), T(0.5))
-    y = T(1) if y > T(1) else y
-    return T(0) if y < T(0) else y
+    distance = x + T(3)  # exact near -3, so that the result is 0 there and nowhere right of it
+    distance = T(6) if distance > T(6) else distance
+    return T(0) if distance < T(0) else distance * T(1 / 6)
 
 
 @helper
@@ -152,6 +153,19 @@ def relu(x):
 @helper
 def relu_gradient(y, dy):
     return T(0) if y <= T(0) else dy
+
+
+@helper
+def general_relu(x, negative_slope, max_value, threshold):
+    below = T(negative_slope) * (x - T(threshold)) if negative_slope != 0.0 else T(0)  # not 0 times -inf
+    return below if x <= T(threshold) else T(max_value) if x > T(max_value) else x
+
+
+@helper
+def general_relu_gradient(x, dy, negative_slope, max_value, threshold):
+    below = dy * T(negative_slope) if negative_slope != 0.0 else T(0)
+    above = T(0) if T(max_value) < T(math.inf) else dy
+    return below if x <= T(threshold) else above if x >= T(max_value) else dy
 
 
 @helper

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from math import inf
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -93,34 +94,39 @@ class Activation(Layer):
 
 
 class ReLU(Layer):
-    """max(x, 0), of any shape; with max_value, min(max(x, 0), max_value). Keras's defaults.
+    """max(x, 0), of any shape; see `activations.relu` for the arguments, which are numbers from 0 on and have Keras's defaults.
 
     >>> import fastnn
     >>> fastnn.layers.ReLU(max_value=6.0)([[-1.0, 3.0, 9.0]]).numpy()
     array([[0., 3., 6.]], dtype=float32)
     """
 
-    def __init__(self, max_value: float | None = None, **base: Any):
+    def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **base: Any):
         super().__init__(**base)
-        if max_value is not None and not 0 <= max_value < inf:
-            raise ValueError(f"ReLU: max_value must be a number from 0 on, or None; got {max_value!r}")
-        self.max_value = max_value
+        for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
+            if not (isinstance(value, Real) and 0 <= value < inf) and not (value is None and name == "max_value"):
+                allowed = "a number from 0 on, or None" if name == "max_value" else "a number from 0 on"
+                raise ValueError(f"ReLU: {name} must be {allowed}; got {value!r}")
+        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
     def call(self, x):
-        y = activations.relu(x)
-        return y if self.max_value is None else -ops.maximum(-y, -float(self.max_value))
+        return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
 
 
 class Softmax(Layer):
-    """e^x over its sum along the last dimension: (..., C) to (..., C).
+    """e^x over its sum along a dimension, the last unless `axis` names another.
 
     >>> import fastnn
     >>> fastnn.layers.Softmax()([[1.0, 1.0]]).numpy()
     array([[0.5, 0.5]], dtype=float32)
     """
 
+    def __init__(self, axis: int = -1, **base: Any):
+        super().__init__(**base)
+        self.axis = axis
+
     def call(self, x):
-        return activations.softmax(x)
+        return activations.softmax(x, self.axis)
 
 
 class InputLayer(Layer):

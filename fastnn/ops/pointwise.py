@@ -11,7 +11,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels import reference, scalar
 from fastnn.kernels.cpu import pointwise
 
-from .record import Case, Constant, Op, expect_float
+from .record import Case, Constant, Op, expect_attribute, expect_float
 from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
 
 # Sizes around a vector register (4 to 16 elements), around a lane's share (64), and a prime.
@@ -23,29 +23,51 @@ PAIRS = (
 )
 
 
-def unary(name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0), gradient_flops=None, **record):
+def unary(
+    name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0), gradient_flops=None, attributes=None, tested=(), **record
+):  # fmt: skip
     """The op y = function(x); `saves` says whether the derivative takes x or y. gradient_flops: of the derivative, a few unless
-    given if it takes y, or as many as the function's."""
-    forward, backward = pointwise.unary(function), pointwise.unary_gradient(derivative)
+    given if it takes y, or as many as the function's. attributes: defaults of the numbers, from 0 on, that function and derivative
+    take last; products are fused with the defaults. `tested`: what else to test them with."""
+    attributes = attributes or {}
+    count = len(attributes)
+    forward = pointwise.unary_by(function, count) if count else pointwise.unary(function)
+    backward = pointwise.unary_gradient_by(derivative, count) if count else pointwise.unary_gradient(derivative)
 
-    def gradient_calls(outputs, inputs):
-        return [(backward, (inputs[0].flat(), inputs[1].flat(), outputs[0].flat()))]
+    def numbers(given):
+        """Those that the kernels take; the formula may leave some."""
+        values = [float(given.get(a, default)) for a, default in attributes.items()]
+        return values + [0.0] * (len(pointwise.NUMBERS) - count) if count else []
+
+    def changed(given):
+        return {a: value for a, value in given.items() if value != attributes[a]}
+
+    def infer(x, **given):
+        dtype = expect_float(name, x=x)
+        for attribute, value in given.items():
+            expect_attribute(name, attribute, value, attributes, dtype)
+        return [(x.shape, dtype)]
 
     gradient_op = Op(
         f"gradient of {name}",
-        lambda saved, dy: [(dy.shape, dy.dtype)],
-        gradient_calls,
+        lambda saved, dy, **_: [(dy.shape, dy.dtype)],
+        lambda outputs, inputs, **given: [(backward, (inputs[0].flat(), inputs[1].flat(), *numbers(given), outputs[0].flat()))],
         flops=gradient_flops or (3.0 if saves == "y" else record.get("flops", 1.0)),
     )
+
+    def gradient(g, dys, inputs, outputs, **given):
+        g.gradient(0, gradient_op, inputs[0] if saves == "x" else outputs[0], dys[0], **changed(given))
+
     op = Op(
         name,
-        infer=lambda x: [(x.shape, expect_float(name, x=x))],
-        calls=lambda outputs, inputs: [(forward, (inputs[0].flat(), outputs[0].flat()))],
-        gradient=lambda g, dys, inputs, outputs: g.gradient(0, gradient_op, inputs[0] if saves == "x" else outputs[0], dys[0]),
+        infer,
+        calls=lambda outputs, inputs, **given: [(forward, (inputs[0].flat(), *numbers(given), outputs[0].flat()))],
+        gradient=gradient,
         reference=reference,
-        cases=[Case((shape,), domain=domain) for shape in SHAPES],
+        cases=[Case((shape,), given, domain=domain) for given in ({}, *tested) for shape in SHAPES],
+        names=tuple(attributes),
         doc=f"{doc} x: any shape, float32 or float64; the result has both.",
-        takes_product=lambda: saves == "y",
+        takes_product=lambda **given: saves == "y" and not changed(given),
         **record,
     )
     if saves == "y":
@@ -209,9 +231,17 @@ softplus = unary(
     "softplus", scalar.softplus, scalar.softplus_gradient, "y", reference.softplus, "log(1 + e^x).",
     edges=(*FAR, 100.0, -80.0, -800.0), flops=36, gradient_flops=20, instructions=(20, 31),
 )  # fmt: skip
+general_relu = unary(
+    "general_relu", scalar.general_relu, scalar.general_relu_gradient, "x", reference.general_relu,
+    "x, but max_value at most, and negative_slope (x - threshold) up to the threshold, where its gradient is negative_slope; from "
+    "max_value on it is 0.", attributes={"negative_slope": 0.0, "max_value": inf, "threshold": 0.0},
+    tested=({"negative_slope": 0.2}, {"max_value": 2.0}, {"negative_slope": 0.2, "max_value": 2.0, "threshold": 1.0}),
+    edges=(-inf, inf, np.nan, 1e30, -1e30), flops=4, instructions=(1, 1),
+)  # fmt: skip
 elu = unary(
-    "elu", scalar.elu, scalar.elu_gradient, "y", lambda x: np.where(np.real(x) > 0, x, np.expm1(x)),
-    "x, or e^x - 1 where x is negative.", edges=(*FAR, -1e-6, -88.0, 100.0), flops=21, instructions=(11, 16),
+    "elu", scalar.elu, scalar.elu_gradient, "y", lambda x, alpha=1.0: np.where(np.real(x) > 0, x, alpha * np.expm1(x)),
+    "x, or alpha (e^x - 1) where x is negative.", attributes={"alpha": 1.0}, tested=({"alpha": 0.3}, {"alpha": 0.0}),
+    edges=(*FAR, -1e-6, -88.0, 100.0), flops=22, instructions=(12, 17),
 )  # fmt: skip
 softsign = unary(
     "softsign", scalar.softsign, scalar.softsign_gradient, "y", lambda x: x / (1 + np.where(np.real(x) < 0, -x, x)),
@@ -219,8 +249,9 @@ softsign = unary(
 )  # fmt: skip
 hard_sigmoid = unary(
     "hard_sigmoid", scalar.hard_sigmoid, scalar.hard_sigmoid_gradient, "y",
-    lambda x: np.where(np.real(x) < -3, 0.0, np.where(np.real(x) > 3, 1.0, x / 6 + 0.5)),
-    "x / 6 + 1 / 2, but 0 at least and 1 at most.", edges=(-inf, inf, 0.0, 1e30, -4.0), flops=4, instructions=(1, 1),
+    lambda x: np.where(np.real(x) < -3, 0.0, np.where(np.real(x) > 3, 1.0, (x + 3) / 6)),
+    "(x + 3) / 6, but 0 at least and 1 at most; its gradient at -3 and 3 is 0.",
+    edges=(-inf, inf, np.nan, -3.0, 3.0, 0.0, 1e30, -4.0), flops=4, instructions=(1, 1),
 )  # fmt: skip
 
 BOTH_PASS = (scalar.pass_gradient, scalar.pass_gradient)

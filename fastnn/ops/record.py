@@ -1,13 +1,14 @@
 """What an op is: everything other code asks about it, in one place. Dispatch, tests, benchmarks and tables are derived."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 
 registry: dict[str, "Op"] = {}
 
@@ -72,20 +73,23 @@ class Op:
     takes_product: Callable[..., bool] = lambda **_: False
     accumulates: bool = False
     doc: str = ""
+    names: Sequence[str] = ()  # of the attributes, where `infer` does not name them
     arity: int = field(init=False)
-    names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self):
         object.__setattr__(self, "__doc__", self.doc)
         object.__setattr__(self, "__name__", self.name)
         code = self.infer.__code__  # what may be given by position: the inputs, then the attributes in their order
+        named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
         object.__setattr__(self, "arity", code.co_argcount)
-        object.__setattr__(self, "names", code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
+        object.__setattr__(self, "names", tuple(self.names) or named)
         if self.reference is not None:
             registry[self.name] = self
 
     def __call__(self, *inputs, **attributes):
         if len(inputs) > self.arity:
+            if len(inputs) > self.arity + len(self.names):
+                raise TypeError(f"{self.name}: takes {self.arity + len(self.names)} arguments at most; got {len(inputs)}")
             attributes.update(zip(self.names, inputs[self.arity :], strict=False))
             inputs = inputs[: self.arity]
         return Op.run(self, inputs, attributes)
@@ -129,6 +133,15 @@ def expect_float(name: str, **inputs: Any) -> np.dtype:
                 f"{name}: {first} is {dtype} and {other} is {t.dtype}. Convert one of them: fastnn computes in one element type."
             )
     return dtype
+
+
+def expect_attribute(name: str, argument: str, value: Any, defaults: Mapping[str, float], dtype: np.dtype) -> None:
+    """Raise unless an attribute that kernels take as a number is one of `defaults`, and from 0 on in `dtype` or its default."""
+    if argument not in defaults:
+        raise TypeError(f"{name}: unknown argument {argument!r}; {nearest(argument, defaults) if defaults else 'it takes x alone'}")
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not (0 <= value <= float(np.finfo(dtype).max) or value == defaults[argument]):
+        raise ValueError(f"{name}: {argument} must be a number from 0 on, in the range of {dtype}; got {value!r}")
 
 
 def expect_shape(name: str, argument: str, got: Sequence[int], expected: Sequence[int | None], hint: str = "") -> None:

@@ -13,6 +13,8 @@ from .reduce import add_rows
 from .rows import clear, row_copy_past_caches
 from .share import FLAT, TILE, columns_past_caches, share, share_either, together
 
+NUMBERS = {"first": "float", "second": "float", "third": "float"}  # a formula's attributes, of which it may have fewer
+
 
 @cache
 def unary(function):
@@ -29,6 +31,20 @@ def unary(function):
 
 
 @cache
+def unary_by(function, numbers):
+    """y = function(x, first, ...), with so many of NUMBERS."""
+
+    @kernel(split=[("n", FLAT)], name=f"{function.name}_by", x="T[n]", **NUMBERS, y="out T[n]")
+    def pointwise(x, first, second, third, y, lane, lanes):
+        start, stop = share(x.size, FLAT, lane, lanes)
+        x, y, attributes = x[start:stop], y[start:stop], (first, second, third)[:numbers]
+        for i in range(x.size):
+            y[i] = function(x[i], *attributes)
+
+    return pointwise
+
+
+@cache
 def unary_gradient(derivative):
     """dx = derivative(saved, dy); saved is the function's input or its output."""
 
@@ -38,6 +54,20 @@ def unary_gradient(derivative):
         saved, dy, dx = saved[start:stop], dy[start:stop], dx[start:stop]
         for i in range(saved.size):
             dx[i] = derivative(saved[i], dy[i])
+
+    return pointwise
+
+
+@cache
+def unary_gradient_by(derivative, numbers):
+    """dx = derivative(saved, dy, first, ...)."""
+
+    @kernel(split=[("n", FLAT)], name=f"{derivative.name}_by", saved="T[n]", dy="T[n]", **NUMBERS, dx="out T[n]")
+    def pointwise(saved, dy, first, second, third, dx, lane, lanes):
+        start, stop = share(saved.size, FLAT, lane, lanes)
+        saved, dy, dx, attributes = saved[start:stop], dy[start:stop], dx[start:stop], (first, second, third)[:numbers]
+        for i in range(saved.size):
+            dx[i] = derivative(saved[i], dy[i], *attributes)
 
     return pointwise
 
