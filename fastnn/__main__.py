@@ -16,7 +16,9 @@ def doctor() -> None:
     cpu, _, target = native.processor()
     objects, lanes = native.objects(), pool.lanes()
     narrowed = f", as {native.WIDTH_VARIABLE} has it" if native.asked_bits() else ""
+    kept = objects.keeps()
     count, size = objects.contents()
+    place = f"{objects.folder}, until this process ends" if objects.is_temporary else objects.folder
     versions = [f"{name} {_version(name)}" for name in ("fastnn-numba", "numpy", "numba", "llvmlite")]
     lines = {
         "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
@@ -24,7 +26,7 @@ def doctor() -> None:
         "processor": f"{cpu}, vectors of {8 * target.vector_bytes} bits{narrowed}",
         "threads": f"at most {lanes.number}, as {lanes.reason} has it; {os.cpu_count()} processors",
         "kernels": "interpreted, as FASTNN_INTERPRET says" if INTERPRETED else "compiled",
-        "cache": f"{objects.folder}, {count} kernels, {size / 1e6:.1f} MB" if objects.folder else "none: it cannot be written",
+        "cache": f"{place}, {count} kernels, {size / 1e6:.1f} MB" if kept else "none: it cannot be written",
     }
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if importlib.util.find_spec(m) is None]

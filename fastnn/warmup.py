@@ -16,6 +16,8 @@ from fastnn.ops.pointwise import from_output
 
 def warmup() -> None:
     """Compile what is missing in the cache, and print how far it is."""
+    if not native.objects().keeps() or native.objects().is_temporary:
+        raise SystemExit("fastnn warmup: what it compiles could not be kept; see the warning.")
     start, todo = time.perf_counter(), sorted(forms())
     with ProcessPoolExecutor(pool.lanes().number, get_context("spawn")) as processes:
         for number, _ in enumerate(processes.map(load, todo), 1):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fastnn.device import INTERPRETED, native, together
+from fastnn.device import INTERPRETED, native, temporary, together
 from fastnn.kernels import scalar
 from fastnn.kernels.cpu import pointwise
 
@@ -61,13 +61,27 @@ def test_all_kernels_are_there_and_counted_whoever_compiled_them(empty, monkeypa
     assert len(found) == len(NAMES)
 
 
+def test_without_a_cache_they_share_a_temporary_one(empty, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(temporary.VARIABLE, "")
+    native.objects.cache_clear()
+    with pytest.warns(RuntimeWarning, match="They lie in"):
+        assert native.objects().keeps()
+    with together._helpers(NAMES[:2], 1):
+        deadline = time.monotonic() + 60
+        while not all(native.objects().has(name) for name in NAMES[:2]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 @pytest.mark.parametrize("why", ["one processor", "few kernels", "a frozen program", "no cache", "no process may be started"])
 def test_where_helpers_cannot_help_there_are_none(empty, monkeypatch, why):
     monkeypatch.setattr(native, "entry", lambda _kernel, _dtype: 0)
     if why == "a frozen program":
         monkeypatch.setattr(sys, "frozen", True, raising=False)
     elif why == "no cache":
-        monkeypatch.setattr(native.objects(), "folder", None)
+        monkeypatch.setattr(native.objects(), "keeps", lambda: False)
     elif why == "no process may be started":
 
         def refused(*_arguments, **_named):

@@ -5,13 +5,19 @@ the processor) and the object's name, so a truncated file, a file of another mac
 again. Loading never runs anything but the object code itself, which only the owner can have put there: see `_private`.
 """
 
+import errno
 import hashlib
 import os
+import shlex
 import sys
-import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+from fastnn.errors import warn
+
+from . import temporary
 
 try:
     import fcntl
@@ -21,57 +27,91 @@ except ImportError:  # Windows: two processes may then compile the same kernel, 
 CHECKSUM_BYTES = 32
 
 
-def default_folder():
-    """Where object code is kept: FASTNN_CACHE_DIR, or the user's cache folder."""
+class Problem(NamedTuple):
+    """Why nothing can be kept in a folder, and what to type to mend it, if there is something."""
+
+    why: str
+    mend: str = ""
+
+
+def default_folder() -> Path | None:
+    """Where object code is kept: FASTNN_CACHE_DIR, or the user's cache folder; None where nobody knows of one."""
     if chosen := os.environ.get("FASTNN_CACHE_DIR"):
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "fastnn"
+    home = os.path.expanduser("~")
+    base = os.environ.get("XDG_CACHE_HOME") or (None if home == "~" else os.path.join(home, ".cache"))
+    return Path(base) / "fastnn" if base else None
 
 
 class ObjectCache:
-    """The objects of one identity. `folder` is None where nothing can be kept, which is said once."""
+    """The objects of one identity. They are kept in `folder`, or, where that cannot be, which is said once, in a temporary one
+    (`is_temporary`), or nowhere (`folder` is None)."""
 
-    def __init__(self, identity, base=None):
-        self.identity = identity
-        self.base = default_folder() if base is None else base
-        self.folder = self.base / hashlib.sha256(identity).hexdigest()[:20]
-        problem = _make_private(self.base) or _make_private(self.folder)
-        if problem:
-            self._give_up(problem)
+    def __init__(self, identity: bytes, base: Path | None = None):
+        self.identity, self.name = identity, hashlib.sha256(identity).hexdigest()[:20]
+        self.base = base or default_folder()
+        self.folder: Path | None = None
+        self.readable: list[Path] = []
+        self.is_temporary = False
+        problem = Problem("HOME is not set")
+        if self.base is not None:
+            problem = _make_private(self.base) or _make_private(self.base / self.name)
+            if problem is None:
+                self._keep_in(self.base / self.name)
+                return
+        self._move(problem)
 
-    def _give_up(self, problem):
-        self.folder = None
-        _say_once(
-            f"fastnn keeps no compiled kernels: {problem}. Every process compiles them anew; set FASTNN_CACHE_DIR to a folder "
-            "that only you can write to."
-        )
+    def _keep_in(self, folder):
+        self.folder = folder
+        self.readable.insert(0, folder)
+
+    def _move(self, problem):
+        """From now on keep objects in the temporary folder. What lies where they were kept is still read."""
+        base, self.folder = self.base, None
+        place = None if self.is_temporary and os.path.isdir(base) else temporary.folder()
+        if place is not None and _make_private(place / self.name) is None:
+            self.base, self.is_temporary = place, True
+            self._keep_in(place / self.name)
+        if self.folder is None or temporary.is_own(place):  # else the process that made it has said so
+            _say_once(_message(base, problem, self.folder))
 
     def read(self, name):
         """The object called `name`, or None if it is not there or not what was written."""
-        if self.folder is None:
-            return None
-        try:
-            data = (self.folder / f"{name}.o").read_bytes()
-        except OSError:
-            return None
-        code = data[CHECKSUM_BYTES:]
-        return code if data[:CHECKSUM_BYTES] == self._checksum(name, code) else None
+        for folder in self.readable:
+            try:
+                data = (folder / f"{name}.o").read_bytes()
+            except OSError:
+                continue
+            code = data[CHECKSUM_BYTES:]
+            if data[:CHECKSUM_BYTES] == self._checksum(name, code):
+                return code
+        return None
 
     def has(self, name):
         """Whether there is a file of that name: `read` tells whether it is good."""
-        return self.folder is not None and (self.folder / f"{name}.o").exists()
+        return any((folder / f"{name}.o").exists() for folder in self.readable)
 
     def write(self, name, code):
-        if self.folder is None:
-            return
-        aside = self.folder / f"{name}.{os.getpid()}.aside"
-        try:
-            aside.write_bytes(self._checksum(name, code) + code)
-            aside.replace(self.folder / f"{name}.o")
-        except OSError as error:
-            aside.unlink(missing_ok=True) if os.access(self.folder, os.W_OK) else None
-            self._give_up(f"{self.folder} cannot be written ({error.strerror})")
+        """Keep an object: what is written aside and renamed is there as a whole or not at all."""
+        data = self._checksum(name, code) + code
+        while self.folder is not None:
+            aside = self.folder / f"{name}.{os.getpid()}.aside"
+            try:
+                aside.write_bytes(data)
+                aside.replace(self.folder / f"{name}.o")
+                return
+            except OSError as error:
+                with suppress(OSError):
+                    aside.unlink()
+                self._move(_problem(error, self.folder))
+
+    def keeps(self) -> bool:
+        """Whether objects can be kept, be it in a temporary folder, which is found out by trying."""
+        attempt = f"attempt {os.getpid()}"
+        self.write(attempt, bytes(1 << 16))
+        if self.folder is not None:
+            (self.folder / f"{attempt}.o").unlink(missing_ok=True)
+        return self.folder is not None
 
     def _checksum(self, name, code):
         return hashlib.sha256(b"\0".join((self.identity, name.encode(), code))).digest()
@@ -79,10 +119,12 @@ class ObjectCache:
     @contextmanager
     def lock(self, name):
         """Held while one process compiles `name`; others wait and then find it. The system releases it if the process dies."""
-        try:
-            file = None if self.folder is None or fcntl is None else open(self.folder / "lock", "a")  # noqa: SIM115
-        except OSError:
-            file = None  # a read-only cache is still read; nobody writes it, so nobody waits
+        file = None
+        while file is None and self.folder is not None and fcntl is not None:
+            try:
+                file = open(self.folder / "lock", "a")  # noqa: SIM115
+            except OSError as error:
+                self._move(_problem(error, self.folder))
         if file is None:
             yield
             return
@@ -99,7 +141,19 @@ class ObjectCache:
 
 @cache
 def _say_once(message):
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
+    warn(message, RuntimeWarning)
+
+
+def _message(base, problem, kept):
+    lines = [f"fastnn cannot keep compiled kernels{f' in {base}' if base else ''}: {problem.why}."]
+    if kept is None:
+        lines.append("Every process compiles them anew.")
+    else:
+        lines.append(f"They lie in {kept.parent} until this process ends, for those that it starts too; others compile them anew.")
+    if problem.mend:
+        lines.append(f"To mend it: {problem.mend}")
+    lines.append("To keep them elsewhere: export FASTNN_CACHE_DIR=/var/tmp/fastnn-$(id -u)")
+    return "\n".join(lines)
 
 
 def _make_private(folder):
@@ -108,9 +162,25 @@ def _make_private(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
     except OSError as error:
-        return f"{folder} cannot be made ({error.strerror})"
+        return _problem(error, folder)
+    here = shlex.quote(str(folder))
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
-        return f"{folder} belongs to another user"
+        return Problem("it belongs to another user", f"sudo chown -R $(id -u) {here}")
     if sys.platform != "win32" and status.st_mode & 0o022:
-        return f"{folder} can be written by other users"
+        return Problem("it can be written by other users", f"chmod go-w {here}")
     return None
+
+
+def _problem(error, folder):
+    """What the system's error means to somebody who wants to keep something in `folder`."""
+    place = next((p for p in (folder, *folder.parents) if os.path.lexists(p)), folder)
+    here = shlex.quote(str(place))
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Problem("there is no space left", f"df -h {here} (some 20 MB are needed)")
+    if not os.path.isdir(place):
+        return Problem(f"{place} is not a folder", f"mv {here} {here}.old")
+    if error.errno == errno.EACCES and place.stat().st_uid == os.getuid():
+        return Problem(f"you may not write to {place}", f"chmod u+rwx {here}")
+    if error.errno == errno.EACCES:
+        return Problem(f"{place} belongs to another user", f"sudo chown $(id -u) {here}" if place.name == ".cache" else "")
+    return Problem(error.strerror or str(error))

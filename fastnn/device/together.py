@@ -33,7 +33,7 @@ def compile_together(forms: Sequence[tuple[Kernel, str]], processes: int) -> Non
 def _helpers(names: list[str], count: int) -> Iterator[None]:
     helpers: list[subprocess.Popen] = []
     try:
-        if count > 0 and native.objects().folder is not None and _is_python():
+        if count > 0 and _is_python() and native.objects().keeps():
             # They find what this process finds, and nothing that only happens to lie in the current folder.
             path = os.pathsep.join(os.path.abspath(p) for p in sys.path)
             environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
