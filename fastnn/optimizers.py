@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn.autograd import no_grad
 from fastnn.device.buffers import CACHE_LINE, Chunk, Mirror, reserve, whole_lines
+from fastnn.device.locks import together
 from fastnn.errors import ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
@@ -162,11 +163,17 @@ class Optimizer(Watched):
                 emit(CHECK, updates.check_finite, (tensor,), 2 * tensor.size)
             if isinstance(step, Search):
                 return
-            if step is not None:
-                step.flush()
-            for run in runs:
-                self.update(run.parameter, run.gradient, *[self._state(run, name) for name in self.states])
-            self._count.advance()
+            if context.recorder is None:  # other threads that predict see all of it or nothing
+                together([r.chunk.turn for r in runs]).run(self._commit, step, runs)
+            else:
+                self._commit(step, runs)
+
+    def _commit(self, step, runs):
+        if step is not None:
+            step.flush()
+        for run in runs:
+            self.update(run.parameter, run.gradient, *[self._state(run, name) for name in self.states])
+        self._count.advance()
 
     def _state(self, run, name):
         key = run.chunk, name

@@ -1,7 +1,6 @@
 """Random numbers that replays and any number of threads draw alike: Philox, keyed by a generator and its count of draws."""
 
 import os
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +8,15 @@ import numpy as np
 
 from fastnn import config
 from fastnn.device.buffers import allocate, own_copy
+from fastnn.device.locks import lock
 from fastnn.errors import ShapeError
 from fastnn.kernels.cpu import random as kernels
 from fastnn.kernels.reference import philox
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import Counter, context, emit, new_buffer
 from fastnn.tensor import Tensor, tensor
+
+_drawing = lock()  # of all generators: a draw takes a microsecond
 
 
 class Generator:
@@ -34,17 +36,10 @@ class Generator:
         memory = allocate(16)
         self.state = Tensor(memory, (2,), np.dtype("int64"))  # what kernels read: key and number of draws
         self.draws = Counter(memory, 1)
-        self._lock = threading.Lock()
         self.resets = 0  # so that what was spawned can tell that it is of an earlier life
         self.reset(seed)
 
     __copy__ = own_copy
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.Lock())
 
     @property
     def _words(self):
@@ -63,7 +58,7 @@ class Generator:
 
     def spawn(self) -> "Generator":
         """A generator of its own key, which follows from this one's; it costs this one a draw."""
-        with self._lock:
+        with _drawing:
             # Never recorded, so the count is the memory's: the reference in Python gives the key that a kernel would.
             key, draw = int(self._words[0]) % (1 << 64), self.draws.value
             self.draws.value += 1
@@ -73,7 +68,7 @@ class Generator:
     def draw(self) -> tuple[Tensor, int]:
         """Make a draw: what a kernel is given for it, memory with key and count, and how many draws of the same step come before.
         Outside a step the count moves on at once, so the memory is a copy, for a gradient that asks again."""
-        with self._lock:
+        with _drawing:
             state, earlier = self.state if context.step else tensor(self._words), self.draws.earlier()
             self.draws.advance()
         return state, earlier

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.config import floatx
 from fastnn.device.buffers import allocate
+from fastnn.device.locks import making
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.generators import Generators
 from fastnn.tape.pace import Pace
@@ -113,21 +114,26 @@ class Recording:
 
     def __init__(self, function, name, arguments, named):
         self.function, self.name = function, name
-        self.inputs = [self._staged(a) if _is_input(a) else a for a in arguments]
-        self.named = {n: self._staged(a) if _is_input(a) else a for n, a in named.items()}
+        self.inputs, self.named = self._given(arguments, named)
         recorder, self.watch = Recorder(name), Watch()
         generators = Generators(function)
-        with self.watch, recorder:
-            self.outputs = function(*self.inputs, **self.named)
-            flat = list(_tensors(self.outputs, name))
-        generators.expect_unchanged(lambda: function(*self.inputs, **self.named), name)
-        self.watch.follow(function, (Watched, Variable))
-        self.variables, self.had = list(recorder.had_gradient), list(recorder.had_gradient.values())
-        self.has = [(v, v.gradient) for v in self.variables]
-        recorder.restore_gradients()
+        with making:
+            with self.watch, recorder:
+                self.outputs = function(*self.inputs, **self.named)
+                flat = list(_tensors(self.outputs, name))
+            generators.expect_unchanged(lambda: function(*self.inputs, **self.named), name)
+            self.watch.follow(function, (Watched, Variable))
+            self.variables, self.had = list(recorder.had_gradient), list(recorder.had_gradient.values())
+            self.has = [(v, v.gradient) for v in self.variables]
+            recorder.restore_gradients()
         self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
         self.program = Program([(self.tape, 1)])
         self.pace = Pace(self.program) if self.tape.work > WAKING else None
+
+    def _given(self, arguments, named):
+        """What the function is called with for these."""
+        inputs = [self._staged(a) if _is_input(a) else a for a in arguments]
+        return inputs, {n: self._staged(a) if _is_input(a) else a for n, a in named.items()}
 
     def _staged(self, argument):
         """Memory of the tape's own for an input; calls copy into it."""
@@ -144,23 +150,26 @@ class Recording:
         return [v.gradient is not None for v in self.variables] == self.had and self.watch.holds()
 
     def run(self, arguments: tuple, named: dict) -> Any:
-        with self.program.lock:
-            pairs = [*zip(self.inputs, arguments, strict=True), *((self.named[n], a) for n, a in named.items())]
-            for staged, argument in pairs:
-                if isinstance(staged, Tensor):
-                    given = argument.buffer.array(argument.shape, argument.dtype) if isinstance(argument, Tensor) else argument
-                    staged.buffer.array(staged.shape, staged.dtype)[...] = given
-            self.program.position = (0, 0, 0)
-            try:
-                if self.pace is None:
-                    self.program.run(1)
-                else:
-                    self.pace.run(1, 1)
-            except StepFailed as failed:
-                raise explained(failed.error(), lambda: self.function(*self.inputs, **self.named)) from None
-            for variable, gradient in self.has:
-                variable.gradient = gradient
-            return _mapped(self.outputs, self._copied)
+        try:
+            return self.program.turn.run(self._run, arguments, named)
+        except StepFailed as failed:  # other threads may have put in other arguments since
+            inputs, by_name = self._given(arguments, named)
+            raise explained(failed.error(), lambda: self.function(*inputs, **by_name)) from None
+
+    def _run(self, arguments, named):
+        pairs = [*zip(self.inputs, arguments, strict=True), *((self.named[n], a) for n, a in named.items())]
+        for staged, argument in pairs:
+            if isinstance(staged, Tensor):
+                given = argument.buffer.array(argument.shape, argument.dtype) if isinstance(argument, Tensor) else argument
+                staged.buffer.array(staged.shape, staged.dtype)[...] = given
+        self.program.rewind()
+        if self.pace is None:
+            self.program.run(1)
+        else:
+            self.pace.run(1, 1)
+        for variable, gradient in self.has:
+            variable.gradient = gradient
+        return _mapped(self.outputs, self._copied)
 
     def _copied(self, output):
         if output.buffer.address is not None:  # a variable or a constant, returned as it is

@@ -196,7 +196,7 @@ class Variable(Tensor):
         array = as_array(value, self.dtype, f"variable {self.name!r}")
         if array.shape != self.shape:
             raise ShapeError(f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of {shape_text(array.shape)}")
-        self.buffer.array(self.shape, self.dtype)[...] = array
+        self.chunk.turn.run(self.buffer.array(self.shape, self.dtype).__setitem__, ..., array)
 
     def __repr__(self):
         return f"<variable {self.name!r} {shape_text(self.shape)} {self.dtype}\n{self.buffer.array(self.shape, self.dtype)}>"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.device.buffers import turn_of
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.layers.base import Layer, kind_name
 from fastnn.tensor import Variable
@@ -55,12 +56,13 @@ def save(path: Any, variables: dict[str, Variable]) -> None:
         table[name] = {"dtype": CODES[variable.dtype], "shape": list(variable.shape), "data_offsets": [begin, end]}
     head = json.dumps(table, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
+    arrays = turn_of([v.buffer for v in variables.values()]).run(lambda: [v.numpy() for v in variables.values()])
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
     try:
         with open(aside, "wb") as file:
             file.write(len(head).to_bytes(8, "little") + head)
-            for variable in variables.values():
-                file.write(variable.numpy().astype(variable.dtype.newbyteorder("<"), copy=False).tobytes())
+            for array in arrays:
+                file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -82,8 +84,12 @@ def load(path: Any, variables: dict[str, Variable]) -> None:
             raise ShapeError(
                 f"load_weights: {name!r} has shape {shape_text(variable.shape)}; {path} holds {shape_text(arrays[name].shape)}"
             )
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
+
+    def put_in():
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+
+    turn_of([v.buffer for v in variables.values()]).run(put_in)
 
 
 def read(path: Any) -> dict[str, np.ndarray]:

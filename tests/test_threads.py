@@ -13,6 +13,7 @@ import pytest
 import fastnn
 from fastnn import layers
 from fastnn.device import INTERPRETED, pool, processors
+from fastnn.device.locks import Turn
 from fastnn.tape import pace as pace_module
 from fastnn.tape.pace import Pace
 from fastnn.tape.run import Program, lanes_to_plan_for
@@ -238,7 +239,7 @@ class FakeProgram:
 
     def __init__(self, seconds, barriers=1.0):
         self.seconds, self.clock, self.used, self.position = seconds, 0.0, [], 0
-        self.barriers = barriers
+        self.barriers, self.turn = barriers, Turn()
 
     def run(self, epochs, steps, lanes, limit):
         self.done, seconds = steps, steps * self.seconds[lanes]

@@ -8,12 +8,16 @@ pickle and deepcopy remember what they have met. Everything that is made of buff
 import copy
 import ctypes
 import mmap
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from fastnn.errors import DeadTensorError, RecordingError
+
+from .locks import Turn, Turns, together
 
 CACHE_LINE = 64
 LETTERS = {np.dtype(name): np.dtype(name).str[1:] for name in ("float32", "float64", "int64", "uint32")}
@@ -106,13 +110,14 @@ class Chunk:
     """A run of variables' memory, and zeroed memory of the same layout for what goes with each of them: gradients, moments.
     Variables that lie next to each other here do so there too, and are updated by one instruction."""
 
-    def __init__(self, nbytes: int, large_pages: bool, used: int = 0):
+    def __init__(self, nbytes: int, large_pages: bool, turn: Turn, used: int = 0):
         self.memory, self.large_pages, self.used = reserve(nbytes, large_pages), large_pages, used
         self.mirrors: dict[object, Buffer] = {}
+        self.turn = _turns[id(self.memory.owner)] = turn  # of who works on these variables
 
     def __reduce__(self) -> tuple:
         """The layout alone: places bring their values along, so that a copied layer does not hold its model's weights."""
-        return Chunk, (self.memory.nbytes, self.large_pages, self.used)
+        return Chunk, (self.memory.nbytes, self.large_pages, self.turn, self.used)
 
     def mirror(self, key: object) -> Buffer:
         if key not in self.mirrors:
@@ -155,6 +160,15 @@ def _placed(chunk, offset, values, key):
     return place
 
 
+_turns: WeakValueDictionary[int, Turn] = WeakValueDictionary()  # by the owner of a chunk's memory
+
+
+def turn_of(buffers: Iterable[Buffer]) -> Turn | Turns:
+    """That of the variables whose memory is among these."""
+    found = [_turns.get(owner) for owner in {id(getattr(b, "owner", None)) for b in buffers}]
+    return together([turn for turn in found if turn is not None])
+
+
 class Arena:
     """Places variables one after another. A chunk takes memory only as far as it is used, so it may be generous."""
 
@@ -165,6 +179,7 @@ class Arena:
 
     def __init__(self):
         self.chunks: dict[object, Chunk] = {}
+        self.turn = Turn(of_weights=True)
 
     def place(self, nbytes: int, kind: object) -> tuple[Chunk, int]:
         """A chunk and an offset in it for a variable; variables of one kind (trainable or not) lie together."""
@@ -172,7 +187,7 @@ class Arena:
         chunk = self.chunks.get(kind)
         if chunk is None or chunk.used + size > chunk.memory.nbytes:
             large_pages = size >= self.LARGE or chunk is not None
-            chunk = self.chunks[kind] = Chunk(max(size, self.CHUNK_BYTES), large_pages)
+            chunk = self.chunks[kind] = Chunk(max(size, self.CHUNK_BYTES), large_pages, self.turn)
         chunk.used += size
         return chunk, chunk.used - size
 

@@ -10,8 +10,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
 from itertools import takewhile
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from fastnn.kernels.marks import Helper, Kernel, Primitive, Target, by_dtype, gl
 
 from . import elf, pool
 from .cache import ObjectCache
+from .locks import compiling
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
 # LLVM turns loops that fill or copy into calls of these, whatever a kernel's author writes; the loader is given their addresses.
@@ -40,10 +41,15 @@ FROZEN = (int, float, str, bytes, tuple, np.ndarray, np.generic)
 compiled: list = []  # (name, seconds) of every kernel compiled by this process
 listeners: list = []  # called with a kernel's name before it is compiled
 _loaded: dict = {}  # symbol -> address
-_lock = threading.RLock()
+
+
+def _alone(function: Callable) -> Callable:
+    """Called by one thread at a time: the process forks when what is imported for it is whole."""
+    return wraps(function)(lambda: compiling.run(function))
 
 
 @cache
+@_alone
 def processor():
     """(LLVM's name, LLVM's feature string, what kernels know of it) of this machine."""
     import llvmlite
@@ -122,6 +128,7 @@ def _asked_of_llvm():
 
 
 @cache
+@_alone
 def objects():
     """The cache of this machine and these sources."""
     import importlib.util
@@ -151,11 +158,14 @@ def entry(kernel: Kernel, dtype: str) -> int:
     """The address of a kernel's entry point for an element type ("f4", "f8", "i8")."""
     address = kernel.entries.get(dtype)
     if address is None:
-        with _lock:
-            address = kernel.entries.get(dtype)
-            if address is None:
-                address = kernel.entries[dtype] = _load(kernel, dtype)
+        address = compiling.run(_entered, kernel, dtype)
     return address
+
+
+def _entered(kernel, dtype):
+    if dtype not in kernel.entries:
+        kernel.entries[dtype] = _load(kernel, dtype)
+    return kernel.entries[dtype]
 
 
 def symbol(kernel, dtype):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, initializers
-from fastnn.device.buffers import Arena
+from fastnn.device.buffers import Arena, turn_of
+from fastnn.device.locks import making
 from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import context, outside_the_step
@@ -96,7 +97,9 @@ class Layer(Watched):
 
     def build_for(self, input_shape: Shape, arena: Arena | None = None) -> None:
         """Build once, in `arena` if it belongs to a model, even while a step is being recorded."""
-        if not self.built:
+        with making:
+            if self.built:  # by another thread, perhaps
+                return
             with outside_the_step():
                 self._arena = self._arena or arena
                 for layer in self.sublayers():
@@ -189,8 +192,9 @@ class Layer(Watched):
         return sum(v.size for v in self.weights)
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weights, in the order of `weights`."""
-        return [v.numpy() for v in self.weights]
+        """Copies of the weights, in the order of `weights`; while another thread trains, as they are between two steps."""
+        variables = self.weights
+        return turn_of([v.buffer for v in variables]).run(lambda: [v.numpy() for v in variables])
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Put in what `get_weights` gave: as many arrays, of the same shapes. If one does not fit, none is changed."""
@@ -205,8 +209,12 @@ class Layer(Watched):
                     f"set_weights: {variable.name!r} of {self.name!r} has shape {shape_text(variable.shape)}; got "
                     f"{shape_text(array.shape)}"
                 )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
+
+        def put_in():
+            for variable, array in zip(variables, arrays, strict=True):
+                variable.assign(array)
+
+        turn_of([v.buffer for v in variables]).run(put_in)
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
@@ -219,5 +227,5 @@ def _layers_in(value: Any) -> Iterator[Layer]:
         for v in value:
             yield from _layers_in(v)
     elif isinstance(value, dict):
-        for v in value.values():
+        for v in list(value.values()):
             yield from _layers_in(v)

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any, TypeAlias
 
 SLICE = 0.1  # seconds: Ctrl-C and progress wait no longer, and what Python does in between is lost in it
+SHORT_SLICE, HURRY = 0.01, 1.0  # the same for a second after another thread has waited; to wake it takes a hundredth of a slice
 TRIAL = 0.0003  # a slice so long tells how fast a number of lanes is
 LONG = 0.001  # a step so long is a trial by itself
 FIRST = 0.003  # the first slice after trials: in shorter ones lanes do little but wake up
@@ -32,11 +33,21 @@ class Pace:
 
     def __init__(self, program: Any):
         self.program, self.all_lanes, self.barriers = program, program.lanes, program.barriers
+        self.length, self.hurries_until = SLICE, 0.0  # of the slices to come; how long they are short
         self._course = self._slices()
         self.lanes, self.steps, self.limit = next(self._course)
 
     def run(self, epochs: int, steps: int) -> int:
-        """Run the program's next slice, of at most `steps` steps; returns how many were done."""
+        """Run the program's next slice, of at most `steps` steps, when it is its turn; returns how many were done."""
+        turn = self.program.turn
+        done = turn.run(self._run, epochs, steps)
+        if turn.waiting:
+            self.length, self.hurries_until = SHORT_SLICE, time.perf_counter() + HURRY
+        elif self.length < SLICE and time.perf_counter() > self.hurries_until:
+            self.length = SLICE
+        return done
+
+    def _run(self, epochs, steps):
         program = self.program
         whole, before, start = steps >= self.steps, program.work(), time.perf_counter()
         program.run(epochs, min(steps, self.steps), self.lanes, self.limit)
@@ -84,7 +95,7 @@ class Pace:
         while spent < wait:
             each, seconds = yield lanes, steps, max(2 * SLICE, 2 * steps * one)
             spent += seconds
-            most = max(1, round(min(SLICE, wait) / each))
+            most = max(1, round(min(self.length, wait) / each))
             if lanes == 1:
                 one, steps = each, most
             else:

@@ -1,6 +1,5 @@
 """Replaying: tapes as the native walker reads them, and programs made of several tapes."""
 
-import threading
 import time
 from collections.abc import Sequence
 from copy import copy
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.device import INTERPRETED, entry, pool, walk
-from fastnn.device.buffers import Buffer, address_of, allocate
+from fastnn.device.buffers import Buffer, address_of, allocate, turn_of
 from fastnn.device.pool import MOST_LANES
 from fastnn.kernels.cpu.walker import (
     ABORT,
@@ -99,6 +98,11 @@ class Tape:
         """Let a buffer lie `nbytes` further on after every step: batches of rows in order, which nothing need copy."""
         self.advances += [(self.start + 8 * slot, nbytes) for slot in self._slots(buffer)]
 
+    @property
+    def buffers(self) -> list[Buffer]:
+        """The memory its calls work on."""
+        return [i.arguments[n].buffer for i in self.instructions for n, _ in i.kernel.arrays]
+
     def array(self, tensor: Any) -> np.ndarray:
         """The memory of a tensor made while recording."""
         if tensor.buffer.address is not None:
@@ -122,7 +126,8 @@ class Tape:
     def profile(self, seconds: float = 0.2) -> "Tape":
         """Time every instruction by itself, repeated, on one lane, and work out what the machine could do at best; `summary()` then
         shows both. State is as it was before, weights too."""
-        self.times, self.floors = report.profile(self, seconds), [report.floor(i) for i in self.instructions]
+        self.times = turn_of(self.buffers).run(report.profile, self, seconds)  # others do not see what it trains
+        self.floors = [report.floor(i) for i in self.instructions]
         return self
 
     def summary(self) -> str:
@@ -163,7 +168,8 @@ class Program:
         self.lanes = numbers.pop() if len(numbers) == 1 else 1
         tapes = [t for t, _ in self.segments]
         self._set_out(tapes)
-        self.lock = threading.Lock()
+        # Of those who run it, and of all others who work on the same variables: they call `run` in it.
+        self.turn = turn_of([b for t in tapes for b in t.buffers])
         mean = sum([t.work * steps for t, steps in self.segments]) / sum([steps for _, steps in self.segments])
         self._weights = [t.work / mean for t in tapes]
         self._ahead = [0.0, *accumulate([w * steps for w, (_, steps) in zip(self._weights, self.segments, strict=True)])]
@@ -216,6 +222,10 @@ class Program:
     @position.setter
     def position(self, place: tuple[int, int, int]) -> None:
         self.shared[EPOCH : STEP + 1] = place
+
+    def rewind(self) -> None:
+        """Put a program of one step back to its beginning: of its position, only the epoch has moved."""
+        self.shared[EPOCH] = 0
 
     def _walk(self, lane, lanes):
         return walk(self._address, lane, lanes)

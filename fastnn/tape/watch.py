@@ -19,6 +19,7 @@ from weakref import ref
 import numpy as np
 
 from fastnn.device import pool
+from fastnn.device.locks import lock
 
 from .record import context
 
@@ -322,11 +323,11 @@ class Kept(OrderedDict[tuple, tuple[Any, ...]]):
         super().__init__()
         self.most = most
 
-    def good(self, key: tuple) -> Any:
-        """One that is good for things as they are, or None."""
+    def good(self, key: tuple, take: Callable[[Any], bool] | None = None) -> Any:
+        """One that is good for things as they are, and that `take` says may be had; or None."""
         found = self.get(key, ())
         for item in found:
-            if item.fits():
+            if item.fits() and (take is None or take(item)):
                 if item is not found[0]:
                     self[key] = (item, *[other for other in found if other is not item])
                 try:
@@ -346,7 +347,7 @@ class _Interception:
     """`_noting` stands in `Watched` for as long as some thread records."""
 
     def __init__(self):
-        self.lock, self.number = threading.RLock(), 0
+        self.lock, self.number = lock(), 0
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.after_fork)
 
@@ -367,7 +368,7 @@ class _Interception:
 
     def after_fork(self):
         """Of the parent's threads the child has this one."""
-        self.lock, self.number = threading.RLock(), int(context.reads is not None)
+        self.number = int(context.reads is not None)
         self._add(0)
 
 

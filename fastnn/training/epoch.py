@@ -7,6 +7,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.device.buffers import Buffer, allocate, buffer_of, reserve
+from fastnn.device.locks import Turn, lock, making
 from fastnn.kernels.cpu import batches
 from fastnn.kernels.cpu import random as random_kernels
 from fastnn.random import Generator
@@ -101,13 +102,14 @@ class Part:
         """The step as a tape that goes on to the next rows by itself, for up to so many lanes."""
         source = self.source
         in_place: list[Tensor] = []
-        with Recorder(self.name) as recorder:
-            if source is None or source.order is not None:
-                self()
-            else:
-                in_place = source.take(self.first, self.rows)
-                self.step(*in_place)
-        recorder.restore_gradients()
+        with making:
+            with Recorder(self.name) as recorder:
+                if source is None or source.order is not None:
+                    self()
+                else:
+                    in_place = source.take(self.first, self.rows)
+                    self.step(*in_place)
+            recorder.restore_gradients()
         tape = Tape(recorder, [], lanes)
         counters = len(tape.advances)
         for number, tensor in enumerate(in_place):
@@ -146,6 +148,10 @@ class EagerProgram:
 
     def __init__(self, parts: Sequence[Part]):
         self.parts, self.position, self.done = list(parts), (0, 0, 0), 0
+        self.turn = Turn()  # of this program alone: while a user's code runs no other thread's steps wait for it
+
+    def rewind(self) -> None:
+        self.position = (0, 0, 0)
 
     def run(self, epochs: int, steps: int = FOREVER, lanes: int = 1, seconds: float = 0.0) -> None:
         epoch, segment, step = self.position
@@ -193,6 +199,7 @@ class Epoch:
             self.tapes[-1].advances += [(word, -amount * p.repeats) for p in self.parts for word, amount in p.strides]
         self.program = program_of(self.parts, self.tapes)
         self.pace = Pace(self.program)
+        self.taken = lock()  # by the run that uses it
 
     def _end(self, row, results):
         emit("end of epoch", batches.end_epoch, (self.totals, row, results))
@@ -206,9 +213,16 @@ class Epoch:
         self.row.value = 0
         self.totals.buffer.array(self.totals.shape, self.totals.dtype)[:] = 0
 
+    def take(self) -> bool:
+        """Whether it is free, and now this run's."""
+        return not self.taken._is_owned() and self.taken.acquire(blocking=False)
+
     def release(self) -> None:
+        """The run is over: let go of the arrays."""
         for source in self.sources:
             source.release()
+        if self.taken._is_owned():
+            self.taken.release()
 
     def means(self, first: int, count: int) -> list[float]:
         """The means so far, of columns from `first` on."""

@@ -1,8 +1,10 @@
 """What training prints: a line an epoch, a live one within long epochs, and a word about kernels being compiled."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from fastnn.device import backend
@@ -67,6 +69,11 @@ class CompileNotice:
 
     def __exit__(self, *_):
         if self.on:
-            backend.listeners.remove(self._heard)
+            with suppress(ValueError):  # in a forked child
+                backend.listeners.remove(self._heard)
             if self.count:
                 print(f"... {self.count} kernels compiled in {time.perf_counter() - self.start:.0f} s", flush=True)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=backend.listeners.clear)  # those who listened are not there

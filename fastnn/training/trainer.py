@@ -1,7 +1,6 @@
 """compile, fit, evaluate and predict, as Keras names them."""
 
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from fastnn import losses, metrics, optimizers, random
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
+from fastnn.device.locks import lock, making
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers import Layer
 from fastnn.layers.base import Shape
@@ -61,7 +61,7 @@ class Trainer(Layer):
     def _begin(self) -> None:
         """Make what is of this very model: no copy has it."""
         self._programs = Kept(4 * MOST_PROGRAMS)
-        self._lock = threading.RLock()  # one run at a time; callbacks may evaluate and predict in between
+        self._lock = lock()  # of `fit`: one at a time
 
     def __getstate__(self) -> dict[str, Any]:
         state, drawn = super().__getstate__(), self._generator
@@ -115,6 +115,11 @@ class Trainer(Layer):
 
         A loss or gradient that is not finite raises FloatingPointError, which names epoch, step and layer; the weights are those
         before that step. Ctrl-C ends training, sets `stop_training` and returns the history so far.
+
+        Other threads may use the model meanwhile. `predict`, `evaluate`, recorded steps, `get_weights` and `save_weights` wait for
+        a slice of training at most, a tenth of a second or one step, and see the weights as they are between two steps. Called as
+        a function, or with run_eagerly=True, the model waits for nobody, and may see half of an update. A second `fit` waits for
+        the first.
         """
         self._compiled("fit")
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
@@ -137,8 +142,8 @@ class Trainer(Layer):
 
             driver = Driver(self, program(), self._names(), called, progress)
             driver.finished = history.extend
-            called.call("on_train_begin", None)
             try:
+                called.call("on_train_begin", None)
                 driver.fit(epochs, program)
             except KeyboardInterrupt:
                 self.stop_training = True
@@ -163,12 +168,12 @@ class Trainer(Layer):
         self._compiled("evaluate")
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         progress = Progress(verbose, 0, "Evaluation")
-        with self._lock, CompileNotice(progress.on):
+        with CompileNotice(progress.on):
             rows = self._rows(x, y, sample_weight)
             called = CallbackList(callbacks, self, {"verbose": verbose, "steps": -(-len(rows.x) // batch_size)})
             epoch = self._program("evaluate", None, rows, batch_size, False)
-            epoch.begin([rows.arrays()])
             try:
+                epoch.begin([rows.arrays()])
                 results = Driver(self, epoch, self._names(), called, progress).evaluate()
             finally:
                 epoch.release()
@@ -180,7 +185,8 @@ class Trainer(Layer):
 
     def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", callbacks: Any = None) -> np.ndarray:
         """The model's results for rows x, as an array. batch_size: 32 unless given; it changes nothing but speed. verbose is taken
-        for Keras's sake: predicting prints nothing."""
+        for Keras's sake: predicting prints nothing. Any number of threads may predict at once, also while another one trains: each
+        slice of batches is then computed with the weights between two steps (see `fit`)."""
         if callbacks is None:
             key = "predict", getattr(x, "shape", None), 32 if batch_size is None else batch_size, self.run_eagerly
             found = self._programs.good(key)
@@ -188,7 +194,7 @@ class Trainer(Layer):
                 return found(x)
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         rows = self._inputs(x, "x", check=False)
-        with self._lock, CompileNotice(bool(verbose)):
+        with CompileNotice(bool(verbose)):
             output = self._output_shape(rows.shape)
             key = ("predict", rows.shape, batch_size, self.run_eagerly)
             predictor = self._kept(key, lambda: Predictor(self, rows.shape, output, batch_size, self.run_eagerly))
@@ -219,7 +225,7 @@ class Trainer(Layer):
             gradients = [(v, v.gradient) for v in self.trainable_variables]
             epoch = self._training("profile", rows, None, batch_size, True)
             try:
-                text = profile(self, epoch, len(rows.x))
+                text = epoch.program.turn.run(profile, self, epoch, len(rows.x))  # others do not see what it trains
             finally:
                 epoch.release()
                 for variable, gradient in gradients:
@@ -283,9 +289,10 @@ class Trainer(Layer):
             return declared
 
         def called():
-            with Recorder(self.name) as recorder, no_grad():
-                y = self(np.zeros((2, *input_shape[1:])))
-            recorder.restore_gradients()
+            with making:
+                with Recorder(self.name) as recorder, no_grad():
+                    y = self(np.zeros((2, *input_shape[1:])))
+                recorder.restore_gradients()
             if not y.shape or y.shape[0] != 2:
                 raise ShapeError(
                     f"model {self.name!r}: a prediction must have a row for each row of x; got {shape_text(y.shape)} for 2 rows"
@@ -305,17 +312,19 @@ class Trainer(Layer):
         """What shuffles: the model's own generator, spawned from the process's when first needed and after it was seeded anew."""
         if self._generator is None or self._generator[0] != random.default.resets:
             self._generator = random.default.resets, random.default.spawn()
-            for key in [k for k in self._programs if k[0] == "fit"]:
-                del self._programs[key]
+            for key in [k for k in list(self._programs) if k[0] == "fit"]:
+                self._programs.pop(key, None)
         return self._generator[1]
 
     def _kept(self, key: tuple, make: Callable[[], Any]) -> Any:
         found = self._programs.good(key)
-        if found is None:
-            with Watch() as watch:
-                found = make()
-            found.fits = watch.holds
-            self._programs.add(key, found)
+        return self._made(key, make) if found is None else found
+
+    def _made(self, key, make):
+        with Watch() as watch:
+            found = make()
+        found.fits = watch.holds
+        self._programs.add(key, found)
         return found
 
     def _program(self, kind: str, rows: Rows | None, test: Rows | None, batch_size: int, shuffle: bool) -> Epoch:
@@ -323,7 +332,14 @@ class Trainer(Layer):
         generator = self._drawing() if shuffle else None
         shapes = tuple(None if r is None else tuple((a.shape, a.dtype) for a in r.arrays()) for r in (rows, test))
         key = (kind, shapes, batch_size, shuffle, self.run_eagerly)
-        return self._kept(key, lambda: self._new_program(rows, test, batch_size, generator))
+
+        def make():
+            epoch = self._new_program(rows, test, batch_size, generator)
+            epoch.take()
+            return epoch
+
+        found = self._programs.good(key, Epoch.take)
+        return self._made(key, make) if found is None else found
 
     def _new_program(self, rows, test, batch_size, generator):
         names = self._names()
