@@ -378,6 +378,22 @@ def test_other_lanes_keep_off_the_callers_processor_where_there_are_enough():
         os.sched_setaffinity(0, before)
 
 
+def test_lanes_may_be_had_again_after_ctrl_c_while_they_left():
+    asked, taken = [], []
+
+    def abort():
+        asked.append(True)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.run(lambda lane, lanes: 0, 2, abort)
+    threading.Thread(target=pool.run, args=(lambda lane, lanes: taken.append(lanes) or 0, 2, abort)).start()
+    while len(taken) < 1:
+        time.sleep(1e-3)
+    assert taken[0] == 2
+
+
 @pytest.mark.parametrize("kilobytes", [128, 512])
 def test_kernels_find_room_on_a_small_stack(kilobytes, monkeypatch):
     """Products copy blocks onto it: some threads have 512 kB, as on macOS, or what their maker thought enough."""

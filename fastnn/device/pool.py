@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import cache, partial
 from queue import SimpleQueue
 
+from .locks import lock
 from .processors import Allowed, allowed
 
 MOST_LANES = 64  # barriers have a cache line for each
 VARIABLE = "FASTNN_NUM_THREADS"
 
-_lock = threading.Lock()  # held while the pool runs a program; who finds it taken runs on one lane, with the same bits
+_lock = lock()  # held while the pool runs a program; who finds it taken runs on one lane, with the same bits
 _chosen: int | None = None  # by `choose`
 
 
@@ -138,8 +139,16 @@ def run(walk: Callable[[int, int], int], lanes: int, abort: Callable[[], None]) 
     Whatever happens here, Ctrl-C between any two lines included, the other lanes have been told to stop and have left before
     this returns or raises: they use memory that is freed afterwards.
     """
-    if lanes == 1 or not _lock.acquire(blocking=False):
+    if lanes == 1 or _lock._is_owned():  # by this thread, which a signal has called away from a run
         return walk(0, 1)
+    try:
+        return _together(walk, lanes, abort) if _lock.acquire(blocking=False) else walk(0, 1)
+    finally:
+        if _lock._is_owned():
+            _lock.release()
+
+
+def _together(walk, lanes, abort):
     try:
         while len(_workers) < lanes - 1:
             _workers.append(Worker())
@@ -149,7 +158,6 @@ def run(walk: Callable[[int, int], int], lanes: int, abort: Callable[[], None]) 
         return walk(0, lanes)
     finally:
         _leave(abort, lanes)
-        _lock.release()
 
 
 def _leave(abort, lanes):
@@ -170,9 +178,7 @@ def _leave(abort, lanes):
 
 
 def _after_fork():
-    """A forked child has none of its parent's threads, and perhaps its locks, held."""
-    global _lock
-    _lock = threading.Lock()
+    """A forked child has none of its parent's threads."""
     _workers.clear()
 
 
