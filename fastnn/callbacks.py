@@ -123,9 +123,16 @@ class History:
 
     def extend(self, first: int, names: Sequence[str], means: Sequence[Sequence[float]]) -> None:
         """Note epochs from number `first` on: by each name, their means."""
-        self.epoch.extend(range(first, first + len(means[0])))
         for name, values in zip(names, means, strict=True):
             self.history.setdefault(name, []).extend(values)
+        self.epoch.extend(range(first, first + len(means[0])))
+
+    def cut(self) -> None:
+        """Forget epochs that are only half noted, since Ctrl-C came just then."""
+        for name, values in list(self.history.items()):
+            del values[len(self.epoch) :]
+            if not values:
+                del self.history[name]
 
     def __repr__(self):
         return repr(self.history)

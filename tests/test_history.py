@@ -121,3 +121,16 @@ def test_on_a_terminal_the_live_line_is_cleared_for_the_epochs(model, data, monk
     assert shown == ["Epoch 1/2", "Epoch 2/2", ""]
     model.fit(*data, 1, 2, verbose=2)
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("noted", [{}, {"loss": [1.0]}, {"loss": [1.0], "accuracy": [0.5]}])
+def test_epochs_that_ctrl_c_leaves_half_noted_are_forgotten(noted):
+    history = History({}, 0)
+    history.history = {name: list(values) for name, values in noted.items()}
+    history.cut()
+    assert (history.epoch, history.history) == ([], {})
+    history.extend(0, ["loss", "accuracy"], [[3.0, 2.0], [0.1, 0.2]])
+    for name, values in noted.items():
+        history.history[name].extend(values)
+    history.cut()
+    assert (history.epoch, history.history) == ([0, 1], {"loss": [3.0, 2.0], "accuracy": [0.1, 0.2]})

@@ -147,6 +147,7 @@ class Trainer(Layer):
                 driver.fit(epochs, program)
             except KeyboardInterrupt:
                 self.stop_training = True
+                history.cut()
                 print(f"\nfit was interrupted after {len(history.epoch)} of {epochs} epochs", file=sys.stderr)
             finally:
                 driver.epoch.release()
