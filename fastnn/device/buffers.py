@@ -39,6 +39,10 @@ class Buffer:
         """A piece of this buffer."""
         return Buffer(self.address + offset, nbytes, self.owner, self.offset + offset)
 
+    def lie_in(self, other):
+        """Be the memory that another buffer is."""
+        self.address, self.nbytes, self.owner, self.offset = other.address, other.nbytes, other.owner, other.offset
+
     def array(self, shape, dtype):
         """The memory as a NumPy array, not copied."""
         if self.owner is None:

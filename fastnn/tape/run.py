@@ -90,13 +90,21 @@ class Tape:
                     word += 1 if is_number else 1 + len(a.shape)
         return self.slots[buffer]
 
-    def place(self, buffer: Buffer, address: int) -> None:
-        """Let a buffer lie elsewhere from now on: the user's array of the next call."""
-        self.words[self._slots(buffer)] = address
+    def place(self, buffer: Buffer, address: int, rows: int | None = None) -> None:
+        """Let a buffer lie elsewhere from now on, the user's array of the next call, and have so many rows, if that is said, on
+        which nothing that was planned may depend."""
+        slots = self._slots(buffer)
+        self.words[slots] = address
+        if rows is not None:
+            self.words[[slot + 1 for slot in slots]] = rows
+            for i in self.instructions:
+                for _, a in i.tensors:
+                    if a.buffer is buffer:
+                        a.shape = (rows, *a.shape[1:])
 
-    def stride(self, buffer: Buffer, nbytes: int) -> None:
-        """Let a buffer lie `nbytes` further on after every step: batches of rows in order, which nothing need copy."""
-        self.advances += [(self.start + 8 * slot, nbytes) for slot in self._slots(buffer)]
+    def strides(self, buffer: Buffer, nbytes: int) -> list[tuple[int, int]]:
+        """What advances a buffer by `nbytes` after every step: batches of rows in order, which nothing need copy."""
+        return [(self.start + 8 * slot, nbytes) for slot in self._slots(buffer)]
 
     @property
     def buffers(self) -> list[Buffer]:
@@ -110,11 +118,15 @@ class Tape:
         offset = self.arena.offset + self.addresses[tensor.buffer] - self.arena.address
         return np.ndarray(tensor.shape, tensor.dtype, self.arena.owner, offset)
 
+    def advancing(self, advances: Sequence[tuple[int, int]]) -> "Tape":
+        """The same step, moving these counters."""
+        other = copy(self)
+        other.advances = list(advances)
+        return other
+
     def still(self) -> "Tape":
         """The same step, moving no counters: to time it."""
-        other = copy(self)
-        other.advances = []
-        return other
+        return self.advancing([])
 
     def part(self, number: int) -> "Tape":
         """One instruction alone, moving no counters."""

@@ -1,7 +1,9 @@
 """An epoch as a program: the steps through the data, recorded once, and where they take their rows."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,23 +14,32 @@ from fastnn.kernels.cpu import batches
 from fastnn.kernels.cpu import random as random_kernels
 from fastnn.random import Generator
 from fastnn.tape.pace import Pace
-from fastnn.tape.record import Counter, Recorder, Step, emit
+from fastnn.tape.record import Counter, Recorder, Step, context, emit
 from fastnn.tape.run import FOREVER, Program, Tape, lanes_to_plan_for
+from fastnn.tape.watch import Watch
 from fastnn.tensor import INDEX, Tensor
 
 MOST_EPOCHS = 1024  # whose results are kept until Python fetches them
+MOST_KEPT = 16  # programs for numbers of rows, and tapes of parts, that data of one look has
 
 
 class Order:
     """The order of the rows in an epoch, drawn anew at its beginning, and how far steps have come."""
 
-    def __init__(self, rows: int, generator: Generator):
+    def __init__(self, generator: Generator):
         self.generator = generator
-        words = -(-rows // 4) * 4  # random ones, made four at a time
-        self.words = Tensor(allocate(4 * words), (words,), np.dtype("uint32"))
-        self.rows = Tensor(allocate(8 * rows), (rows,), INDEX)
+        self.words = Tensor(allocate(0), (0,), np.dtype("uint32"))
+        self.rows = Tensor(allocate(0), (0,), INDEX)
         self.place = Tensor(allocate(8), (1,), INDEX)
         self.cursor = Counter(self.place.buffer)
+
+    def hold(self, rows: int) -> None:
+        """Be the order of so many rows from now on. Data that grows finds more memory than it needs."""
+        for tensor, numbers in ((self.words, -(-rows // 4) * 4), (self.rows, rows)):  # random words are made four at a time
+            nbytes, held = numbers * tensor.dtype.itemsize, tensor.buffer.nbytes
+            if nbytes > held:
+                tensor.buffer.lie_in(allocate(max(nbytes, 2 * held) if held else nbytes))
+            tensor.shape = (numbers,)
 
     def draw(self) -> None:
         """The step that begins an epoch."""
@@ -43,24 +54,16 @@ class Source:
 
     def __init__(self, arrays: Sequence[np.ndarray], order: Order | None = None):
         self.order = order
-        self.whole = [Tensor(Buffer(0, a.nbytes, None, 0), a.shape, a.dtype) for a in arrays]
-        self.parts: list[tuple[Tensor, int, int]] = []  # tensors that recorded steps take in place: array, first row
+        self.whole = [Tensor(Buffer(0, 0, None, 0), a.shape, a.dtype) for a in arrays]
         self.bind(arrays)
 
-    def bind(self, arrays: Sequence[np.ndarray], tapes: Sequence[Tape] = ()) -> None:
-        """Take rows of these arrays from now on, of the same shapes as the first ones."""
-        moved: list[tuple[Buffer, int]] = []
+    def bind(self, arrays: Sequence[np.ndarray]) -> None:
+        """Take rows of these arrays from now on: as many as there are, of the same shapes and types as the first ones."""
         for tensor, array in zip(self.whole, arrays, strict=True):
-            memory = buffer_of(array)
-            if tensor.buffer.address != memory.address:
-                moved.append((tensor.buffer, memory.address))
-            tensor.buffer.address, tensor.buffer.owner = memory.address, memory.owner
-        for tensor, number, first in self.parts:  # a tape that was stopped in an epoch stands at later rows
-            whole = self.whole[number]
-            moved.append((tensor.buffer, whole.buffer.address + first * _row_bytes(whole)))
-        for buffer, address in moved:
-            for tape in tapes:
-                tape.place(buffer, address)
+            tensor.buffer.lie_in(buffer_of(array))
+            tensor.shape = array.shape
+        if self.order is not None:
+            self.order.hold(len(arrays[0]))
 
     def release(self) -> None:
         """Let go of the arrays; tapes are kept, and get others."""
@@ -86,40 +89,60 @@ def _row_bytes(tensor):
 
 
 class Part:
-    """A step and how often an epoch repeats it. Called with a number it runs the step of that number."""
+    """A step and how often an epoch repeats it. Called with a number it runs the step of that number. held: tensors with the rows'
+    number as their first extent, which it reads from their own memory."""
 
     def __init__(
-        self, name: str, step: Callable[..., None], repeats: int = 1, source: Source | None = None, rows: int = 0, first: int = 0
+        self,
+        name: str,
+        step: Callable[..., None],
+        repeats: int = 1,
+        source: Source | None = None,
+        rows: int = 0,
+        first: int = 0,
+        held: Sequence[Tensor] = (),
     ):
         self.name, self.step, self.repeats = name, step, repeats
         self.source, self.rows, self.first = source, rows, first
-        self.strides: list[tuple[int, int]] = []
+        self.held = [*source.whole, source.order.rows] if source is not None and source.order is not None else list(held)
+        self.taped: Taped | None = None
 
     def __call__(self, number: int = 0) -> None:
         self.step(*(() if self.source is None else self.source.take(self.first + number * self.rows, self.rows)))
 
-    def record(self, lanes: int) -> Tape:
-        """The step as a tape that goes on to the next rows by itself, for up to so many lanes."""
-        source = self.source
-        in_place: list[Tensor] = []
+
+class Taped:
+    """A part's step as a tape: good for wherever the rows lie, and for any number of them. strides: what takes it to the next."""
+
+    def __init__(self, part: Part, lanes: int):
+        self.in_place: list[Tensor] = []  # that the step takes where they lie
         with making:
-            with Recorder(self.name) as recorder:
-                if source is None or source.order is not None:
-                    self()
+            with Recorder(part.name) as recorder:
+                if part.source is None or part.source.order is not None:
+                    part()
                 else:
-                    in_place = source.take(self.first, self.rows)
-                    self.step(*in_place)
+                    self.in_place = part.source.take(part.first, part.rows)
+                    part.step(*self.in_place)
             recorder.restore_gradients()
-        tape = Tape(recorder, [], lanes)
-        counters = len(tape.advances)
-        for number, tensor in enumerate(in_place):
-            assert source is not None
-            source.parts.append((tensor, number, self.first))
+        self.tape = Tape(recorder, [], lanes)
+        self.strides: list[tuple[int, int]] = []
+        for tensor in self.in_place:
             tensor.buffer.address, tensor.buffer.owner, tensor.buffer.maker = None, None, recorder  # the tape alone knows it now
-            if self.repeats > 1:
-                tape.stride(tensor.buffer, tensor.buffer.nbytes)
-        self.strides = tape.advances[counters:]
-        return tape
+            self.strides += self.tape.strides(tensor.buffer, tensor.buffer.nbytes)
+        self.held: list[tuple[Buffer, int, int]] = []  # as the tape has them
+
+    def bind(self, part: Part) -> None:
+        """Take the rows of a part like the recorded one, as they lie now."""
+        if part.source is not None:
+            for tensor, whole in zip(
+                self.in_place, part.source.whole, strict=False
+            ):  # one stopped in an epoch stands at later ones
+                self.tape.place(tensor.buffer, whole.buffer.address + part.first * _row_bytes(whole))
+        held = [(t.buffer, t.buffer.address, t.shape[0]) for t in part.held]
+        if held != self.held:
+            for buffer, address, rows in held:
+                self.tape.place(buffer, address, rows)
+            self.held = held
 
 
 def parts_of(name: str, step: Callable[..., None], source: Source, batch_size: int) -> list[Part]:
@@ -130,15 +153,95 @@ def parts_of(name: str, step: Callable[..., None], source: Source, batch_size: i
     return parts + ([Part(name, step, 1, source, rest, full * batch_size)] if rest else [])
 
 
-def recorded(parts: Sequence[Part]) -> list[Tape]:
-    """Their tapes."""
-    lanes = lanes_to_plan_for()
-    return [p.record(lanes) for p in parts]
+class Laid(NamedTuple):
+    """The parts for so many rows, those of training and of validation or evaluation among them, and a program of them."""
+
+    train: list[Part]
+    test: list[Part]
+    parts: list[Part]
+    tapes: list[Tape]
+    program: Any
+    pace: Pace
 
 
-def program_of(parts: Sequence[Part], tapes: Sequence[Tape]) -> Any:
-    """Parts as a native program, or, where there are no tapes, as one that Python runs."""
-    return Program([(t, p.repeats) for t, p in zip(tapes, parts, strict=True)]) if tapes else EagerProgram(parts)
+class Steps:
+    """Steps through data of one look, recorded for a size of batch once: programs for any number of rows are made of the same
+    tapes. lay_out: gives the parts, of training and others, for the rows that the sources have now."""
+
+    def __init__(self, sources: list[Source], lay_out: Callable[[], tuple[list[Part], list[Part]]], eager: bool):
+        self.sources, self.lay_out, self.eager = sources, lay_out, eager
+        self.watches: list[Watch] = []  # of all that was recorded
+        self.taped: OrderedDict[tuple[str, int], Taped] = OrderedDict()
+        self.laid: OrderedDict[tuple[int, ...], Laid] = OrderedDict()
+        self.taken = lock()  # by the run that uses it
+
+    def fits(self) -> bool:
+        """Whether everything is as it was recorded."""
+        return all([watch.holds() for watch in self.watches])
+
+    def take(self) -> bool:
+        """Whether it is free, and now this run's."""
+        return not self.taken._is_owned() and self.taken.acquire(blocking=False)
+
+    def release(self) -> None:
+        """The run is over: let go of the arrays."""
+        for source in self.sources:
+            source.release()
+        if self.taken._is_owned():
+            self.taken.release()
+
+    def through(self, data: Sequence[Sequence[np.ndarray]]) -> Laid:
+        """The program through these arrays, at its beginning."""
+        for source, arrays in zip(self.sources, data, strict=True):
+            source.bind(arrays)
+        counts = tuple([len(arrays[0]) for arrays in data])
+        found = self.laid.get(counts)
+        if found is None:
+            found = _kept(self.laid, counts, self._new())
+        for part in found.parts:
+            if part.taped is not None:
+                part.taped.bind(part)
+        found.program.position = (0, 0, 0)
+        return found
+
+    def _new(self):
+        train, test = self.lay_out()
+        parts = [*train, *test]
+        if self.eager:
+            program, tapes = EagerProgram(parts), []
+        else:
+            self._record(parts)
+            tapes, back = [], []
+            for p in parts:
+                strides = p.taped.strides if p.repeats > 1 else []
+                tapes.append(p.taped.tape.advancing(p.taped.tape.advances + strides) if strides else p.taped.tape)
+                back += [(word, -amount * p.repeats) for word, amount in strides]
+            if parts[-1].source is None:  # the end of an epoch: the next one begins with the first rows
+                tapes[-1] = tapes[-1].advancing(tapes[-1].advances + back)
+            program = Program([(t, p.repeats) for t, p in zip(tapes, parts, strict=True)])
+        return Laid(train, test, parts, tapes, program, Pace(program))
+
+    def _record(self, parts):
+        """Give each of these parts its tape."""
+        missing, lanes = [p for p in parts if (p.name, p.rows) not in self.taped], lanes_to_plan_for()
+        if missing:
+            watch = Watch() if context.reads is None else None  # else whoever makes this notes what is read
+            with watch or nullcontext():
+                made = {(p.name, p.rows): Taped(p, lanes) for p in missing}
+            self.watches += [watch] if watch else []
+            self.taped.update(made)
+        for part in parts:
+            part.taped = self.taped[part.name, part.rows]
+        while len(self.taped) > max(MOST_KEPT, len(parts)):
+            self.taped.popitem(last=False)
+
+
+def _kept(mapping, key, value):
+    """`value`, kept for `key` in place of what was kept longest, if there are many."""
+    mapping[key] = value
+    if len(mapping) > MOST_KEPT:
+        mapping.popitem(last=False)
+    return value
 
 
 class EagerProgram:
@@ -178,51 +281,31 @@ class EagerProgram:
         return 0.0
 
 
-class Epoch:
-    """The program of an epoch, and where its means go: a row of numbers, one for each of `columns`, written at its end."""
+class Epoch(Steps):
+    """The steps of an epoch, and where its means go: a row of numbers, one for each of the totals, written at its end."""
 
-    fits: Callable[[], bool]  # whether everything is as it was recorded
+    def __init__(self, sources: list[Source], lay_out: Callable[[], tuple[list[Part], list[Part]]], totals: Tensor, eager: bool):
+        def with_end():
+            train, test = lay_out()
+            return train, [*test, Part("end of epoch", self._end)]
 
-    def __init__(self, train: list[Part], test: list[Part], totals: Tensor, sources: list[Source], eager: bool):
-        self.train, self.test, self.totals, self.sources = train, test, totals, sources
-        columns = totals.shape[0]
+        super().__init__(sources, with_end, eager)
+        self.totals, columns = totals, totals.shape[0]
         memory = reserve(8 * (1 + MOST_EPOCHS * columns))
         self.row = Counter(memory)
-        row = Tensor(memory.part(0, 8), (1,), INDEX)
-        results = Tensor(memory.part(8, 8 * MOST_EPOCHS * columns), (MOST_EPOCHS, columns), totals.dtype)
-        self._results = results.buffer.array(results.shape, results.dtype)
-        self.parts = [*train, *test, Part("end of epoch", lambda: self._end(row, results))]
-        self.steps = sum(p.repeats for p in self.parts)
-        self.tapes: list[Tape] = []
-        if not eager:
-            self.tapes = recorded(self.parts)
-            self.tapes[-1].advances += [(word, -amount * p.repeats) for p in self.parts for word, amount in p.strides]
-        self.program = program_of(self.parts, self.tapes)
-        self.pace = Pace(self.program)
-        self.taken = lock()  # by the run that uses it
+        self._row = Tensor(memory.part(0, 8), (1,), INDEX)
+        self._results = Tensor(memory.part(8, 8 * MOST_EPOCHS * columns), (MOST_EPOCHS, columns), totals.dtype)
 
-    def _end(self, row, results):
-        emit("end of epoch", batches.end_epoch, (self.totals, row, results))
+    def _end(self):
+        emit("end of epoch", batches.end_epoch, (self.totals, self._row, self._results))
         self.row.advance()
 
     def begin(self, data: Sequence[Sequence[np.ndarray]]) -> None:
         """Stand at the beginning, with these arrays for the sources."""
-        for source, arrays in zip(self.sources, data, strict=True):
-            source.bind(arrays, self.tapes)
-        self.program.position = (0, 0, 0)
+        self.train, test, self.parts, self.tapes, self.program, self.pace = self.through(data)
+        self.test, self.steps = test[:-1], sum(p.repeats for p in self.parts)
         self.row.value = 0
         self.totals.buffer.array(self.totals.shape, self.totals.dtype)[:] = 0
-
-    def take(self) -> bool:
-        """Whether it is free, and now this run's."""
-        return not self.taken._is_owned() and self.taken.acquire(blocking=False)
-
-    def release(self) -> None:
-        """The run is over: let go of the arrays."""
-        for source in self.sources:
-            source.release()
-        if self.taken._is_owned():
-            self.taken.release()
 
     def means(self, first: int, count: int) -> list[float]:
         """The means so far, of columns from `first` on."""
@@ -235,4 +318,5 @@ class Epoch:
         A list for each mean, not for each epoch: thousands of lists would call the garbage collector again and again, and Ctrl-C
         is lost where Python's answer to it is raised in a callback of that (JAX and hypothesis have one).
         """
-        return self._results.take(range(first, last), axis=0, mode="wrap").T.tolist()
+        results = self._results.buffer.array(self._results.shape, self._results.dtype)
+        return results.take(range(first, last), axis=0, mode="wrap").T.tolist()

@@ -1,48 +1,47 @@
 """Prediction: forward steps over all rows; for few rows, one tape that is called again and again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
-from fastnn.device.locks import PATIENCE, lock
+from fastnn.device.locks import PATIENCE
 from fastnn.errors import NotFiniteError
 from fastnn.kernels.cpu import reduce, updates
-from fastnn.tape.pace import Pace
 from fastnn.tape.record import emit
 from fastnn.tape.run import FOREVER, StepFailed
 from fastnn.tensor import Tensor
 
 from . import data
-from .epoch import Source, parts_of, program_of, recorded
+from .epoch import Source, Steps, parts_of
 
 CHECK_OF_INPUT = "check of x"
 
 
 class Predictor:
-    """The model's results for rows of one shape. A single batch is copied to the tape's own memory and back, so that a call costs
-    a few microseconds; more rows are read and written where they lie, batches in slices of native work between which other threads
-    may have their turn."""
+    """The model's results for rows of one shape. A single batch (`shape` says of how many rows) is copied to the tape's own memory
+    and back, so that a call costs a few microseconds; more rows, any number (None), are read and written where they lie, batches in
+    slices of native work between which other threads may have their turn."""
 
-    fits: Callable[[], bool]  # whether the model is as it was recorded
-
-    def __init__(self, model: Any, shape: Sequence[int], output_shape: Sequence[Any], batch_size: int, eager: bool):
-        self.model, self.shape, self.dtype = model, tuple(shape), model.dtype
+    def __init__(self, model: Any, shape: Sequence[Any], output_shape: Sequence[Any], batch_size: int, eager: bool):
+        self.model, self.dtype = model, model.dtype
         self.another = lambda: Predictor(model, shape, output_shape, batch_size, eager)
-        self.taken = lock()  # by a call for many batches
-        self.output_shape = (shape[0], *output_shape[1:])
-        self.single = shape[0] <= batch_size
-        self.x, self.y = np.zeros(self.shape, self.dtype), np.empty(self.output_shape, self.dtype)
-        self.source = Source([self.x, self.y])
-        self.parts = parts_of("prediction", self._step, self.source, batch_size)
-        self.tapes = [] if eager else recorded(self.parts)
-        self.program = program_of(self.parts, self.tapes)
-        self.pace, self.turn = Pace(self.program), self.program.turn
-        if not self.single:
-            self.x = self.y = np.empty(0)
-            self.source.release()
+        self.output_shape = tuple(output_shape[1:])
+        self.single, (rows, *columns) = shape[0] is not None, shape
+        rows = batch_size if rows is None else rows
+        self.x, self.y = np.zeros((rows, *columns), self.dtype), np.empty((rows, *self.output_shape), self.dtype)
+        source = Source([self.x, self.y])
+        self.steps = Steps([source], lambda: (parts_of("prediction", self._step, source, batch_size), []), eager)
+        self.watches = self.steps.watches
+        if self.single:
+            self.program = self.steps.through([[self.x, self.y]]).program
+            self.turn = self.program.turn
+
+    def fits(self) -> bool:
+        """Whether the model is as it was recorded."""
+        return all([watch.holds() for watch in self.watches])
 
     def _step(self, x: Tensor, out: Tensor) -> None:
         emit(CHECK_OF_INPUT, updates.check_finite, (x.flat(),))
@@ -69,36 +68,35 @@ class Predictor:
         return self.y.copy()
 
     def _in_slices(self, x, callbacks):
-        if self.taken._is_owned():  # a callback predicts
+        taken = self.steps.taken
+        if taken._is_owned():  # a callback predicts
             return self.another()(x, callbacks)
         try:
-            if not self.taken.acquire(timeout=PATIENCE):
+            if not taken.acquire(timeout=PATIENCE):
                 return self.another()(x, callbacks)
-            x, y = np.ascontiguousarray(x), np.empty(self.output_shape, self.dtype)
-            if not self.single:
-                self.source.bind([x, y], self.tapes)
-                self.program.position = (0, 0, 0)
+            x, y = np.ascontiguousarray(x), np.empty((len(x), *self.output_shape), self.dtype)
+            laid = self.steps.through([[self.x, self.y] if self.single else [x, y]])
             if callbacks is not None:
-                self._watched(x, y, callbacks)
-            while callbacks is None and self.program.position[0] < 1:
-                self.pace.run(1, FOREVER)
+                self._watched(laid, x, y, callbacks)
+            while callbacks is None and laid.program.position[0] < 1:
+                laid.pace.run(1, FOREVER)
             return y
         finally:
-            if self.taken._is_owned():
-                if not self.single:
-                    self.source.release()
-                self.taken.release()
+            if taken._is_owned():
+                if self.single:
+                    taken.release()
+                else:
+                    self.steps.release()
 
-    def _watched(self, x, y, callbacks):
+    def _watched(self, laid, x, y, callbacks):
         callbacks.call("on_predict_begin", None)
         first = 0
-        batches = [p.rows for p in self.parts for _ in range(p.repeats)]
-        for number, rows in enumerate(batches):
+        for number, rows in enumerate([p.rows for p in laid.parts for _ in range(p.repeats)]):
             callbacks.call("on_predict_batch_begin", number, None)
             if self.single:
                 y[...] = self.turn.run(self._at_once, x)
             else:
-                self.turn.run(self.program.run, 1, 1)
+                laid.program.turn.run(laid.program.run, 1, 1)
             callbacks.call("on_predict_batch_end", number, {"outputs": y[first : first + rows].copy()})
             first += rows
         callbacks.call("on_predict_end", None)

@@ -35,10 +35,12 @@ MOST_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one lon
 class OutputShape:
     """The shape of a model's results, and whether it is still that."""
 
-    fits: Callable[[], bool]
-
     def __init__(self, shape: Shape):
         self.shape = shape
+        self.watches: list[Watch] = []
+
+    def fits(self) -> bool:
+        return all([watch.holds() for watch in self.watches])
 
 
 class Trainer(Layer):
@@ -197,8 +199,9 @@ class Trainer(Layer):
         rows = self._inputs(x, "x", check=False)
         with CompileNotice(bool(verbose)):
             output = self._output_shape(rows.shape)
-            key = ("predict", rows.shape, batch_size, self.run_eagerly)
-            predictor = self._kept(key, lambda: Predictor(self, rows.shape, output, batch_size, self.run_eagerly))
+            shape = rows.shape if len(rows) <= batch_size else (None, *rows.shape[1:])
+            key = ("predict", shape, batch_size, self.run_eagerly)
+            predictor = self._kept(key, lambda: Predictor(self, shape, output, batch_size, self.run_eagerly))
         called = CallbackList(callbacks, self, {"steps": -(-len(rows) // batch_size)})
         return predictor(rows, called)
 
@@ -324,15 +327,15 @@ class Trainer(Layer):
     def _made(self, key, make):
         with Watch() as watch:
             found = make()
-        found.fits = watch.holds
+        found.watches.append(watch)
         self._programs.add(key, found)
         return found
 
     def _program(self, kind: str, rows: Rows | None, test: Rows | None, batch_size: int, shuffle: bool) -> Epoch:
         """The program of an epoch over data of these shapes, made if need be."""
         generator = self._drawing() if shuffle else None
-        shapes = tuple(None if r is None else tuple((a.shape, a.dtype) for a in r.arrays()) for r in (rows, test))
-        key = (kind, shapes, batch_size, shuffle, self.run_eagerly)
+        looks = tuple(None if r is None else tuple((a.shape[1:], a.dtype) for a in r.arrays()) for r in (rows, test))
+        key = (kind, looks, batch_size, shuffle, self.run_eagerly)
 
         def make():
             epoch = self._new_program(rows, test, batch_size, generator)
@@ -345,21 +348,28 @@ class Trainer(Layer):
     def _new_program(self, rows, test, batch_size, generator):
         names = self._names()
         totals = metrics.totals(len(names) * ((rows is not None) + (test is not None)))
-        train_parts, test_parts, sources = [], [], []
-        if rows is not None:
-            if self.run_eagerly:  # steps from Python read all else when they run, but not which variables there are
-                _ = self.trainable_variables
-            order = None if generator is None else Order(len(rows.x), generator)
-            sources.append(Source(rows.arrays(), order))
-            train_parts = parts_of("training", lambda *batch: self._train_step(totals, *batch), sources[-1], batch_size)
-            if order is not None:
-                train_parts.insert(0, Part("shuffling", order.draw))
-        if test is not None:
-            first = len(names) if rows is not None else 0
-            sources.append(Source(test.arrays()))
-            name = "validation" if rows is not None else "evaluation"
-            test_parts = parts_of(name, lambda *batch: self._test_step(totals, first, *batch), sources[-1], batch_size)
-        return Epoch(train_parts, test_parts, totals, sources, self.run_eagerly)
+        if (
+            rows is not None and self.run_eagerly
+        ):  # steps from Python read all else when they run, but not which variables there are
+            _ = self.trainable_variables
+        order = None if generator is None else Order(generator)
+        train_source = None if rows is None else Source(rows.arrays(), order)
+        test_source = None if test is None else Source(test.arrays())
+        name, first = ("evaluation", 0) if rows is None else ("validation", len(names))
+
+        def train_step(*batch):
+            self._train_step(totals, *batch)
+
+        def test_step(*batch):
+            self._test_step(totals, first, *batch)
+
+        def lay_out():
+            train = [] if order is None else [Part("shuffling", order.draw, held=(order.words, order.rows))]
+            if train_source is not None:
+                train += parts_of("training", train_step, train_source, batch_size)
+            return train, [] if test_source is None else parts_of(name, test_step, test_source, batch_size)
+
+        return Epoch([s for s in (train_source, test_source) if s is not None], lay_out, totals, self.run_eagerly)
 
     def _train_step(self, totals, x, y, weights=None):
         optimizer, loss_of = self._compiled("fit")
