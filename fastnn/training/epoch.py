@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,7 +113,7 @@ class Part:
 
 
 class Taped:
-    """A part's step as a tape: good for wherever the rows lie, and for any number of them. strides: what takes it to the next."""
+    """A part's step as a tape: good for wherever the rows lie, and for any number of them."""
 
     def __init__(self, part: Part, lanes: int):
         self.in_place: list[Tensor] = []  # that the step takes where they lie
@@ -125,11 +126,14 @@ class Taped:
                     part.step(*self.in_place)
             recorder.restore_gradients()
         self.tape = Tape(recorder, [], lanes)
-        self.strides: list[tuple[int, int]] = []
         for tensor in self.in_place:
             tensor.buffer.address, tensor.buffer.owner, tensor.buffer.maker = None, None, recorder  # the tape alone knows it now
-            self.strides += self.tape.strides(tensor.buffer, tensor.buffer.nbytes)
         self.held: list[tuple[Buffer, int, int]] = []  # as the tape has them
+
+    @cached_property
+    def strides(self) -> list[tuple[int, int]]:
+        """What takes it to the next rows."""
+        return [pair for t in self.in_place for pair in self.tape.strides(t.buffer, t.buffer.nbytes)]
 
     def bind(self, part: Part) -> None:
         """Take the rows of a part like the recorded one, as they lie now."""
