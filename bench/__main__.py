@@ -22,11 +22,14 @@ def main() -> None:
     parser.add_argument("--case", help="only cases whose names match, as pytest's -k has it: 'article or mlp'")
     parser.add_argument("--quick", action="store_true", help="few rounds: for trying out")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md too")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/benchmarks.md, under this processor's name")
     parser.add_argument("--threads", type=int, default=1, help="of every peer; with more than one, cases that say what to reach")
     parser.add_argument("--vector-bits", type=int, choices=(128, 256, 512), help="hold every peer to vectors so wide")
     parser.add_argument("--peers-python", default=sys.executable, help="the interpreter that has PyTorch, JAX and TensorFlow")
     parser.add_argument("--blas", action="append", default=[], metavar="NAME=PATH", help="a library to compare products with too")
     options = parser.parse_args()
+    if options.docs and (options.case or options.quick or options.threads > 1):
+        parser.error("--docs takes every case on one thread, and not quickly")
     if options.readme and (options.case or options.quick or options.threads > 1 or options.vector_bits):
         parser.error("--readme takes every case on one thread with the machine's own vectors, and not quickly")
     RESULTS.mkdir(exist_ok=True)
@@ -57,6 +60,8 @@ def main() -> None:
             report.roofline(results, machine, RESULTS / f"{name}-roofline.png")
     if options.readme:
         report.write_readme(text, ROOT / "README.md")
+    if options.docs:
+        report.write_section(text, machine, ROOT / "docs" / "benchmarks.md")
 
 
 def version_of(distribution, python):

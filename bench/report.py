@@ -1,6 +1,7 @@
 """From the results of each peer to one table, a JSON file and a plot."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -200,3 +201,14 @@ def write_readme(text: str, path: Path) -> None:
     begin, end = README_MARKS
     before, rest = path.read_text().split(begin)
     path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
+
+
+def write_section(text: str, machine: Mapping[str, Any], path: Path) -> None:
+    """Put the text under the heading of this processor and width of vectors, in place of what stood there."""
+    cpu = machine.get("cpu", {})
+    number = ", ".join(f"{part} {cpu[part]}" for part in ("family", "model") if part in cpu)
+    heading = f"## {cpu.get('brand_raw', 'An unknown processor')} ({number}), vectors of {machine.get('vector_bits')} bits"
+    start, *sections = re.split(r"^(?=## )", path.read_text(), flags=re.MULTILINE)
+    found = {s.partition("\n")[0]: s for s in sections}
+    found[heading] = f"{heading}\n\n{text}\n"
+    path.write_text("\n".join(s.rstrip() + "\n" for s in (start, *found.values())))
