@@ -2,7 +2,7 @@
 
 import itertools
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import copysign, prod
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from fastnn import config, ops
 from fastnn.device.buffers import LETTERS, Arena, Buffer, Place, address_of, allocate, buffer_of, own_copy
 from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.ops.comparisons import BOOL, cast
 from fastnn.ops.record import FLOATS, Op
 from fastnn.tape.record import context, emit, new_buffer
 
@@ -20,7 +21,7 @@ _numbers = itertools.count()
 
 
 class Tensor:
-    """An array that ops compute with: memory, shape and element type (float32, float64 or int64), and how it was computed.
+    """An array that ops compute with: memory, shape and element type (float32, float64, int64 or bool), and how it was computed.
 
     Ops never change their inputs, and every op returns fresh memory, except `reshape`, which shares it. `numpy()` reads a
     tensor; while a step is being recorded there is nothing to read yet, and that raises.
@@ -28,11 +29,18 @@ class Tensor:
     A copy (copy.copy, copy.deepcopy, pickle) has values, in memory of its own, element type, `requires_gradient` and gradient;
     how it was computed is the original's alone.
 
+    `+ - * / ** @`, `abs`, `[...]` and comparisons are NumPy's, element by element: `==` too, so tensors are told apart by `is`,
+    and as members of a set or keys of a dictionary. Where numbers are asked for, False is 0 and True is 1: `(x > 0) * x`.
+    `[...]` copies, and has a gradient; an array of booleans in it, whose number of elements a recorded step cannot know, is taken
+    eagerly only.
+
     >>> import fastnn
     >>> x = fastnn.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> (x @ x + 1.0).numpy()
     array([[ 8., 11.],
            [16., 23.]], dtype=float32)
+    >>> print(x[::-1, 0] ** 2, x[0] == 2.0)
+    [9. 1.] [False  True]
     """
 
     __slots__ = ("__weakref__", "buffer", "dtype", "gradient", "node", "place", "requires_gradient", "shape")
@@ -80,19 +88,47 @@ class Tensor:
             raise ShapeError(f"item: expected a tensor of one element; got shape {shape_text(self.shape)}")
         return self.buffer.array((), self.dtype).item()
 
+    def astype(self, dtype: Any) -> "Tensor":
+        """The values as float32 or float64 (of a tensor of bool also as int64), copied, with a gradient where both are floats."""
+        return cast(self, dtype=dtype)
+
+    def _number(self, what):
+        if self.size != 1:
+            raise TypeError(f"{what} of a tensor of shape {shape_text(self.shape)}: it must have one element. Use .numpy().")
+        return self.item()
+
     def __float__(self):
-        return float(self.item())
+        return float(self._number("float()"))
 
     def __int__(self):
-        return int(self.item())
+        return int(self._number("int()"))
+
+    def __round__(self, digits=None):
+        return round(self._number("round()"), digits)
+
+    def __format__(self, spec):
+        return format(self._number(f"format {spec!r}"), spec) if spec else str(self)
 
     def __bool__(self):
+        if self.size != 1:
+            raise ValueError(
+                f"the truth of a tensor of shape {shape_text(self.shape)} is ambiguous. Use .numpy().any() or .numpy().all()."
+            )
         return bool(self.item())
 
     def __len__(self):
         if not self.shape:
             raise TypeError("len() of a tensor without dimensions")
         return self.shape[0]
+
+    def __iter__(self) -> "Iterator[Tensor]":
+        return (self[row] for row in range(len(self)))
+
+    def __contains__(self, value):
+        return bool((self == value).numpy().any())
+
+    def __str__(self):
+        return repr(self) if self.buffer.owner is None else str(self.buffer.array(self.shape, self.dtype))
 
     def __repr__(self):
         if self.buffer.owner is None:
@@ -141,11 +177,65 @@ class Tensor:
     def __neg__(self):
         return ops.negative(self)
 
+    def __abs__(self):
+        return ops.absolute(self)
+
+    def __pow__(self, other):
+        if isinstance(other, int | float | np.number) and other in POWERS:
+            return POWERS[other](self)
+        return ops.power(self, other)
+
+    def __rpow__(self, other):
+        return ops.power(other, self)
+
+    def __getitem__(self, key):
+        from fastnn.indexing import getitem
+
+        return getitem(self, key)
+
+    # A tensor is what it is, whatever it is equal to: `==` compares elements.
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: Any) -> Any:
+        return ops.equal(self, other) if _is_array(other) else NotImplemented
+
+    def __ne__(self, other: Any) -> Any:
+        return ops.not_equal(self, other) if _is_array(other) else NotImplemented
+
+    def __lt__(self, other):
+        return ops.less(self, other) if _is_array(other) else NotImplemented
+
+    def __le__(self, other):
+        return ops.less_equal(self, other) if _is_array(other) else NotImplemented
+
+    def __gt__(self, other):
+        return ops.greater(self, other) if _is_array(other) else NotImplemented
+
+    def __ge__(self, other):
+        return ops.greater_equal(self, other) if _is_array(other) else NotImplemented
+
     def __matmul__(self, other):
         return ops.matmul(self, other)
 
     def __rmatmul__(self, other):
         return ops.matmul(other, self)
+
+
+# Powers that take fewer instructions than power and, but for the square root, one rounding for each product.
+POWERS = {
+    1: lambda x: x * 1.0,
+    2: lambda x: ops.square(x),
+    3: lambda x: ops.square(x) * x,
+    4: lambda x: ops.square(ops.square(x)),
+    -1: lambda x: 1.0 / x,
+    -2: lambda x: ops.square(1.0 / x),  # the square first might over- or underflow
+    0.5: lambda x: ops.sqrt(x),
+}
+
+
+def _is_array(value):
+    """Whether elements can be compared with it. What else there is, None and strings among it, is equal to no tensor."""
+    return isinstance(value, Tensor | int | float | list | tuple | np.ndarray | np.generic) or hasattr(value, "__array__")
 
 
 class Node:
@@ -203,7 +293,8 @@ class Variable(Tensor):
 
 
 def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
-    """`value` as a contiguous array of `dtype` (None: float32, float64 or int64, whichever is nearest), not copied if it is one."""
+    """`value` as a contiguous array of `dtype` (None: whichever of float32, float64, int64 and bool is nearest), not copied if it
+    is one."""
     try:
         array = np.asarray(value)
     except ValueError:  # NumPy's words for nested lists of different lengths are long and do not say which argument
@@ -215,7 +306,7 @@ def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
             array.dtype
             if array.dtype in LETTERS and array.dtype.kind != "u"
             else "int64"
-            if array.dtype.kind in "biu"
+            if array.dtype.kind in "iu"
             else "float32"
         )
         if array.dtype == np.float64 and not isinstance(value, np.ndarray | np.generic):
@@ -232,11 +323,11 @@ def _kind_text(array):
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:
     """A tensor of an array, a number or nested lists, copied.
 
-    dtype: "float32", "float64" or "int64"; None keeps one of these and makes float32 of Python's floats.
+    dtype: "float32", "float64", "int64" or "bool"; None keeps one of these and makes float32 of Python's floats.
     """
     array = as_array(value, dtype, "tensor")
     if array.dtype not in LETTERS:
-        raise DTypeError(f"tensor: dtype must be float32, float64 or int64; got {array.dtype}")
+        raise DTypeError(f"tensor: dtype must be float32, float64, int64 or bool; got {array.dtype}")
     result = Tensor(allocate(array.nbytes), array.shape, array.dtype)
     result.buffer.array(array.shape, array.dtype)[...] = array
     result.requires_gradient = requires_gradient
@@ -273,14 +364,34 @@ def _common_type(inputs):
     return None
 
 
+def _alike(op, inputs):
+    """Inputs of types that an op refuses, with those of bool as numbers; of one that compares, as what has the numbers of all."""
+    types = {x.dtype for x in inputs}
+    floats = [t for t in FLOATS if t in types]
+    if op.compares and len(floats) < 2:
+        common = (FLOATS[1] if INDEX in types else floats[0]) if floats else INDEX
+        return tuple([x if x.dtype == common else x.astype(common) for x in inputs])
+    common = floats[0] if floats else np.dtype(config.floatx())
+    return tuple([x.astype(INDEX if i in op.indices else common) if x.dtype == BOOL else x for i, x in enumerate(inputs)])
+
+
 def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | None] = (), specs: Sequence | None = None) -> Any:
     """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember what the gradient needs.
     `specs`, if at hand, is what the op infers of these inputs."""
     if not all([isinstance(x, Tensor) for x in inputs]):
         dtype = _common_type(inputs)
-        inputs = tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(inputs)])
+        if op.compares and dtype is None:  # each as it is: a large whole number is no float32
+            inputs = tuple(
+                [x if isinstance(x, Tensor) else operand(x, as_array(np.asarray(x), None, op.name).dtype) for x in inputs]
+            )
+        else:
+            inputs = tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(inputs)])
     if specs is None:
-        specs = op.infer(*inputs, **attributes)
+        try:
+            specs = op.infer(*inputs, **attributes)
+        except DTypeError:
+            inputs = _alike(op, inputs)
+            specs = op.infer(*inputs, **attributes)
     if places:
         specs = [spec if place is None else place for spec, place in itertools.zip_longest(specs, places)]
     outputs = [spec if isinstance(spec, Tensor) else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec) for spec in specs]

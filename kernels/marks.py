@@ -23,8 +23,9 @@ import weakref
 from typing import NamedTuple
 
 FLOATS = ("f4", "f8")
-ITEM_BYTES = {"f4": 4, "f8": 8, "i8": 8, "u4": 4}
-DTYPE_NAMES = {"f4": "float32", "f8": "float64", "i8": "int64", "u4": "uint32"}
+ANY = ("f4", "f8", "i8", "b1")  # what tensors hold
+ITEM_BYTES = {"f4": 4, "f8": 8, "i8": 8, "u4": 4, "b1": 1}
+DTYPE_NAMES = {"f4": "float32", "f8": "float64", "i8": "int64", "u4": "uint32", "b1": "boolean"}
 
 
 class Target(NamedTuple):
@@ -53,17 +54,18 @@ T = ElementType()
 
 class Helper(Mark):
     """A Python function that kernels call. `reassociate` lets the compiler split a sum into vector lanes: only for a named
-    reduction, and never with the flags that delete tests for NaN."""
+    reduction, and never with the flags that delete tests for NaN. `inline` puts it in the place of each call though it is long, so
+    that loops over it are packed."""
 
-    def __init__(self, function, reassociate=False):
-        self.function, self.reassociate, self.name = function, reassociate, function.__name__
+    def __init__(self, function, reassociate=False, inline=False):
+        self.function, self.reassociate, self.inline, self.name = function, reassociate, inline, function.__name__
 
     def __call__(self, *arguments):
         return self.function(*arguments)
 
 
-def helper(function=None, *, reassociate=False):
-    return Helper(function, reassociate) if function else lambda f: Helper(f, reassociate)
+def helper(function=None, **options):
+    return Helper(function) if function else lambda f: Helper(f, **options)
 
 
 class Primitive(Mark):
@@ -153,7 +155,7 @@ class Kernel:
         return Kernel(self.function, name, parameters, self.split, self.dtypes, self.symbol)
 
 
-DECLARATION = re.compile(r"(?:(out|inout|some) )?(T|f4|f8|i8|u4)\[(\w+(?:, ?\w+)*)\]")
+DECLARATION = re.compile(r"(?:(out|inout|some) )?(T|f4|f8|i8|u4|b1)\[(\w+(?:, ?\w+)*)\]")
 
 
 def parse(name, declaration):

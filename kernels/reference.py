@@ -20,6 +20,14 @@ def linear(x, w, bias=None, activation=None):
     return {None: z, "tanh": np.tanh(z), "sigmoid": 1 / (1 + np.exp(-z)), "exp": np.exp(z)}[activation]
 
 
+def absolute(x):
+    return np.abs(x) if np.isrealobj(x) else np.where(np.real(x) < 0, -x, x)
+
+
+def power(x, y):
+    return np.power(x, y) if np.isrealobj(x) else np.exp(y * np.log(x))
+
+
 def normal_share(x):
     """Phi(x), the share of the normal distribution below x; beside the real axis by its derivative, the density."""
     real = np.real(x)

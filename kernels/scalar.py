@@ -18,6 +18,9 @@ from .marks import T, helper
 from .normal import erf as erf
 from .normal import gelu as gelu
 from .normal import tail_ratio
+from .power import power as power
+from .power import power_gradient_x as power_gradient_x
+from .power import power_gradient_y as power_gradient_y
 from .primitives import fma
 
 
@@ -178,6 +181,26 @@ def negative_gradient(y, dy):
     return -dy
 
 
+@helper
+def absolute(x):
+    return abs(x)
+
+
+@helper
+def absolute_gradient(x, dy):
+    return dy if x > T(0) else -dy if x < T(0) else x * T(0)  # 0 at 0, as Keras and PyTorch have it; NaN of NaN
+
+
+@helper
+def square(x):
+    return x * x
+
+
+@helper
+def square_gradient(x, dy):
+    return dy * (x + x)
+
+
 # Functions of two numbers. Their gradients take both inputs and the gradient from above.
 
 
@@ -259,3 +282,26 @@ def squared_difference_gradient_x(x, y, dz):
 @helper
 def squared_difference_gradient_y(x, y, dz):
     return T(2) * (y - x) * dz
+
+
+# Comparisons of two numbers, of any element type.
+
+
+@helper
+def equal(x, y):
+    return x == y
+
+
+@helper
+def not_equal(x, y):
+    return x != y
+
+
+@helper
+def less(x, y):
+    return x < y
+
+
+@helper
+def less_equal(x, y):
+    return x <= y

@@ -20,7 +20,7 @@ from fastnn.errors import DeadTensorError, RecordingError
 from .locks import Turn, Turns, together
 
 CACHE_LINE = 64
-LETTERS = {np.dtype(name): np.dtype(name).str[1:] for name in ("float32", "float64", "int64", "uint32")}
+LETTERS = {np.dtype(name): np.dtype(name).str[1:] for name in ("float32", "float64", "int64", "uint32", "bool")}
 
 
 class Buffer:

@@ -115,11 +115,12 @@ def _numba_type(parameter, dtype):
     return types.Array(from_dtype(np.dtype(element)), len(parameter.letters), "C")
 
 
-def _jit(function, fastmath=False):
+def _jit(function, fastmath=False, inline=False):
     from numba import njit
 
     # Without _nrt=False every kernel would want Numba's reference counting at run time.
-    return njit(error_model="numpy", fastmath=fastmath, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)
+    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+    return njit(fastmath=fastmath, forceinline=inline, **options)(function)
 
 
 @contextmanager
@@ -153,7 +154,7 @@ def _frontend_only():
 
 
 def _make_helper(mark, function):
-    return _jit(function, fastmath=FASTMATH_OF_A_NAMED_SUM if mark.reassociate else False)
+    return _jit(function, FASTMATH_OF_A_NAMED_SUM if mark.reassociate else False, mark.inline)
 
 
 class Emitter:
@@ -327,12 +328,13 @@ def _link_entry_point(dispatcher, arguments, name):
 
     def array(kind):
         address, shape = next_slot(), [next_slot() for _ in range(kind.ndim)]
-        item, count, strides = ir.Constant(slot, kind.dtype.bitwidth // 8), ir.Constant(slot, 1), []
+        element = context.get_data_type(kind.dtype)
+        item, count, strides = ir.Constant(slot, context.get_abi_sizeof(element)), ir.Constant(slot, 1), []
         for extent in reversed(shape):
             strides.insert(0, builder.mul(count, item))
             count = builder.mul(count, extent)
         value = cgutils.create_struct_proxy(kind)(context, builder)
-        value.data = builder.inttoptr(address, context.get_data_type(kind.dtype).as_pointer())
+        value.data = builder.inttoptr(address, element.as_pointer())
         value.shape, value.strides = cgutils.pack_array(builder, shape), cgutils.pack_array(builder, strides)
         value.nitems, value.itemsize = count, item
         return value._getvalue()

@@ -6,7 +6,18 @@ from fastnn.errors import nearest
 
 from .record import Op, registry
 
-for _family in ("batches", "losses", "matmul", "normalization", "pointwise", "random", "reduce", "shape"):
+for _family in (
+    "batches",
+    "comparisons",
+    "indexing",
+    "losses",
+    "matmul",
+    "normalization",
+    "pointwise",
+    "random",
+    "reduce",
+    "shape",
+):
     import_module(f"{__name__}.{_family}")
 
 __all__ = sorted(registry)  # every op with a reference: a record is all it takes to be here

@@ -134,27 +134,37 @@ def broadcast(x_shape, y_shape):
     return shape, (prod(e for e, *_ in dims), columns), int(x_step), int(y_step), Constant(np.array(outer, np.int64).reshape(-1, 3))
 
 
-def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **record):
-    """The op z = function(x, y); `derivatives` are those by x and by y, each a function of (x, y, dz)."""
-    forward = pointwise.binary(function)
+def together(name, x, y):
+    """The shape of what is made of each pair of elements of x and y."""
+    if x.shape == y.shape:
+        return x.shape
+    try:
+        return broadcast(x.shape, y.shape)[0]
+    except ValueError:
+        raise ShapeError(
+            f"{name}: shapes {shape_text(x.shape)} and {shape_text(y.shape)} do not broadcast: from the last dimension on, "
+            "extents must be equal or 1."
+        ) from None
 
-    def infer(x, y):
-        dtype = expect_float(name, x=x, y=y)
-        if x.shape == y.shape:
-            return [(x.shape, dtype)]
-        try:
-            return [(broadcast(x.shape, y.shape)[0], dtype)]
-        except ValueError:
-            raise ShapeError(
-                f"{name}: shapes {shape_text(x.shape)} and {shape_text(y.shape)} do not broadcast: from the last dimension on, "
-                "extents must be equal or 1."
-            ) from None
+
+def of_pairs(kernel):
+    """The `calls` of a kernel that makes something of each pair of elements."""
 
     def calls(outputs, inputs):
         x, y = inputs
         _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
-        kernel = pointwise.in_one_row(forward, x_step, y_step) if rows[0] == 1 else forward
-        return [(kernel, (x.flat(), y.flat(), outer, x_step, y_step, outputs[0].view(rows)))]
+        this = pointwise.in_one_row(kernel, x_step, y_step) if rows[0] == 1 else kernel
+        return [(this, (x.flat(), y.flat(), outer, x_step, y_step, outputs[0].view(rows)))]
+
+    return calls
+
+
+def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **record):
+    """The op z = function(x, y); `derivatives` are those by x and by y, each a function of (x, y, dz)."""
+
+    def infer(x, y):
+        dtype = expect_float(name, x=x, y=y)
+        return [(together(name, x, y), dtype)]
 
     def gradient_op(function):
         backward = pointwise.binary_gradient(function)
@@ -178,7 +188,8 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
                 g.gradient(i, op, *inputs, dz)
 
     doc = f"{doc} x, y: float32 or float64, both alike; shapes broadcast."
-    return Op(name, infer, calls, gradient, reference, [Case(pair, domain=domain) for pair in PAIRS], doc=doc, **record)
+    calls, cases = of_pairs(pointwise.binary(function)), [Case(pair, domain=domain) for pair in PAIRS]
+    return Op(name, infer, calls, gradient, reference, cases, doc=doc, **record)
 
 
 FAR = (-inf, inf, np.nan, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30)  # where every function is compared with NumPy's
@@ -196,6 +207,10 @@ sqrt = unary(
     edges=FAR, domain=(0.01, 4.0), instructions=(10, 16),
 )  # fmt: skip
 negative = unary("negative", scalar.negative, scalar.negative_gradient, "y", np.negative, "-x.", edges=FAR)
+absolute = unary(
+    "absolute", scalar.absolute, scalar.absolute_gradient, "x", reference.absolute, "|x|; its gradient at 0 is 0.", edges=FAR
+)
+square = unary("square", scalar.square, scalar.square_gradient, "x", np.square, "x^2.", edges=FAR)
 relu = unary(
     "relu", scalar.relu, scalar.relu_gradient, "y", lambda x: np.where(np.real(x) < 0, 0.0, x),
     "max(x, 0); its gradient at 0 is 0.", edges=(-inf, inf, np.nan, 1e30, -1e30),
@@ -272,4 +287,9 @@ maximum = binary(
 squared_difference = binary(
     "squared_difference", scalar.squared_difference, (scalar.squared_difference_gradient_x, scalar.squared_difference_gradient_y),
     lambda x, y: (x - y) ** 2, "(x - y)^2.", edges=(0.0, 1.0, 1e10, inf, np.nan),
+)  # fmt: skip
+power = binary(
+    "power", scalar.power, (scalar.power_gradient_x, scalar.power_gradient_y), reference.power,
+    "x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not positive.",
+    edges=(*FAR, 0.5, 2.0, 3.0, -2.5), domain=(0.5, 4.0), flops=80, instructions=(46, 62),
 )  # fmt: skip

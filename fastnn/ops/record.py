@@ -51,6 +51,7 @@ class Op:
     takes_product  whether the gradient rule, with the op's attributes, needs dy only for the derivative that it begins with: then
                a product that makes dy may be made together with it (`matmul.after_product`).
     accumulates  whether, called with add=True, it adds to its output: a gradient for a variable that has one already.
+    compares   whether it takes any element type, and inputs of two types are converted to one that has the numbers of both.
     """
 
     run: ClassVar[Callable[..., Any]]  # tensor.apply, which knows tensors
@@ -72,6 +73,7 @@ class Op:
     fused_by_losses: bool = False
     takes_product: Callable[..., bool] = lambda **_: False
     accumulates: bool = False
+    compares: bool = False
     doc: str = ""
     names: Sequence[str] = ()  # of the attributes, where `infer` does not name them
     arity: int = field(init=False)

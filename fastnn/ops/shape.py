@@ -6,9 +6,9 @@ from math import prod
 import numpy as np
 
 from fastnn.errors import ShapeError, shape_text
-from fastnn.kernels.cpu import matmul, reduce
+from fastnn.kernels.cpu import indexing, matmul
 
-from .record import Case, Constant, Op, expect_float
+from .record import FLOATS, Case, Constant, Op
 
 
 @lru_cache(maxsize=1024)
@@ -33,9 +33,9 @@ def _normal(axes):
 def _transpose_calls(outputs, inputs, axes=None):
     (x,), out = inputs, outputs[0]
     order, _, rows, step, outer = _order(x.shape, _normal(axes))
-    if order == (1, 0):
+    if order == (1, 0) and x.dtype in FLOATS:
         return [(matmul.transpose, (x, out))]
-    return [(reduce.permute, (x.flat(), outer, step, out.view(rows)))]
+    return [(indexing.strided_copy, (x.flat(), outer, 0, step, out.view(rows)))]
 
 
 def _transpose_gradient(g, dys, inputs, outputs, axes=None):
@@ -45,7 +45,7 @@ def _transpose_gradient(g, dys, inputs, outputs, axes=None):
 
 transpose = Op(
     "transpose",
-    lambda x, *, axes=None: [(_order(x.shape, _normal(axes))[1], expect_float("transpose", x=x))],
+    lambda x, *, axes=None: [(_order(x.shape, _normal(axes))[1], x.dtype)],
     _transpose_calls,
     _transpose_gradient,
     lambda x, axes=None: np.transpose(x, axes),

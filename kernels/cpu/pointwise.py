@@ -7,7 +7,7 @@ with the next one's add, and a chain of kernels would then give other bits than 
 
 from functools import cache
 
-from ..marks import T, helper, kernel
+from ..marks import FLOATS, T, helper, kernel
 from ..primitives import flat, stack
 from .reduce import add_rows
 from .rows import clear, row_copy_past_caches
@@ -26,6 +26,23 @@ def unary(function):
         x, y = x[start:stop], y[start:stop]
         for i in range(x.size):
             y[i] = function(x[i])
+
+    return pointwise
+
+
+CASTS = {"f4": ("f8",), "f8": ("f4",), "i8": FLOATS, "b1": ("f4", "f8", "i8")}  # from each type to which others
+
+
+@cache
+def cast_from(letter):
+    """y = x, of another element type."""
+
+    @kernel(split=[("n", FLAT)], dtypes=CASTS[letter], name=f"cast_from_{letter}", x=f"{letter}[n]", y="out T[n]")
+    def pointwise(x, y, lane, lanes):
+        start, stop = share(x.size, FLAT, lane, lanes)
+        x, y = x[start:stop], y[start:stop]
+        for i in range(x.size):
+            y[i] = T(x[i])
 
     return pointwise
 
@@ -211,10 +228,10 @@ def in_one_row(kernel, x_step, y_step):
 
 
 @cache
-def binary(function):
-    """z = function(x, y)."""
+def binary(function, result="T", dtypes=FLOATS):
+    """z = function(x, y). A comparison's result is "b1", true or false."""
 
-    @kernel(split=ROWS_OR_COLUMNS, name=function.name, **BROADCAST, z="out T[R, C]")
+    @kernel(split=ROWS_OR_COLUMNS, dtypes=dtypes, name=function.name, **BROADCAST, z=f"out {result}[R, C]")
     def pointwise(x, y, outer, x_step, y_step, z, lane, lanes):
         first, last, start, stop = share_either(z.shape[0], 1, z.shape[1], FLAT, lane, lanes)
         for i in range(last - first):

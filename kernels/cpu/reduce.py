@@ -3,7 +3,7 @@
 Sums go eight rows or one vector register at a time and in an order that depends on the shape alone.
 """
 
-from ..marks import T, helper, kernel
+from ..marks import ANY, T, helper, kernel
 from ..primitives import stack
 from .rows import clear, row_copy_past_caches, row_sum
 from .share import FLAT, share, share_either
@@ -81,7 +81,7 @@ def add_to(x, y, lane, lanes):
         y[i] += x[i]
 
 
-@kernel(split=[("n", FLAT)], dtypes=("f4", "f8", "i8"), x="T[n]", y="out T[n]")
+@kernel(split=[("n", FLAT)], dtypes=ANY, x="T[n]", y="out T[n]")
 def copy(x, y, lane, lanes):
     """y = x."""
     start, stop = share(y.size, FLAT, lane, lanes)
@@ -95,19 +95,6 @@ def copy_past_caches(x, y, lane, lanes):
     """y = x: of a tile in the nearest cache, into memory."""
     start, stop = share(y.size, FLAT, lane, lanes)
     row_copy_past_caches(x[start:stop], y[start:stop])
-
-
-@kernel(split=[("R", 1)], x="T[X]", outer="i8[D, E]", step="int", out="out T[R, C]")
-def permute(x, outer, step, out, lane, lanes):
-    """Copy with strides: row r of `out` begins in x where `outer` (extent, step) says and takes every `step`-th element."""
-    first, last = share(out.shape[0], 1, lane, lanes)
-    for r in range(last - first):
-        index, place, row = first + r, 0, out[first + r]
-        for d in range(outer.shape[0] - 1, -1, -1):
-            place += index % outer[d, 0] * outer[d, 1]
-            index //= outer[d, 0]
-        for j in range(row.size):
-            row[j] = x[place + j * step]
 
 
 @kernel(split=[("P", 1)], x="T[n]", chunk="int", partial="out T[P]")
