@@ -1,7 +1,6 @@
 """Tensors and variables, and the one way ops are called: `apply`."""
 
 import itertools
-import reprlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import copysign, prod
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, ops
+from fastnn import config, frames, ops
 from fastnn.device.buffers import LETTERS, Arena, Buffer, Place, address_of, allocate, buffer_of, own_copy
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.ops.comparisons import BOOL, cast
@@ -300,7 +299,9 @@ def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
     except ValueError:  # NumPy's words for nested lists of different lengths are long and do not say which argument
         raise ShapeError(f"{name}: its rows are not of one length, so it has no shape") from None
     if array.dtype.kind not in "biuf":
-        raise DTypeError(f"{name}: expected numbers; got {_kind_text(array)}. Convert it first: encode categories, parse strings.")
+        array = frames.numbers(array, value, name)
+    elif type(value) is not np.ndarray:
+        frames.expect_no_dates(value, name)
     if dtype is None:
         dtype = (
             array.dtype
@@ -313,11 +314,6 @@ def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
             dtype = config.floatx()  # a Python number has no element type of its own
     with np.errstate(over="ignore"):  # what is too large for the type becomes infinite, which those who mind look for
         return np.ascontiguousarray(array, np.dtype(dtype)).reshape(array.shape)
-
-
-def _kind_text(array):
-    first = next((v for v in array.flat if not isinstance(v, int | float)), None) if array.dtype == object else None
-    return f"objects such as {reprlib.repr(first)}" if first is not None else f"element type {array.dtype}"
 
 
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:

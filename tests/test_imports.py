@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each may import those before it, and itself.
 ORDER = [
-    "kernels", "errors", "ops", "device", "tape", "config", "tensor", "indexing", "autograd", "generators", "recording",
+    "kernels", "errors", "frames", "ops", "device", "tape", "config", "tensor", "indexing", "autograd", "generators", "recording",
     "random", "utils", "initializers", "activations", "layers", "losses", "metrics", "optimizers", "callbacks", "weights",
     "training", "model",
 ]  # fmt: skip

@@ -8,12 +8,11 @@ import numpy as np
 
 from fastnn.device.buffers import buffer_of
 from fastnn.errors import NotFiniteError, ShapeError, shape_text
+from fastnn.frames import not_finite
 from fastnn.kernels.cpu import updates
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import emit
 from fastnn.tensor import Tensor, as_array
-
-POSITIONS = 3  # of elements that are not finite, named in the message
 
 
 class Rows(NamedTuple):
@@ -49,26 +48,15 @@ def inputs(x: Any, dtype: np.dtype) -> np.ndarray:
     return array
 
 
-def expect_finite(array: np.ndarray, name: str) -> None:
-    """Raise if an element is NaN or infinite, naming the first ones."""
+def expect_finite(array: np.ndarray, name: str, given: Any = None) -> None:
+    """Raise if an element is NaN or infinite, naming the first ones, and their columns in the frame that was given."""
     if array.dtype not in FLOATS:
         return
     try:
         flat = array.reshape(-1)
         emit("check of data", updates.check_finite, (Tensor(buffer_of(flat), flat.shape, flat.dtype),))
     except NotFiniteError:
-        raise not_finite(array, name) from None
-
-
-def not_finite(array: np.ndarray, name: str) -> ValueError:
-    """The error for data that is not finite."""
-    places = np.argwhere(~np.isfinite(array))
-    shown = ", ".join(f"{name}[{', '.join(map(str, p))}] = {array[tuple(p)]}" for p in places[:POSITIONS])
-    more = f" and {len(places) - POSITIONS} more" if len(places) > POSITIONS else ""
-    return ValueError(
-        f"{name} has {len(places)} values that are NaN, infinite or too large for {array.dtype}: {shown}{more}. Remove those rows "
-        "or fill them in, as in numpy.nan_to_num."
-    )
+        raise not_finite(array, name, given) from None
 
 
 def expect_rows(x: np.ndarray, other: Any, x_name: str, name: str) -> None:

@@ -9,6 +9,7 @@ from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
 from fastnn.device.locks import PATIENCE
 from fastnn.errors import NotFiniteError
+from fastnn.frames import not_finite
 from fastnn.kernels.cpu import reduce, updates
 from fastnn.tape.record import emit
 from fastnn.tape.run import FOREVER, StepFailed
@@ -48,7 +49,8 @@ class Predictor:
         with no_grad():
             emit("copy", reduce.copy, (self.model(x, training=False).flat(), out.flat()))
 
-    def __call__(self, x: Any, callbacks: CallbackList | None = None) -> np.ndarray:
+    def __call__(self, x: Any, callbacks: CallbackList | None = None, given: Any = None) -> np.ndarray:
+        given = x if given is None else given
         if type(x) is not np.ndarray or x.dtype != self.dtype:
             x = data.inputs(x, self.dtype)
         watched = callbacks is not None and callbacks.callbacks
@@ -59,7 +61,7 @@ class Predictor:
         except (StepFailed, NotFiniteError) as error:
             if isinstance(error, StepFailed) and error.instruction.name != CHECK_OF_INPUT:
                 raise error.error() from None
-            raise data.not_finite(x, "x") from None
+            raise not_finite(x, "x", given) from None
 
     def _at_once(self, x):
         self.x[...] = x

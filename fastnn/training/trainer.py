@@ -203,7 +203,7 @@ class Trainer(Layer):
             key = ("predict", shape, batch_size, self.run_eagerly)
             predictor = self._kept(key, lambda: Predictor(self, shape, output, batch_size, self.run_eagerly))
         called = CallbackList(callbacks, self, {"steps": -(-len(rows) // batch_size)})
-        return predictor(rows, called)
+        return predictor(rows, called, x)
 
     def profile(self, x: Any, y: Any, batch_size: int | None = None, sample_weight: Any = None) -> None:
         """Print where the time of a training step goes: for each call its time and share, GFLOP/s and GB/s, the fraction reached of
@@ -262,7 +262,7 @@ class Trainer(Layer):
         if expected is not None and rows.shape[1:] != tuple(expected[1:]):
             raise ShapeError(f"model {self.name!r}: {name} must have shape {shape_text(expected)}; got {shape_text(np.shape(x))}")
         if check:
-            data.expect_finite(rows, name)
+            data.expect_finite(rows, name, x)
         return rows
 
     def _rows(self, x: Any, y: Any, sample_weight: Any, what: str = "") -> Rows:
@@ -274,7 +274,7 @@ class Trainer(Layer):
         shape = self._output_shape(rows.shape)
         _, loss = self._compiled("fit")
         targets = loss.targets(y, shape, self.dtype)
-        data.expect_finite(targets, f"{what}y")
+        data.expect_finite(targets, f"{what}y", y)
         if self._metrics is None:
             self._metrics = [metric_of(name, loss.takes_labels, shape[-1] or 1) for name in self._metric_names]
         for metric in self._metrics:
