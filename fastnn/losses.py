@@ -7,6 +7,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
+from fastnn.frames import not_finite
 from fastnn.tape.watch import Watched
 from fastnn.tensor import INDEX, Tensor, as_array, operand
 
@@ -15,7 +16,8 @@ Shape = Sequence[int | None]  # None for any extent
 
 class Loss(Watched):
     """A number for how far predictions are from targets: the mean of `call(y_true, y_pred)`, which gives a value for every row
-    or element. With `sample_weight` (N,), each row's mean is multiplied by its weight before the N rows are averaged.
+    or element. With `sample_weight`, (N,), (N, 1) or one number for all, each row's mean is multiplied by its weight before the N
+    rows are averaged, as in Keras. Weights may be negative, as advantages in reinforcement learning are.
 
     takes_labels: whether targets are labels, integers (N,), instead of values of the prediction's shape.
     """
@@ -37,17 +39,28 @@ class Loss(Watched):
             return ops.mean(values)
         if values.ndim > 1:
             values = ops.mean(values, axis=tuple(range(1, values.ndim)))
-        weights = operand(sample_weight, values.dtype)
-        if weights.shape != values.shape:
-            raise ShapeError(
-                f"{self.name}: sample_weight must have shape {shape_text(values.shape)}, one for each row; got "
-                f"{shape_text(weights.shape)}"
-            )
-        return ops.mean(values * weights)
+        return ops.mean(values * row_weights(sample_weight, values.size, values.dtype, f"{self.name}: "))
 
     def targets(self, y_true: Any, shape: Shape, dtype: Any) -> np.ndarray:
         """Targets as the kernels take them, for predictions of this shape (its first extent may be any), checked."""
         return targets(y_true, shape, dtype, self.takes_labels, self.name)
+
+
+def row_weights(sample_weight: Any, rows: int, dtype: Any, owner: str = "") -> Any:
+    """Weights of rows as (N,), an array or, of a tensor, a tensor: given so, as (N, 1) or as one number for all. Raises where an
+    array's are not finite."""
+    given = sample_weight if isinstance(sample_weight, Tensor) else as_array(sample_weight, dtype, f"{owner}sample_weight")
+    if given.shape not in ((), (rows,), (rows, 1)):
+        raise ShapeError(
+            f"{owner}sample_weight must have shape {shape_text((rows,))}, one for each row, or {shape_text((rows, 1))}, or be one "
+            f"number for all; got {shape_text(given.shape)}"
+        )
+    if isinstance(given, Tensor):
+        weights = given if given.dtype == dtype else given.astype(dtype)
+        return ops.reshape(weights, (rows,)) if weights.ndim else weights * np.ones(rows, dtype)
+    if not np.isfinite(given).all():
+        raise not_finite(given, f"{owner}sample_weight", sample_weight)
+    return np.ascontiguousarray(np.broadcast_to(given.reshape(-1), (rows,)))
 
 
 def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str) -> np.ndarray:
@@ -109,6 +122,20 @@ class MeanSquaredError(Loss):
 
     def call(self, y_true, y_pred):
         return ops.squared_difference(y_pred, y_true)
+
+
+class MeanAbsoluteError(Loss):
+    """|y_true - y_pred|; its gradient where both are equal is 0.
+
+    y_true, y_pred: (N, ...), float.
+
+    >>> import fastnn
+    >>> fastnn.losses.MeanAbsoluteError()([[1.0], [2.0]], [[1.5], [2.0]]).item()
+    0.25
+    """
+
+    def call(self, y_true, y_pred):
+        return ops.absolute(y_pred - y_true)
 
 
 class BinaryCrossentropy(Loss):
@@ -193,6 +220,8 @@ def _made_by(op, prediction):
 KNOWN = {
     "mse": MeanSquaredError,
     "mean_squared_error": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "mean_absolute_error": MeanAbsoluteError,
     "binary_crossentropy": BinaryCrossentropy,
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
 }

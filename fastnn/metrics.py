@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import losses, ops
+from fastnn import config, losses, ops
 from fastnn.autograd import no_grad
 from fastnn.device.buffers import own_copy, reserve
-from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.errors import nearest
 from fastnn.kernels.cpu import batches
-from fastnn.ops.record import NONE
+from fastnn.ops.record import FLOATS, NONE
 from fastnn.tape.record import emit
 from fastnn.tape.watch import Watched
 from fastnn.tensor import INDEX, Tensor, operand
@@ -56,7 +56,8 @@ class Metric(Watched):
         return losses.targets(y_true, shape, dtype, self.takes_labels, self.name)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add the rows of a batch, each with its weight or 1."""
+        """Add the rows of a batch, each with its weight or 1. sample_weight: (N,), (N, 1) or one number; the mean is the weighted
+        one, the sum of weights times values over the sum of weights."""
         with no_grad():
             y_pred = operand(y_pred)
             y_pred = _rows(y_pred) if y_pred.ndim == 1 else y_pred
@@ -66,11 +67,9 @@ class Metric(Watched):
             self._add(self.measure(y_true, y_pred), sample_weight)
 
     def _add(self, values, sample_weight):
-        weights = None if sample_weight is None else operand(sample_weight, values.dtype)
-        if weights is not None and weights.shape != values.shape:
-            raise ShapeError(
-                f"metric {self.name!r}: sample_weight must have shape {shape_text(values.shape)}; got {shape_text(weights.shape)}"
-            )
+        weights = sample_weight
+        if weights is not None:
+            weights = operand(losses.row_weights(weights, values.size, values.dtype, f"metric {self.name!r}: "), values.dtype)
         accumulate(values, self.totals, 1.0, weights)
 
     def result(self) -> float:
@@ -93,7 +92,8 @@ def _rows(x):
 
 
 class Mean(Metric):
-    """The mean of numbers: `update_state(values, sample_weight)`.
+    """The mean of numbers: `update_state(values, sample_weight)`. There is a weight for each number, or for each row, whose means
+    are then taken.
 
     >>> import fastnn
     >>> mean = fastnn.metrics.Mean()
@@ -107,7 +107,14 @@ class Mean(Metric):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         with no_grad():
-            self._add(ops.reshape(operand(values), (-1,)), sample_weight)
+            values = operand(values)
+            values = values if values.dtype in FLOATS else values.astype(config.floatx())
+            if sample_weight is not None and values.ndim > 1:
+                if np.size(sample_weight) == values.size:
+                    sample_weight = ops.reshape(operand(sample_weight, values.dtype), (-1,))
+                else:
+                    values = ops.mean(values, axis=tuple(range(1, values.ndim)))
+            self._add(ops.reshape(values, (-1,)), sample_weight)
 
 
 class BinaryAccuracy(Metric):
@@ -160,10 +167,17 @@ class MeanSquaredError(Metric):
         return ops.mean(ops.squared_difference(y_pred, y_true), axis=tuple(range(1, y_pred.ndim)))
 
 
-KNOWN = {
-    "mse": MeanSquaredError,
-    **{c.default_name: c for c in (BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, MeanSquaredError)},
-}
+class MeanAbsoluteError(Metric):
+    """The mean of |y_true - y_pred|."""
+
+    default_name = "mean_absolute_error"
+
+    def measure(self, y_true, y_pred):
+        return ops.mean(ops.absolute(y_pred - y_true), axis=tuple(range(1, y_pred.ndim)))
+
+
+KINDS = (BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, MeanSquaredError, MeanAbsoluteError)
+KNOWN = {"mse": MeanSquaredError, "mae": MeanAbsoluteError, **{c.default_name: c for c in KINDS}}
 ACCURACY = ("accuracy", "acc")  # which accuracy depends on targets and predictions
 
 

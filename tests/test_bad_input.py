@@ -113,8 +113,18 @@ ARGUMENTS = [
     (lambda: fit(validation_split=-0.1), ValueError, "validation_split must lie between 0 and 1"),
     (lambda: fit(validation_split=0.99), ValueError, "validation_split=0.99 of 20 rows leaves 0 to train and 20 to validate"),
     (lambda: fit(validation_data=X), ValueError, r"validation_data: expected \(x, y\) or .* got ndarray"),
-    (lambda: fit(sample_weight=-np.ones(ROWS)), ValueError, "sample_weight must not be negative; got -1.0 in row 0"),
-    (lambda: fit(sample_weight=np.ones(3)), ShapeError, r"sample_weight must have shape \(20\), .* got \(3\)"),
+    *[
+        (
+            lambda w=w: fit(sample_weight=np.ones(w)),
+            ShapeError,
+            r"sample_weight must have shape \(20\), one for each row, or \(20, 1\)",
+        )
+        for w in ((3,), (1,), (1, ROWS), (ROWS, 2), (ROWS, 1, 1), (0,))
+    ],
+    (lambda: fit(sample_weight="balanced"), DTypeError, "sample_weight: expected numbers; got element type <U8"),
+    (lambda: fit(sample_weight=np.inf), ValueError, "sample_weight has 1 values that are NaN, infinite"),
+    (lambda: fit(validation_data=(X, Y, np.ones(3))), ShapeError, r"sample_weight must have shape \(20\)"),
+    (lambda: network().evaluate(X, Y, sample_weight=np.full(ROWS, 1e60)), ValueError, "20 values .* too large for float32"),
     (lambda: fit(sample_weight=np.full(ROWS, np.nan)), ValueError, r"sample_weight has 20 values .*sample_weight\[0\] = nan"),
     (lambda: fit(callbacks=[3]), TypeError, "callbacks: expected .*Callback objects; got 3"),
     (lambda: fit(callbacks=3), TypeError, "callbacks: expected .*Callback objects; got 3"),
@@ -125,7 +135,7 @@ ARGUMENTS = [
 ]
 
 NAMES = [
-    (lambda: network("mse_"), ValueError, "unknown loss 'mse_'; did you mean 'mse'?"),
+    (lambda: network("mse_"), ValueError, r"unknown loss 'mse_'; did you mean 'mse'\?"),
     (lambda: network(optimizer="addam"), ValueError, "unknown optimizer 'addam'; did you mean 'adam'?"),
     (lambda: network(optimizer=3), ValueError, "unknown optimizer 3; known are adam, rmsprop, sgd"),
     (lambda: network(metrics=["acuracy"]), ValueError, "unknown metric 'acuracy'; did you mean 'accuracy'?"),

@@ -179,6 +179,9 @@ def test_truths_are_numbers_where_numbers_are_asked_for():
     loss = fastnn.losses.SparseCategoricalCrossentropy(from_logits=True)
     logits = np.eye(3, 2, dtype="f4")
     assert loss(mask, logits).item() == loss([0, 1, 1], logits).item()
+    mean = fastnn.metrics.Mean()
+    mean.update_state(fastnn.tensor([1, 2, 3]) == [1, 2, 0])
+    assert mean.result() == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -232,7 +235,7 @@ def test_the_library_never_asks_whether_two_tensors_are_equal(monkeypatch, tmp_p
     for optimizer in (fastnn.optimizers.SGD(0.01, 0.9), "adam", "rmsprop"):
         model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
         stop = fastnn.callbacks.EarlyStopping(patience=1, restore_best_weights=True)
-        model.fit(x, y, epochs=2, verbose=0, callbacks=[stop], validation_split=0.2)
+        model.fit(x, y, epochs=2, verbose=0, callbacks=[stop], validation_split=0.2, sample_weight=x[:, 0])
         model.evaluate(x, y, verbose=0)
         model.predict(x)
         hidden[0].trainable = not hidden[0].trainable

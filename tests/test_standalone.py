@@ -356,7 +356,7 @@ Y, P = np.zeros((3, 2)), np.full((3, 2), 0.5)
         (lambda: losses.SparseCategoricalCrossentropy()(Y, P), ShapeError, r"One-hot rows are y.argmax\(-1\)"),
         (lambda: metrics.BinaryAccuracy()(Y, P[:2]), ShapeError, "binary_accuracy: y has 3 rows, the predictions have 2"),
         (lambda: metrics.SparseCategoricalAccuracy()([0, 1, -1], P), ValueError, r"got -1 at \(2,\)"),
-        (lambda: metrics.BinaryAccuracy()(Y, P, np.ones(2)), ShapeError, r"sample_weight must have shape \(3\); got \(2\)"),
+        (lambda: metrics.BinaryAccuracy()(Y, P, np.ones(2)), ShapeError, r"sample_weight must have shape \(3\), one .*; got \(2\)"),
         (lambda: losses.get(3), TypeError, "expected a name, a Loss or a function"),
         (lambda: losses.Loss()(Y, P), TypeError, "Loss does not define call"),
     ],

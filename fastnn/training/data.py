@@ -10,6 +10,7 @@ from fastnn.device.buffers import buffer_of
 from fastnn.errors import NotFiniteError, ShapeError, shape_text
 from fastnn.frames import not_finite
 from fastnn.kernels.cpu import updates
+from fastnn.losses import row_weights
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import emit
 from fastnn.tensor import Tensor, as_array
@@ -71,17 +72,7 @@ def expect_rows(x: np.ndarray, other: Any, x_name: str, name: str) -> None:
 
 def weights(sample_weight: Any, x: np.ndarray) -> np.ndarray | None:
     """Weights of rows, (N,)."""
-    if sample_weight is None:
-        return None
-    array = as_array(sample_weight, x.dtype, "sample_weight")
-    if array.shape == (len(x), 1):
-        array = array.reshape(-1)
-    if array.shape != (len(x),):
-        raise ShapeError(f"sample_weight must have shape {shape_text((len(x),))}, one for each row; got {shape_text(array.shape)}")
-    expect_finite(array, "sample_weight")
-    if (array < 0).any():
-        raise ValueError(f"sample_weight must not be negative; got {array.min()} in row {int(array.argmin())}")
-    return array
+    return None if sample_weight is None else row_weights(as_array(sample_weight, x.dtype, "sample_weight"), len(x), x.dtype)
 
 
 def split(rows: Rows, fraction: float) -> tuple[Rows, Rows]:

@@ -112,8 +112,8 @@ class Trainer(Layer):
         x: (N, ...), y: (N, ...), arrays or what numpy.asarray takes; they are never written to. Labels of classes are whole
         numbers. batch_size: 32 unless given; the last batch may be smaller. verbose: 0 nothing, 1 or "auto" a line an epoch,
         2 the same without a live line. validation_split: the last part of the rows, kept out of training; validation_data: (x, y)
-        or (x, y, sample_weight). shuffle: whether each epoch takes the rows in a new order. sample_weight: (N,), by which each
-        row's loss is multiplied. Defaults are Keras's.
+        or (x, y, sample_weight). shuffle: whether each epoch takes the rows in a new order. sample_weight: (N,), (N, 1) or one
+        number, by which each row's loss is multiplied; a negative one trains away from its row. Defaults are Keras's.
 
         A loss or gradient that is not finite raises FloatingPointError, which names epoch, step and layer; the weights are those
         before that step. Ctrl-C ends training, sets `stop_training` and returns the history so far.
