@@ -136,12 +136,23 @@ ARGUMENTS = [
 
 NAMES = [
     (lambda: network("mse_"), ValueError, r"unknown loss 'mse_'; did you mean 'mse'\?"),
+    # Another quantity is no slip of the fingers.
+    (lambda: network("msle"), ValueError, "unknown loss 'msle'; known are binary_crossentropy, mae, mean_absolute"),
+    (lambda: network("categorical_crossentropy"), ValueError, "unknown loss 'categorical_crossentropy'; known are binary_"),
+    (lambda: network(optimizer="adamw"), ValueError, "unknown optimizer 'adamw'; known are adam, rmsprop, sgd"),
+    (lambda: network(optimizer="nadam"), ValueError, "unknown optimizer 'nadam'; known are adam, rmsprop, sgd"),
+    (lambda: network(metrics=["auc"]), ValueError, "unknown metric 'auc'; known are acc, accuracy, "),
+    (lambda: layers.Dense(1, activation="selu"), ValueError, "unknown activation 'selu'; known are elu, "),
+    (lambda: layers.Dense(1, kernel_initializer="he_uniform"), ValueError, "unknown initializer 'he_uniform'; known are glorot_"),
+    (lambda: layers.Dense(1, activation="ReLU"), ValueError, r"unknown activation 'ReLU'; did you mean 'relu'\?"),
+    (lambda: network(optimizer="amda"), ValueError, "unknown optimizer 'amda'; known are adam"),
+    (lambda: network(optimizer="sdg"), ValueError, r"unknown optimizer 'sdg'; did you mean 'sgd'\?"),
     (lambda: network(optimizer="addam"), ValueError, "unknown optimizer 'addam'; did you mean 'adam'?"),
     (lambda: network(optimizer=3), ValueError, "unknown optimizer 3; known are adam, rmsprop, sgd"),
     (lambda: network(metrics=["acuracy"]), ValueError, "unknown metric 'acuracy'; did you mean 'accuracy'?"),
     (lambda: layers.Dense(1, activation="rellu"), ValueError, "unknown activation 'rellu'; did you mean 'relu'?"),
     (lambda: layers.Dense(1, kernel_initializer="glorot"), ValueError, "unknown initializer 'glorot'; did you mean 'glorot_uni"),
-    (lambda: network().get_layer("dense_x"), ValueError, "model 'net' has no layer 'dense_x'; did you mean 'dense"),
+    (lambda: network().get_layer("dense_x"), ValueError, "model 'net' has no layer 'dense_x'; (known are|did you mean) '?dense"),
 ]
 
 LAYERS = [
