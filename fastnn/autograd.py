@@ -13,7 +13,7 @@ from fastnn.kernels.cpu import reduce
 from fastnn.ops.matmul import after_product, matmul
 from fastnn.ops.record import Op
 from fastnn.tape.record import context, emit, has_gradient
-from fastnn.tensor import Node, Tensor, Variable, apply, tensor
+from fastnn.tensor import Node, Tensor, Variable, apply, copied, tensor
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
     if not loss.requires_gradient:
         raise ValueError("backward: nothing this was computed from requires a gradient (was it made within no_grad()?)")
     with no_grad():
-        walk = Gradients()
+        walk = Gradients(gradient)
         walk.deliver(loss, gradient)
         if context.step is not None:
             context.step.checked.append(loss)
@@ -88,7 +88,8 @@ class Gradients:
     wanted is not computed.
     """
 
-    def __init__(self):
+    def __init__(self, given: Tensor):
+        self.given = given.buffer  # what the walk begins with
         self.arrived: dict[Node, list[Tensor | Product | None]] = {}  # gradients of a node's results, so far
         self.waiting: list = []  # heap of (-number, node)
         self.node: Any = None
@@ -130,7 +131,7 @@ class Gradients:
             if target is None:
                 rest = output
             elif slot is not None:
-                target.gradient = slot
+                target._gradient = slot
             elif target.requires_gradient:
                 self.deliver(target, output)
         return rest
@@ -163,9 +164,11 @@ class Gradients:
         elif isinstance(target, Variable):
             slot, kernel = target.mirror("gradient"), reduce.add_to if has_gradient(target) else reduce.copy
             emit("add gradient", kernel, (gradient.flat(), slot.flat()))
-            target.gradient = slot
+            target._gradient = slot
         else:
-            target.gradient = gradient if target.gradient is None else ops.add(target.gradient, gradient)
+            # What was given from outside may be written over there.
+            own = copied(gradient) if gradient.buffer is self.given else gradient
+            target._gradient = ops.add(target._gradient, own) if has_gradient(target) else own
 
 
 def _with_product(op, inputs):

@@ -117,11 +117,11 @@ class Optimizer(Watched):
             raise ValueError(f"{self.name}: none of its variables has a gradient. Call loss.backward() before optimizer.step().")
         if len(ready) < len(self.variables) and not self._warned:
             self._warned = True
-            names = [v.name for v in self.variables if v.gradient is None]
+            names = [v.name for v in self.variables if v._gradient is None]
             warn(f"{self.name}: no gradient reaches {', '.join(names)}: the loss does not use them.")
-        self._update([(v, v.gradient) for v in ready])
+        self._update([(v, v._gradient) for v in ready])
         for v in ready:
-            v.gradient = None
+            v._gradient = None
 
     def apply(self, gradients: Sequence[Any], variables: Sequence[Variable] | None = None) -> None:
         """Update `variables` (those of `build` unless given) by these gradients, arrays or tensors of their shapes.

@@ -123,8 +123,8 @@ class Recording:
                 flat = list(_tensors(self.outputs, name))
             generators.expect_unchanged(lambda: function(*self.inputs, **self.named), name)
             self.watch.follow(function, (Watched, Variable))
-            self.variables, self.had = list(recorder.had_gradient), list(recorder.had_gradient.values())
-            self.has = [(v, v.gradient) for v in self.variables]
+            self.variables, self.had = list(recorder.had_gradient), [g is not None for g in recorder.had_gradient.values()]
+            self.has = [(v, v._gradient) for v in self.variables if isinstance(v, Variable)]
             recorder.restore_gradients()
         self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
         self.program = Program([(self.tape, 1)])
@@ -147,14 +147,19 @@ class Recording:
 
     def fits(self) -> bool:
         """Whether the variables have gradients, or none, as the recorded step met them, and all else is as it was."""
-        return [v.gradient is not None for v in self.variables] == self.had and self.watch.holds()
+        return [v._gradient is not None for v in self.variables] == self.had and self.watch.holds()
 
     def run(self, arguments: tuple, named: dict) -> Any:
         try:
             return self.program.turn.run(self._run, arguments, named)
         except StepFailed as failed:  # other threads may have put in other arguments since
             inputs, by_name = self._given(arguments, named)
-            raise explained(failed.error(), lambda: self.function(*inputs, **by_name)) from None
+            before = [(v, v._gradient) for v in self.variables]
+            try:
+                raise explained(failed.error(), lambda: self.function(*inputs, **by_name)) from None
+            finally:
+                for variable, gradient in before:
+                    variable._gradient = gradient
 
     def _run(self, arguments, named):
         pairs = [*zip(self.inputs, arguments, strict=True), *((self.named[n], a) for n, a in named.items())]
@@ -168,7 +173,7 @@ class Recording:
         else:
             self.pace.run(1, 1)
         for variable, gradient in self.has:
-            variable.gradient = gradient
+            variable._gradient = gradient
         return _mapped(self.outputs, self._copied)
 
     def _copied(self, output):

@@ -11,9 +11,10 @@ import numpy as np
 from fastnn import config, frames, ops
 from fastnn.device.buffers import LETTERS, Arena, Buffer, Place, address_of, allocate, buffer_of, own_copy
 from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.kernels.cpu import reduce
 from fastnn.ops.comparisons import BOOL, cast
 from fastnn.ops.record import FLOATS, Op
-from fastnn.tape.record import context, emit, new_buffer
+from fastnn.tape.record import context, emit, has_gradient, new_buffer
 
 INDEX = np.dtype("int64")
 _numbers = itertools.count()
@@ -42,7 +43,7 @@ class Tensor:
     [9. 1.] [False  True]
     """
 
-    __slots__ = ("__weakref__", "buffer", "dtype", "gradient", "node", "place", "requires_gradient", "shape")
+    __slots__ = ("__weakref__", "_gradient", "buffer", "dtype", "node", "place", "requires_gradient", "shape")
     __array_priority__ = 1000.0  # so that array + tensor asks the tensor
 
     def __init__(self, buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype):
@@ -50,7 +51,18 @@ class Tensor:
         self.node: Node | None = None  # the op that made it, of whose results it is number `place`
         self.place = 0
         self.requires_gradient = False
-        self.gradient: Tensor | None = None
+        self._gradient: Tensor | None = None
+
+    @property
+    def gradient(self) -> "Tensor | None":
+        """The sum of what `backward` has found since it was cleared, for a tensor that was not computed from others; None if there
+        is none. What is assigned takes its place."""
+        return self._gradient if has_gradient(self) else None
+
+    @gradient.setter
+    def gradient(self, value: Any) -> None:
+        has_gradient(self)  # which a step that is being recorded has to know
+        self._gradient = None if value is None else _gradient_for(self, value)
 
     __copy__ = own_copy
 
@@ -280,6 +292,20 @@ class Variable(Tensor):
         """Memory of this variable's shape, zeroed when first asked for: its gradient, an optimizer's moment."""
         return Tensor(Place(self.chunk, self.offset, self.buffer.nbytes, key), self.shape, self.dtype)
 
+    @property
+    def gradient(self) -> Tensor | None:
+        """As any tensor's. It keeps its values, whatever later steps do."""
+        return copied(self.mirror("gradient")) if has_gradient(self) else None
+
+    @gradient.setter
+    def gradient(self, value: Any) -> None:
+        has_gradient(self)
+        slot = None
+        if value is not None:
+            given, slot = _gradient_for(self, value), self.mirror("gradient")
+            emit("assign gradient", reduce.copy, (given.flat(), slot.flat()))
+        self._gradient = slot
+
     def assign(self, value: Any) -> None:
         """Put values in, of the variable's shape."""
         array = as_array(value, self.dtype, f"variable {self.name!r}")
@@ -289,6 +315,24 @@ class Variable(Tensor):
 
     def __repr__(self):
         return f"<variable {self.name!r} {shape_text(self.shape)} {self.dtype}\n{self.buffer.array(self.shape, self.dtype)}>"
+
+
+def _gradient_for(x, value):
+    """`value` as a gradient that is assigned to a tensor."""
+    gradient = operand(value, x.dtype)
+    if gradient.shape != x.shape or gradient.dtype != x.dtype:
+        raise ShapeError(
+            f"gradient of {getattr(x, 'name', 'a tensor')!r}: expected {shape_text(x.shape)} {x.dtype}; got "
+            f"{shape_text(gradient.shape)} {gradient.dtype}"
+        )
+    return gradient if isinstance(value, Tensor) and not isinstance(value, Variable) else copied(gradient)
+
+
+def copied(x: Tensor) -> Tensor:
+    """The same values in memory of their own."""
+    copy = Tensor(new_buffer(x.buffer.nbytes), x.shape, x.dtype)
+    emit("copy", reduce.copy, (x.flat(), copy.flat()))
+    return copy
 
 
 def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:

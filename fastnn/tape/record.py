@@ -114,7 +114,7 @@ class Recorder(Step):
         super().__init__(name)
         self.active = True
         self.instructions: list[Instruction] = []
-        self.had_gradient: dict[Any, bool] = {}  # variables whose gradient the step met, and whether they had one before
+        self.had_gradient: dict[Any, Any] = {}  # variables and tensors whose gradient the step met, and which it was before
 
     def __enter__(self):
         if context.recorder is not None:
@@ -135,8 +135,8 @@ class Recorder(Step):
 
     def restore_gradients(self):
         """Variables have a gradient again, or none, as before the step."""
-        for variable, had in self.had_gradient.items():
-            variable.gradient = variable.mirror("gradient") if had else None
+        for tensor, gradient in self.had_gradient.items():
+            tensor._gradient = gradient
 
 
 @contextmanager
@@ -189,12 +189,13 @@ class Counter:
             context.step.advances[self] = self.earlier() + amount
 
 
-def has_gradient(variable: Any) -> bool:
-    """Whether a variable has a gradient now. A recorded step is good only for variables as it met them, so it keeps a note."""
-    present = variable.gradient is not None
+def has_gradient(tensor: Any) -> bool:
+    """Whether a variable or a tensor has a gradient now. A recorded step is good only for those as it met them, so it keeps a
+    note."""
+    gradient = tensor._gradient
     if context.recorder is not None:
-        context.recorder.had_gradient.setdefault(variable, present)
-    return present
+        context.recorder.had_gradient.setdefault(tensor, gradient)
+    return gradient is not None
 
 
 def new_buffer(nbytes: int) -> Buffer:

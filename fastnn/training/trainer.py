@@ -226,14 +226,14 @@ class Trainer(Layer):
             raise RuntimeError("profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to see its calls")
         with self._lock:
             rows = self._rows(x, y, sample_weight)
-            gradients = [(v, v.gradient) for v in self.trainable_variables]
+            gradients = [(v, v._gradient) for v in self.trainable_variables]
             epoch = self._training("profile", rows, None, batch_size, True)
             try:
                 text = epoch.program.turn.run(profile, self, epoch, len(rows.x))  # others do not see what it trains
             finally:
                 epoch.release()
                 for variable, gradient in gradients:
-                    variable.gradient = gradient
+                    variable._gradient = gradient
         print(text)
 
     # ---- parts
@@ -245,7 +245,7 @@ class Trainer(Layer):
             raise ValueError(f"{what}: model {self.name!r} has no trainable weights")
         optimizer.build(variables)
         for variable in variables:
-            variable.gradient = None
+            variable._gradient = None
         epoch = self._program("fit", rows, test, batch_size, shuffle)
         epoch.begin([r.arrays() for r in (rows, test) if r is not None])
         return epoch
