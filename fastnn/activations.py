@@ -8,12 +8,12 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.errors import ShapeError, nearest, shape_text
-from fastnn.tensor import Tensor, operand
+from fastnn.tensor import Tensor, copied, operand
 
 
 def linear(x: Any) -> Tensor:
     """x itself."""
-    return operand(x)
+    return x if isinstance(x, Tensor) else copied(operand(x))
 
 
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:

@@ -1,13 +1,11 @@
 """Settings of the process: the element type of new tensors and layers, the number of threads."""
 
-import numpy as np
-
 from fastnn.device import pool
 from fastnn.errors import nearest
 from fastnn.tape.watch import settings
 
-_floatx = np.dtype("float32")
-settings["floatx"] = "float32"
+_floatx = "float32"
+settings["floatx"] = _floatx
 
 
 def floatx() -> str:
@@ -17,7 +15,7 @@ def floatx() -> str:
     >>> fastnn.keras.config.floatx()
     'float32'
     """
-    return str(_floatx)
+    return _floatx
 
 
 def set_floatx(value: str) -> None:
@@ -25,8 +23,7 @@ def set_floatx(value: str) -> None:
     global _floatx
     if value not in ("float32", "float64"):
         raise ValueError(f"set_floatx: expected 'float32' or 'float64'; got {value!r}; {nearest(value, ['float32', 'float64'])}")
-    _floatx = np.dtype(value)
-    settings["floatx"] = value
+    _floatx = settings["floatx"] = value
 
 
 def get_threads() -> int:

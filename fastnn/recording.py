@@ -1,34 +1,47 @@
 """`fastnn.record`: a step of one's own, written down on its first call and replayed natively from then on."""
 
 import sys
-from collections.abc import Callable
-from functools import update_wrapper
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial, update_wrapper
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from math import prod
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
-from fastnn.config import floatx
-from fastnn.device.buffers import allocate
+from fastnn.arguments import filled, look, rebuilt, stand_ins
+from fastnn.device.buffers import Buffer, allocate
 from fastnn.device.locks import making
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.generators import Generators
 from fastnn.tape.pace import Pace
 from fastnn.tape.record import Recorder, Search, context
 from fastnn.tape.run import Program, StepFailed, Tape, lanes_to_plan_for
-from fastnn.tape.watch import Kept, Watch, Watched
-from fastnn.tensor import Tensor, Variable, as_array
+from fastnn.tape.watch import Kept, Watch, Watched, own
+from fastnn.tensor import Tensor, Variable
 
 WAKING = 5e-5  # seconds that lanes take to wake up and to leave, in each call: shorter steps have one
+NOTHING: AbstractContextManager = nullcontext()
+METHODS = "_tapes_of_methods"  # the attribute of an object that holds those
 MOST_TAPES = 16  # of one function: full batch, last batch, evaluation and the like; the one longest unused goes
 
 
 def record(function: Callable[..., Any]) -> "Recorded":
     """Make a function of arrays a step that is recorded once and replayed without Python.
 
-    Arrays, tensors and floats among the arguments are inputs: for each new set of shapes and element types the function is
-    called once, and what it asked to compute is written down; every call, the first included, then runs that tape. Integers,
-    strings, booleans and None are constants: for others it is recorded anew. It returns a tensor, a list, tuple or dictionary of
-    tensors, or nothing.
+    function: a function, a method (also in a class's body, where every object gets tapes of its own), a model, a partial or
+    anything else that can be called. It returns a tensor, lists, tuples or dictionaries of tensors and None, or nothing; what
+    it returns is fresh memory, but for a variable, which is the variable itself, and carries no gradient.
+
+    Arrays, tensors and floats among the arguments are inputs, also those within lists, tuples and dictionaries: for each new set
+    of shapes and element types the function is called once, and what it asked to compute is written down; every call, the
+    first included, then runs that tape. Within the function an input is a tensor of the array's element type; but an array,
+    a list or a number takes the type of the tensors and layers that it meets, as in a call of an op. Integers, strings,
+    booleans and None are constants: for others it is recorded anew; so is everything else, which is known by its value if it has
+    a hash and by its identity if not.
 
     It is also recorded anew when something has changed that it read: attributes of layers, models, optimizers, losses and metrics,
     also private ones; entries of lists and dictionaries that are such attributes, also nested; whether variables are trainable;
@@ -40,8 +53,9 @@ def record(function: Callable[..., Any]) -> "Recorded":
     what functions that it calls look up, arrays that are changed in place, methods that are replaced in a class. After such a
     change record the function again: `step = fastnn.record(function)`.
 
-    While it is recorded, reading a tensor (`float`, `bool`, `numpy()`) raises RecordingError, as do random numbers drawn
-    elsewhere than from fastnn. Tensors it does not return are dead afterwards.
+    While it is recorded, reading a tensor (`float`, `bool`, `numpy()`) raises RecordingError, as do random numbers that this
+    thread draws elsewhere than from fastnn. Tensors it does not return are dead afterwards. Within another recorded step, or one
+    of `fit`, it is called as it is.
 
     It is copied and pickled as its function is: one of a module stands for itself and is pickled by its name, a method goes with
     its object; what a function closes over stays the original's. The copy records anew.
@@ -60,9 +74,13 @@ class Recorded:
     """A function with its tapes. `tapes` maps what a call looked like to what was recorded for it."""
 
     def __init__(self, function: Callable[..., Any], name: str | None = None):
-        update_wrapper(self, function)
-        self.function, self.name = function, name or function.__name__
+        inner = function.__func__ if isinstance(function, staticmethod) else function
+        # A function's notes are its wrapper's; an object's attributes are not.
+        update_wrapper(self, inner, updated=("__dict__",) if isinstance(inner, FunctionType) else ())
+        self.function, self.name = inner, name or _expect_step(inner)
         self.tapes = Kept(MOST_TAPES)
+        self._binds = inner is function and hasattr(type(inner), "__get__") and not isinstance(inner, MethodType)
+        self._bound: dict[int, Kept] = {}  # the tapes of objects without a dictionary that it is a method of, by their ids
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         name: str = getattr(self, "__qualname__", "")
@@ -78,14 +96,23 @@ class Recorded:
         Recorded.__init__(self, *state)
 
     def __call__(self, *arguments, **named):
-        return self.recording(*arguments, **named).run(arguments, named)
+        if context.step is not None:
+            return self.function(*arguments, **named)
+        inputs: list = []
+        return self._find(arguments, named, inputs).run(inputs, partial(_call, self.function, arguments, named))
 
     def recording(self, *arguments, **named) -> "Recording":
         """The recording for such a call, made if need be."""
-        key = tuple([_key(a) for a in arguments]), *[(n, _key(a)) for n, a in named.items()]
+        return self._find(arguments, named, [])
+
+    def _find(self, arguments, named, inputs):
+        key: tuple = context.training, *[look(a, inputs) for a in arguments]
+        if named:
+            key += tuple([(n, look(named[n], inputs)) for n in sorted(named)])
         found = self.tapes.good(key)
         if found is None:
-            found = Recording(self.function, self.name, arguments, named)
+            call = partial(_call, self.function, arguments, named)
+            found = Recording(call, self.name, inputs, (self.function, *arguments, *named.values()))
             self.tapes.add(key, found)
         return found
 
@@ -93,80 +120,161 @@ class Recorded:
         """`tape.summary()` of every recording."""
         return "\n\n".join(r.tape.summary() for recordings in self.tapes.values() for r in recordings)
 
+    def __get__(self, instance, owner=None):
+        """As a method: bound to an object, whose tapes end with it."""
+        bound = self.function.__get__(instance, owner) if self._binds else None
+        target = getattr(bound, "__self__", None)
+        if target is None:
+            return self
+        try:
+            tapes = self._tapes_of(target)
+        except TypeError:
+            kind = type(target).__name__
+            raise TypeError(
+                f"{self.name}: the tapes of a method end with its object, of which {kind} allows no notice: add '__weakref__' to "
+                f"{kind}.__slots__, or record a function that takes the object."
+            ) from None
+        method = object.__new__(type(self))
+        vars(method).update(vars(self), function=bound, __wrapped__=bound, tapes=tapes, _binds=False)
+        return method
 
-def _key(argument):
-    if isinstance(argument, Tensor | np.ndarray):
-        return argument.shape, argument.dtype
-    if argument is None or isinstance(argument, int | str):
-        return type(argument), argument
-    if isinstance(argument, float):
-        return float
-    array = np.asarray(argument)
-    return array.shape, array.dtype
+    def _tapes_of(self, target):
+        try:
+            attributes = own(target, "__dict__")
+        except AttributeError:
+            attributes = None
+        if type(attributes) is dict:  # there the garbage collector finds what tapes hold of the object
+            methods = attributes.get(METHODS)
+            if methods is None or methods.target() is not target:  # it is a copy
+                methods = attributes[METHODS] = Methods(target)
+            return methods.tapes.setdefault(self, Kept(MOST_TAPES))
+        if id(target) not in self._bound:
+            weakref.finalize(target, self._bound.pop, id(target), None).atexit = False
+        return self._bound.setdefault(id(target), Kept(MOST_TAPES))
 
 
-def _is_input(argument):
-    return not (argument is None or isinstance(argument, int | str))
+class Methods:
+    """The tapes of an object's methods. A copy of the object has none."""
+
+    def __init__(self, target: Any):
+        self.target = weakref.ref(target)
+        self.tapes: dict[Recorded, Kept] = {}
+
+    def __reduce__(self):
+        return _none, ()
+
+
+def _none():
+    """What is written for an object's tapes."""
+
+
+def _expect_step(function):
+    """What a step is called in messages; raises unless it can be one."""
+    named = function
+    while isinstance(named, partial | classmethod):
+        named = named.func if isinstance(named, partial) else named.__func__
+    name = getattr(named, "__name__", None) or type(named).__name__
+    if not callable(named):
+        raise TypeError(f"record: expected a function, a method, a model or anything else that can be called; got {function!r}")
+    code = getattr(named, "__code__", None) or getattr(type(named).__call__, "__code__", None)
+    for flag, kind in ((CO_GENERATOR, "generator"), (CO_COROUTINE, "coroutine"), (CO_ASYNC_GENERATOR, "asynchronous generator")):
+        if code and code.co_flags & flag:
+            raise TypeError(f"record: {name} is a {kind}, which a call only begins; expected a function that returns its results")
+    return name
+
+
+def _call(function, arguments, named, inputs):
+    """Call a function with others of its inputs."""
+    given: Iterator = iter(inputs)
+    positional = [filled(a, given) for a in arguments]
+    by_name = {n: filled(named[n], given) for n in sorted(named)}
+    return function(*positional, **{n: by_name[n] for n in named})
 
 
 class Recording:
-    """One tape of a function: for arguments of one look, and for variables with or without gradients as it met them."""
+    """One tape of a function: for arguments of one look, and for variables with or without gradients as it met them.
 
-    def __init__(self, function, name, arguments, named):
-        self.function, self.name = function, name
-        self.inputs, self.named = self._given(arguments, named)
-        recorder, self.watch = Recorder(name), Watch()
-        generators = Generators(function)
+    call: the function, of what stands for its inputs; reaches: it, and what it is called with.
+    """
+
+    def __init__(self, call: Callable[[list], Any], name: str, inputs: list, reaches: tuple):
+        self.name, self.watch = name, Watch()
+        generators = Generators(*reaches)
         with making:
-            with self.watch, recorder:
-                self.outputs = function(*self.inputs, **self.named)
-                flat = list(_tensors(self.outputs, name))
-            generators.expect_unchanged(lambda: function(*self.inputs, **self.named), name)
-            self.watch.follow(function, (Watched, Variable))
+            recorder, outputs, flat, staged = self._recorded(call, inputs, self.watch)
             self.variables, self.had = list(recorder.had_gradient), [g is not None for g in recorder.had_gradient.values()]
             self.has = [(v, v._gradient) for v in self.variables if isinstance(v, Variable)]
             recorder.restore_gradients()
+            generators.expect_unchanged(lambda: self._recorded(call, inputs)[0].restore_gradients(), name)
+            self.watch.follow(reaches[0], (Watched, Variable))
+        flat = [t for t in flat if not isinstance(t, Variable)]
+        for t in flat:
+            if t.buffer.address is None and t.buffer.maker is not recorder:
+                raise t.buffer.unreadable()
         self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
         self.program = Program([(self.tape, 1)])
         self.pace = Pace(self.program) if self.tape.work > WAKING else None
+        self.outputs = _mapped(outputs, lambda t: t if isinstance(t, Variable) else self._memory(t, staged))
+        self._take(staged, inputs, {t.buffer for t in flat})
 
-    def _given(self, arguments, named):
-        """What the function is called with for these."""
-        inputs = [self._staged(a) if _is_input(a) else a for a in arguments]
-        return inputs, {n: self._staged(a) if _is_input(a) else a for n, a in named.items()}
+    def _recorded(self, call, inputs, watch: AbstractContextManager = NOTHING):
+        """The recorder of a call, what it returned, and what was made for its inputs: buffer: (number of the input, array)."""
+        staged: dict[Buffer, tuple[int, np.ndarray]] = {}
+        recorder = Recorder(self.name)
 
-    def _staged(self, argument):
-        """Memory of the tape's own for an input; calls copy into it."""
-        dtype = argument.dtype if isinstance(argument, Tensor) else None
-        array = as_array(argument, dtype, self.name)
-        if not isinstance(argument, Tensor) and array.dtype.kind == "f":
-            array = array.astype(floatx())
-        staged = Tensor(allocate(array.nbytes), array.shape, array.dtype)
-        staged.buffer.array(array.shape, array.dtype)[...] = array
-        return staged
+        def place(number, shape, dtype):
+            if not recorder.active:
+                raise Buffer(None, 0, None, 0, recorder).unreadable()
+            memory = allocate(prod(shape) * dtype.itemsize)
+            buffer = Buffer(memory.address, memory.nbytes, None, 0, recorder)  # without an owner: Python may not read it
+            staged[buffer] = number, memory.array(shape, dtype)
+            return Tensor(buffer, shape, dtype)
+
+        with watch, recorder:
+            outputs = call(stand_ins(inputs, place, self.name))
+            flat = list(_tensors(outputs, self.name))
+        return recorder, outputs, flat, staged
+
+    def _memory(self, output, staged):
+        """Where an output lies when the tape has run."""
+        if output.buffer in staged:
+            return staged[output.buffer][1].reshape(output.shape)
+        return self.tape.array(output)
+
+    def _take(self, staged, inputs, kept):
+        """Note which of the staged memory the tape reads; to everybody else all of it is dead now."""
+        for buffer in staged:
+            buffer.address = None
+        if len(staged) > len(inputs):  # an array was taken as several types, of which one may only have been its own
+            read = {i.arguments[n].buffer for i in self.tape.instructions for n in i.kernel.reads}
+            staged = {b: form for b, form in staged.items() if b in read or b in kept}
+        self.inputs = [(number, array, _largest(inputs[number], array)) for number, array in staged.values()]
+        self._stage(inputs)
+
+    def _stage(self, inputs):
+        for number, array, largest in self.inputs:
+            given = inputs[number]
+            if isinstance(given, Tensor):
+                given = given.buffer.array(given.shape, given.dtype)
+            if largest is None or (isinstance(given, float) and -largest <= given <= largest):
+                array[...] = given
+            else:
+                with np.errstate(over="ignore"):  # infinite then, as in an eager call
+                    array[...] = given
 
     def fits(self) -> bool:
         """Whether the variables have gradients, or none, as the recorded step met them, and all else is as it was."""
         return [v._gradient is not None for v in self.variables] == self.had and self.watch.holds()
 
-    def run(self, arguments: tuple, named: dict) -> Any:
+    def run(self, inputs: list, call: Callable[[list], Any]) -> Any:
+        """Run the tape with other inputs of the same look. `call` is the function, should something have to be explained."""
         try:
-            return self.program.turn.run(self._run, arguments, named)
-        except StepFailed as failed:  # other threads may have put in other arguments since
-            inputs, by_name = self._given(arguments, named)
-            before = [(v, v._gradient) for v in self.variables]
-            try:
-                raise explained(failed.error(), lambda: self.function(*inputs, **by_name)) from None
-            finally:
-                for variable, gradient in before:
-                    variable._gradient = gradient
+            return self.program.turn.run(self._run, inputs)
+        except StepFailed as failed:
+            raise self._explained(failed, inputs, call) from None
 
-    def _run(self, arguments, named):
-        pairs = [*zip(self.inputs, arguments, strict=True), *((self.named[n], a) for n, a in named.items())]
-        for staged, argument in pairs:
-            if isinstance(staged, Tensor):
-                given = argument.buffer.array(argument.shape, argument.dtype) if isinstance(argument, Tensor) else argument
-                staged.buffer.array(staged.shape, staged.dtype)[...] = given
+    def _run(self, inputs):
+        self._stage(inputs)
         self.program.rewind()
         if self.pace is None:
             self.program.run(1)
@@ -174,15 +282,35 @@ class Recording:
             self.pace.run(1, 1)
         for variable, gradient in self.has:
             variable._gradient = gradient
-        return _mapped(self.outputs, self._copied)
+        return _mapped(self.outputs, _fresh)
 
-    def _copied(self, output):
-        if output.buffer.address is not None:  # a variable or a constant, returned as it is
-            return output
-        array = self.tape.array(output)
-        copy = Tensor(allocate(array.nbytes), output.shape, output.dtype)
-        copy.buffer.array(output.shape, output.dtype)[...] = array
-        return copy
+    def _explained(self, failed, inputs, call):
+        before = [(v, v._gradient) for v in self.variables]
+
+        def place(number, shape, dtype):
+            with np.errstate(over="ignore"):
+                return _fresh(np.asarray(inputs[number]).astype(dtype))
+
+        try:
+            return explained(failed.error(), lambda: call(stand_ins(inputs, place, self.name)))
+        finally:
+            for variable, gradient in before:
+                variable._gradient = gradient
+
+
+def _largest(given, array):
+    """The largest number that an input's array holds, where the input may hold larger ones; else None."""
+    dtype = np.dtype(float) if isinstance(given, float) else given.dtype
+    return float(np.finfo(array.dtype).max) if dtype.kind == "f" and dtype.itemsize > array.dtype.itemsize else None
+
+
+def _fresh(output):
+    """A tensor of its own for an output that lies in the memory of a tape; a variable is itself."""
+    if not isinstance(output, np.ndarray):
+        return output
+    buffer = allocate(output.nbytes)
+    buffer.array(output.shape, output.dtype)[...] = output
+    return Tensor(buffer, output.shape, output.dtype)
 
 
 def _tensors(outputs, name):
@@ -199,13 +327,9 @@ def _tensors(outputs, name):
 
 
 def _mapped(outputs, function):
-    if isinstance(outputs, Tensor):
-        return function(outputs)
-    if isinstance(outputs, dict):
-        return {k: _mapped(o, function) for k, o in outputs.items()}
-    if isinstance(outputs, list | tuple):
-        return type(outputs)(_mapped(o, function) for o in outputs)
-    return outputs
+    if isinstance(outputs, list | tuple | dict):
+        return rebuilt(outputs, [_mapped(o, function) for o in (outputs.values() if isinstance(outputs, dict) else outputs)])
+    return None if outputs is None else function(outputs)
 
 
 class _Found(Exception):

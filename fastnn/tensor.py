@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from math import copysign, prod
 from typing import Any
@@ -45,6 +46,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_gradient", "buffer", "dtype", "node", "place", "requires_gradient", "shape")
     __array_priority__ = 1000.0  # so that array + tensor asks the tensor
+    strength = 3  # in setting the element type of an op: less for what a recorded step is given for an array or a number
 
     def __init__(self, buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype):
         self.buffer, self.shape, self.dtype = buffer, shape, dtype
@@ -335,9 +337,21 @@ def copied(x: Tensor) -> Tensor:
     return copy
 
 
+TENSORS = {Tensor, Variable}
+
+
 def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
     """`value` as a contiguous array of `dtype` (None: whichever of float32, float64, int64 and bool is nearest), not copied if it
     is one."""
+    array = as_numbers(value, name)
+    if dtype is None:
+        dtype = nearest_type(array.dtype, isinstance(value, np.ndarray | np.generic))
+    with np.errstate(over="ignore"):  # what is too large for the type becomes infinite, which those who mind look for
+        return np.ascontiguousarray(array, np.dtype(dtype)).reshape(array.shape)
+
+
+def as_numbers(value: Any, name: str) -> np.ndarray:
+    """`value` as NumPy takes it, if that is numbers."""
     try:
         array = np.asarray(value)
     except ValueError:  # NumPy's words for nested lists of different lengths are long and do not say which argument
@@ -346,18 +360,16 @@ def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
         array = frames.numbers(array, value, name)
     elif type(value) is not np.ndarray:
         frames.expect_no_dates(value, name)
-    if dtype is None:
-        dtype = (
-            array.dtype
-            if array.dtype in LETTERS and array.dtype.kind != "u"
-            else "int64"
-            if array.dtype.kind in "iu"
-            else "float32"
-        )
-        if array.dtype == np.float64 and not isinstance(value, np.ndarray | np.generic):
-            dtype = config.floatx()  # a Python number has no element type of its own
-    with np.errstate(over="ignore"):  # what is too large for the type becomes infinite, which those who mind look for
-        return np.ascontiguousarray(array, np.dtype(dtype)).reshape(array.shape)
+    return array
+
+
+def nearest_type(dtype: np.dtype, has_type: bool) -> np.dtype:
+    """The element type of a tensor that is made of an array, or, unless it `has_type`, of numbers without one of their own."""
+    if dtype == np.float64 and not has_type:
+        return np.dtype(config.floatx())
+    if dtype in LETTERS and dtype.kind != "u":
+        return dtype
+    return INDEX if dtype.kind in "iu" else np.dtype("float32")
 
 
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:
@@ -377,31 +389,37 @@ def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Te
 def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
     """What an op is given as a tensor, of element type `dtype`, or, for None, the process's; not copied if it can be shared."""
     if isinstance(value, Tensor):
-        return value
+        return value if value.strength == 3 else value.as_type(dtype or np.dtype(config.floatx()))  # type: ignore[attr-defined]
     dtype = dtype or np.dtype(config.floatx())
     if isinstance(value, int | float) and dtype is not INDEX:
         return _number(value, copysign(1.0, value), dtype)
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
-        return Tensor(buffer_of(value), value.shape, dtype)
-    array = as_array(value, None, "operand")
-    array = as_array(array, None if dtype is INDEX and array.dtype.kind == "f" else dtype, "operand")
+        array = value if context.recorder is None else value.copy()  # a constant of the tape, which the user may write over
+    else:
+        array = as_numbers(value, "operand")
+        array = as_array(array, None if dtype is INDEX and array.dtype.kind == "f" else dtype, "operand")
     return Tensor(buffer_of(array), array.shape, array.dtype)
 
 
 @lru_cache(maxsize=256)
 def _number(value, _sign, dtype):
     """A number as a tensor, kept, for the same ones come again and again; the sign tells 0.0 from -0.0."""
-    array = np.array([value], dtype)
+    with np.errstate(over="ignore"):
+        array = np.array([value], dtype)
     return Tensor(Buffer(address_of(array), dtype.itemsize, array.view(np.uint8), 0), (), dtype)
 
 
 def _common_type(inputs):
-    """What arrays and numbers among the inputs become: the type of the tensors, else of the first array, else the process's."""
-    for kind in (Tensor, np.ndarray):
-        for x in inputs:
-            if isinstance(x, kind) and x.dtype in FLOATS:
-                return x.dtype
-    return None
+    """What arrays and numbers among the inputs become: the type of the tensors, else of the first array, else, for None, the
+    process's. And whether there are tensors with floats."""
+    found, most = None, 0
+    for x in inputs:
+        strength = 1 if isinstance(x, np.ndarray) else x.strength if isinstance(x, Tensor) else 0
+        if strength > most and x.dtype in FLOATS:
+            found, most = x.dtype, strength
+            if most == 3:
+                break
+    return found, most == 3
 
 
 def _alike(op, inputs):
@@ -415,17 +433,37 @@ def _alike(op, inputs):
     return tuple([x.astype(INDEX if i in op.indices else common) if x.dtype == BOOL else x for i, x in enumerate(inputs)])
 
 
+def _as_tensors(op, inputs, dtype):
+    return tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(inputs)])
+
+
+def _as_they_are(op, inputs, attributes):
+    """Inputs of which none sets the element type. Comparisons take each as it is, for a large whole number is no float32, and so
+    does what a recorded step was given if the op takes that; else they are of the process's type."""
+    if op.compares:
+        return tuple([_as_it_is(x, op.name) for x in inputs])
+    if any([isinstance(x, Tensor) and x.strength < 3 for x in inputs]):
+        found = tuple([operand(x, x.dtype if isinstance(x, Tensor) and x.dtype not in FLOATS else None) for x in inputs])
+        with suppress(DTypeError):
+            op.infer(*found, **attributes)
+            return found
+    return _as_tensors(op, inputs, None)
+
+
+def _as_it_is(x, name):
+    if isinstance(x, Tensor):
+        return operand(x, FLOATS[1] if x.strength == 0 and x.dtype in FLOATS else x.dtype)
+    return operand(x, as_array(np.asarray(x), None, name).dtype)
+
+
 def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | None] = (), specs: Sequence | None = None) -> Any:
     """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember what the gradient needs.
     `specs`, if at hand, is what the op infers of these inputs."""
-    if not all([isinstance(x, Tensor) for x in inputs]):
-        dtype = _common_type(inputs)
-        if op.compares and dtype is None:  # each as it is: a large whole number is no float32
-            inputs = tuple(
-                [x if isinstance(x, Tensor) else operand(x, as_array(np.asarray(x), None, op.name).dtype) for x in inputs]
-            )
-        else:
-            inputs = tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(inputs)])
+    given = None
+    if not all([x.__class__ in TENSORS for x in inputs]):
+        dtype, is_set = _common_type(inputs)
+        given = None if is_set else inputs
+        inputs = _as_they_are(op, inputs, attributes) if dtype is None else _as_tensors(op, inputs, dtype)
     if specs is None:
         try:
             specs = op.infer(*inputs, **attributes)
@@ -451,7 +489,17 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
         for place, result in enumerate(outputs[: op.results]):
             result.node, result.place = node, place
             result.requires_gradient = requires_gradient and result.dtype in FLOATS
-    return outputs[0] if op.results == 1 else tuple(outputs[: op.results])
+    results = outputs[0] if op.results == 1 else tuple(outputs[: op.results])
+    return results if given is None else _of_arrays(op, given, inputs, attributes, results)
+
+
+def _of_arrays(op, given, inputs, attributes, results):
+    """The results of an op that was given no tensors, or none with floats."""
+    if any([isinstance(x, Tensor) for x in given]):
+        tensors = [x for x in given if isinstance(x, Tensor)]
+        return results if any([x.strength == 3 for x in tensors]) else tensors[0].results(op, given, attributes, results)
+    # What shares the user's array, which may be written over, would not keep its values.
+    return copied(results) if op.results == 1 and results.buffer is inputs[0].buffer else results
 
 
 def count_flops(op, inputs, outputs, attributes, own):

@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each may import those before it, and itself.
 ORDER = [
-    "kernels", "errors", "frames", "ops", "device", "tape", "config", "tensor", "indexing", "autograd", "generators", "recording",
-    "random", "utils", "initializers", "activations", "layers", "losses", "metrics", "optimizers", "callbacks", "weights",
-    "training", "model",
+    "kernels", "errors", "frames", "ops", "device", "tape", "config", "tensor", "arguments", "indexing", "autograd", "generators",
+    "recording", "random", "utils", "initializers", "activations", "layers", "losses", "metrics", "optimizers", "callbacks",
+    "weights", "training", "model",
 ]  # fmt: skip
 SOURCES = [p for name in ORDER for p in [ROOT / "fastnn" / f"{name}.py", *(ROOT / "fastnn" / name).rglob("*.py")] if p.is_file()]
 

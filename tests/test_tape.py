@@ -280,7 +280,7 @@ def products(x):
 
 
 def test_buffers_share_memory_and_the_summary_tells():
-    recording = fastnn.record(products).recording(np.ones((64, 64)))
+    recording = fastnn.record(products).recording(np.ones((64, 64), "f4"))
     tape = recording.tape
     assert tape.arena.nbytes < tape.unplanned / 2
     lines = tape.summary().splitlines()

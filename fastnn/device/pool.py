@@ -63,12 +63,13 @@ def now() -> int:
     return 0 if sys.platform == "win32" else time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
+LANE = "fastnn lane"  # what such threads are called
 STACK = 3 << 19  # bytes that a thread must have which calls kernels: their own memory, 1.34 MB at most, and what calls them
 
 
 def started(call: Callable[[], object]) -> threading.Thread:
     """A thread that runs `call`, with the stack that kernels need, whatever the user's own threads are given."""
-    thread = threading.Thread(target=call, daemon=True, name="fastnn lane")
+    thread = threading.Thread(target=call, daemon=True, name=LANE)
     before = threading.stack_size(2 * STACK)  # some C libraries count a guard page out
     try:
         thread.start()

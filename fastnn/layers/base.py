@@ -14,7 +14,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import context, outside_the_step
 from fastnn.tape.watch import Watched, own, with_layers
-from fastnn.tensor import Tensor, Variable, operand
+from fastnn.tensor import Tensor, Variable, copied, operand
 
 Shape = tuple[int | None, ...]
 _used_names: dict[str, int] = {}
@@ -93,6 +93,8 @@ class Layer(Watched):
             context.layers, context.training = before
         if not isinstance(y, Tensor):
             raise TypeError(f"layer {self.name!r}: call must return a tensor; got {type(y).__name__}")
+        if y.buffer is x.buffer and not isinstance(inputs, Tensor):  # the user's array, which may be written over
+            return copied(y)
         return y
 
     def build_for(self, input_shape: Shape, arena: Arena | None = None) -> None:

@@ -145,7 +145,7 @@ def _lives(instructions, boundaries, kept):
                 if buffer in uses:
                     uses[buffer][1] = n
                 elif p.read and not p.written:
-                    raise AssertionError(f"{i.name} reads memory that the recorded step has not written")
+                    raise buffer.unreadable()  # of another step
                 else:
                     uses[buffer] = [n, n]
     for b in kept:

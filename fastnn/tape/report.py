@@ -112,7 +112,7 @@ def summary(tape):
     """The table `Tape.summary` returns."""
     lengths = [row[LENGTH] for row in tape.chains]
     joined = {n + k for n, length in enumerate(lengths) for k in range(1, length)}
-    timed = tape.times is not None
+    timed = bool(tape.times)
     head = ["call", "layer", "shapes", "flops", "bytes"]
     rows = [head + (["us", "share", "GFLOP/s", "GB/s", "of floor", "vectors"] if timed else [])]
     for n, i in enumerate(tape.instructions):

@@ -57,10 +57,10 @@ class Tape:
         blocks = [block_of(i.kernel, i.arguments, self.addresses) for i in self.instructions]
         # Where a chain keeps something in memory of each lane's own, each has argument blocks of its own.
         self.copies = self.lanes if planned.tile_bytes else 1
-        memory = bytearray(b"".join(blocks) * self.copies)
+        memory = bytearray(b"".join(blocks) * self.copies or bytes(8))  # a step may compute nothing
         self.words = np.frombuffer(memory, np.int64)
         self.start, size = address_of(memory), len(memory) // self.copies
-        self.blocks = list(accumulate([self.start, *map(len, blocks[:-1])]))
+        self.blocks = list(accumulate([self.start, *map(len, blocks)]))[: len(blocks)]
         self.slots: dict[Buffer, list[int]] = {}
         self.chains: list[tuple] = [ALONE] * len(blocks)
         self.patches: list[tuple] = []
