@@ -16,6 +16,7 @@ They are found among a function's globals and closure variables, so helpers are 
 """
 
 import dis
+import os
 import re
 import struct
 import types
@@ -26,6 +27,23 @@ FLOATS = ("f4", "f8")
 ANY = ("f4", "f8", "i8", "b1")  # what tensors hold
 ITEM_BYTES = {"f4": 4, "f8": 8, "i8": 8, "u4": 4, "b1": 1}
 DTYPE_NAMES = {"f4": "float32", "f8": "float64", "i8": "int64", "u4": "uint32", "b1": "boolean"}
+
+
+HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+sources = weakref.WeakKeyDictionary()  # a user's marked function -> its file as it was then, or None
+
+
+def noted(function):
+    """A function that is marked. The file of a user's is read now: while the process runs it may be edited, and what is compiled
+    of the function must not go by what stands there then."""
+    path = function.__code__.co_filename
+    if not path.startswith(HERE) and function not in sources:
+        try:
+            with open(path, "rb") as file:
+                sources[function] = file.read()
+        except OSError:
+            sources[function] = None
+    return function
 
 
 class Target(NamedTuple):
@@ -58,7 +76,7 @@ class Helper(Mark):
     that loops over it are packed."""
 
     def __init__(self, function, reassociate=False, inline=False):
-        self.function, self.reassociate, self.inline, self.name = function, reassociate, inline, function.__name__
+        self.function, self.reassociate, self.inline, self.name = noted(function), reassociate, inline, function.__name__
 
     def __call__(self, *arguments):
         return self.function(*arguments)
@@ -76,17 +94,17 @@ class Primitive(Mark):
     def __init__(self, signature, function):
         result, arguments = signature.split(" <- ")
         self.result, self.arguments = result, arguments.split()
-        self.function, self.name, self.emit, self.emit_packed = function, function.__name__, None, None
+        self.function, self.name, self.emit, self.emit_packed = noted(function), function.__name__, None, None
 
     def emits(self, emit):
         """Mark `emit(emitter, *values)`, which builds the IR and returns the result's value."""
-        self.emit = emit
+        self.emit = noted(emit)
         return emit
 
     def packs(self, emit):
         """Mark `emit(emitter, *vectors)`, which builds the same for whole vectors: the compiler packs loops over a processor's own
         instructions only if it is told how."""
-        self.emit_packed = emit
+        self.emit_packed = noted(emit)
         return emit
 
     def __call__(self, *arguments):
@@ -108,7 +126,7 @@ class machine(Mark):
     """`rule(target, item_bytes)` gives the number for a processor and the size of an element."""
 
     def __init__(self, rule):
-        self.rule = rule
+        self.rule = noted(rule)
 
 
 class Parameter(NamedTuple):
@@ -132,7 +150,7 @@ class Kernel:
 
     def __init__(self, function, name, parameters, split, dtypes, symbol=None):
         Kernel.known.add(self)
-        self.function, self.name, self.parameters, self.split, self.dtypes = function, name, parameters, split, dtypes
+        self.function, self.name, self.parameters, self.split, self.dtypes = noted(function), name, parameters, split, dtypes
         self.module = function.__module__.rpartition("kernels.")[2]
         self.symbol = symbol or name  # the name its object code goes by
         self.entries = {}  # element type -> address of the compiled form, kept by the device

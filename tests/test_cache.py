@@ -1,6 +1,7 @@
 """Object code on disk: nothing is loaded that is not what was written, and nobody waits for what cannot be kept."""
 
 import errno
+import importlib
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import fastnn
-from fastnn.device import INTERPRETED, temporary
+from fastnn.device import INTERPRETED, native, temporary
 from fastnn.device import cache as cache_module
 from fastnn.device.cache import ObjectCache
 
@@ -110,6 +111,53 @@ def test_kernels_of_a_factory_are_told_apart():
     for factor, start in [(2.0, 0.0), (3.0, 0.0), (3.0, 1.0)]:
         emit("scaled", times(factor, np.array([start])), (x, y))
         assert y.numpy().tolist() == [factor + start, 2 * factor + start]
+
+
+USERS = """
+from fastnn.kernels.marks import T, helper, kernel
+
+@helper
+def changed(value):
+    return value * T({factor})
+
+@kernel(x="T[n]", y="out T[n]")
+def users(x, y, lane, lanes):
+    for i in range(x.size):
+        y[i] = changed(x[i])
+"""
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_kernel_that_is_edited_while_the_process_runs_is_stored_under_the_source_it_was_made_of(tmp_path, monkeypatch, is_gone):
+    from fastnn.tape.record import emit
+
+    def made():
+        """What the module's file says now."""
+        sys.modules.pop("users_kernels", None)
+        importlib.invalidate_caches()
+        return importlib.import_module("users_kernels").users
+
+    def scaled(kernel):
+        x, y = fastnn.tensor([1.0, 2.0]), fastnn.tensor([0.0, 0.0])
+        emit("users", kernel, (x, y))
+        return y.numpy().tolist()
+
+    file = tmp_path / "users_kernels.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    file.write_text(USERS.format(factor=2.0))
+    first = made()
+    if is_gone:
+        file.unlink()
+    else:
+        file.write_text(USERS.format(factor=3.0))
+    assert scaled(first) == [2, 4]
+    file.write_text(USERS.format(factor=3.0))
+    second = made()
+    assert native.symbol(first, "f4") != native.symbol(second, "f4")
+    assert scaled(second) == [3, 6]
+    file.write_text(USERS.format(factor=2.0))
+    assert native.symbol(made(), "f4") == native.symbol(first, "f4"), "it is found again"
 
 
 # ---- where nothing can be kept

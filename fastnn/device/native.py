@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from itertools import takewhile
 from pathlib import Path
+from types import CodeType
 
 import numpy as np
 
 from fastnn.kernels.cpu import walker
-from fastnn.kernels.marks import Helper, Kernel, Primitive, Target, by_dtype, global_values, machine
+from fastnn.kernels.marks import Helper, Kernel, Primitive, Target, by_dtype, global_values, machine, sources
 
 from . import elf, pool
 from .cache import ObjectCache
@@ -191,8 +192,7 @@ def _own_sources(function, seen):
     if not _is_ours(code.co_filename):
         values = {**global_values(function), **values}
         # Typed in at a prompt, a function has no file: its code stands for it.
-        path = Path(code.co_filename)
-        found.add(path.read_bytes() if path.is_file() else code.co_code + repr((code.co_consts, code.co_names)).encode())
+        found.add(sources.get(function) or b"".join(_instructions(code)))
         # Numbers and arrays the compiler takes as they are now: a factory gives each of its kernels others.
         frozen = {n: v for n, v in values.items() if isinstance(v, FROZEN)}
         frozen |= {n: (v.dtype.str, v.shape, v.tobytes()) for n, v in frozen.items() if isinstance(v, np.ndarray)}
@@ -207,6 +207,16 @@ def _own_sources(function, seen):
         elif isinstance(mark, machine):
             found |= _own_sources(mark.rule, seen)
     return found
+
+
+def _instructions(code):
+    """A function's code and that of those within it: of its constants, what they are, and no addresses."""
+    yield code.co_code + repr((code.co_names, code.co_varnames)).encode()
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _instructions(constant)
+        else:
+            yield repr(constant).encode()
 
 
 def is_ready(name: str) -> bool:
