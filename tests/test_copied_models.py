@@ -83,7 +83,7 @@ def test_pending_gradients_go_along(way):
     other = way(model)
     for one in (model, other):  # added to what there is, in memory of its own
         loss(Y, one(X, training=True)).backward()
-        assert len(optimizers._runs([(v, v.gradient) for v in one.trainable_variables])) == 1
+        assert len(optimizers._runs([(v, v._gradient) for v in one.trainable_variables])) == 1
         one.optimizer.step()
     assert_same(model.get_weights(), other.get_weights())
 
