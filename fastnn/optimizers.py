@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.autograd import no_grad
 from fastnn.device.buffers import CACHE_LINE, Chunk, Mirror, reserve, whole_lines
 from fastnn.device.locks import together
-from fastnn.errors import ShapeError, nearest, shape_text, warn
+from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
 from fastnn.tape.watch import Watched
@@ -41,13 +41,15 @@ def _positive(optimizer, argument, value):
 
 class Optimizer(Watched):
     """What all optimizers share. Subclasses name their `states` (memory as large as the variables, zero at first) and define
-    `update(parameter, gradient, *states)`, which emits the kernel.
+    `update(parameter, gradient, *states)`, which emits the kernel, and may define `check_update`, which emits what refuses a step.
 
     learning_rate: may be assigned at any time, also between the replays of a recorded step; so may the other arguments (momentum,
     beta_1, ...), but steps are then recorded anew. iterations: updates done.
 
-    `step()` takes the gradients that `loss.backward()` left on the variables given to `build`, refuses ones that are not finite
-    (FloatingPointError, nothing changed), updates, and clears them. `apply(gradients, variables)` takes them as arguments.
+    `step()` takes the gradients that `loss.backward()` left on the variables given to `build`, updates, and clears them.
+    `apply(gradients, variables)` takes them as arguments. A step changes everything or nothing: one whose loss or gradients are
+    not finite, or that would make a variable so, raises FloatingPointError beforehand. What an optimizer keeps may become infinite
+    where a gradient's square does, and stays so: the step of that element is then 0, as in PyTorch.
 
     copy.copy gives one with a learning rate, moments and count of its own for the same variables; copy.deepcopy and pickle copy
     the variables too: those of the copied model, if both are copied at once, as `model.optimizer` is with its model.
@@ -143,12 +145,17 @@ class Optimizer(Watched):
                 raise ShapeError(
                     f"{self.name}: the gradient of {v.name!r} must have shape {shape_text(v.shape)}; got {shape_text(g.shape)}"
                 )
+            if g.dtype != v.dtype:
+                raise DTypeError(f"{self.name}: the gradient of {v.name!r} must be {v.dtype}, as it is; got {g.dtype}")
         self._update(pairs)
 
     def apply_gradients(self, gradients_and_variables: Iterable[tuple[Any, Variable]]) -> None:
         """`apply` for pairs, as tf.keras has it."""
         pairs = list(gradients_and_variables)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
+
+    def check_update(self, parameter: Tensor, gradient: Tensor, *states: Tensor) -> None:
+        emit(f"{self.name}'s {CHECK}", updates.check_finite, (gradient,), 2 * gradient.size)
 
     def update(self, parameter: Tensor, gradient: Tensor, *states: Tensor) -> None:
         raise TypeError(f"{type(self).__name__} does not define update(parameter, gradient, *states)")
@@ -159,21 +166,30 @@ class Optimizer(Watched):
         runs = _runs(pairs)
         step = context.step
         with no_grad():
-            for tensor in [t.flat() for t in (step.checked if step else ())] + [r.gradient for r in runs]:
+            for tensor in [t.flat() for t in (step.checked if step else ())]:
                 emit(CHECK, updates.check_finite, (tensor,), 2 * tensor.size)
+            calls = [(run.parameter, run.gradient, *[self._state(run, name) for name in self.states]) for run in runs]
+            for tensors in calls:
+                self.check_update(*tensors)
             if isinstance(step, Search):
                 return
             if context.recorder is None:  # other threads that predict see all of it or nothing
-                together([r.chunk.turn for r in runs]).run(self._commit, step, runs)
+                together([r.chunk.turn for r in runs]).run(self._commit, step, calls)
             else:
-                self._commit(step, runs)
+                self._commit(step, calls)
 
-    def _commit(self, step, runs):
+    def _commit(self, step, calls):
         if step is not None:
             step.flush()
-        for run in runs:
-            self.update(run.parameter, run.gradient, *[self._state(run, name) for name in self.states])
+        for tensors in calls:
+            self.update(*tensors)
         self._count.advance()
+
+    def _emit(self, kernel, commit, arguments):
+        """Call an update's kernel or, with commit = 0, the check that it is as well."""
+        size = arguments[0].size
+        name, flops = (self.name, self.flops) if commit else (f"{self.name}'s {CHECK}", 2)
+        emit(name, kernel, (*arguments, commit), flops * size)
 
     def _state(self, run, name):
         key = run.chunk, name
@@ -220,17 +236,24 @@ class SGD(Optimizer):
     def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, name: str | None = None):
         super().__init__(learning_rate, name)
         self.momentum, self.nesterov = momentum, nesterov
+        self.grown = Tensor(reserve(CACHE_LINE).part(0, 8), (1,), np.dtype("int64"))  # whether a velocity is very large
 
     @property
     def states(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("velocity",) if self.momentum else ()
 
-    def update(self, parameter, gradient, *states):
-        if states:
-            arguments = (parameter, gradient, *states, self.rate, self.momentum, int(self.nesterov))
-            emit(self.name, updates.sgd_momentum, arguments, 7 * parameter.size)
-        else:
-            emit(self.name, updates.sgd, (parameter, gradient, self.rate), self.flops * parameter.size)
+    @property
+    def flops(self) -> int:  # type: ignore[override]
+        return 7 if self.momentum else 2
+
+    def check_update(self, *tensors):
+        self._emit(updates.check_sgd_momentum if self.momentum else updates.check_sgd, 0, self._arguments(tensors))
+
+    def update(self, *tensors):
+        self._emit(updates.sgd_momentum if self.momentum else updates.sgd, 1, self._arguments(tensors))
+
+    def _arguments(self, tensors):
+        return (*tensors, self.rate, self.momentum, int(self.nesterov), self.grown) if self.momentum else (*tensors, self.rate)
 
 
 class Adam(Optimizer):
@@ -261,9 +284,14 @@ class Adam(Optimizer):
         super().__init__(learning_rate, name)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def update(self, parameter, gradient, *states):
-        arguments = (self.rate, self.steps, self._earlier(), self.beta_1, self.beta_2, self.epsilon)
-        emit(self.name, updates.adam, (parameter, gradient, *states, *arguments), self.flops * parameter.size)
+    def check_update(self, *tensors):
+        self._emit(updates.check_adam, 0, self._arguments(tensors))
+
+    def update(self, *tensors):
+        self._emit(updates.adam, 1, self._arguments(tensors))
+
+    def _arguments(self, tensors):
+        return (*tensors, self.rate, self.steps, self._earlier(), self.beta_1, self.beta_2, self.epsilon)
 
 
 class RMSprop(Optimizer):
@@ -285,9 +313,14 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, name)
         self.rho, self.epsilon = rho, epsilon
 
-    def update(self, parameter, gradient, *states):
-        arguments = (parameter, gradient, *states, self.rate, self.rho, self.epsilon)
-        emit(self.name, updates.rmsprop, arguments, self.flops * parameter.size)
+    def check_update(self, *tensors):
+        self._emit(updates.check_rmsprop, 0, self._arguments(tensors))
+
+    def update(self, *tensors):
+        self._emit(updates.rmsprop, 1, self._arguments(tensors))
+
+    def _arguments(self, tensors):
+        return (*tensors, self.rate, self.rho, self.epsilon)
 
 
 KNOWN: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop}

@@ -243,4 +243,7 @@ def status_error(status: int, name: str, layer: str) -> Exception:
         return IndexError(f"{where}: the index in row {place} of the batch is out of range")
     if code == NOT_FINITE:
         return NotFiniteError(f"{where}: element {place} is not finite")
-    return FloatingPointError(f"{where}: the update overflowed; those elements were left as they were. Lower the learning rate.")
+    return FloatingPointError(
+        f"{where}: the update of element {place} would overflow; nothing was changed. Lower the learning rate or the gradient, by "
+        "clipping or by a smaller loss."
+    )

@@ -75,7 +75,7 @@ def profile(tape, seconds):
 
 
 def _seconds(program, least):
-    """Seconds a step, repeated for at least so long; of the only one, if it fails: an update, over and over, may overflow."""
+    """Seconds a step, repeated for at least so long; of the only one, if it fails."""
     from .run import StepFailed
 
     repeats = 1
