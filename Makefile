@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench check clean
+.PHONY: demo test slow bench check clean
 
 demo: .venv/demo
 	$(BIN)/python -m fastnn demo
 
 test: .venv/test
 	$(BIN)/python -m pytest
+
+slow: .venv/test
+	$(BIN)/python -m pytest -m slow
 
 bench: .venv/bench
 	$(BIN)/python -m bench

@@ -1,5 +1,5 @@
-"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, rows seen as one flat array, memory on
-the stack.
+"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, a number that is stored though it is the
+old one, rows seen as one flat array, memory on the stack.
 
 Each has a Python body that computes the same, which interpreted mode runs, and LLVM IR (`emits`), which is compiled.
 The IR functions get an emitter: `builder`, `module`, `real` and `bits` (the LLVM types of T and of an integer as wide),
@@ -44,6 +44,18 @@ def float_of(bits):
 @float_of.emits
 def _(emitter, bits):
     return emitter.builder.bitcast(bits, emitter.real)
+
+
+@primitive("T <- T")
+def as_read(x):
+    """The same number. Where y[i] becomes y[i] or something else, LLVM makes a masked store of it, which is slow on some
+    processors; as_read(y[i]) it stores as well."""
+    return x
+
+
+@as_read.emits
+def _(emitter, x):
+    return emitter.frozen(x)
 
 
 @primitive("flat <- any")

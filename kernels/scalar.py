@@ -188,7 +188,8 @@ def absolute(x):
 
 @helper
 def absolute_gradient(x, dy):
-    return dy if x > T(0) else -dy if x < T(0) else x * T(0)  # 0 at 0, as Keras and PyTorch have it; NaN of NaN
+    at_zero, elsewhere = x * T(0), dy if x > T(0) else -dy  # 0 at 0, as Keras and PyTorch have it; NaN of NaN
+    return elsewhere if abs(x) > T(0) else at_zero
 
 
 @helper

@@ -23,7 +23,7 @@ TARGETS = {
     "AVX2, two": (Target(32, 16, "x86_64", BLOCK, 2, L1, L2), "haswell", "+avx2,+fma"),
     "AVX2, two, tiles": (Target(32, 16, "x86_64", BLOCK, 2, 64, L2), "haswell", "+avx2,+fma"),
     "AVX2": (Target(32, 16, "x86_64", BLOCK), "haswell", "+avx2,+fma"),
-    "128 bits": (Target(16, 16, "x86_64", BLOCK), "x86-64", "+avx,+fma"),
+    "128 bits": (Target(16, 16, "x86_64", BLOCK), "x86-64", "+avx,+fma,+prefer-128-bit"),
 }
 NEEDS = {
     "AVX-512": "avx512vl",

@@ -1,32 +1,156 @@
-"""What kernels compile to: packed instructions, and no call of anything that is not there when it is loaded."""
+"""What kernels compile to, for vectors of every width: packed instructions, no stores under masks in packed loops, and no call of
+anything that is not there when it is loaded.
+
+`make test` looks at every formula and every update, and at some other kernels; `make slow` at all.
+"""
 
 import math
-import platform
 import re
+from collections import Counter
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
+from fastnn import warmup
 from fastnn.device import INTERPRETED, elf, native, pool
-from fastnn.kernels import scalar
-from fastnn.kernels.cpu import losses, matmul, normalization, pointwise, softmax, updates
 from fastnn.kernels.marks import Kernel, T, Target, kernel
 
+from .processors import ON_X86_64, TARGETS
+
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
+PROCESSORS = {512: "AVX-512, two", 256: "AVX2, two", 128: "128 bits"}
+REGISTER = {512: "zmm", 256: "ymm", 128: "xmm"}
 LETTER = {"f4": "s", "f8": "d"}
-ELEMENTARY = {
-    **{f: pointwise.unary(getattr(scalar, f)) for f in ("exp", "log", "tanh", "sigmoid", "erf", "sqrt")},
-    **{f: pointwise.unary(getattr(scalar, f)) for f in ("gelu", "gelu_tanh", "silu", "softplus", "elu")},
-    **{f: pointwise.unary_gradient(getattr(scalar, f)) for f in ("erf_gradient", "gelu_gradient", "gelu_tanh_gradient")},
-    **{f: pointwise.unary_gradient(getattr(scalar, f)) for f in ("silu_gradient", "softplus_gradient")},
+
+
+# ---- every kernel there is, and what it compiles to
+
+
+def _kept_or_new(x, y, lane, lanes):
+    for i in range(x.size):
+        y[i] = x[i] if x[i] > y[i] else y[i]
+
+
+# What this file looks for, and has to find.
+KEPT_OR_NEW = kernel(x="T[n]", y="inout T[n]")(_kept_or_new)
+FORMS = {  # by names such as pointwise.exp-f4; but no test's own, which have a digest in their symbols
+    f"{k.module.removeprefix('cpu.')}.{k.symbol}-{dtype}": (k, dtype)
+    for (symbol, dtype), k in sorted(warmup.forms.__wrapped__().items())
+    if symbol == f"fastnn_{k.module.replace('.', '_')}_{k.symbol}_{dtype}" and k.element is not None
 }
-KERNELS = {
-    **ELEMENTARY,
-    "matmul": matmul.matmul,
-    "softmax": softmax.softmax,
-    "sigmoid_cross_entropy": losses.sigmoid_cross_entropy,
-    "batch_norm": normalization.chunk_statistics,
-    "adam": updates.adam,
-}
+FORMULAS = [form for form in FORMS if form.startswith(("pointwise.", "updates.")) and not re.search("sums|cast", form)]
+OTHERS = ["matmul.matmul-f4", "softmax.softmax-f4", "losses.sigmoid_cross_entropy-f4", "normalization.chunk_statistics-f4"]
+
+
+def in_minutes(form, bits):
+    """Whether `make test` looks at it: at every formula and update in float32, and for vectors of 256 bits in each type."""
+    return form in OTHERS or (form in FORMULAS and (form.endswith("f4") or bits == 256))
+
+
+LISTINGS = [
+    pytest.param(form, bits, marks=() if in_minutes(form, bits) else pytest.mark.slow) for form in FORMS for bits in PROCESSORS
+]
+
+
+def listing(form, bits):
+    """The assembly of one of FORMS, or of KEPT_OR_NEW for an element type, with LLVM's names for its blocks."""
+    from fastnn.device.compiler import optimised
+
+    k, dtype = (KEPT_OR_NEW, form) if form in LETTER else FORMS[form]
+    target, cpu, features = TARGETS[PROCESSORS[bits]]
+    target = target._replace(**{f: Target._field_defaults[f] for f in ("block", "l1_bytes", "l2_bytes")})
+    machine, module = optimised(k, dtype, target, "entry", cpu, features)
+    machine.set_asm_verbosity(True)
+    return machine.emit_assembly(module)
+
+
+@pytest.fixture(scope="module")
+def listings(request):
+    """`listing`, made by as many processes as there may be threads: ahead, for the tests that will be run."""
+    with ProcessPoolExecutor(pool.lanes().number, get_context("spawn")) as processes:
+        made: dict[tuple[str, int], Future[str]] = {}
+
+        def begin(form, bits):
+            if (form, bits) not in made:
+                made[form, bits] = processes.submit(listing, form, bits)
+            return made[form, bits]
+
+        for item in request.session.items:
+            given = item.callspec.params if item.path == request.path and hasattr(item, "callspec") else {}
+            if {"form", "bits"} <= given.keys():
+                begin(given["form"], given["bits"])
+        yield lambda form, bits: begin(form, bits).result()
+
+
+# ---- what to look for
+
+BLOCK = re.compile(r"^(?:\.LBB\d+_\d+:|# %bb\.\d+:)\s*# %(\S+)\n((?:(?!\.LBB|# %bb|\.Lfunc).*\n)*)", re.M)
+# To memory: of AVX, and any of AVX-512 but scatters, whose mask is whole.
+MASKED_STORE = re.compile(
+    r"^\s*(v?p?maskmov\S*\s+%\S+ %\S+ .*\)|v?mov\S*\s+%.*\) \{%k\d\}|v\w+\s+%[xyz]mm.*\) \{%k\d\})\s*(?:#.*)?$", re.M
+)
+SCALAR = re.compile(r"^\s*(v?(?:add|sub|mul|div|sqrt|fn?m(?:add|sub)\d+|min|max|cmp\w*)s[sd])\s", re.M)
+WIDENED = re.compile(r"\bv?(?:pmovsxdq|cvtps2pd|cvtqq2ps)\s")
+
+
+def packed_loops(text):
+    """The bodies of the loops that LLVM packed, by their names: one of several blocks, if there is a branch in it."""
+    loops: dict[str, str] = {}
+    for name, body in BLOCK.findall(text):
+        if re.match(r"(vec\.epilog\.)?vector\.body", name):
+            loops[name] = loops.get(name, "") + body
+    return loops
+
+
+def masked_stores(text):
+    """Those of packed loops. Others end rows, whose primitives say so (kernels/cpu/rows.py)."""
+    return [line for body in packed_loops(text).values() for line in MASKED_STORE.findall(body) if "scatter" not in line]
+
+
+@ON_X86_64
+@pytest.mark.parametrize(("form", "bits"), LISTINGS)
+def test_machine_code(form, bits, listings):
+    text, (_, _, dtype) = listings(form, bits), form.rpartition("-")
+    assert masked_stores(text) == [], "a choice of what to store: see primitives.as_read"
+    own = set(re.findall(r"^([\w.]+):", text, flags=re.M))
+    assert set(re.findall(r"\bcall\S*\s+([^\s@]+)", text)) <= own | native.MEMORY_FUNCTIONS.keys(), "calls something"
+    frames = [int(size) for size in re.findall(r"\bsubq\s+\$(\d+), %rsp", text)]
+    assert sum(frames) <= pool.STACK - (1 << 17), "threads have less stack"
+    loops = packed_loops(text)
+    assert not Counter(SCALAR.findall("".join(loops.values()))), "a packed loop computes one number at a time"
+    if form in FORMULAS:
+        whole = [body for name, body in loops.items() if name.startswith("vector.body")]
+        instruction = rf"v?(?:(?:xor|and)p[sd]|[a-z]+\d*p{LETTER[dtype]})" if dtype in LETTER else "vp[a-z]+"
+        arithmetic = rf"\b{instruction}\s.*%{REGISTER[bits]}\d"
+        assert whole, "no loop is packed"
+        assert all(re.search(arithmetic, body) for body in whole), "a loop does not fill registers"
+        assert MASKED_STORE.findall(text) == []
+        # Numba makes int64 of a difference of two int32, which halved log's speed.
+        assert dtype != "f4" or not WIDENED.search(text), "float32 is not computed in 32 bits"
+
+
+@ON_X86_64
+@pytest.mark.parametrize("bits", PROCESSORS)
+@pytest.mark.parametrize("form", ["f4", "f8"])
+def test_a_masked_store_is_found(form, bits, listings):
+    assert masked_stores(listings(form, bits))
+
+
+def test_formulas_are_derived():
+    """From the kernels there are; a change of names that left them out would be noticed here."""
+    some = {
+        "pointwise.exp",
+        "pointwise.tanh_gradient",
+        "pointwise.divide_gradient_y",
+        "updates.sgd_momentum",
+        "updates.check_finite",
+    }
+    assert {f"{name}-{dtype}" for name in some for dtype in ("f4", "f8")} <= set(FORMULAS)
+    assert set(OTHERS) <= set(FORMS)
+
+
+# ---- single instructions
 
 
 def assembly(kernel, dtype):
@@ -37,38 +161,40 @@ def assembly(kernel, dtype):
     return machine.emit_assembly(module)
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("name", KERNELS)
-def test_arithmetic_is_packed(name, dtype):
-    """vfmadd213ps and the like; a kernel that calls, or computes one number at a time, has none. And what it needs of the stack
-    leaves room for its callers."""
-    text = assembly(KERNELS[name], dtype)
-    packed = re.findall(rf"\bv?(?:fn?m(?:add|sub)\w*|mul|div|add|sub|sqrt)p{LETTER[dtype]}\s", text)
-    assert len(packed) >= (1 if name == "sqrt" else 4)
-    own = set(re.findall(r"^([\w.]+):", text, flags=re.M))
-    assert set(re.findall(r"\bcall\S*\s+([^\s@]+)", text)) <= own | native.MEMORY_FUNCTIONS.keys(), "calls something"
-    frames = [int(size) for size in re.findall(r"\bsubq\s+\$(\d+), %rsp", text)]
-    assert sum(frames) <= pool.STACK - (1 << 17), "threads have less stack"
-
-
 def _sixteen(x, y, lane, lanes):
     for i in range(16):
         y[i] = x[i] + y[i]
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
+@ON_X86_64
 def test_a_short_loop_of_known_length_is_packed():
     text = assembly(kernel(x="T[n]", y="inout T[n]")(_sixteen), "f4")
     assert re.search(r"\bv?addps\s", text)
     assert not re.search(r"\bv?addss\s", text)
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
-@pytest.mark.parametrize("name", ELEMENTARY)
-def test_float32_is_computed_in_32_bits(name):
-    """No element is widened: Numba makes int64 of a difference of two int32, which halved log's speed."""
-    assert not re.search(r"\bv?(?:pmovsxdq|cvtps2pd|cvtqq2ps)\s", assembly(ELEMENTARY[name], "f4"))
+@ON_X86_64
+@pytest.mark.parametrize(("bits", "present"), [(512, True), (256, False)])
+@pytest.mark.parametrize(
+    ("form", "with_it", "instead"),
+    [
+        ("updates.adam-f4", "vrcp14ps", "vdivps"),
+        ("updates.adam-f8", "vrcp14pd", "vdivpd"),
+        ("updates.rmsprop-f4", "vrcp14ps", "vdivps"),
+        ("pointwise.exp-f4", "vscalefps", "vpslld"),
+        ("pointwise.exp-f8", "vscalefpd", "vpsllq"),
+        ("pointwise.tanh-f4", "vperm[it]2ps", "vdivps"),
+        ("pointwise.log-f4", "vgetmantps", "vpsrad"),
+        ("softmax.softmax-f4", "vscalefps", "vpslld"),
+    ],
+)
+def test_instructions_of_avx_512_are_used_in_whole_vectors(form, bits, present, with_it, instead, listings):
+    text = listings(form, bits)
+    assert bool(re.search(rf"\b{with_it}\s.*%zmm", text)) == present
+    assert bool(re.search(rf"\b{instead}\s.*%[xyz]mm", text)) != present
+
+
+# ---- what is refused
 
 
 def test_every_kernel_needs_nothing_but_the_memory_functions():
@@ -101,30 +227,3 @@ def test_a_kernel_that_would_call_the_c_library_is_refused(function, symbol):
 def test_a_kernel_split_by_what_no_array_has_is_refused():
     with pytest.raises(ValueError, match=r"kernel _sine: split by N, which no array has; they have \['n'\]"):
         kernel(split=[("N", 1)], x="T[n]", y="out T[n]")(_sine)
-
-
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names looked for are those of x86-64")
-@pytest.mark.parametrize(
-    ("target", "cpu", "present"),
-    [(Target(64, 32, "x86_64"), "skylake-avx512", True), (Target(32, 16, "x86_64"), "haswell", False)],
-)
-@pytest.mark.parametrize(
-    ("kernel", "dtype", "with_it", "instead"),
-    [
-        (updates.adam, "f4", "vrcp14ps", "vdivps"),
-        (updates.adam, "f8", "vrcp14pd", "vdivpd"),
-        (ELEMENTARY["exp"], "f4", "vscalefps", "vpslld"),
-        (ELEMENTARY["exp"], "f8", "vscalefpd", "vpsllq"),
-        (ELEMENTARY["tanh"], "f4", "vperm[it]2ps", "vdivps"),
-        (ELEMENTARY["log"], "f4", "vgetmantps", "vpsrad"),
-        (softmax.softmax, "f4", "vscalefps", "vpslld"),
-    ],
-)
-def test_instructions_of_avx_512_are_used_in_whole_vectors(target, cpu, present, kernel, dtype, with_it, instead):
-    from fastnn.device.compiler import optimised
-
-    machine, module = optimised(kernel, dtype, target, "entry", cpu, "-prefer-256-bit" if present else "")
-    text = machine.emit_assembly(module)
-    assert bool(re.search(rf"\b{with_it}\s.*%zmm", text)) == present
-    assert bool(re.search(rf"\b{instead}\s.*%[xyz]mm", text)) != present
-    assert not re.search(r"\bcall\S*\s+(?!\*|mem(?:set|cpy|move))", text), "calls something"

@@ -176,6 +176,14 @@ class Emitter:
         kind = ir.FunctionType(result, [a.type for a in arguments])
         return self.builder.call(cgutils.get_or_insert_function(self.module, kind, name), arguments)
 
+    def frozen(self, value):
+        """The same value; but no longer one that was just loaded, as far as instructions are chosen by that."""
+        from llvmlite.ir.instructions import Instruction
+
+        freeze = Instruction(self.builder.block, value.type, "freeze", [value])
+        self.builder._insert(freeze)
+        return freeze
+
     def call_apart(self, name, values, build):
         """Call a function of its own, which `build(*values)` fills. It is compiled once and stays whole: the optimiser neither
         copies it into its callers nor, with them, once for each way through their loops."""

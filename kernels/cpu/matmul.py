@@ -11,7 +11,7 @@ import math
 from functools import cache
 
 from ..marks import T, helper, kernel
-from ..primitives import flat, fma, stack
+from ..primitives import as_read, flat, fma, stack
 from .dot_tile import DOT_COLUMNS, DOT_LONG, DOT_ROWS, dot_tiles
 from .packing import (
     BLOCK_MEMORY,
@@ -227,7 +227,7 @@ def activate(activation):
         first, last = share(c.shape[0], ROWS, lane, lanes)
         own = flat(c)[first * c.shape[1] : last * c.shape[1]]
         for i in range(own.size):
-            own[i] = activation(own[i])
+            own[i] = activation(as_read(own[i]))
 
     return activated
 
@@ -315,7 +315,8 @@ def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
         for j in range(total.size):
             total[j] = fma(factor, row[j], total[j])
     for j in range(total.size):
-        total[j] = low if total[j] < low else total[j]
+        value = as_read(total[j])
+        total[j] = low if value < low else value
 
 
 @kernel(split=[("N", TURNED_ROWS)], x="T[M, N]", out="out T[N, M]")

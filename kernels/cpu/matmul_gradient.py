@@ -4,7 +4,7 @@ import math
 from functools import cache
 
 from ..marks import T, helper, kernel, machine
-from ..primitives import flat, stack
+from ..primitives import as_read, flat, stack
 from .matmul import multiply_panel
 from .packing import BLOCK_MEMORY, SOME, copies_a, copy_rows, rows_at_once, turn_panel
 from .register_tile import BLOCK, PANEL, PANEL_MEMORY, WIDTH
@@ -83,7 +83,7 @@ def matmul_and_gradient(derivative):
         for i in range(first, last):
             y_row, dx_row = y[i, j:stop], dx[i, j:stop]
             for c in range(own.size):
-                value = derivative(y_row[c], dx_row[c])
+                value = derivative(y_row[c], as_read(dx_row[c]))
                 dx_row[c] = value
                 own[c] += value
 
