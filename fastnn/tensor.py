@@ -396,8 +396,8 @@ def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
         array = value if context.recorder is None else value.copy()  # a constant of the tape, which the user may write over
     else:
-        array = as_numbers(value, "operand")
-        array = as_array(array, None if dtype is INDEX and array.dtype.kind == "f" else dtype, "operand")
+        fits = dtype is not INDEX or as_numbers(value, "operand").dtype.kind != "f"
+        array = as_array(value, dtype if fits else None, "operand")
     return Tensor(buffer_of(array), array.shape, array.dtype)
 
 
