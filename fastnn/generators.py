@@ -46,7 +46,7 @@ class Generators:
         """Where each stands, by its identity."""
         states: dict = {id(g): _state_of(g) for g in self.found}
         for shared in _shared():
-            states[id(shared)] = shared.getstate() if hasattr(shared, "getstate") else _numpys_state(earlier.get(id(shared)))
+            states[id(shared)] = _state_of(shared) if hasattr(shared, "getstate") else _numpys_state(earlier.get(id(shared)))
         return states
 
     def expect_unchanged(self, again: Callable[[], object], name: str) -> None:
@@ -252,9 +252,13 @@ def _state_of(generator):
     """Where a generator stands; None of one that the system makes numbers for."""
     if hasattr(generator, "getstate"):  # Python's
         try:
-            return generator.getstate()
+            state = generator.getstate()
         except NotImplementedError:
             return None
+        if type(generator).getstate is not sys.modules["random"].Random.getstate:
+            return state
+        _, words, held_back = state
+        return words[-1], words[:4], held_back  # 624 words, which change together, and which is the next
     if hasattr(generator, "get_state"):  # of an older kind, which may hold a number back
         return repr(generator.get_state(legacy=False))
     return repr(getattr(generator, "bit_generator", generator).state)
