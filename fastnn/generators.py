@@ -23,7 +23,6 @@ DEPTH = 6  # how many steps from a function its generators are looked for: model
 DEPTH_OF_PYTHONS = 3  # where NumPy's are not even imported
 MOST, MOST_OF_ONE = 2000, 100  # objects looked at, and of one container
 READS = ("getstate", "get_state")  # methods that do not draw
-OURS = ("fastnn", "numpy", "random")  # modules in which no line is named
 DULL = {str, bytes, int, float, complex, bool, type(None), np.ndarray, Tensor, Variable, Buffer, Arena, ModuleType, type}
 # Modules whose objects hold nothing of a user's.
 INNER = ("fastnn.device", "fastnn.initializers", "fastnn.optimizers", "fastnn.tape", "fastnn.ops", "numpy.dtypes", "_thread")
@@ -124,9 +123,9 @@ def _clock(thread):
 
 
 def _users(frame):
-    """The frame of a user's that runs, whatever it has called here, in NumPy or in Python's `random`."""
+    """The frame of a user's that runs, whatever it has called here, in NumPy or in Python's library."""
     own = frame
-    while own.f_back and own.f_globals.get("__name__", "").partition(".")[0] in OURS:
+    while own.f_back and _is_known(own.f_globals.get("__name__")):
         own = own.f_back
     return own
 
@@ -243,7 +242,7 @@ def _numpys_state(earlier):
     asked before, no number has come to be held back."""
     generator = np.random.get_bit_generator()
     if not isinstance(generator, np.random.MT19937):
-        return repr(generator.state)
+        return _comparable(generator.state)
     words = ctypes.string_at(generator.ctypes.state_address, 4 * 625)  # 624 of them, and which is the next
     return earlier if earlier == (words, 0) else (words, np.random.get_state(legacy=False)["has_gauss"])
 
@@ -260,5 +259,12 @@ def _state_of(generator):
         _, words, held_back = state
         return words[-1], words[:4], held_back  # 624 words, which change together, and which is the next
     if hasattr(generator, "get_state"):  # of an older kind, which may hold a number back
-        return repr(generator.get_state(legacy=False))
-    return repr(getattr(generator, "bit_generator", generator).state)
+        return _comparable(generator.get_state(legacy=False))
+    return _comparable(getattr(generator, "bit_generator", generator).state)
+
+
+def _comparable(state):
+    """A dictionary of numbers and arrays as what `==` compares at once."""
+    if isinstance(state, dict):
+        return [_comparable(value) for value in state.values()]
+    return state.tobytes() if isinstance(state, np.ndarray) else state

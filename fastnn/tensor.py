@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from math import copysign, prod
 from typing import Any
@@ -444,9 +443,11 @@ def _as_they_are(op, inputs, attributes):
         return tuple([_as_it_is(x, op.name) for x in inputs])
     if any([isinstance(x, Tensor) and x.strength < 3 for x in inputs]):
         found = tuple([operand(x, x.dtype if isinstance(x, Tensor) and x.dtype not in FLOATS else None) for x in inputs])
-        with suppress(DTypeError):
+        try:
             op.infer(*found, **attributes)
             return found
+        except DTypeError:
+            pass
     return _as_tensors(op, inputs, None)
 
 
