@@ -103,8 +103,15 @@ class Generators:
 
 def _shared():
     """The generators behind `random` and `numpy.random`."""
-    found = [sys.modules["random"].random.__self__] if "random" in sys.modules else []
-    return [*found, np.random.normal.__self__] if "numpy.random" in sys.modules else found
+    python_random, numpy_random = _imported("random"), _imported("numpy.random")
+    found = [python_random.random.__self__] if python_random else []
+    return [*found, numpy_random.normal.__self__] if numpy_random else found
+
+
+def _imported(name):
+    """A module, if it is imported: not one that another thread is importing just now."""
+    module = sys.modules.get(name)
+    return None if getattr(getattr(module, "__spec__", None), "_initializing", False) else module
 
 
 def _others():
@@ -113,7 +120,7 @@ def _others():
     others = [t.native_id for t in threading.enumerate() if t is not threading.current_thread() and t.name != LANE]
     try:
         return {n: time.clock_gettime_ns(_clock(n)) for n in others}
-    except (AttributeError, OSError, OverflowError):  # no such clocks, or a thread that has just ended
+    except (AttributeError, OSError, OverflowError, TypeError):  # no such clocks, or a thread that has just ended or not yet begun
         return object()
 
 
@@ -231,7 +238,7 @@ def _cells(function):
 
 
 def _generator_types():
-    numpy_random, python_random = sys.modules.get("numpy.random"), sys.modules.get("random")
+    numpy_random, python_random = _imported("numpy.random"), _imported("random")
     types = [numpy_random.Generator, numpy_random.RandomState, numpy_random.BitGenerator] if numpy_random else []
     return (*types, python_random.Random) if python_random else tuple(types)
 

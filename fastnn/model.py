@@ -17,8 +17,9 @@ class Model(Trainer):
     model, its layers, loss, metrics and optimizer, also private ones, entries of their lists and dictionaries, also nested, and
     `trainable`. The next run, or the next epoch of one that goes on, then records anew, which may take a millisecond; a state
     that comes back finds what was recorded for it. What `call` itself assigns is no change. Not watched are global and enclosing
-    variables, attributes of objects of other classes, arrays that are changed in place, and methods that are replaced in a class:
-    call `compile` after such a change, or compile with run_eagerly=True.
+    variables, attributes of objects of other classes, arrays that are changed in place, methods that are replaced in a class, and
+    attributes that are assigned past the object, as by `vars(layer)` or a descriptor of one's own: call `compile` after such a
+    change, or compile with run_eagerly=True.
 
     >>> import fastnn
     >>> class Residual(fastnn.Model):

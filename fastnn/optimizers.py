@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import isfinite
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,13 +29,13 @@ class Run(NamedTuple):
 
 
 def _fraction(optimizer, argument, value, to_one=False):
-    if not (0 <= value < 1 or (to_one and value == 1)):
+    if not isinstance(value, Real) or not (0 <= value < 1 or (to_one and value == 1)):
         raise ValueError(f"{optimizer}: {argument} must lie between 0 and 1; got {value!r}")
     return float(value)
 
 
 def _positive(optimizer, argument, value):
-    if not 0 < value < float("inf"):
+    if not isinstance(value, Real) or not 0 < value < float("inf"):
         raise ValueError(f"{optimizer}: {argument} must be a finite number above 0; got {value!r}")
     return float(value)
 
@@ -118,9 +119,10 @@ class Optimizer(Watched):
         if not ready:
             raise ValueError(f"{self.name}: none of its variables has a gradient. Call loss.backward() before optimizer.step().")
         if len(ready) < len(self.variables) and not self._warned:
-            self._warned = True
-            names = [v.name for v in self.variables if v._gradient is None]
-            warn(f"{self.name}: no gradient reaches {', '.join(names)}: the loss does not use them.")
+            names = [v.name for v in self.variables if v._gradient is None and v.requires_gradient]  # others are frozen
+            if names:
+                self._warned = True
+                warn(f"{self.name}: no gradient reaches {', '.join(names)}: the loss does not use them.")
         self._update([(v, v._gradient) for v in ready])
         for v in ready:
             v._gradient = None

@@ -50,8 +50,9 @@ def record(function: Callable[..., Any]) -> "Recorded":
     `optimizer.learning_rate`, which is read from memory.
 
     Nothing else can be watched and stays as it was: other global and enclosing variables, attributes of objects of other classes,
-    what functions that it calls look up, arrays that are changed in place, methods that are replaced in a class. After such a
-    change record the function again: `step = fastnn.record(function)`.
+    what functions that it calls look up, arrays that are changed in place, methods that are replaced in a class, and attributes
+    that are assigned past the object, as by `vars(layer)` or a descriptor of one's own. After such a change record the function
+    again: `step = fastnn.record(function)`.
 
     While it is recorded, reading a tensor (`float`, `bool`, `numpy()`) raises RecordingError, as do random numbers that this
     thread draws elsewhere than from fastnn. Tensors it does not return are dead afterwards. Within another recorded step, or one

@@ -27,7 +27,7 @@ class Tensor:
     tensor; while a step is being recorded there is nothing to read yet, and that raises.
 
     A copy (copy.copy, copy.deepcopy, pickle) has values, in memory of its own, element type, `requires_gradient` and gradient;
-    how it was computed is the original's alone.
+    how it was computed is the original's alone, so the copy of a result requires no gradient.
 
     `+ - * / ** @`, `abs`, `[...]` and comparisons are NumPy's, element by element: `==` too, so tensors are told apart by `is`,
     and as members of a set or keys of a dictionary. Where numbers are asked for, False is 0 and True is 1: `(x > 0) * x`.
@@ -69,7 +69,7 @@ class Tensor:
 
     def __getstate__(self) -> Any:
         state: Any = object.__getstate__(self)  # (attributes, slots)
-        return state[0], {**state[1], "node": None}
+        return state[0], {**state[1], "node": None, "requires_gradient": self.requires_gradient and self.node is None}
 
     @property
     def size(self) -> int:

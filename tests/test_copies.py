@@ -311,3 +311,12 @@ def test_joblib_files(tmp_path):
     model = made(fastnn.Model)
     joblib.dump(model, tmp_path / "model.joblib")
     assert_same(next_of(joblib.load(tmp_path / "model.joblib")), next_of(model))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_the_copy_of_a_result_says_that_it_has_no_gradient(duplicate):
+    variable = fastnn.Variable([2.0])
+    loss, leaf = duplicate(fastnn.ops.sum(variable * variable)), duplicate(fastnn.tensor([1.0], requires_gradient=True))
+    assert (loss.requires_gradient, leaf.requires_gradient) == (False, True)
+    with pytest.raises(ValueError, match="nothing this was computed from requires a gradient"):
+        loss.backward()

@@ -6,6 +6,7 @@ import gc
 import operator
 import pickle
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
-from fastnn import ops
+from fastnn import layers, ops
 from fastnn.errors import DeadTensorError, DTypeError, RecordingError
 
 RNG = np.random.default_rng(0)
@@ -878,3 +879,38 @@ def test_a_line_that_fastnn_draws_in_is_innocent():
 def test_a_draw_in_the_line_that_calls_the_step_is_told():
     with pytest.raises(RecordingError, match=r"test_record\.py:\d+.*fastnn\.random"):
         fastnn.record(lambda x: x * float(np.random.normal()))([1.0])
+
+
+@pytest.mark.parametrize("what", ["fit", "evaluate", "predict"])
+def test_what_would_happen_in_no_replay_is_refused(what):
+    """Also where the model has tapes for it."""
+    model, x = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(1)]), np.ones((4, 3), "f4")
+    model.compile("sgd", "mse")
+    data = (x,) if what == "predict" else (x, x[:, :1])
+    for warm in (False, True):
+        if warm:
+            getattr(model, what)(*data, verbose=0)
+        with pytest.raises(fastnn.errors.RecordingError, match=f"{what}: called while .* is recorded.* model\\(x\\)"):
+            fastnn.record(lambda scale: getattr(model, what)(*data, verbose=0))(1.0)
+
+
+def test_threads_that_begin_and_draw_do_not_make_a_recording_fail():
+    """Some have no number yet when they are asked for their time; and one may be the first to import numpy.random."""
+    program = """
+import threading, numpy as np, fastnn
+fastnn.record(lambda x: x * 2)([1.0])
+going = True
+def begin():
+    while going:
+        threads = [threading.Thread(target=lambda: np.random.rand()) for _ in range(8)]
+        [t.start() for t in threads], [t.join() for t in threads]
+beginners = [threading.Thread(target=begin) for _ in range(2)]
+[t.start() for t in beginners]
+try:
+    for n in range(300):
+        fastnn.record(lambda x: x * 2)([1.0])
+finally:
+    going = False
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -1,10 +1,13 @@
 """Data of one look and any number of rows: the same results as of a model that has seen no other, recorded once a size of batch."""
 
+import gc
+
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import layers, ops
+from fastnn.tape.watch import Watch
 from fastnn.training import epoch
 
 ROWS = (70, 64, 71, 33, 200, 32, 5, 70, 1)
@@ -118,4 +121,36 @@ def test_programs_of_many_numbers_of_rows_are_let_go():
     for steps, *_ in made._programs.values():
         held = getattr(steps, "steps", steps)
         if isinstance(held, epoch.Steps):
-            assert max(len(held.laid), len(held.taped)) <= epoch.MOST_KEPT
+            assert len(held.laid) <= epoch.MOST_KEPT
+            assert len(held.taped) <= epoch.MOST_TAPED
+
+
+def test_what_is_let_go_is_watched_no_longer(monkeypatch):
+    """A prediction of a number of rows again and again, each recorded anew: what looks after a change stays as much."""
+    monkeypatch.setattr(epoch, "MOST_TAPED", 4)
+    monkeypatch.setattr(epoch, "MOST_KEPT", 4)
+    made, counts = model(), []
+    for _ in range(3):
+        for rows in range(33, 64):
+            made.predict(X[:rows])
+            made.fit(X[:rows], Y[:rows], verbose=0)
+        gc.collect()
+        counts.append(sum(isinstance(o, Watch) for o in gc.get_objects()))
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_a_program_of_tapes_that_were_let_go_sees_what_has_changed(monkeypatch):
+    monkeypatch.setattr(epoch, "MOST_TAPED", 2)
+
+    class Scaled(layers.Layer):
+        factor = 1.0
+
+        def call(self, x):
+            return x * self.factor
+
+    scaled = Scaled()
+    made = fastnn.Sequential([fastnn.Input((6,)), scaled])
+    for factor in (2.0, 3.0):
+        scaled.factor = factor
+        for rows in (33, 34, 35, 36, 33, 34):
+            np.testing.assert_array_equal(made.predict(X[:rows]), X[:rows] * np.float32(factor))

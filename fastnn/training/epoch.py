@@ -21,7 +21,10 @@ from fastnn.tape.watch import Watch
 from fastnn.tensor import INDEX, Tensor
 
 MOST_EPOCHS = 1024  # whose results are kept until Python fetches them
-MOST_KEPT = 16  # programs for numbers of rows, and tapes of parts, that data of one look has
+MOST_KEPT = (
+    16  # programs for numbers of rows that data of one look has, and tapes of parts; if these are small, MOST_TAPED of them:
+)
+MOST_TAPED, KEPT_BYTES = 80, 1 << 24  # a tape for each size of a last batch, of training and of validation
 
 
 class Order:
@@ -129,6 +132,11 @@ class Taped:
         for tensor in self.in_place:
             tensor.buffer.address, tensor.buffer.owner, tensor.buffer.maker = None, None, recorder  # the tape alone knows it now
         self.held: list[tuple[Buffer, int, int]] = []  # as the tape has them
+        self.watch: Watch | None = None  # of what was read, with others' that were recorded at once
+
+    def fits(self) -> bool:
+        """Whether everything is as it was recorded."""
+        return self.watch is None or self.watch.holds()
 
     @cached_property
     def strides(self) -> list[tuple[int, int]]:
@@ -167,6 +175,10 @@ class Laid(NamedTuple):
     program: Any
     pace: Pace
 
+    def fits(self) -> bool:
+        """Whether everything is as it was recorded."""
+        return all([part.taped is None or part.taped.fits() for part in self.parts])
+
 
 class Steps:
     """Steps through data of one look, recorded for a size of batch once: programs for any number of rows are made of the same
@@ -174,14 +186,14 @@ class Steps:
 
     def __init__(self, sources: list[Source], lay_out: Callable[[], tuple[list[Part], list[Part]]], eager: bool):
         self.sources, self.lay_out, self.eager = sources, lay_out, eager
-        self.watches: list[Watch] = []  # of all that was recorded
+        self.watches: list[Watch] = []  # of what was read when this was made; each tape has its own
         self.taped: OrderedDict[tuple[str, int], Taped] = OrderedDict()
         self.laid: OrderedDict[tuple[int, ...], Laid] = OrderedDict()
         self.taken = lock()  # by the run that uses it
 
     def fits(self) -> bool:
         """Whether everything is as it was recorded."""
-        return all([watch.holds() for watch in self.watches])
+        return all([watch.holds() for watch in self.watches]) and all([taped.fits() for taped in self.taped.values()])
 
     def take(self) -> bool:
         """Whether it is free, and now this run's."""
@@ -200,8 +212,10 @@ class Steps:
             source.bind(arrays)
         counts = tuple([len(arrays[0]) for arrays in data])
         found = self.laid.get(counts)
-        if found is None:
-            found = _kept(self.laid, counts, self._new())
+        if found is None or not found.fits():  # of tapes that were let go
+            found = self.laid[counts] = self._new()
+            if len(self.laid) > MOST_KEPT:
+                self.laid.popitem(last=False)
         for part in found.parts:
             if part.taped is not None:
                 part.taped.bind(part)
@@ -232,20 +246,14 @@ class Steps:
             watch = Watch() if context.reads is None else None  # else whoever makes this notes what is read
             with watch or nullcontext():
                 made = {(p.name, p.rows): Taped(p, lanes) for p in missing}
-            self.watches += [watch] if watch else []
-            self.taped.update(made)
+            for key, taped in made.items():
+                taped.watch, self.taped[key] = watch, taped
         for part in parts:
             part.taped = self.taped[part.name, part.rows]
-        while len(self.taped) > max(MOST_KEPT, len(parts)):
+            self.taped.move_to_end((part.name, part.rows))
+        sizes = [taped.tape.arena.nbytes for taped in self.taped.values()]
+        while len(self.taped) > max(len(parts), MOST_KEPT if sum(sizes[-len(self.taped) :]) > KEPT_BYTES else MOST_TAPED):
             self.taped.popitem(last=False)
-
-
-def _kept(mapping, key, value):
-    """`value`, kept for `key` in place of what was kept longest, if there are many."""
-    mapping[key] = value
-    if len(mapping) > MOST_KEPT:
-        mapping.popitem(last=False)
-    return value
 
 
 class EagerProgram:

@@ -36,6 +36,8 @@ class Predictor:
         source = Source([self.x, self.y])
         self.steps = Steps([source], lambda: (parts_of("prediction", self._step, source, batch_size), []), eager)
         self.watches = self.steps.watches
+        if not self.single:
+            self.fits = self.steps.fits  # type: ignore[method-assign]
         if self.single:
             self.program = self.steps.through([[self.x, self.y]]).program
             self.turn = self.program.turn

@@ -10,14 +10,14 @@ from fastnn import losses, metrics, optimizers, random
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
 from fastnn.device.locks import lock, making
-from fastnn.errors import ShapeError, shape_text
+from fastnn.errors import RecordingError, ShapeError, shape_text
 from fastnn.layers import Layer
 from fastnn.layers.base import Shape
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.metrics import get as metric_of
 from fastnn.optimizers import Optimizer
-from fastnn.tape.record import Recorder, commit
+from fastnn.tape.record import Recorder, commit, context
 from fastnn.tape.watch import Kept, Watch
 from fastnn.tensor import Tensor
 
@@ -30,6 +30,15 @@ from .profile import profile
 from .progress import CompileNotice, Progress
 
 MOST_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
+
+
+def _expect_no_recording(what):
+    """Raise within a step that is recorded: what this does from Python would happen once, and never in a replay."""
+    if context.recorder is not None:
+        raise RecordingError(
+            f"{what}: called while {context.recorder.name} is recorded, whose replays would not do it again. Call the model itself "
+            f"there, model(x), or {what} outside."
+        )
 
 
 class OutputShape:
@@ -123,6 +132,7 @@ class Trainer(Layer):
         a function, or with run_eagerly=True, the model waits for nobody, and may see half of an update. A second `fit` waits for
         the first.
         """
+        _expect_no_recording("fit")
         self._compiled("fit")
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         epochs = data.whole_number("epochs", epochs, 0)
@@ -168,6 +178,7 @@ class Trainer(Layer):
     ) -> Any:
         """The loss over data, followed by the metrics if there are any: a number, a list or, with return_dict, a dictionary.
         Arguments as in `fit`."""
+        _expect_no_recording("evaluate")
         self._compiled("evaluate")
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         progress = Progress(verbose, 0, "Evaluation")
@@ -190,6 +201,7 @@ class Trainer(Layer):
         """The model's results for rows x, as an array. batch_size: 32 unless given; it changes nothing but speed. verbose is taken
         for Keras's sake: predicting prints nothing. Any number of threads may predict at once, also while another one trains: each
         slice of batches is then computed with the weights between two steps (see `fit`)."""
+        _expect_no_recording("predict")
         if callbacks is None:
             key = "predict", getattr(x, "shape", None), 32 if batch_size is None else batch_size, self.run_eagerly
             found = self._programs.good(key)
