@@ -182,10 +182,17 @@ class Laid(NamedTuple):
 
 class Steps:
     """Steps through data of one look, recorded for a size of batch once: programs for any number of rows are made of the same
-    tapes. lay_out: gives the parts, of training and others, for the rows that the sources have now."""
+    tapes. lay_out: gives the parts, of training and others, for the rows that the sources have now. lanes: to plan for, at most;
+    None: as many as there may be."""
 
-    def __init__(self, sources: list[Source], lay_out: Callable[[], tuple[list[Part], list[Part]]], eager: bool):
-        self.sources, self.lay_out, self.eager = sources, lay_out, eager
+    def __init__(
+        self,
+        sources: list[Source],
+        lay_out: Callable[[], tuple[list[Part], list[Part]]],
+        eager: bool,
+        lanes: int | None = None,
+    ):
+        self.sources, self.lay_out, self.eager, self.lanes = sources, lay_out, eager, lanes
         self.watches: list[Watch] = []  # of what was read when this was made; each tape has its own
         self.taped: OrderedDict[tuple[str, int], Taped] = OrderedDict()
         self.laid: OrderedDict[tuple[int, ...], Laid] = OrderedDict()
@@ -241,7 +248,7 @@ class Steps:
 
     def _record(self, parts):
         """Give each of these parts its tape."""
-        missing, lanes = [p for p in parts if (p.name, p.rows) not in self.taped], lanes_to_plan_for()
+        missing, lanes = [p for p in parts if (p.name, p.rows) not in self.taped], self.lanes or lanes_to_plan_for()
         if missing:
             watch = Watch() if context.reads is None else None  # else whoever makes this notes what is read
             with watch or nullcontext():

@@ -34,7 +34,8 @@ class Predictor:
         rows = batch_size if rows is None else rows
         self.x, self.y = np.zeros((rows, *columns), self.dtype), np.empty((rows, *self.output_shape), self.dtype)
         source = Source([self.x, self.y])
-        self.steps = Steps([source], lambda: (parts_of("prediction", self._step, source, batch_size), []), eager)
+        lanes = 1 if self.single else None  # to wake another takes longer than most batches
+        self.steps = Steps([source], lambda: (parts_of("prediction", self._step, source, batch_size), []), eager, lanes)
         self.watches = self.steps.watches
         if not self.single:
             self.fits = self.steps.fits  # type: ignore[method-assign]
