@@ -164,7 +164,8 @@ def test_what_other_threads_draw_meanwhile_is_theirs(kind, pause):
 @pytest.mark.parametrize("own", DRAWS)
 def test_draws_of_this_thread_are_told_from_those_of_others(own, other):
     draw = DRAWS[own]
-    with Others(DRAWS[other], 0.0), pytest.raises(RecordingError, match=rf"test_recorded_draws\.py:{draw.__code__.co_firstlineno}:"):
+    line = draw.__code__.co_firstlineno
+    with Others(DRAWS[other], 0.0), pytest.raises(RecordingError, match=rf"test_recorded_draws\.py:{line}:"):
         fastnn.record(lambda x: plain(plain(x) * draw()))([1.0])
 
 
