@@ -200,7 +200,7 @@ class Steps:
 
     def fits(self) -> bool:
         """Whether everything is as it was recorded."""
-        return all([watch.holds() for watch in self.watches]) and all([taped.fits() for taped in self.taped.values()])
+        return all([watch.holds() for watch in self.watches]) and all([taped.fits() for taped in tuple(self.taped.values())])
 
     def take(self) -> bool:
         """Whether it is free, and now this run's."""
