@@ -177,7 +177,8 @@ class Laid(NamedTuple):
 
     def fits(self) -> bool:
         """Whether everything is as it was recorded."""
-        return all([part.taped is None or part.taped.fits() for part in self.parts])
+        watches = {id(part.taped.watch): part.taped.watch for part in self.parts if part.taped is not None}
+        return all([watch is None or watch.holds() for watch in watches.values()])
 
 
 class Steps:
@@ -196,11 +197,12 @@ class Steps:
         self.watches: list[Watch] = []  # of what was read when this was made; each tape has its own
         self.taped: OrderedDict[tuple[str, int], Taped] = OrderedDict()
         self.laid: OrderedDict[tuple[int, ...], Laid] = OrderedDict()
+        self.last: Laid | None = None  # that was run
         self.taken = lock()  # by the run that uses it
 
     def fits(self) -> bool:
-        """Whether everything is as it was recorded."""
-        return all([watch.holds() for watch in self.watches]) and all([taped.fits() for taped in tuple(self.taped.values())])
+        """Whether everything is as it was when the last program was recorded; others' tapes are looked at when they are used."""
+        return all([watch.holds() for watch in self.watches]) and (self.last is None or self.last.fits())
 
     def take(self) -> bool:
         """Whether it is free, and now this run's."""
@@ -219,7 +221,7 @@ class Steps:
             source.bind(arrays)
         counts = tuple([len(arrays[0]) for arrays in data])
         found = self.laid.get(counts)
-        if found is None or not found.fits():  # of tapes that were let go
+        if found is None or not found.fits():
             found = self.laid[counts] = self._new()
             if len(self.laid) > MOST_KEPT:
                 self.laid.popitem(last=False)
@@ -227,6 +229,7 @@ class Steps:
             if part.taped is not None:
                 part.taped.bind(part)
         found.program.position = (0, 0, 0)
+        self.last = found
         return found
 
     def _new(self):
@@ -248,7 +251,9 @@ class Steps:
 
     def _record(self, parts):
         """Give each of these parts its tape."""
-        missing, lanes = [p for p in parts if (p.name, p.rows) not in self.taped], self.lanes or lanes_to_plan_for()
+        held = [self.taped.get((p.name, p.rows)) for p in parts]
+        missing = [p for p, taped in zip(parts, held, strict=True) if taped is None or not taped.fits()]
+        lanes = self.lanes or lanes_to_plan_for()
         if missing:
             watch = Watch() if context.reads is None else None  # else whoever makes this notes what is read
             with watch or nullcontext():
