@@ -71,8 +71,9 @@ class Readers:
         self.found: dict[int, tuple[ref[Watch], dict[str, Any]]] = {}
 
     def add(self, watch: "Watch", names: dict[str, Any]) -> None:
-        for key, (other, _) in list(self.found.items()):
-            if other() is None:
+        for key in list(self.found):  # keys alone: pairs would be new objects, and making them lets other threads run
+            found = self.found.get(key)
+            if found is not None and found[0]() is None:
                 self.found.pop(key, None)
         self.found[id(watch)] = ref(watch), names
 
@@ -224,7 +225,8 @@ class Watch:
 
 def with_layers(obj: Watched) -> list[Any]:
     """The values of attributes that layers may be in."""
-    found = {n: v for n, v in own(obj, "__dict__").items() if isinstance(v, HOLDERS)}
+    attributes = own(obj, "__dict__").copy()  # other threads may note meanwhile that they read it
+    found = {n: v for n, v in attributes.items() if isinstance(v, HOLDERS)}
     if context.reads is not None:
         for name in (LAYERS, *found):
             context.reads.note(obj, name)
@@ -238,9 +240,9 @@ def _value(obj, name):
     """The value of an object's own attribute, without asking properties."""
     mine = own(obj, "__dict__")
     if name == LAYERS:
-        return tuple([n for n, v in mine.items() if isinstance(v, HOLDERS)])
+        return tuple([n for n, v in mine.copy().items() if isinstance(v, HOLDERS)])
     if name == "__dict__":
-        return tuple([n for n in mine if n != READERS and n not in obj.not_recorded])
+        return tuple([n for n in mine.copy() if n != READERS and n not in obj.not_recorded])
     value = mine.get(name, ABSENT)
     if value is ABSENT:
         slot = getattr(type(obj), name, None)
