@@ -250,6 +250,7 @@ class Recording:
             read = {i.arguments[n].buffer for i in self.tape.instructions for n in i.kernel.reads}
             staged = {b: form for b, form in staged.items() if b in read or b in kept}
         self.inputs = [(number, array, _largest(inputs[number], array)) for number, array in staged.values()]
+        self.tape.held = [array for _, array, _ in self.inputs]
         self._stage(inputs)
 
     def _stage(self, inputs):

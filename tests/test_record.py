@@ -1,6 +1,8 @@
 """`fastnn.record`: what it takes and what it returns, as in an eager call."""
 
 import operator
+import subprocess
+import sys
 from collections import OrderedDict, defaultdict, namedtuple
 
 import numpy as np
@@ -435,3 +437,19 @@ def test_an_array_that_a_step_finds_elsewhere_is_a_constant():
 def test_arrays_of_other_things_than_numbers_are_refused(value):
     with pytest.raises((DTypeError, ValueError), match=r"argument of .*(expected numbers|not of one length)"):
         fastnn.record(lambda x: x)(value)
+
+
+def test_a_tape_holds_what_its_recording_has_copied():
+    program = """
+import gc, numpy as np, fastnn
+from fastnn.tape.run import Program
+x = np.arange(2.0**22, dtype="f4")
+tape = fastnn.record(lambda x: fastnn.ops.sum(x, axis=0) * 2.0).recording(x.reshape(2, -1)).tape
+gc.collect()
+others = [np.full(2**21, np.nan, "f4") for _ in range(8)]
+Program([(tape, 1)]).run(1)
+result = tape.array(tape.instructions[-1].arguments[-1]).ravel()
+np.testing.assert_array_equal(result, 2 * x.reshape(2, -1).sum(0))
+tape.profile(0.01)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

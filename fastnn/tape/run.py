@@ -47,6 +47,7 @@ class Tape:
         self.arena, self.unplanned, self.addresses = planned.arena, planned.unplanned, planned.addresses
         self.waits = planned.waits
         self._make_blocks(planned)
+        self.held: Sequence[Any] = ()  # memory that it reads and does not own: who has the tape alone may run it
         self.times: list[float] | None = None  # of each call and, beside them, the least they could be: see `profile`
         self.floors: list[float] = []
         self.work = report.work(self.instructions)
