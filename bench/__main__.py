@@ -1,4 +1,5 @@
-"""`python -m bench`: every peer in a process of its own, one after another, and one table of all."""
+"""`python -m bench`: every peer in a process of its own, one after another, and one table of
+all."""
 
 import argparse
 import importlib.util
@@ -18,20 +19,53 @@ RESULTS = ROOT / "bench" / "results"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m bench", description="times fastnn and its peers, and prints one table")
-    parser.add_argument("--case", help="only cases whose names match, as pytest's -k has it: 'article or mlp'")
+    parser = argparse.ArgumentParser(
+        "python -m bench", description="times fastnn and its peers, and prints one table"
+    )
+    parser.add_argument(
+        "--case", help="only cases whose names match, as pytest's -k has it: 'article or mlp'"
+    )
     parser.add_argument("--quick", action="store_true", help="few rounds: for trying out")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md too")
-    parser.add_argument("--docs", action="store_true", help="write the table into docs/benchmarks.md, under this processor's name")
-    parser.add_argument("--threads", type=int, default=1, help="of every peer; with more than one, cases that say what to reach")
-    parser.add_argument("--vector-bits", type=int, choices=(128, 256, 512), help="hold every peer to vectors so wide")
-    parser.add_argument("--peers-python", default=sys.executable, help="the interpreter that has PyTorch, JAX and TensorFlow")
-    parser.add_argument("--blas", action="append", default=[], metavar="NAME=PATH", help="a library to compare products with too")
+    parser.add_argument(
+        "--docs",
+        action="store_true",
+        help="write the table into docs/benchmarks.md, under this processor's name",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="of every peer; with more than one, cases that say what to reach",
+    )
+    parser.add_argument(
+        "--vector-bits",
+        type=int,
+        choices=(128, 256, 512),
+        help="hold every peer to vectors so wide",
+    )
+    parser.add_argument(
+        "--peers-python",
+        default=sys.executable,
+        help="the interpreter that has PyTorch, JAX and TensorFlow",
+    )
+    parser.add_argument(
+        "--blas",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a library to compare products with too",
+    )
     options = parser.parse_args()
     if options.docs and (options.case or options.quick or options.threads > 1):
         parser.error("--docs takes every case on one thread, and not quickly")
-    if options.readme and (options.case or options.quick or options.threads > 1 or options.vector_bits):
-        parser.error("--readme takes every case on one thread with the machine's own vectors, and not quickly")
+    if options.readme and (
+        options.case or options.quick or options.threads > 1 or options.vector_bits
+    ):
+        parser.error(
+            "--readme takes every case on one thread with the machine's own vectors, and not "
+            "quickly"
+        )
     RESULTS.mkdir(exist_ok=True)
     results, versions, machine = {}, {}, {}
     for key, peer in PEERS.items():
@@ -44,10 +78,21 @@ def main() -> None:
         results[key], about = report.read(run(key, python, options))
         machine |= about if key == "ours" else {}
         versions[key] = version
-        print(f"{peer.name} {version}: {len(results[key])} cases, {time.perf_counter() - start:.0f} s", flush=True)
+        print(
+            f"{peer.name} {version}: {len(results[key])} cases, "
+            f"{time.perf_counter() - start:.0f} s",
+            flush=True,
+        )
     if not any(results.values()):
-        sys.exit(f"no case's name matches {options.case!r}; `python -m pytest bench --peer=ours --collect-only -q` lists them")
-    text = report.table(results, options.threads) + "\n\n" + report.notes(results, machine, versions, options.threads)
+        sys.exit(
+            f"no case's name matches {options.case!r}; `python -m pytest bench --peer=ours "
+            "--collect-only -q` lists them"
+        )
+    text = (
+        report.table(results, options.threads)
+        + "\n\n"
+        + report.notes(results, machine, versions, options.threads)
+    )
     if not options.case and not options.quick and options.threads == 1:
         text += "\n\n" + products(options)
     print(f"\n{text}")
@@ -68,7 +113,9 @@ def version_of(distribution, python):
     if distribution is None:
         return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     found = subprocess.run(
-        [python, "-c", f"from importlib.metadata import version; print(version({distribution!r}))"], capture_output=True, text=True
+        [python, "-c", f"from importlib.metadata import version; print(version({distribution!r}))"],
+        capture_output=True,
+        text=True,
     )
     return found.stdout.strip() if found.returncode == 0 else None
 
@@ -77,10 +124,28 @@ def run(key, python, options):
     """Time a peer; where its results are."""
     path = RESULTS / f"{key}.json"
     path.unlink(missing_ok=True)
-    command = [python, "-m", "pytest", "bench", f"--peer={key}", f"--benchmark-json={path}", "--quiet", "-W", "ignore"]
-    command += ["--benchmark-disable-gc", "--benchmark-warmup=on", f"--benchmark-max-time={0.1 if options.quick else 1}"]
+    command = [
+        python,
+        "-m",
+        "pytest",
+        "bench",
+        f"--peer={key}",
+        f"--benchmark-json={path}",
+        "--quiet",
+        "-W",
+        "ignore",
+    ]
+    command += [
+        "--benchmark-disable-gc",
+        "--benchmark-warmup=on",
+        f"--benchmark-max-time={0.1 if options.quick else 1}",
+    ]
     command += ["--quick"] * options.quick + (["-k", options.case] if options.case else [])
-    environment = {**os.environ, "BENCH_THREADS": str(options.threads), **limits(options.threads, options.vector_bits)}
+    environment = {
+        **os.environ,
+        "BENCH_THREADS": str(options.threads),
+        **limits(options.threads, options.vector_bits),
+    }
     finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if finished.returncode not in (0, 5):  # 5: no case of that name
         print(finished.stdout[-4000:] + finished.stderr[-2000:], file=sys.stderr)
@@ -89,9 +154,17 @@ def run(key, python, options):
 
 def products(options):
     """The table of matrix products against BLAS, a line a group."""
-    command = [sys.executable, "-m", "bench.matmul", "--summary", *(f"--blas={b}" for b in options.blas)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.matmul",
+        "--summary",
+        *(f"--blas={b}" for b in options.blas),
+    ]
     environment = {**os.environ, **limits(1, options.vector_bits)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 if __name__ == "__main__":

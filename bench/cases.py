@@ -18,9 +18,10 @@ FLOAT = np.dtype("float32")
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """name: for `--case`. What is to be reached: limits, the share of a peer's time that is allowed; beyond, the seconds that are
-    allowed above a peer's; seconds, the time that is allowed; of_floor, the fraction of the floor. limits_of_two: as limits, on
-    two threads, on which only cases that have them are timed."""
+    """name: for `--case`. What is to be reached: limits, the share of a peer's time that is
+    allowed; beyond, the seconds that are allowed above a peer's; seconds, the time that is allowed;
+    of_floor, the fraction of the floor. limits_of_two: as limits, on two threads, on which only
+    cases that have them are timed."""
 
     kind: ClassVar[str]
     unit: ClassVar[str] = "s"  # of what is measured
@@ -39,8 +40,9 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Network(Case):
-    """Dense layers of `widths`, the first of which is that of the input; ReLU between them, with `norm` after batch normalisation,
-    at the end a sigmoid for one column and a softmax for several."""
+    """Dense layers of `widths`, the first of which is that of the input; ReLU between them, with
+    `norm` after batch normalisation, at the end a sigmoid for one column and a softmax for
+    several."""
 
     widths: tuple[int, ...]
     batch: int
@@ -56,8 +58,8 @@ class Network(Case):
         return sum((k + 1) * n for k, n in self.pairs) + 2 * self.norm * sum(self.widths[1:-1])
 
     def weights(self) -> list[np.ndarray]:
-        """Kernel and bias of each layer, Glorot's uniform and zeros; then of batch normalisation scale and offset. Not to be
-        written to: they are made once."""
+        """Kernel and bias of each layer, Glorot's uniform and zeros; then of batch normalisation
+        scale and offset. Not to be written to: they are made once."""
         return _weights(self.widths, self.norm)
 
 
@@ -74,8 +76,8 @@ def _weights(widths, norm):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Network):
-    """A whole `fit` of a fresh model, in which each epoch takes the rows in a new order and records its mean loss (one column:
-    and its accuracy)."""
+    """A whole `fit` of a fresh model, in which each epoch takes the rows in a new order and records
+    its mean loss (one column: and its accuracy)."""
 
     kind = "fit"
     rows: int
@@ -92,10 +94,13 @@ class Fit(Network):
         return LEARNING_RATE[self.optimizer]
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and targets: labels, or, for one column, numbers outside [0, 1], as in the article."""
+        """Rows and targets: labels, or, for one column, numbers outside [0, 1], as in the
+        article."""
         rng, columns = np.random.default_rng(0), self.widths[-1]
         x = rng.normal(size=(self.rows, self.widths[0])).astype(FLOAT)
-        return x, rng.normal(size=(self.rows, 1)).astype(FLOAT) if columns == 1 else rng.integers(0, columns, self.rows)
+        return x, rng.normal(size=(self.rows, 1)).astype(FLOAT) if columns == 1 else rng.integers(
+            0, columns, self.rows
+        )
 
 
 class Record(Network):
@@ -119,8 +124,9 @@ class Predict(Network):
 class OpCall(Case):
     """An op, by its name in `fastnn.ops`, called from Python without gradients.
 
-    inputs: shapes, drawn from the normal distribution, or functions that draw the array from a NumPy generator. streams: the
-    arrays of `elements` numbers that it must read, write and update in place.
+    inputs: shapes, drawn from the normal distribution, or functions that draw the array from a
+    NumPy generator. streams: the arrays of `elements` numbers that it must read, write and update
+    in place.
     """
 
     kind = "op"
@@ -137,15 +143,16 @@ class OpCall(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class Loop(OpCall):
-    """The same called `units` times in a row, from the tape: what it computes a second, without what a call from Python costs."""
+    """The same called `units` times in a row, from the tape: what it computes a second, without
+    what a call from Python costs."""
 
     kind = "loop"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Both(Loop):
-    """An op and the gradients of its inputs that are numbers. result: its shape. streams_back: of the gradient. of_columns: that
-    all rows count before one is finished."""
+    """An op and the gradients of its inputs that are numbers. result: its shape. streams_back: of
+    the gradient. of_columns: that all rows count before one is finished."""
 
     kind = "both"
     result: tuple[int, ...]
@@ -153,8 +160,8 @@ class Both(Loop):
     of_columns: bool
 
     def passes(self) -> list[list[tuple[int, int, int]]]:
-        """Streams of the op's passes and of the gradient's. What counts as a whole is read twice where a strip of columns, all rows
-        high, does not stay in the second cache in between."""
+        """Streams of the op's passes and of the gradient's. What counts as a whole is read twice
+        where a strip of columns, all rows high, does not stay in the second cache in between."""
         twice = self.of_columns and self.elements // self.result[-1] * STRIP > SECOND_CACHE
         return [[*([(s[0], 0, 0)] if twice else []), s] for s in (self.streams, self.streams_back)]
 
@@ -179,7 +186,8 @@ class Chain(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class Update(Case):
-    """An update of so many parameters, gradients given; `units` times a run. Ours looks first whether they are finite."""
+    """An update of so many parameters, gradients given; `units` times a run. Ours looks first
+    whether they are finite."""
 
     kind = "update"
     optimizer: str
@@ -192,7 +200,8 @@ class Update(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class Product(Case):
-    """A product of two square matrices, again and again, called natively where a peer can: `units` times a run."""
+    """A product of two square matrices, again and again, called natively where a peer can: `units`
+    times a run."""
 
     kind = "product"
     size: int
@@ -212,7 +221,8 @@ class Memory(Fit):
 
 @dataclass(frozen=True, kw_only=True)
 class Decay(Case):
-    """Steps whose weights, gradients and moments decay towards zero, after very many of them: compared with the first ones."""
+    """Steps whose weights, gradients and moments decay towards zero, after very many of them:
+    compared with the first ones."""
 
     kind = "decay"
     widths: tuple[int, ...]
@@ -237,9 +247,21 @@ STREAMS_OF_UPDATE = {"sgd": (1, 0, 1), "adam": (1, 0, 3)}
 
 def mlp(*widths: int, rows: int, batch: int, epochs: int, norm: bool = False, **reach: Any) -> Fit:
     name = "-".join(map(str, widths))
-    title = f"MLP {name}, batch {batch}, {'batch normalisation, ' * norm}Adam, an epoch of {rows} rows"
+    title = (
+        f"MLP {name}, batch {batch}, {'batch normalisation, ' * norm}Adam, an epoch of {rows} rows"
+    )
     name = f"mlp-{name}{'-norm' * norm}"
-    return Fit(name=name, title=title, widths=widths, rows=rows, batch=batch, epochs=epochs, norm=norm, units=epochs, **reach)
+    return Fit(
+        name=name,
+        title=title,
+        widths=widths,
+        rows=rows,
+        batch=batch,
+        epochs=epochs,
+        norm=norm,
+        units=epochs,
+        **reach,
+    )
 
 
 def product(size: int) -> Product:
@@ -378,8 +400,18 @@ CASES: list[Case] = [
     ARTICLE,
     mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
     mlp(*THREE_LAYERS, rows=1792, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
-    mlp(*LARGE, rows=6400, batch=128, epochs=4, limits={"jax": 0.95, "torch": 0.6}, limits_of_two={}),
-    mlp(*LARGE, rows=6400, batch=128, epochs=4, norm=True, limits_of_two={"jax": 1 / 1.6, "torch": 1 / 2.8}, of_floor=0.8),
+    mlp(
+        *LARGE, rows=6400, batch=128, epochs=4, limits={"jax": 0.95, "torch": 0.6}, limits_of_two={}
+    ),
+    mlp(
+        *LARGE,
+        rows=6400,
+        batch=128,
+        epochs=4,
+        norm=True,
+        limits_of_two={"jax": 1 / 1.6, "torch": 1 / 2.8},
+        of_floor=0.8,
+    ),
     *[product(size) for size in (256, 512, 1024, 2048)],
     Memory(
         name="memory",
@@ -397,11 +429,31 @@ CASES: list[Case] = [
         batch=32,
         steps=1_000_000,
     ),
-    Predict(name="predict", title="`predict` of one row, 64-64-64-10", widths=THREE_LAYERS, batch=1, seconds=8e-6),
-    Record(name="record", title="recording and planning a step, 64-64-64-10", widths=THREE_LAYERS, batch=32),
-    Record(name="record-deep", title="the same, 32 layers of 64", widths=(64,) * 32 + (10,), batch=32),
-    Process(name="import", title="a process that imports it", statement="IMPORT", beyond={"numpy": 0.06}),
-    Process(name="process", title="a process, to the end of the article's fit", statement="PROGRAM", seconds=0.2),
+    Predict(
+        name="predict",
+        title="`predict` of one row, 64-64-64-10",
+        widths=THREE_LAYERS,
+        batch=1,
+        seconds=8e-6,
+    ),
+    Record(
+        name="record",
+        title="recording and planning a step, 64-64-64-10",
+        widths=THREE_LAYERS,
+        batch=32,
+    ),
+    Record(
+        name="record-deep", title="the same, 32 layers of 64", widths=(64,) * 32 + (10,), batch=32
+    ),
+    Process(
+        name="import", title="a process that imports it", statement="IMPORT", beyond={"numpy": 0.06}
+    ),
+    Process(
+        name="process",
+        title="a process, to the end of the article's fit",
+        statement="PROGRAM",
+        seconds=0.2,
+    ),
     op("add", (64,), (64,), streams=(2, 1, 0), seconds=10e-6),
     *[op("matmul", (n, n), (n, n), streams=(2, 1, 0)) for n in (64, 256, 512)],
     op("exp", (1 << 16,)),
@@ -414,9 +466,32 @@ CASES: list[Case] = [
     *[both("batch_norm", shape, shape[1:], shape[1:], of_columns=True) for shape in MOVED],
     *[both("layer_norm", shape, shape[1:], shape[1:]) for shape in MOVED],
     *[both("softmax", shape) for shape in MOVED],
-    *[both("softmax_cross_entropy", s, labels(*s), result=s[:1], streams=(1, 1, 0), streams_back=(1, 1, 0)) for s in MOVED],
-    *[both("sum", s, result=s[1:], streams=(1, 0, 0), streams_back=(0, 1, 0), attributes={"axis": 0}) for s in MOVED],
-    *[both("dropout", (prod(s),), state, streams_back=(1, 1, 0), attributes={"rate": 0.5}) for s in MOVED],
+    *[
+        both(
+            "softmax_cross_entropy",
+            s,
+            labels(*s),
+            result=s[:1],
+            streams=(1, 1, 0),
+            streams_back=(1, 1, 0),
+        )
+        for s in MOVED
+    ],
+    *[
+        both(
+            "sum",
+            s,
+            result=s[1:],
+            streams=(1, 0, 0),
+            streams_back=(0, 1, 0),
+            attributes={"axis": 0},
+        )
+        for s in MOVED
+    ],
+    *[
+        both("dropout", (prod(s),), state, streams_back=(1, 1, 0), attributes={"rate": 0.5})
+        for s in MOVED
+    ],
     *[chain(prod(shape)) for shape in MOVED],
     op(
         "gather",

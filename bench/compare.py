@@ -1,7 +1,8 @@
 """`python -m bench.compare BASE HEAD`: what got faster or slower.
 
-BASE and HEAD are git revisions, each of which is then checked out beside this one and timed with its own `bench` (fastnn only, in
-turns: the machine's moods meet both), or `results.json` files that `python -m bench` has written.
+BASE and HEAD are git revisions, each of which is then checked out beside this one and timed with
+its own `bench` (fastnn only, in turns: the machine's moods meet both), or `results.json` files that
+`python -m bench` has written.
 """
 
 import argparse
@@ -19,12 +20,16 @@ NOISE = 0.05  # a change that is smaller may be the machine's
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m bench.compare", description="times two revisions, and prints what changed")
+    parser = argparse.ArgumentParser(
+        "python -m bench.compare", description="times two revisions, and prints what changed"
+    )
     parser.add_argument("base", help="a git revision, or a results.json")
     parser.add_argument("head", help="likewise")
     parser.add_argument("--case", help="only cases whose names match, as pytest's -k has it")
     parser.add_argument("--quick", action="store_true", help="few rounds")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each revision is timed; the fastest counts")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="how often each revision is timed; the fastest counts"
+    )
     options = parser.parse_args()
     files = [Path(name) for name in (options.base, options.head)]
     if all(f.is_file() for f in files):
@@ -38,7 +43,9 @@ def of_file(path: Path) -> dict[str, float]:
     """Seconds, by case, of fastnn in a results.json."""
     cases = json.loads(path.read_text())["cases"]
     return {
-        name: case["seconds"]["ours"]["median"] for name, case in cases.items() if "value" not in case["seconds"]["ours"]["extra"]
+        name: case["seconds"]["ours"]["median"]
+        for name, case in cases.items()
+        if "value" not in case["seconds"]["ours"]["extra"]
     }
 
 
@@ -56,7 +63,11 @@ def of_revisions(revisions, options):
                         seconds[name] = min(value, seconds.get(name, value))
         finally:
             for tree in trees:
-                subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, capture_output=True)
+                subprocess.run(
+                    ["git", "worktree", "remove", "--force", str(tree)],
+                    cwd=ROOT,
+                    capture_output=True,
+                )
     return found
 
 
@@ -67,10 +78,23 @@ def git(*arguments):
 
 
 def timed(tree: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Seconds by case, as the revision in a folder measures them itself; of the rounds the fastest."""
+    """Seconds by case, as the revision in a folder measures them itself; of the rounds the
+    fastest."""
     path = tree / "compare.json"
-    command = [sys.executable, "-m", "pytest", "bench", "--peer=ours", f"--benchmark-json={path}", "--quiet", "-W", "ignore"]
-    command += ["--benchmark-disable-gc", "--benchmark-warmup=on", "--benchmark-max-time=0.2"] + ["--quick"] * options.quick
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "bench",
+        "--peer=ours",
+        f"--benchmark-json={path}",
+        "--quiet",
+        "-W",
+        "ignore",
+    ]
+    command += ["--benchmark-disable-gc", "--benchmark-warmup=on", "--benchmark-max-time=0.2"] + [
+        "--quick"
+    ] * options.quick
     command += ["-k", options.case] if options.case else []
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     finished = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
@@ -81,14 +105,20 @@ def timed(tree: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def table(base: dict[str, float], head: dict[str, float]) -> str:
-    """Markdown: a line a case that both have, the largest change first; what lies within the noise is not called a change."""
+    """Markdown: a line a case that both have, the largest change first; what lies within the noise
+    is not called a change."""
     ratios = {name: head[name] / base[name] for name in base if name in head}
     lines = ["| case | base | head | head's time over base's |", "| --- | --: | --: | --- |"]
     for name, ratio in sorted(ratios.items(), key=lambda item: -max(item[1], 1 / item[1])):
         word = "" if abs(ratio - 1) < NOISE else ", **slower**" if ratio > 1 else ", faster"
-        lines.append(f"| {name} | {time_text(base[name])} | {time_text(head[name])} | {ratio:.2f}{word} |")
+        lines.append(
+            f"| {name} | {time_text(base[name])} | {time_text(head[name])} | {ratio:.2f}{word} |"
+        )
     for name in sorted(base.keys() ^ head.keys()):
-        lines.append(f"| {name} | {'' if name in head else 'only here'} | {'only here' if name in head else ''} | |")
+        lines.append(
+            f"| {name} | {'' if name in head else 'only here'} | "
+            f"{'only here' if name in head else ''} | |"
+        )
     return "\n".join(lines)
 
 

@@ -1,5 +1,5 @@
-"""One peer a process, on as many cores as it has threads. Threads and vectors are limited here, before
-the peer is imported."""
+"""One peer a process, on as many cores as it has threads. Threads and vectors are limited here,
+before the peer is imported."""
 
 import importlib
 import os
@@ -44,9 +44,13 @@ def pytest_benchmark_update_machine_info(config, machine_info):
         from fastnn.tape.peaks import bytes_per_second, flops_per_second
 
         machine_info["vector_bits"] = 8 * backend.processor()[2].vector_bytes
-        machine_info["flops_per_second"] = {d: flops_per_second(np.dtype(d), THREADS) for d in ("float32", "float64")}
+        machine_info["flops_per_second"] = {
+            d: flops_per_second(np.dtype(d), THREADS) for d in ("float32", "float64")
+        }
         sizes = {"nearest cache": 1 << 14, "L2": 1 << 18, "L3": 1 << 23, "memory": 1 << 26}
-        machine_info["bytes_per_second"] = {name: bytes_per_second((2, 1, 0), size) for name, size in sizes.items()}
+        machine_info["bytes_per_second"] = {
+            name: bytes_per_second((2, 1, 0), size) for name, size in sizes.items()
+        }
 
 
 def pytest_benchmark_update_json(output_json):

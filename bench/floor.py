@@ -1,20 +1,35 @@
-"""The floor of a case: the time its arithmetic takes at the machine's peak, or its memory at what streams reach; what is above
-it is waiting, walking, calling. `fastnn.tape.peaks` measures both, with fastnn's own kernels, so the same compiler makes them. Its
-streams are plain loops, for which every line that is written is fetched before; where kernels write past the caches they can be
-faster than this floor."""
+"""The floor of a case: the time its arithmetic takes at the machine's peak, or its memory at what
+streams reach; what is above it is waiting, walking, calling. `fastnn.tape.peaks` measures both,
+with fastnn's own kernels, so the same compiler makes them. Its streams are plain loops, for which
+every line that is written is fetched before; where kernels write past the caches they can be faster
+than this floor."""
 
 import fastnn
 from fastnn.tape.peaks import flops_per_second, seconds_of_passes, seconds_of_streams
 from fastnn.tape.report import nbytes
 
-from .cases import FLOAT, STREAMS_OF_UPDATE, Both, Case, Chain, Decay, Fit, Network, OpCall, Product, Update
+from .cases import (
+    FLOAT,
+    STREAMS_OF_UPDATE,
+    Both,
+    Case,
+    Chain,
+    Decay,
+    Fit,
+    Network,
+    OpCall,
+    Product,
+    Update,
+)
 
-# Of one parameter: Adam's root keeps its unit busy for 10 cycles a vector on Zen 4; its nine multiply-adds run beside it.
+# Of one parameter: Adam's root keeps its unit busy for 10 cycles a vector on Zen 4; its nine
+# multiply-adds run beside it.
 INSTRUCTIONS_OF_UPDATE = {"sgd": 1, "adam": 10}
 
 
 def seconds_of_case(case: Case, threads: int = 1) -> float | None:
-    """The floor of a timed run, or None where there is none: calls and processes that compute next to nothing."""
+    """The floor of a timed run, or None where there is none: calls and processes that compute next
+    to nothing."""
     if isinstance(case, Fit) and case.kind == "fit":
         return case.epochs * case.steps * _step(case, threads)
     if isinstance(case, Product):
@@ -25,15 +40,27 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
         return case.units * _both(case, threads)
     if isinstance(case, Chain):
         arithmetic = sum(
-            fastnn.ops.registry[name].instructions[0] for name in ("multiply", "add", "tanh", "multiply", "add", "relu")
+            fastnn.ops.registry[name].instructions[0]
+            for name in ("multiply", "add", "tanh", "multiply", "add", "relu")
         )
         seconds = 2 * case.elements * arithmetic / flops_per_second(FLOAT, threads)
-        return case.units * max(seconds, seconds_of_streams((1, 1, 0), case.elements, FLOAT, threads))
+        return case.units * max(
+            seconds, seconds_of_streams((1, 1, 0), case.elements, FLOAT, threads)
+        )
     if isinstance(case, OpCall):
-        seconds = max(_flops_of_op(case) / flops_per_second(FLOAT, threads), _arithmetic(case, threads))
-        return case.units * max(seconds, seconds_of_streams(case.streams, case.elements, FLOAT, threads))
+        seconds = max(
+            _flops_of_op(case) / flops_per_second(FLOAT, threads), _arithmetic(case, threads)
+        )
+        return case.units * max(
+            seconds, seconds_of_streams(case.streams, case.elements, FLOAT, threads)
+        )
     if isinstance(case, Update):
-        arithmetic = 2 * case.parameters * INSTRUCTIONS_OF_UPDATE[case.optimizer] / flops_per_second(FLOAT, threads)
+        arithmetic = (
+            2
+            * case.parameters
+            * INSTRUCTIONS_OF_UPDATE[case.optimizer]
+            / flops_per_second(FLOAT, threads)
+        )
         return case.units * max(arithmetic, _update(case, threads))
     if case.kind == "predict":
         assert isinstance(case, Network)
@@ -42,12 +69,19 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
 
 
 def _both(case, threads):
-    """First the op, then the gradient: of each its arithmetic or its part of what the passes move in turns."""
+    """First the op, then the gradient: of each its arithmetic or its part of what the passes move
+    in turns."""
     op, (forward, backward) = fastnn.ops.registry[case.op], case.passes()
-    moved = [sum(read + written + 2 * updated for read, written, updated in passes) for passes in (forward, backward)]
+    moved = [
+        sum(read + written + 2 * updated for read, written, updated in passes)
+        for passes in (forward, backward)
+    ]
     seconds = seconds_of_passes((*forward, *backward), case.elements, FLOAT, threads) / sum(moved)
     counts = (op.instructions, op.gradient_instructions)
-    return sum(max(seconds * m, _of_instructions(n, case.elements, threads)) for m, n in zip(moved, counts, strict=True))
+    return sum(
+        max(seconds * m, _of_instructions(n, case.elements, threads))
+        for m, n in zip(moved, counts, strict=True)
+    )
 
 
 def _arithmetic(case, threads):
@@ -60,21 +94,28 @@ def _of_instructions(count, elements, threads):
 
 
 def _step(case, threads):
-    """Products forward, and for the gradients of weights and, but for the first layer, of inputs; activations and loss as their
-    ops count them; with batch normalisation a pass that updates in place forward, and one that reads two arrays and writes one
-    back; then, when all gradients are there, their check and the update."""
-    products = sum(2 * case.batch * k * n * (3 if number else 2) for number, (k, n) in enumerate(case.pairs))
+    """Products forward, and for the gradients of weights and, but for the first layer, of inputs;
+    activations and loss as their ops count them; with batch normalisation a pass that updates in
+    place forward, and one that reads two arrays and writes one back; then, when all gradients are
+    there, their check and the update."""
+    products = sum(
+        2 * case.batch * k * n * (3 if number else 2) for number, (k, n) in enumerate(case.pairs)
+    )
     last = fastnn.ops.registry["sigmoid_cross_entropy" if case.widths[-1] == 1 else "softmax"].flops
     pointwise = case.batch * (2 * sum(case.widths[1:-1]) + last * case.widths[-1])
     seconds = (products + pointwise) / flops_per_second(FLOAT, threads)
     for n in case.widths[1:-1] if case.norm else ():
-        seconds += sum(seconds_of_streams(s, case.batch * n, FLOAT, threads) for s in ((1, 1, 0), (2, 1, 0)))
+        seconds += sum(
+            seconds_of_streams(s, case.batch * n, FLOAT, threads) for s in ((1, 1, 0), (2, 1, 0))
+        )
     return seconds + _update(case, threads)
 
 
 def _update(case, threads):
     """Every gradient is read twice: no weight changes before all are known to be finite."""
-    return seconds_of_passes(((1, 0, 0), STREAMS_OF_UPDATE[case.optimizer]), case.parameters, FLOAT, threads)
+    return seconds_of_passes(
+        ((1, 0, 0), STREAMS_OF_UPDATE[case.optimizer]), case.parameters, FLOAT, threads
+    )
 
 
 def work_of_case(case: Case) -> tuple[float, float] | None:

@@ -1,11 +1,12 @@
-"""What holds every library to as many threads and as wide vectors as fastnn has. Set before a library is imported, fastnn and NumPy
-among them: most read it once."""
+"""What holds every library to as many threads and as wide vectors as fastnn has. Set before a
+library is imported, fastnn and NumPy among them: most read it once."""
 
 import os
 
 WIDTH = "FASTNN_VECTOR_BITS"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS")
-# By the bits of a vector. What has 128 bits has no FMA in these libraries, where fastnn uses it if there is one.
+# By the bits of a vector. What has 128 bits has no FMA in these libraries, where fastnn uses it if
+# there is one.
 INSTRUCTIONS = {
     128: {
         "OPENBLAS_CORETYPE": "Nehalem",
@@ -27,6 +28,11 @@ INSTRUCTIONS = {
 
 
 def limits(threads: int = 1, bits: int | None = None) -> dict[str, str]:
-    """Variables of the environment; bits: of vectors, those that FASTNN_VECTOR_BITS asks for unless given."""
+    """Variables of the environment; bits: of vectors, those that FASTNN_VECTOR_BITS asks for unless
+    given."""
     bits = bits or int(os.environ.get(WIDTH) or 0)
-    return dict.fromkeys(THREADS, str(threads)) | ({WIDTH: str(bits)} if bits else {}) | INSTRUCTIONS.get(bits, {})
+    return (
+        dict.fromkeys(THREADS, str(threads))
+        | ({WIDTH: str(bits)} if bits else {})
+        | INSTRUCTIONS.get(bits, {})
+    )

@@ -10,13 +10,15 @@ from .cases import CASES, Case
 from .peers import PEERS
 
 README_MARKS = "<!-- bench:begin -->", "<!-- bench:end -->"
-# The loss after a few steps that know no order. Ours, NumPy's, JAX's and Keras's agree to 1e-5; PyTorch's Adam adds its epsilon
-# elsewhere, which was seen to make 1.7e-3, and with batch normalisation 3.7e-3; another learning rate would make far more.
+# The loss after a few steps that know no order. Ours, NumPy's, JAX's and Keras's agree to 1e-5;
+# PyTorch's Adam adds its epsilon elsewhere, which was seen to make 1.7e-3, and with batch
+# normalisation 3.7e-3; another learning rate would make far more.
 LOSSES_AGREE = 6e-3
 
 
 class Result(NamedTuple):
-    """Seconds of what a case's title names: the median of the rounds, and what lies between their quartiles."""
+    """Seconds of what a case's title names: the median of the rounds, and what lies between their
+    quartiles."""
 
     median: float
     spread: float
@@ -36,7 +38,9 @@ def read(path: Path) -> tuple[dict[str, Result], Mapping[str, Any]]:
         if "value" in extra:  # what was measured is not time
             found[name] = Result(extra["value"], 0.0, stats["rounds"], extra)
         else:
-            found[name] = Result(stats["median"] / units[name], stats["iqr"] / units[name], stats["rounds"], extra)
+            found[name] = Result(
+                stats["median"] / units[name], stats["iqr"] / units[name], stats["rounds"], extra
+            )
     return found, report["machine_info"]
 
 
@@ -53,15 +57,27 @@ def verdicts(case: Case, row: Mapping[str, Result], threads: int = 1) -> list[Ve
     for key, share in ((case.limits if threads == 1 else case.limits_of_two) or {}).items():
         if key in row:
             text = f"1/{1 / share:g}" if share < 0.5 else f"{share:g}"
-            found.append(Verdict(f"{text} of {PEERS[key].name}", ours.median <= share * row[key].median))
+            found.append(
+                Verdict(f"{text} of {PEERS[key].name}", ours.median <= share * row[key].median)
+            )
     for key, beyond in case.beyond.items():
         if key in row:
-            found.append(Verdict(f"{PEERS[key].name} + {time_text(beyond)}", ours.median <= row[key].median + beyond))
+            found.append(
+                Verdict(
+                    f"{PEERS[key].name} + {time_text(beyond)}",
+                    ours.median <= row[key].median + beyond,
+                )
+            )
     seconds = ours.extra.get("seconds", case.seconds)
     if seconds is not None:
         found.append(Verdict(time_text(seconds), ours.median <= seconds))
     if case.of_floor is not None and ours.extra.get("floor"):
-        found.append(Verdict(f"{case.of_floor} of the floor", ours.extra["floor"] / case.units >= case.of_floor * ours.median))
+        found.append(
+            Verdict(
+                f"{case.of_floor} of the floor",
+                ours.extra["floor"] / case.units >= case.of_floor * ours.median,
+            )
+        )
     found += [Verdict(text, kept) for text, kept in ours.extra.get("promises", {}).items()]
     return found
 
@@ -79,9 +95,14 @@ def table(results: Mapping[str, Mapping[str, Result]], threads: int = 1) -> str:
             cells[0] += f" ± {time_text(ours.spread / 2, ours.median)}"
         for key in others:
             cells.append(
-                f"{amount_text(case, row[key].median)} ({times_text(row[key].median / ours.median)} x)" if key in row else ""
+                f"{amount_text(case, row[key].median)} "
+                f"({times_text(row[key].median / ours.median)} x)"
+                if key in row
+                else ""
             )
-        reached = "; ".join(v.text + (": yes" if v.reached else ": **no**") for v in verdicts(case, row, threads))
+        reached = "; ".join(
+            v.text + (": yes" if v.reached else ": **no**") for v in verdicts(case, row, threads)
+        )
         fraction = percent_text(floor / case.units / ours.median) if floor else ""
         lines.append([case.title, *cells, reached, fraction])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -117,23 +138,30 @@ def percent_text(fraction: float) -> str:
 
 
 def notes(
-    results: Mapping[str, Mapping[str, Result]], machine: Mapping[str, Any], versions: Mapping[str, str], threads: int = 1
+    results: Mapping[str, Mapping[str, Result]],
+    machine: Mapping[str, Any],
+    versions: Mapping[str, str],
+    threads: int = 1,
 ) -> str:
     """What the numbers are of, and what should make a reader doubt them."""
     peaks = machine.get("flops_per_second", {})
     lines = [
-        "Medians, ± half the distance between the quartiles; (n x) is how much longer a peer takes. "
+        "Medians, ± half the distance between the quartiles; (n x) is how much longer a peer "
+        "takes. "
         f"{'One thread on one core' if threads == 1 else f'{threads} threads on as many cores'} of "
-        f"{machine.get('cpu', {}).get('brand_raw', 'an unknown processor')}, vectors of {machine.get('vector_bits')} bits: "
+        f"{machine.get('cpu', {}).get('brand_raw', 'an unknown processor')}, vectors of "
+        f"{machine.get('vector_bits')} bits: "
         + ", ".join(f"{1e-9 * peak:.0f} GFLOP/s in {dtype}" for dtype, peak in peaks.items())
-        + ". " + ", ".join(f"{PEERS[key].name} {version}" for key, version in versions.items()) + ".",
+        + ". " + ", ".join(f"{PEERS[key].name} {version}" for key,
+        version in versions.items()) + ".",
     ]  # fmt: skip
     for case, row in rows(results):
         losses = {key: r.extra["loss"] for key, r in row.items() if "loss" in r.extra}
         for key, loss in losses.items():
             if abs(loss - losses["ours"]) > LOSSES_AGREE * abs(losses["ours"]):
                 lines.append(
-                    f"**{PEERS[key].name} computes something else** in {case}: loss {loss:.4g}, fastnn {losses['ours']:.4g}."
+                    f"**{PEERS[key].name} computes something else** in {case}: loss {loss:.4g}, "
+                    f"fastnn {losses['ours']:.4g}."
                 )
     return "\n\n".join(lines)
 
@@ -146,13 +174,24 @@ def plot(results: Mapping[str, Mapping[str, Result]], path: Path) -> None:
     figure = Figure(figsize=(9, 1.5 + 0.3 * len(shown)), layout="constrained")
     axes = figure.subplots()
     for key, peer in PEERS.items():
-        points = [(r[key].median / r["ours"].median, n) for n, (_, r) in enumerate(shown) if key in r]
+        points = [
+            (r[key].median / r["ours"].median, n) for n, (_, r) in enumerate(shown) if key in r
+        ]
         if points:
             axes.plot(*zip(*points, strict=True), "o", label=peer.name)
-    floors = [(r["ours"].extra.get("floor"), c.units * r["ours"].median, n) for n, (c, r) in enumerate(shown)]
+    floors = [
+        (r["ours"].extra.get("floor"), c.units * r["ours"].median, n)
+        for n, (c, r) in enumerate(shown)
+    ]
     points = [(floor / seconds, n) for floor, seconds, n in floors if floor]
     if points:
-        axes.plot(*zip(*points, strict=True), "|", color="black", markersize=12, label="the machine's floor")
+        axes.plot(
+            *zip(*points, strict=True),
+            "|",
+            color="black",
+            markersize=12,
+            label="the machine's floor",
+        )
     axes.set(xscale="log", xlabel="time, as a multiple of fastnn's")
     axes.set_yticks(range(len(shown)), [case.name for case, _ in shown])
     axes.invert_yaxis()
@@ -161,29 +200,56 @@ def plot(results: Mapping[str, Mapping[str, Result]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def roofline(results: Mapping[str, Mapping[str, Result]], machine: Mapping[str, Any], path: Path) -> None:
+def roofline(
+    results: Mapping[str, Mapping[str, Result]], machine: Mapping[str, Any], path: Path
+) -> None:
     """Our cases' GFLOP/s over their flops a byte, under what the machine can do."""
     from matplotlib.figure import Figure
 
     points = [
-        (c, r["ours"].extra["roofline"], r["ours"].median * c.units) for c, r in rows(results) if "roofline" in r["ours"].extra
+        (c, r["ours"].extra["roofline"], r["ours"].median * c.units)
+        for c, r in rows(results)
+        if "roofline" in r["ours"].extra
     ]
-    peak, rates = machine.get("flops_per_second", {}).get("float32"), machine.get("bytes_per_second", {})
+    peak, rates = (
+        machine.get("flops_per_second", {}).get("float32"),
+        machine.get("bytes_per_second", {}),
+    )
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots()
     intensities = [10 ** (e / 20) for e in range(-30, 61)]
     for name, rate in rates.items():
-        axes.plot(intensities, [1e-9 * min(peak, rate * i) for i in intensities], label=f"{name}: {1e-9 * rate:.0f} GB/s")
+        axes.plot(
+            intensities,
+            [1e-9 * min(peak, rate * i) for i in intensities],
+            label=f"{name}: {1e-9 * rate:.0f} GB/s",
+        )
     for case, (flops, moved), seconds in points:
         axes.plot(flops / moved, 1e-9 * flops / seconds, "o", color="black", markersize=4)
-        axes.annotate(case.name, (flops / moved, 1e-9 * flops / seconds), fontsize=7, xytext=(4, 3), textcoords="offset points")
-    axes.set(xscale="log", yscale="log", xlabel="flops a byte", ylabel=f"GFLOP/s in float32; the peak is {1e-9 * peak:.0f}")
+        axes.annotate(
+            case.name,
+            (flops / moved, 1e-9 * flops / seconds),
+            fontsize=7,
+            xytext=(4, 3),
+            textcoords="offset points",
+        )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="flops a byte",
+        ylabel=f"GFLOP/s in float32; the peak is {1e-9 * peak:.0f}",
+    )
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
 
 
-def write_json(results: Mapping[str, Mapping[str, Result]], versions: Mapping[str, str], path: Path, threads: int = 1) -> None:
+def write_json(
+    results: Mapping[str, Mapping[str, Result]],
+    versions: Mapping[str, str],
+    path: Path,
+    threads: int = 1,
+) -> None:
     """Everything the table is made of."""
     cases = {
         case.name: {
@@ -193,7 +259,9 @@ def write_json(results: Mapping[str, Mapping[str, Result]], versions: Mapping[st
         }
         for case, row in rows(results)
     }
-    path.write_text(json.dumps({"versions": dict(versions), "threads": threads, "cases": cases}, indent=1))
+    path.write_text(
+        json.dumps({"versions": dict(versions), "threads": threads, "cases": cases}, indent=1)
+    )
 
 
 def write_readme(text: str, path: Path) -> None:
@@ -204,10 +272,12 @@ def write_readme(text: str, path: Path) -> None:
 
 
 def write_section(text: str, machine: Mapping[str, Any], path: Path) -> None:
-    """Put the text under the heading of this processor and width of vectors, in place of what stood there."""
+    """Put the text under the heading of this processor and width of vectors, in place of what stood
+    there."""
     cpu = machine.get("cpu", {})
     number = ", ".join(f"{part} {cpu[part]}" for part in ("family", "model") if part in cpu)
-    heading = f"## {cpu.get('brand_raw', 'An unknown processor')} ({number}), vectors of {machine.get('vector_bits')} bits"
+    brand, bits = cpu.get("brand_raw", "An unknown processor"), machine.get("vector_bits")
+    heading = f"## {brand} ({number}), vectors of {bits} bits"
     start, *sections = re.split(r"^(?=## )", path.read_text(), flags=re.MULTILINE)
     found = {s.partition("\n")[0]: s for s in sections}
     found[heading] = f"{heading}\n\n{text}\n"

@@ -1,4 +1,5 @@
-"""Times one peer on every case: `python -m pytest bench --peer=torch -W ignore`. `python -m bench` runs this for each peer."""
+"""Times one peer on every case: `python -m pytest bench --peer=torch -W ignore`. `python -m bench`
+runs this for each peer."""
 
 import os
 import subprocess
@@ -29,13 +30,18 @@ def made(peer, case):
     """What the peer makes of a case."""
     make = getattr(peer, case.kind, None)
     missing = isinstance(case, OpCall) and case.op not in getattr(peer, "OPS", [case.op])
-    if make is None or missing or (getattr(case, "norm", False) and not getattr(peer, "NORM", True)):
+    if (
+        make is None
+        or missing
+        or (getattr(case, "norm", False) and not getattr(peer, "NORM", True))
+    ):
         pytest.skip(f"{peer.__name__} has no {case}")
     return make(case)
 
 
 def time_fresh(benchmark, fresh, quick):
-    """Time `fresh()()`, but not making it fresh, as often as there is time for; what came first compiles and is not counted."""
+    """Time `fresh()()`, but not making it fresh, as often as there is time for; what came first
+    compiles and is not counted."""
     budget, fewest = (SECONDS_IF_QUICK, FEWEST_IF_QUICK) if quick else (SECONDS, FEWEST)
     seconds = seconds_of(fresh())
     if seconds < budget:
@@ -64,8 +70,11 @@ def _floor(case, benchmark, ours):
 @of("fit")
 def test_fit(benchmark, peer, case, quick):
     time_fresh(benchmark, made(peer, case), quick)
-    # For `report` to compare: steps on all rows at once, which know no order, so that all peers come to one loss.
-    benchmark.extra_info["loss"] = float(made(peer, replace(case, batch=case.rows, epochs=STEPS_COMPARED))()())
+    # For `report` to compare: steps on all rows at once, which know no order, so that all peers
+    # come to one loss.
+    benchmark.extra_info["loss"] = float(
+        made(peer, replace(case, batch=case.rows, epochs=STEPS_COMPARED))()()
+    )
 
 
 @of("record")
@@ -81,7 +90,9 @@ def test_call(benchmark, peer, case, quick, ours):
     benchmark(call)
     if isinstance(case, Predict) and ours:
         calls = Predict.CALLS // (100 if quick else 1)
-        benchmark.extra_info["promises"] = {f"no growth in memory over {calls:,} calls": growth(call, calls) < calls}
+        benchmark.extra_info["promises"] = {
+            f"no growth in memory over {calls:,} calls": growth(call, calls) < calls
+        }
 
 
 def growth(call, calls):
@@ -104,7 +115,9 @@ def test_product(benchmark, peer, case, quick, ours):
     if ours and THREADS > 1:
         speedup = peer.speedup(case)
         benchmark.extra_info["speedup"] = speedup
-        benchmark.extra_info["promises"] = {f"{Product.SPEEDUP} times one thread ({speedup:.2f})": bool(speedup >= Product.SPEEDUP)}
+        benchmark.extra_info["promises"] = {
+            f"{Product.SPEEDUP} times one thread ({speedup:.2f})": bool(speedup >= Product.SPEEDUP)
+        }
 
 
 @of("decay")
@@ -112,26 +125,33 @@ def test_decay(benchmark, peer, case, quick):
     first, later = made(peer, case)
     slowdown = later(case.steps // (100 if quick else 1)) / first
     benchmark.pedantic(later, (1,), rounds=1)
-    benchmark.extra_info["promises"] = {f"{Decay.SLOWDOWN} of the first ({slowdown:.2f})": bool(slowdown <= Decay.SLOWDOWN)}
+    benchmark.extra_info["promises"] = {
+        f"{Decay.SLOWDOWN} of the first ({slowdown:.2f})": bool(slowdown <= Decay.SLOWDOWN)
+    }
 
 
 @of("memory")
 def test_memory(benchmark, peer, case):
     """In a process of its own, after another one that compiles."""
     statements = (
-        f"import {peer.__name__} as peer\nfrom bench.cases import CASES\nfrom bench.test_cases import peak_bytes\n"
-        f"case = next(c for c in CASES if c.name == {case.name!r})\ncase.weights()\nprint(peak_bytes(peer.fit(case)))"
+        f"import {peer.__name__} as peer\nfrom bench.cases import CASES\nfrom bench.test_cases "
+        "import peak_bytes\n"
+        "case = next(c for c in CASES if c.name == "
+        f"{case.name!r})\ncase.weights()\nprint(peak_bytes(peer.fit(case)))"
     )
 
     def run():
-        return subprocess.run([sys.executable, "-c", statements], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            [sys.executable, "-c", statements], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
 
     run()
     benchmark.extra_info["value"] = float(benchmark.pedantic(run, rounds=1).split()[-1]) / 1e6
 
 
 def peak_bytes(fresh):
-    """How much more memory a model and its training take at most than what was resident before it was made."""
+    """How much more memory a model and its training take at most than what was resident before it
+    was made."""
     before = resident_bytes()
     Path("/proc/self/clear_refs").write_text("5")  # the peak is what is resident now
     fresh()()
@@ -142,15 +162,20 @@ def peak_bytes(fresh):
 @of("process")
 def test_process(benchmark, peer, case, quick, ours):
     program = peer.IMPORT if case.statement == "IMPORT" else getattr(peer, "PROGRAM", article(peer))
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # an installed package has its bytecode, a checkout need not
+    # an installed package has its bytecode, a checkout need not
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
     def run(statements):
         command = [sys.executable, "-c", statements]
-        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+        ).stdout
 
     time_fresh(benchmark, lambda: partial(run, program), quick)
     if ours:
-        imported = run(f"{program}\nimport sys\nprint(len({{'numba', 'llvmlite.binding'}} & set(sys.modules)))").split()[-1]
+        imported = run(
+            f"{program}\nimport sys\nprint(len({{'numba', 'llvmlite.binding'}} & set(sys.modules)))"
+        ).split()[-1]
         benchmark.extra_info["promises"] = {"neither Numba nor LLVM imported": imported == "0"}
 
 

@@ -1,8 +1,9 @@
 """`python -m bench.threads`: whether the number of threads that `fit` chooses is the right one.
 
-Fits of fresh models over a grid of shapes, short ones and longer ones, with the automatic choice, on one thread and on all. What
-counts is the automatic one's time over the better of the other two. Each is run several times, in turns, and its fastest
-counts: other work on the machine comes and goes.
+Fits of fresh models over a grid of shapes, short ones and longer ones, with the automatic choice,
+on one thread and on all. What counts is the automatic one's time over the better of the other two.
+Each is run several times, in turns, and its fastest counts: other work on the machine comes and
+goes.
 """
 
 import argparse
@@ -28,10 +29,14 @@ class Shape(NamedTuple):
     norm: bool
 
     def __str__(self):
-        return f"{self.depth} x {self.width}, batch {self.batch}{', batch normalisation' if self.norm else ''}"
+        norm = ", batch normalisation" if self.norm else ""
+        return f"{self.depth} x {self.width}, batch {self.batch}{norm}"
 
 
-GRID = [Shape(*s) for s in itertools.product((16, 32, 64, 128, 256, 512), (1, 3), (16, 64, 256), (False, True))][:-12]
+GRID = [
+    Shape(*s)
+    for s in itertools.product((16, 32, 64, 128, 256, 512), (1, 3), (16, 64, 256), (False, True))
+][:-12]
 GRID += [Shape(784, 2, 128, True), Shape(512, 3, 256, False)]
 
 
@@ -43,9 +48,15 @@ def fit_of(shape: Shape, epochs: int) -> float:
     hidden = [
         layer
         for _ in range(shape.depth)
-        for layer in (layers.Dense(shape.width), *([layers.BatchNormalization()] if shape.norm else []), layers.ReLU())
+        for layer in (
+            layers.Dense(shape.width),
+            *([layers.BatchNormalization()] if shape.norm else []),
+            layers.ReLU(),
+        )
     ]
-    model = fastnn.Sequential([fastnn.Input((shape.width,)), *hidden, layers.Dense(10, activation="softmax")])
+    model = fastnn.Sequential(
+        [fastnn.Input((shape.width,)), *hidden, layers.Dense(10, activation="softmax")]
+    )
     model.compile("adam", "sparse_categorical_crossentropy")
     start = time.perf_counter()
     model.fit(x, y, batch_size=shape.batch, epochs=epochs, verbose=0)
@@ -76,13 +87,25 @@ def seconds_of(shape: Shape, epochs: int, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m bench.threads", description="the automatic number of threads over a grid of shapes")
-    parser.add_argument("--seconds", type=float, nargs="*", default=[0.02, 0.2], help="how long fits last on one thread")
+    parser = argparse.ArgumentParser(
+        "python -m bench.threads",
+        description="the automatic number of threads over a grid of shapes",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        nargs="*",
+        default=[0.02, 0.2],
+        help="how long fits last on one thread",
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     for length in options.seconds:
         ratios = []
-        print(f"fits of some {length:g} s on one thread: ms on one, on all, chosen; chosen over the better")
+        print(
+            f"fits of some {length:g} s on one thread: ms on one, on all, chosen; chosen over the "
+            "better"
+        )
         for shape in GRID:
             fastnn.set_threads(1)
             ten = min(fit_of(shape, 11) for _ in range(3)) - min(fit_of(shape, 1) for _ in range(3))
@@ -93,7 +116,11 @@ def main() -> None:
             print(f"{shape!s:46}{times}{ratios[-1]:7.2f}{'  *' * (ratios[-1] > BAR)}", flush=True)
         worst = int(np.argmax(ratios))
         mean = float(np.exp(np.mean(np.log(ratios))))
-        print(f"{len(GRID)} shapes: worst {ratios[worst]:.2f} ({GRID[worst]}), geometric mean {mean:.3f}, ", end="")
+        print(
+            f"{len(GRID)} shapes: worst {ratios[worst]:.2f} ({GRID[worst]}), geometric mean "
+            f"{mean:.3f}, ",
+            end="",
+        )
         print(f"{sum(r > BAR for r in ratios)} over {BAR}\n")
 
 

@@ -1,6 +1,19 @@
-"""fastnn: neural networks that train and predict at the limit of the machine, from readable Python."""
+"""fastnn: neural networks that train and predict at the limit of the machine, from readable
+Python."""
 
-from fastnn import activations, callbacks, config, initializers, layers, losses, metrics, ops, optimizers, random, utils
+from fastnn import (
+    activations,
+    callbacks,
+    config,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optimizers,
+    random,
+    utils,
+)
 from fastnn.autograd import gradcheck, no_grad
 from fastnn.config import get_threads, set_threads
 from fastnn.layers import Input

@@ -6,7 +6,11 @@ import importlib.util
 import os
 import platform
 
-EXTRAS = {"plot": ["matplotlib"], "demo": ["sklearn", "matplotlib"], "bench": ["pytest_benchmark", "torch", "jax", "tensorflow"]}
+EXTRAS = {
+    "plot": ["matplotlib"],
+    "demo": ["sklearn", "matplotlib"],
+    "bench": ["pytest_benchmark", "torch", "jax", "tensorflow"],
+}
 
 
 def doctor() -> None:
@@ -19,19 +23,25 @@ def doctor() -> None:
     kept = objects.keeps()
     count, size = objects.contents()
     place = f"{objects.folder}, until this process ends" if objects.is_temporary else objects.folder
-    versions = [f"{name} {_version(name)}" for name in ("fastnn-numba", "numpy", "numba", "llvmlite")]
+    versions = [
+        f"{name} {_version(name)}" for name in ("fastnn-numba", "numpy", "numba", "llvmlite")
+    ]
     lines = {
         "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": f"{cpu}, vectors of {8 * target.vector_bytes} bits{narrowed}",
         "threads": f"at most {lanes.number}, as {lanes.reason} has it; {os.cpu_count()} processors",
         "kernels": "interpreted, as FASTNN_INTERPRET says" if INTERPRETED else "compiled",
-        "cache": f"{place}, {count} kernels, {size / 1e6:.1f} MB" if kept else "none: it cannot be written",
+        "cache": f"{place}, {count} kernels, {size / 1e6:.1f} MB"
+        if kept
+        else "none: it cannot be written",
     }
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if importlib.util.find_spec(m) is None]
         way_out = f"pip install 'fastnn-numba[{extra}]'"
-        lines[f"extra {extra}"] = f"{', '.join(missing)} missing: {way_out}" if missing else "installed"
+        lines[f"extra {extra}"] = (
+            f"{', '.join(missing)} missing: {way_out}" if missing else "installed"
+        )
     for name, text in lines.items():
         print(f"{name:12} {text}")
 
@@ -61,7 +71,9 @@ COMMANDS = {f.__name__: f for f in (demo, doctor, warmup)}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("python -m fastnn", description="neural networks on the CPU, from readable Python")
+    parser = argparse.ArgumentParser(
+        "python -m fastnn", description="neural networks on the CPU, from readable Python"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, function in COMMANDS.items():
         commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])

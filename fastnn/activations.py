@@ -16,9 +16,12 @@ def linear(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else copied(operand(x))
 
 
-def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
-    """max(x, 0); with other arguments than the defaults x, but max_value at most, and up to the threshold
-    negative_slope (x - threshold). All are numbers from 0 on; max_value may be None, for no maximum.
+def relu(
+    x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Tensor:
+    """max(x, 0); with other arguments than the defaults x, but max_value at most, and up to the
+    threshold negative_slope (x - threshold). All are numbers from 0 on; max_value may be None, for
+    no maximum.
 
     The gradient at 0, or at the threshold, is negative_slope, and from max_value on it is 0.
 
@@ -61,7 +64,8 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 def gelu(x: Any, approximate: bool = False) -> Tensor:
     """x Phi(x), Phi being the share of the normal distribution below x.
 
-    approximate: take x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 instead, which is within 5e-4 of it and no faster.
+    approximate: take x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 instead, which is within
+    5e-4 of it and no faster.
 
     >>> import fastnn
     >>> fastnn.activations.gelu([-1.0, 0.0, 1.0]).numpy().round(4)
@@ -91,15 +95,23 @@ def hard_sigmoid(x: Any) -> Tensor:
 
 
 def softmax(x: Any, axis: int = -1) -> Tensor:
-    """e^x over its sum along a dimension, the last unless `axis` names another. x: one dimension or more.
+    """e^x over its sum along a dimension, the last unless `axis` names another. x: one dimension or
+    more.
 
     >>> import fastnn
     >>> fastnn.activations.softmax([0.0, 0.0]).numpy()
     array([0.5, 0.5], dtype=float32)
     """
     x = operand(x)
-    if isinstance(axis, bool) or not isinstance(axis, int | np.integer) or not -x.ndim <= axis < x.ndim:
-        raise ShapeError(f"softmax: axis must be one of the dimensions of x, whose shape is {shape_text(x.shape)}; got {axis!r}")
+    if (
+        isinstance(axis, bool)
+        or not isinstance(axis, int | np.integer)
+        or not -x.ndim <= axis < x.ndim
+    ):
+        raise ShapeError(
+            "softmax: axis must be one of the dimensions of x, whose shape is "
+            f"{shape_text(x.shape)}; got {axis!r}"
+        )
     if axis not in (-1, x.ndim - 1):
         order = [*range(x.ndim)]
         order[axis], order[-1] = order[-1], order[axis]
@@ -109,7 +121,20 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     return ops.reshape(ops.softmax(ops.reshape(x, (-1, x.shape[-1]))), x.shape)
 
 
-FUNCTIONS = (linear, relu, sigmoid, tanh, exponential, elu, gelu, silu, softplus, softsign, hard_sigmoid, softmax)
+FUNCTIONS = (
+    linear,
+    relu,
+    sigmoid,
+    tanh,
+    exponential,
+    elu,
+    gelu,
+    silu,
+    softplus,
+    softsign,
+    hard_sigmoid,
+    softmax,
+)
 KNOWN = {f.__name__: f for f in FUNCTIONS} | {"swish": silu}
 
 

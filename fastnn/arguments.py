@@ -1,4 +1,5 @@
-"""What a recorded step is called with: which of its arguments are inputs, and what stands for them while it is recorded."""
+"""What a recorded step is called with: which of its arguments are inputs, and what stands for them
+while it is recorded."""
 
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
@@ -15,22 +16,28 @@ from fastnn.tensor import INDEX, Tensor, Variable, apply, as_numbers, nearest_ty
 
 CONSTANTS = {int, bool, str, bytes, type(None)}
 NUMBERS = (int, float, np.number, np.bool_)
-Place: TypeAlias = Callable[[int, tuple[int, ...], np.dtype], Tensor]  # memory for an input: its number, shape, element type
+# memory for an input: its number, shape, element type
+Place: TypeAlias = Callable[[int, tuple[int, ...], np.dtype], Tensor]
 
 
 class Argument(Tensor):
-    """An array or a number among the arguments, or what was made of such alone: as when a function is called with arrays, its
-    element type is that of what it meets. It has one of its own, with nothing to meet.
+    """An array or a number among the arguments, or what was made of such alone: as when a function
+    is called with arrays, its element type is that of what it meets. It has one of its own, with
+    nothing to meet.
 
-    strength: 2 if it was made by an op, 1 of an array, 0 of a number or a list (see `tensor._common_type`); make: gives the same
-    as another element type.
+    strength: 2 if it was made by an op, 1 of an array, 0 of a number or a list (see
+    `tensor._common_type`); make: gives the same as another element type.
     """
 
     __slots__ = ("forms", "make", "strength")
 
     def __init__(self, tensor: Tensor, strength: int, make: Callable[[np.dtype], Tensor]):
         super().__init__(tensor.buffer, tensor.shape, tensor.dtype)
-        self.node, self.place, self.requires_gradient = tensor.node, tensor.place, tensor.requires_gradient
+        self.node, self.place, self.requires_gradient = (
+            tensor.node,
+            tensor.place,
+            tensor.requires_gradient,
+        )
         self.strength, self.make = strength, make
         self.forms = {self.dtype: tensor}
 
@@ -41,7 +48,8 @@ class Argument(Tensor):
             found = self.forms[dtype] = self.make(dtype)
         if self.requires_gradient and found is not self.forms[self.dtype]:
             raise DTypeError(
-                f"an argument that is {self.dtype} meets tensors that are {dtype}, and has then no gradient: call the step with an "
+                f"an argument that is {self.dtype} meets tensors that are {dtype}, and has then "
+                "no gradient: call the step with an "
                 f"array that is {dtype}."
             )
         found.requires_gradient = self.requires_gradient
@@ -56,17 +64,25 @@ class Argument(Tensor):
         self.forms[self.dtype].gradient = value
 
     def results(self, op: Any, given: tuple, attributes: dict, made: Any) -> Any:
-        """What `op` made of arguments, arrays and numbers alone. As another element type it is made again."""
+        """What `op` made of arguments, arrays and numbers alone. As another element type it is made
+        again."""
 
         def again(place, dtype):
             if op.compares:
                 return made.astype(dtype)
-            inputs = tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(given)])
+            inputs = tuple(
+                [operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(given)]
+            )
             found = apply(op, inputs, attributes)
             return found if op.results == 1 else found[place]
 
-        has_type = any([isinstance(x, np.ndarray) or (isinstance(x, Argument) and x.strength) for x in given])
-        found = [Argument(t, 2 * has_type, partial(again, n)) for n, t in enumerate([made] if op.results == 1 else made)]
+        has_type = any(
+            [isinstance(x, np.ndarray) or (isinstance(x, Argument) and x.strength) for x in given]
+        )
+        found = [
+            Argument(t, 2 * has_type, partial(again, n))
+            for n, t in enumerate([made] if op.results == 1 else made)
+        ]
         return found[0] if op.results == 1 else tuple(found)
 
 
@@ -88,7 +104,8 @@ class Same:
 
 
 def look(argument: Any, inputs: list) -> Any:
-    """What a tape depends on of an argument, as a part of its key; what it copies of it is added to `inputs`."""
+    """What a tape depends on of an argument, as a part of its key; what it copies of it is added to
+    `inputs`."""
     kind = type(argument)
     if kind is Tensor:
         inputs.append(argument)
@@ -133,7 +150,8 @@ def _look_closer(argument, inputs):
 
 
 def _children(argument):
-    """(name, value) of what a dictionary, or a list or tuple of other things than numbers, holds; None of anything else."""
+    """(name, value) of what a dictionary, or a list or tuple of other things than numbers, holds;
+    None of anything else."""
     if isinstance(argument, dict):
         names = sorted(argument) if all([type(name) is str for name in argument]) else argument
         return [(name, argument[name]) for name in names]
@@ -143,7 +161,8 @@ def _children(argument):
 
 
 def _are_numbers(values):
-    """Whether nested lists are an array of numbers. One of which nothing is known, for it is empty, is."""
+    """Whether nested lists are an array of numbers. One of which nothing is known, for it is empty,
+    is."""
     while True:
         kinds = set(map(type, values))
         inner = kinds & {list, tuple}
@@ -155,7 +174,8 @@ def _are_numbers(values):
 
 
 def _is_array(argument):
-    """Whether NumPy takes it for an array: a table of pandas, a tensor of another library, a buffer."""
+    """Whether NumPy takes it for an array: a table of pandas, a tensor of another library, a
+    buffer."""
     if hasattr(type(argument), "__array__"):
         return True
     try:
@@ -170,7 +190,13 @@ def filled(argument: Any, inputs: Iterator) -> Any:
     children = _children(argument)
     if children is not None:
         found = {name: filled(child, inputs) for name, child in children}
-        return rebuilt(argument, [found[name] for name in (argument if isinstance(argument, dict) else range(len(argument)))])
+        return rebuilt(
+            argument,
+            [
+                found[name]
+                for name in (argument if isinstance(argument, dict) else range(len(argument)))
+            ],
+        )
     own: list = []
     look(argument, own)
     return next(inputs) if own else argument
@@ -186,21 +212,31 @@ def rebuilt(container: Any, values: list) -> Any:
     if kind is dict:
         return dict(zip(container, values, strict=True))
     other = copy(container)
-    for place, value in zip(container if isinstance(container, dict) else range(len(values)), values, strict=True):
+    for place, value in zip(
+        container if isinstance(container, dict) else range(len(values)), values, strict=True
+    ):
         other[place] = value
     return other
 
 
 def stand_ins(inputs: Iterable, place: Place, name: str) -> list[Tensor]:
-    """What stands for each of a step's inputs: for a tensor one of its element type, for an array or a number an `Argument`."""
+    """What stands for each of a step's inputs: for a tensor one of its element type, for an array
+    or a number an `Argument`."""
     return [_stand_in(number, value, place, name) for number, value in enumerate(inputs)]
 
 
 def _stand_in(number, value, place, name):
     if isinstance(value, Tensor):
         return place(number, value.shape, value.dtype)
-    array, has_type = as_numbers(value, f"argument of {name}"), isinstance(value, np.ndarray) and not isinstance(value, Listed)
-    dtype = nearest_type(array.dtype, has_type) if isinstance(value, np.ndarray) else np.dtype(config.floatx())
+    array, has_type = (
+        as_numbers(value, f"argument of {name}"),
+        isinstance(value, np.ndarray) and not isinstance(value, Listed),
+    )
+    dtype = (
+        nearest_type(array.dtype, has_type)
+        if isinstance(value, np.ndarray)
+        else np.dtype(config.floatx())
+    )
 
     def make(other):
         if other is INDEX and dtype in FLOATS:  # as of an array: the op that wants integers says so

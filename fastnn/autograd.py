@@ -39,15 +39,20 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
     if gradient is None:
         if loss.size != 1:
             raise ShapeError(
-                f"backward: the loss must be one number; got shape {shape_text(loss.shape)}. Take its mean, or pass gradient=."
+                f"backward: the loss must be one number; got shape {shape_text(loss.shape)}. Take "
+                "its mean, or pass gradient=."
             )
         gradient = tensor(np.ones(loss.shape), loss.dtype)
     elif gradient.shape != loss.shape:
         raise ShapeError(
-            f"backward: gradient must have the loss's shape {shape_text(loss.shape)}; got {shape_text(gradient.shape)}"
+            f"backward: gradient must have the loss's shape {shape_text(loss.shape)}; got "
+            f"{shape_text(gradient.shape)}"
         )
     if not loss.requires_gradient:
-        raise ValueError("backward: nothing this was computed from requires a gradient (was it made within no_grad()?)")
+        raise ValueError(
+            "backward: nothing this was computed from requires a gradient (was it made within "
+            "no_grad()?)"
+        )
     with no_grad():
         walk = Gradients(gradient)
         walk.deliver(loss, gradient)
@@ -58,16 +63,26 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
             walk.node = node
             for i in node.op.constant:
                 if walk.wants(i):
-                    raise ValueError(f"{node.op.name}: input {i} has no gradient; detach it: fastnn.tensor(x.numpy())")
+                    raise ValueError(
+                        f"{node.op.name}: input {i} has no gradient; detach it: "
+                        "fastnn.tensor(x.numpy())"
+                    )
             before, context.layers = context.layers, node.layers
             try:
-                node.op.gradient(walk, tuple(walk.arrived.pop(node)), node.inputs, node.outputs_as_tensors(), **node.attributes)
+                node.op.gradient(
+                    walk,
+                    tuple(walk.arrived.pop(node)),
+                    node.inputs,
+                    node.outputs_as_tensors(),
+                    **node.attributes,
+                )
             finally:
                 context.layers = before
 
 
 class Product(NamedTuple):
-    """A gradient a b^T that is not made yet: it is made together with what the op below makes of it."""
+    """A gradient a b^T that is not made yet: it is made together with what the op below makes of
+    it."""
 
     a: Tensor
     b: Tensor
@@ -82,15 +97,17 @@ class Product(NamedTuple):
 
 
 class Gradients:
-    """What an op's gradient rule is given: it says which op makes which input's gradient, and this decides where it goes.
+    """What an op's gradient rule is given: it says which op makes which input's gradient, and this
+    decides where it goes.
 
-    Memory that is the variable's own if it has no gradient yet, `+=` if it has; what was broadcast is summed; what is not
-    wanted is not computed.
+    Memory that is the variable's own if it has no gradient yet, `+=` if it has; what was broadcast
+    is summed; what is not wanted is not computed.
     """
 
     def __init__(self, given: Tensor):
         self.given = given.buffer  # what the walk begins with
-        self.arrived: dict[Node, list[Tensor | Product | None]] = {}  # gradients of a node's results, so far
+        # gradients of a node's results, so far
+        self.arrived: dict[Node, list[Tensor | Product | None]] = {}
         self.waiting: list = []  # heap of (-number, node)
         self.node: Any = None
 
@@ -112,22 +129,30 @@ class Gradients:
         """The gradient of input `index` is what `op` makes."""
         self.gradients((index,), op, *inputs, **attributes)
 
-    def gradients(self, indices: Sequence[int | None], op: Op, *inputs: Tensor, **attributes: Any) -> Any:
-        """The gradients of several inputs are the outputs of `op`. One for which None stands is an intermediate result, and
-        returned; `op` may then add to the gradients only if there is no more than one."""
+    def gradients(
+        self, indices: Sequence[int | None], op: Op, *inputs: Tensor, **attributes: Any
+    ) -> Any:
+        """The gradients of several inputs are the outputs of `op`. One for which None stands is an
+        intermediate result, and returned; `op` may then add to the gradients only if there is no
+        more than one."""
         if not any([i is None or self.wants(i) for i in indices]):
             return None
         op, inputs = _with_product(op, inputs)
         targets = [None if i is None else self.node.inputs[i] for i in indices]
         specs = op.infer(*inputs, **attributes)
-        slots = [None if t is None else _own_slot(t, shape) for t, (shape, _) in zip(targets, specs, strict=False)]
+        slots = [
+            None if t is None else _own_slot(t, shape)
+            for t, (shape, _) in zip(targets, specs, strict=False)
+        ]
         taken = [s is not None and has_gradient(t) for s, t in zip(slots, targets, strict=True)]
         if any(taken) and op.accumulates:
             attributes["add"] = True
         else:
             slots = [None if is_taken else s for s, is_taken in zip(slots, taken, strict=True)]
         outputs, rest = apply(op, inputs, attributes, slots, specs), None
-        for target, slot, output in zip(targets, slots, outputs if len(targets) > 1 else [outputs], strict=True):
+        for target, slot, output in zip(
+            targets, slots, outputs if len(targets) > 1 else [outputs], strict=True
+        ):
             if target is None:
                 rest = output
             elif slot is not None:
@@ -139,7 +164,12 @@ class Gradients:
     def product(self, index: int, a: Tensor, b: Tensor) -> None:
         """The gradient of input `index` is a b^T."""
         node = self.node.inputs[index].node
-        if node is None or not node.requires_gradient or node in self.arrived or not node.op.takes_product(**node.attributes):
+        if (
+            node is None
+            or not node.requires_gradient
+            or node in self.arrived
+            or not node.op.takes_product(**node.attributes)
+        ):
             self.gradient(index, matmul, a, b, transpose_b=True)
         else:
             self.arrive(node, 0, Product(a, b, context.layers))
@@ -151,7 +181,9 @@ class Gradients:
             heapq.heappush(self.waiting, (-node.number, node))
         earlier = self.arrived[node][place]
         if earlier is not None:
-            gradient = ops.add(*[g.made() if isinstance(g, Product) else g for g in (earlier, gradient)])
+            gradient = ops.add(
+                *[g.made() if isinstance(g, Product) else g for g in (earlier, gradient)]
+            )
         self.arrived[node][place] = gradient
 
     def deliver(self, target: Tensor, gradient: Tensor) -> None:
@@ -162,7 +194,10 @@ class Gradients:
         if node is not None and node.requires_gradient:
             self.arrive(node, target.place, gradient)
         elif isinstance(target, Variable):
-            slot, kernel = target.mirror("gradient"), reduce.add_to if has_gradient(target) else reduce.copy
+            slot, kernel = (
+                target.mirror("gradient"),
+                reduce.add_to if has_gradient(target) else reduce.copy,
+            )
             emit("add gradient", kernel, (gradient.flat(), slot.flat()))
             target._gradient = slot
         else:
@@ -174,29 +209,46 @@ class Gradients:
 def _with_product(op, inputs):
     """An op and its inputs, of which the last, a gradient, may be a product not made yet."""
     *others, last = inputs
-    return (after_product[op], (*others, last.a, last.b)) if isinstance(last, Product) else (op, inputs)
+    return (
+        (after_product[op], (*others, last.a, last.b))
+        if isinstance(last, Product)
+        else (op, inputs)
+    )
 
 
 def _own_slot(target, shape):
-    """The memory of a variable's gradient, if a gradient of this shape may be written straight into it."""
+    """The memory of a variable's gradient, if a gradient of this shape may be written straight into
+    it."""
     if isinstance(target, Variable) and target.requires_gradient and shape == target.shape:
         return target.mirror("gradient")
     return None
 
 
 def sum_to(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The gradient of what was broadcast from `shape`: summed over the dimensions that were repeated."""
+    """The gradient of what was broadcast from `shape`: summed over the dimensions that were
+    repeated."""
     ahead = gradient.ndim - len(shape)
-    repeated = [d + ahead for d, extent in enumerate(shape) if extent == 1 and gradient.shape[d + ahead] != 1]
+    repeated = [
+        d + ahead
+        for d, extent in enumerate(shape)
+        if extent == 1 and gradient.shape[d + ahead] != 1
+    ]
     total = ops.sum(gradient, axis=(*range(ahead), *repeated), keepdims=True)
     return ops.reshape(total, shape)
 
 
-def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Any], epsilon: float = 1e-6, tolerance: float = 1e-6) -> float:
-    """Compare the gradients of `function` with central differences in float64; returns the largest error.
+def gradcheck(
+    function: Callable[..., Tensor],
+    inputs: Sequence[Any],
+    epsilon: float = 1e-6,
+    tolerance: float = 1e-6,
+) -> float:
+    """Compare the gradients of `function` with central differences in float64; returns the largest
+    error.
 
-    function: takes tensors and returns a tensor; its outputs are weighted by fixed random numbers, so that no error cancels.
-    inputs: arrays, taken as float64. Errors are relative to 1 + |gradient|.
+    function: takes tensors and returns a tensor; its outputs are weighted by fixed random numbers,
+    so that no error cancels. inputs: arrays, taken as float64. Errors are relative to 1 +
+    |gradient|.
 
     Raises AssertionError that names the input and the element if an error exceeds `tolerance`.
 
@@ -223,7 +275,8 @@ def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Any], epsilon: f
             error = float(abs(got[place] - expected) / (1 + abs(expected)))
             if not error <= tolerance:
                 raise AssertionError(
-                    f"gradcheck: input {number}, element {place}: gradient is {got[place]!r}, differences give {expected!r}"
+                    f"gradcheck: input {number}, element {place}: gradient is {got[place]!r}, "
+                    f"differences give {expected!r}"
                 )
             largest = max(largest, error)
     return largest

@@ -11,13 +11,14 @@ Logs = dict[str, float]
 
 
 class Callback:
-    """Methods that `fit`, `evaluate` and `predict` call; override those you need. `self.model` is the model, `self.params` what
-    `fit` was called with: epochs, steps, verbose.
+    """Methods that `fit`, `evaluate` and `predict` call; override those you need. `self.model` is
+    the model, `self.params` what `fit` was called with: epochs, steps, verbose.
 
-    Training runs natively between them: overriding none costs nothing, a hook of an epoch stops once an epoch, a hook of a batch
-    after every step. A hook may read and assign weights, set `self.model.optimizer.learning_rate`, and end training with
-    `self.model.stop_training = True`. What else it assigns, of layers or of the optimizer (`momentum`, `trainable`), counts from
-    the next epoch on, or from this one in `on_epoch_begin`: steps are then recorded anew.
+    Training runs natively between them: overriding none costs nothing, a hook of an epoch stops
+    once an epoch, a hook of a batch after every step. A hook may read and assign weights, set
+    `self.model.optimizer.learning_rate`, and end training with `self.model.stop_training = True`.
+    What else it assigns, of layers or of the optimizer (`momentum`, `trainable`), counts from the
+    next epoch on, or from this one in `on_epoch_begin`: steps are then recorded anew.
 
     >>> import fastnn
     >>> class Halve(fastnn.callbacks.Callback):
@@ -83,18 +84,28 @@ class Callback:
 class CallbackList:
     """Callbacks called together; a hook that none of them overrides is not called at all."""
 
-    def __init__(self, callbacks: Callback | Sequence[Callback] | None, model: Any, params: dict[str, Any]):
-        self.callbacks = list(callbacks or ()) if isinstance(callbacks, list | tuple | None) else [callbacks]
+    def __init__(
+        self, callbacks: Callback | Sequence[Callback] | None, model: Any, params: dict[str, Any]
+    ):
+        self.callbacks = (
+            list(callbacks or ()) if isinstance(callbacks, list | tuple | None) else [callbacks]
+        )
         for c in self.callbacks:
             if not isinstance(c, Callback):
                 hint = " Call it: callbacks are objects." if isinstance(c, type) else ""
-                raise TypeError(f"callbacks: expected fastnn.callbacks.Callback objects; got {c!r}.{hint}")
+                raise TypeError(
+                    f"callbacks: expected fastnn.callbacks.Callback objects; got {c!r}.{hint}"
+                )
             c.set_model(model)
             c.set_params(params)
 
     def overrides(self, *hooks: str) -> bool:
         """Whether a callback does something at one of these moments."""
-        return any(getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in hooks)
+        return any(
+            getattr(type(c), hook) is not getattr(Callback, hook)
+            for c in self.callbacks
+            for hook in hooks
+        )
 
     def watches_batches(self, kind: str) -> bool:
         """Whether a callback wants to know of every batch of training, testing or prediction."""
@@ -102,7 +113,8 @@ class CallbackList:
         return self.overrides(f"on_{kind}_batch_begin", f"on_{kind}_batch_end", *older)
 
     def call(self, hook: str, *arguments: Any) -> None:
-        """Call a hook with its number, if it has one, and logs, which are {} where there is nothing to tell, as in Keras."""
+        """Call a hook with its number, if it has one, and logs, which are {} where there is nothing
+        to tell, as in Keras."""
         if not isinstance(arguments[-1], dict):
             arguments = (*[a for a in arguments if a is not None], {})
         for c in self.callbacks:
@@ -110,10 +122,12 @@ class CallbackList:
 
 
 class History:
-    """What `fit` returns and `model.history` is: of each epoch the means of loss and metrics over its rows.
+    """What `fit` returns and `model.history` is: of each epoch the means of loss and metrics over
+    its rows.
 
-    history: {"loss": [...], ...}, one number an epoch; epoch: their numbers; params: what `fit` was called with; seed: of the
-    random numbers, for `utils.set_random_seed`. It prints as its dictionary.
+    history: {"loss": [...], ...}, one number an epoch; epoch: their numbers; params: what `fit` was
+    called with; seed: of the random numbers, for `utils.set_random_seed`. It prints as its
+    dictionary.
     """
 
     def __init__(self, params: dict[str, Any], seed: int):
@@ -138,20 +152,29 @@ class History:
         return repr(self.history)
 
     def plot(self, path: str | None = None) -> Any:
-        """Curves over the epochs, one panel for each measure with its validation; written to `path` if given.
+        """Curves over the epochs, one panel for each measure with its validation; written to `path`
+        if given.
 
         Needs matplotlib: pip install 'fastnn-numba[plot]'. Returns its figure.
         """
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            raise ImportError("history.plot needs matplotlib: pip install 'fastnn-numba[plot]'") from None
+            raise ImportError(
+                "history.plot needs matplotlib: pip install 'fastnn-numba[plot]'"
+            ) from None
         names = [n for n in self.history if not n.startswith("val_")]
         figure = Figure(figsize=(5 * max(1, len(names)), 3.5), layout="constrained")
-        for axes, name in zip(figure.subplots(1, max(1, len(names)), squeeze=False)[0], names, strict=False):
+        for axes, name in zip(
+            figure.subplots(1, max(1, len(names)), squeeze=False)[0], names, strict=False
+        ):
             for key in (name, f"val_{name}"):
                 if key in self.history:
-                    axes.plot(np.add(self.epoch, 1), self.history[key], label="validation" if key != name else "training")
+                    axes.plot(
+                        np.add(self.epoch, 1),
+                        self.history[key],
+                        label="validation" if key != name else "training",
+                    )
             axes.set_xlabel("epoch")
             axes.set_title(name)
             axes.legend()
@@ -163,10 +186,11 @@ class History:
 class EarlyStopping(Callback):
     """End training when a measure has stopped to improve. Arguments and defaults are Keras's.
 
-    monitor: which; min_delta: the least change that counts; patience: for how many epochs without improvement to go on;
-    mode: "min", "max", or "auto", which takes "max" for accuracies; baseline: what the measure must beat at first;
-    restore_best_weights: whether the weights of the best epoch are put back; start_from_epoch: how many epochs to wait first.
-    verbose: 1 prints what happens. `stopped_epoch`: when it did; `best`, `best_epoch`.
+    monitor: which; min_delta: the least change that counts; patience: for how many epochs without
+    improvement to go on; mode: "min", "max", or "auto", which takes "max" for accuracies; baseline:
+    what the measure must beat at first; restore_best_weights: whether the weights of the best epoch
+    are put back; start_from_epoch: how many epochs to wait first. verbose: 1 prints what happens.
+    `stopped_epoch`: when it did; `best`, `best_epoch`.
     """
 
     def __init__(
@@ -184,8 +208,17 @@ class EarlyStopping(Callback):
             raise ValueError(f"EarlyStopping: mode must be 'auto', 'min' or 'max'; got {mode!r}")
         if patience < 0:
             raise ValueError(f"EarlyStopping: patience must be 0 or more epochs; got {patience!r}")
-        self.monitor, self.min_delta, self.patience, self.verbose = monitor, abs(min_delta), patience, verbose
-        self.baseline, self.restore_best_weights, self.start_from_epoch = baseline, restore_best_weights, start_from_epoch
+        self.monitor, self.min_delta, self.patience, self.verbose = (
+            monitor,
+            abs(min_delta),
+            patience,
+            verbose,
+        )
+        self.baseline, self.restore_best_weights, self.start_from_epoch = (
+            baseline,
+            restore_best_weights,
+            start_from_epoch,
+        )
         rises = mode == "max" or (mode == "auto" and monitor.endswith(("acc", "accuracy")))
         self.sign = -1.0 if rises else 1.0
 
@@ -199,12 +232,16 @@ class EarlyStopping(Callback):
             if not self._warned:
                 self._warned = True
                 hint = " Give fit validation data." if self.monitor.startswith("val_") else ""
-                warn(f"EarlyStopping: there is no {self.monitor!r}; {nearest(self.monitor, logs or {})}.{hint}")
+                warn(
+                    f"EarlyStopping: there is no {self.monitor!r}; "
+                    f"{nearest(self.monitor, logs or {})}.{hint}"
+                )
             return
         if epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:
-            self.best_weights, self.best_epoch = self.model.get_weights(), epoch  # if it never improves, of the first epoch
+            # if it never improves, of the first epoch
+            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
         self.wait += 1
         if self._better(value, self.best):
             self.best, self.best_epoch = value, epoch
@@ -222,7 +259,10 @@ class EarlyStopping(Callback):
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose:
-                print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+                print(
+                    "Restoring model weights from the end of the best epoch: "
+                    f"{self.best_epoch + 1}."
+                )
             self.model.set_weights(self.best_weights)
 
     def _better(self, value, than):

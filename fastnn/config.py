@@ -9,7 +9,8 @@ settings["floatx"] = _floatx
 
 
 def floatx() -> str:
-    """The element type that layers and converted numbers have unless told otherwise: "float32" or "float64".
+    """The element type that layers and converted numbers have unless told otherwise: "float32" or
+    "float64".
 
     >>> import fastnn
     >>> fastnn.keras.config.floatx()
@@ -22,7 +23,10 @@ def set_floatx(value: str) -> None:
     """Set what `floatx` returns. Layers already built keep their type."""
     global _floatx
     if value not in ("float32", "float64"):
-        raise ValueError(f"set_floatx: expected 'float32' or 'float64'; got {value!r}; {nearest(value, ['float32', 'float64'])}")
+        raise ValueError(
+            f"set_floatx: expected 'float32' or 'float64'; got {value!r}; "
+            f"{nearest(value, ['float32', 'float64'])}"
+        )
     _floatx = settings["floatx"] = value
 
 
@@ -41,9 +45,10 @@ def get_threads() -> int:
 def set_threads(count: int | None) -> None:
     """Use so many threads from now on, or one where that is faster; the results have the same bits.
 
-    count: from 1 to 64; None, as at the start: what the environment variable FASTNN_NUM_THREADS says, or else as many as there
-    are processors that this process may use, by its affinity and by the quotas of its control groups. Steps that were recorded
-    before are recorded anew when they are next used. Raises ValueError for anything else.
+    count: from 1 to 64; None, as at the start: what the environment variable FASTNN_NUM_THREADS
+    says, or else as many as there are processors that this process may use, by its affinity and by
+    the quotas of its control groups. Steps that were recorded before are recorded anew when they
+    are next used. Raises ValueError for anything else.
     """
     pool.choose(count if count is None else pool.checked_count("set_threads", count))
     settings["lanes"] = pool.lanes().number

@@ -1,4 +1,5 @@
-"""The main job, `python -m fastnn demo`: an article's program as it was printed, and scikit-learn's handwritten digits."""
+"""The main job, `python -m fastnn demo`: an article's program as it was printed, and scikit-learn's
+handwritten digits."""
 
 import runpy
 import sys
@@ -20,7 +21,9 @@ def demo() -> None:
     with CompileNotice(True):
         print("An article's program: logistic regression on random numbers\n", flush=True)
         runpy.run_module("fastnn.article")
-        print("\nHandwritten digits: 8 x 8 pixels, 10 classes, five stratified splits\n", flush=True)
+        print(
+            "\nHandwritten digits: 8 x 8 pixels, 10 classes, five stratified splits\n", flush=True
+        )
         digits()
 
 
@@ -35,7 +38,9 @@ def digits() -> float:
     x = (x - x.min()) / (x.max() - x.min())
     fastnn.utils.set_random_seed(0)
     confusion, accuracies = np.zeros((10, 10), int), []
-    for number, (train, test) in enumerate(StratifiedKFold(SPLITS, shuffle=True, random_state=0).split(x, y), 1):
+    for number, (train, test) in enumerate(
+        StratifiedKFold(SPLITS, shuffle=True, random_state=0).split(x, y), 1
+    ):
         model = network()
         start, compiled = time.perf_counter(), len(backend.compiled)
         history = model.fit(x[train], y[train], epochs=EPOCHS, validation_split=0.1, verbose=0)
@@ -83,5 +88,8 @@ def table(history: fastnn.callbacks.History, rows: int = 10) -> str:
     shown = range(every - 1, len(history.epoch), every)
     lines = ["epoch  " + "  ".join(f"{name:>12}" for name in history.history)]
     for e in shown:
-        lines.append(f"{history.epoch[e] + 1:5}  " + "  ".join(f"{values[e]:12.4f}" for values in history.history.values()))
+        lines.append(
+            f"{history.epoch[e] + 1:5}  "
+            + "  ".join(f"{values[e]:12.4f}" for values in history.history.values())
+        )
     return "\n".join(lines)

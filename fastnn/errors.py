@@ -25,29 +25,39 @@ class NotFiniteError(FloatingPointError):
 
 
 class RecordingError(RuntimeError):
-    """Something that cannot be written down in a tape: reading a value, drawing numbers elsewhere."""
+    """Something that cannot be written down in a tape: reading a value, drawing numbers
+    elsewhere."""
 
 
-# What Keras and PyTorch call by these names is something else than what is spelled alike here: no slip of the fingers.
+# What Keras and PyTorch call by these names is something else than what is spelled alike here: no
+# slip of the fingers.
 ELSEWHERE = """
-    adadelta adafactor adagrad adamax adamw auc categorical_crossentropy categorical_hinge celu cosine_similarity elu
-    exponential gelu glorot_normal glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh he_normal he_uniform hinge huber
-    kl_divergence lamb leaky_relu lecun_normal lecun_uniform lion log_cosh log_sigmoid log_softmax mae mape
-    mean_absolute_error mean_absolute_percentage_error mean_squared_error mean_squared_logarithmic_error mish mse msle muon nadam
-    orthogonal precision prelu recall relu relu6 rmse root_mean_squared_error rrelu selu silu soft_shrink softmax
-    softmin softplus softsign sparsemax squared_hinge squareplus swish tanh tanh_shrink top_k_categorical_accuracy
-    truncated_normal variance_scaling
+    adadelta adafactor adagrad adamax adamw auc categorical_crossentropy categorical_hinge celu
+    cosine_similarity elu exponential gelu glorot_normal glu hard_shrink hard_sigmoid hard_silu
+    hard_swish hard_tanh he_normal he_uniform hinge huber kl_divergence lamb leaky_relu
+    lecun_normal lecun_uniform lion log_cosh log_sigmoid log_softmax mae mape
+    mean_absolute_error mean_absolute_percentage_error mean_squared_error
+    mean_squared_logarithmic_error mish mse msle muon nadam orthogonal precision prelu recall
+    relu relu6 rmse root_mean_squared_error rrelu selu silu soft_shrink softmax softmin softplus
+    softsign sparsemax squared_hinge squareplus swish tanh tanh_shrink
+    top_k_categorical_accuracy truncated_normal variance_scaling
 """
 MOST_NAMES = 60  # in a message
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the known one that it must be a slip of, or all of them."""
+    """The end of a message about an unknown name: the known one that it must be a slip of, or all
+    of them."""
     names, given = sorted(known), str(name).lower()
     slips = {n: _slips(given, n.lower()) for n in names}
     most = 0 if given in ELSEWHERE.split() else max(1, len(given) // 4)
-    close = [n for n in sorted(names, key=lambda n: slips[n]) if slips[n] <= most and not _is_another(given, n.lower())]
-    close += [n for n in names if most and len(given) > 2 and n.lower().startswith(given)]  # not written to its end
+    close = [
+        n
+        for n in sorted(names, key=lambda n: slips[n])
+        if slips[n] <= most and not _is_another(given, n.lower())
+    ]
+    # not written to its end
+    close += [n for n in names if most and len(given) > 2 and n.lower().startswith(given)]
     if len(names) > MOST_NAMES and not close:
         nearest_ones = sorted(names, key=lambda n: slips[n])[:MOST_NAMES]
         return f"of {len(names)} that are known these are nearest: {', '.join(nearest_ones)}"
@@ -55,12 +65,14 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 
 def _is_another(a, b):
-    """Whether one short word has another letter where the other has one: that makes another name, as of mae and mse."""
+    """Whether one short word has another letter where the other has one: that makes another name,
+    as of mae and mse."""
     return len(a) == len(b) < 5 and sorted(a) != sorted(b)
 
 
 def _slips(a, b):
-    """How many slips of the fingers lead from one word to the other: a letter too many, too few, another, or two exchanged."""
+    """How many slips of the fingers lead from one word to the other: a letter too many, too few,
+    another, or two exchanged."""
     before, row = [], list(range(len(b) + 1))
     for i, letter in enumerate(a):
         earlier, before, row = before, row, [i + 1]

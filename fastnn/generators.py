@@ -19,21 +19,47 @@ from fastnn.device.pool import LANE
 from fastnn.errors import RecordingError
 from fastnn.tensor import Tensor, Variable
 
-DEPTH = 6  # how many steps from a function its generators are looked for: model, its layers, one of them, a list, a generator
+# how many steps from a function its generators are looked for: model, its layers, one of them, a
+# list, a generator
+DEPTH = 6
 DEPTH_OF_PYTHONS = 3  # where NumPy's are not even imported
 MOST, MOST_OF_ONE = 2000, 100  # objects looked at, and of one container
 READS = ("getstate", "get_state")  # methods that do not draw
-DULL = {str, bytes, int, float, complex, bool, type(None), np.ndarray, Tensor, Variable, Buffer, Arena, ModuleType, type}
+DULL = {
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    bool,
+    type(None),
+    np.ndarray,
+    Tensor,
+    Variable,
+    Buffer,
+    Arena,
+    ModuleType,
+    type,
+}
 # Modules whose objects hold nothing of a user's.
-INNER = ("fastnn.device", "fastnn.initializers", "fastnn.optimizers", "fastnn.tape", "fastnn.ops", "numpy.dtypes", "_thread")
+INNER = (
+    "fastnn.device",
+    "fastnn.initializers",
+    "fastnn.optimizers",
+    "fastnn.tape",
+    "fastnn.ops",
+    "numpy.dtypes",
+    "_thread",
+)
 
 
 class Generators:
-    """Random generators of Python and NumPy that a function may draw from, and where they stood: a tape would repeat what they
-    gave for ever.
+    """Random generators of Python and NumPy that a function may draw from, and where they stood: a
+    tape would repeat what they gave for ever.
 
-    reaches: the function, and what it is called with. They are looked for in what it names and holds, and in what belongs to
-    that; those behind `random` and `numpy.random` are always among them.
+    reaches: the function, and what it is called with. They are looked for in what it names and
+    holds, and in what belongs to that; those behind `random` and `numpy.random` are always among
+    them.
     """
 
     def __init__(self, *reaches: Any):
@@ -45,12 +71,17 @@ class Generators:
         """Where each stands, by its identity."""
         states: dict = {id(g): _state_of(g) for g in self.found}
         for shared in _shared():
-            states[id(shared)] = _state_of(shared) if hasattr(shared, "getstate") else _numpys_state(earlier.get(id(shared)))
+            states[id(shared)] = (
+                _state_of(shared)
+                if hasattr(shared, "getstate")
+                else _numpys_state(earlier.get(id(shared)))
+            )
         return states
 
     def expect_unchanged(self, again: Callable[[], object], name: str) -> None:
-        """Raise, naming the line, if this thread has drawn numbers. `again` calls the function again, to find the line: only where
-        numbers were drawn, which may have been other threads."""
+        """Raise, naming the line, if this thread has drawn numbers. `again` calls the function
+        again, to find the line: only where numbers were drawn, which may have been other
+        threads."""
         if self._states(self.before) == self.before:
             return
         drawn, likely = self._lines(again)
@@ -59,15 +90,18 @@ class Generators:
             drawn = drawn or [line for line in once_more if line in likely]
         if drawn:
             raise RecordingError(
-                f"{name} drew random numbers from Python's or NumPy's generators while it was recorded, at {drawn[0]}: every "
-                "replay would use the same. Draw them from fastnn.random, or pass them as arguments."
+                f"{name} drew random numbers from Python's or NumPy's generators while it was "
+                f"recorded, at {drawn[0]}: every "
+                "replay would use the same. Draw them from fastnn.random, or pass them as "
+                "arguments."
             )
 
     def _lines(self, again):
         """The lines in which this thread has drawn, and those in which it is likely.
 
-        It has where a generator moved in a line that names one of its methods, or while no other thread ran. Likely it has in a
-        line that asks something of which nothing is known for a method of that name.
+        It has where a generator moved in a line that names one of its methods, or while no other
+        thread ran. Likely it has in a line that asks something of which nothing is known for a
+        method of that name.
         """
         drawn, likely = [], []
         states, frame, number, others = self._states({}), None, 0, None
@@ -88,7 +122,8 @@ class Generators:
             following = _users(inner)
             if following is not frame or following.f_lineno != number:
                 end_of_line()
-                frame, number, others = following, following.f_lineno, _others()  # before states, and at the end after them
+                # before states, and at the end after them
+                frame, number, others = following, following.f_lineno, _others()
                 states = self._states(states)
             return trace
 
@@ -115,12 +150,17 @@ def _imported(name):
 
 
 def _others():
-    """How long each other thread has run so far, but for lanes, which know no generators; equal to nothing else where the system
-    does not tell."""
-    others = [t.native_id for t in threading.enumerate() if t is not threading.current_thread() and t.name != LANE]
+    """How long each other thread has run so far, but for lanes, which know no generators; equal to
+    nothing else where the system does not tell."""
+    others = [
+        t.native_id
+        for t in threading.enumerate()
+        if t is not threading.current_thread() and t.name != LANE
+    ]
     try:
         return {n: time.clock_gettime_ns(_clock(n)) for n in others}
-    except (AttributeError, OSError, OverflowError, TypeError):  # no such clocks, or a thread that has just ended or not yet begun
+    # no such clocks, or a thread that has just ended or not yet begun
+    except (AttributeError, OSError, OverflowError, TypeError):
         return object()
 
 
@@ -130,7 +170,8 @@ def _clock(thread):
 
 
 def _users(frame):
-    """The frame of a user's that runs, whatever it has called here, in NumPy or in Python's library."""
+    """The frame of a user's that runs, whatever it has called here, in NumPy or in Python's
+    library."""
     own = frame
     while own.f_back and _is_known(own.f_globals.get("__name__")):
         own = own.f_back
@@ -138,8 +179,8 @@ def _users(frame):
 
 
 def _names(frame, line, generators):
-    """Whether a line of a function names a method that draws from one of these, and whether it asks what it has called or looked up
-    for a method of that name."""
+    """Whether a line of a function names a method that draws from one of these, and whether it asks
+    what it has called or looked up for a method of that name."""
     unknown, may_be = object(), False
     value: Any = unknown
     for i in dis.get_instructions(frame.f_code):
@@ -155,12 +196,17 @@ def _names(frame, line, generators):
         elif i.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
             value = unknown
         elif value is unknown:
-            may_be |= any([name not in READS and callable(getattr(g, name, None)) for g in generators])
+            may_be |= any(
+                [name not in READS and callable(getattr(g, name, None)) for g in generators]
+            )
         elif any([value is g for g in generators]):
             value = getattr(value, name, None)
         else:
             value = getattr(value, "__dict__", {}).get(name)
-        if any([getattr(value, "__self__", None) is g for g in generators]) and value.__name__ not in READS:
+        if (
+            any([getattr(value, "__self__", None) is g for g in generators])
+            and value.__name__ not in READS
+        ):
             return True, True
     return False, may_be
 
@@ -186,8 +232,9 @@ def _reached(roots, types):
 
 @cache
 def _parts_of(kind):
-    """A function that lists what belongs to an object of this type: what a function names and holds, what a method and a partial
-    are made of, what a container holds, attributes. None where nothing of a user's does."""
+    """A function that lists what belongs to an object of this type: what a function names and
+    holds, what a method and a partial are made of, what a container holds, attributes. None where
+    nothing of a user's does."""
     for known, parts in PARTS.items():
         if issubclass(kind, known):
             return parts
@@ -195,7 +242,11 @@ def _parts_of(kind):
         return None
     if kind.__module__ == "fastnn.recording":
         return lambda o: (getattr(o, "function", None),)
-    methods = [] if _is_known(kind.__module__) else [f for f in vars(kind).values() if isinstance(f, FunctionType)]
+    methods = (
+        []
+        if _is_known(kind.__module__)
+        else [f for f in vars(kind).values() if isinstance(f, FunctionType)]
+    )
     return lambda o: [*getattr(o, "__dict__", {}).values(), *methods]
 
 
@@ -203,7 +254,12 @@ def _of_function(function):
     if _is_known(function.__module__):
         return ()
     named = [function.__globals__.get(n) for n in _globals(function.__code__)]
-    return [*named, *_cells(function), *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    return [
+        *named,
+        *_cells(function),
+        *(function.__defaults__ or ()),
+        *(function.__kwdefaults__ or {}).values(),
+    ]
 
 
 PARTS: dict[type, Callable] = {
@@ -221,7 +277,9 @@ PARTS: dict[type, Callable] = {
 def _is_known(module):
     """Whether a module's functions draw no numbers that their callers do not hold."""
     first = (module or "").partition(".")[0]
-    return first in ("fastnn", "numpy") or (first in sys.stdlib_module_names and first != "__main__")
+    return first in ("fastnn", "numpy") or (
+        first in sys.stdlib_module_names and first != "__main__"
+    )
 
 
 def _globals(code):
@@ -239,19 +297,29 @@ def _cells(function):
 
 def _generator_types():
     numpy_random, python_random = _imported("numpy.random"), _imported("random")
-    types = [numpy_random.Generator, numpy_random.RandomState, numpy_random.BitGenerator] if numpy_random else []
+    types = (
+        [numpy_random.Generator, numpy_random.RandomState, numpy_random.BitGenerator]
+        if numpy_random
+        else []
+    )
     return (*types, python_random.Random) if python_random else tuple(types)
 
 
 def _numpys_state(earlier):
-    """Of the generator behind `numpy.random`: its words, and whether it holds back the second of two normal numbers. To be told
-    takes 60 us, for each word becomes a number; read where they lie they take one. Without new words since `earlier`, when it was
-    asked before, no number has come to be held back."""
+    """Of the generator behind `numpy.random`: its words, and whether it holds back the second of
+    two normal numbers. To be told takes 60 us, for each word becomes a number; read where they lie
+    they take one. Without new words since `earlier`, when it was asked before, no number has come
+    to be held back."""
     generator = np.random.get_bit_generator()
     if not isinstance(generator, np.random.MT19937):
         return _comparable(generator.state)
-    words = ctypes.string_at(generator.ctypes.state_address, 4 * 625)  # 624 of them, and which is the next
-    return earlier if earlier == (words, 0) else (words, np.random.get_state(legacy=False)["has_gauss"])
+    # 624 of them, and which is the next
+    words = ctypes.string_at(generator.ctypes.state_address, 4 * 625)
+    return (
+        earlier
+        if earlier == (words, 0)
+        else (words, np.random.get_state(legacy=False)["has_gauss"])
+    )
 
 
 def _state_of(generator):
@@ -264,7 +332,8 @@ def _state_of(generator):
         if type(generator).getstate is not sys.modules["random"].Random.getstate:
             return state
         _, words, held_back = state
-        return words[-1], words[:4], held_back  # 624 words, which change together, and which is the next
+        # 624 words, which change together, and which is the next
+        return words[-1], words[:4], held_back
     if hasattr(generator, "get_state"):  # of an older kind, which may hold a number back
         return _comparable(generator.get_state(legacy=False))
     return _comparable(getattr(generator, "bit_generator", generator).state)

@@ -1,5 +1,6 @@
-"""x[...] of a tensor, as NumPy has it: made of `ops.slice_copy`, which copies with steps, and `ops.take`, which takes rows that an
-array of indices names. So it is the same eagerly and recorded, and has its gradients from them."""
+"""x[...] of a tensor, as NumPy has it: made of `ops.slice_copy`, which copies with steps, and
+`ops.take`, which takes rows that an array of indices names. So it is the same eagerly and recorded,
+and has its gradients from them."""
 
 from collections.abc import Iterator, Sequence
 from math import prod
@@ -20,27 +21,34 @@ INDICES = (int, *ARRAYS)
 
 
 def getitem(x: Tensor, key: Any) -> Tensor:
-    """x[key], copied; key: integers, slices, None, Ellipsis, arrays (or lists, tensors) of integers or, eagerly, of booleans.
+    """x[key], copied; key: integers, slices, None, Ellipsis, arrays (or lists, tensors) of integers
+    or, eagerly, of booleans.
 
-    Where arrays' dimensions stand in the result is as in NumPy: in the place of the first array if all stand side by side
-    (integers count as arrays then), else ahead.
+    Where arrays' dimensions stand in the result is as in NumPy: in the place of the first array if
+    all stand side by side (integers count as arrays then), else ahead.
     """
     items = [_parsed(item) for item in (key if isinstance(key, tuple) else (key,))]
     if not any([isinstance(item, ARRAYS) for item in items]):
         return ops.slice_copy(x, key=tuple(items))
     items = list(_without_masks(x, items))
     given = [n for n, item in enumerate(items) if isinstance(item, INDICES)]
-    apart = given[-1] - given[0] >= len(given)  # something stands between them, if only "..." for no dimension
+    # something stands between them, if only "..." for no dimension
+    apart = given[-1] - given[0] >= len(given)
     items = in_full(items, x.ndim)
     places = [n for n, item in enumerate(items) if isinstance(item, INDICES)]
-    dimensions = [d for d, item in enumerate([i for i in items if i is not None]) if isinstance(item, INDICES)]
+    dimensions = [
+        d for d, item in enumerate([i for i in items if i is not None]) if isinstance(item, INDICES)
+    ]
     index = _as_one([items[n] for n in places], [x.shape[d] for d in dimensions], dimensions)
     rest = tuple([WHOLE if isinstance(item, INDICES) else item for item in items])
     if any([item is not WHOLE and item != WHOLE for item in rest]):
         x = ops.slice_copy(x, key=rest)
     first = places[0]
     if apart:
-        x, first = ops.transpose(x, axes=(*places, *[d for d in range(x.ndim) if d not in places])), 0
+        x, first = (
+            ops.transpose(x, axes=(*places, *[d for d in range(x.ndim) if d not in places])),
+            0,
+        )
     if len(places) > 1:
         size = prod(x.shape[first : first + len(places)])
         x = ops.reshape(x, (*x.shape[:first], size, *x.shape[first + len(places) :]))
@@ -48,10 +56,14 @@ def getitem(x: Tensor, key: Any) -> Tensor:
 
 
 def _parsed(item):
-    """Arrays, lists and tensors as a tensor or an array, of int64 or bool; what is no array as `ops.slice_copy` has it."""
+    """Arrays, lists and tensors as a tensor or an array, of int64 or bool; what is no array as
+    `ops.slice_copy` has it."""
     if isinstance(item, Tensor):
         if item.dtype not in (INDEX, BOOL):
-            raise IndexError(f"x[...]: an array of indices holds integers or booleans; got a tensor of {item.dtype}")
+            raise IndexError(
+                "x[...]: an array of indices holds integers or booleans; got a tensor of "
+                f"{item.dtype}"
+            )
         return item
     if not isinstance(item, list | tuple | np.ndarray) and not hasattr(item, "__array__"):
         return normal_key(item)[0]
@@ -59,16 +71,23 @@ def _parsed(item):
     if not array.size and not hasattr(item, "dtype"):
         array = array.astype(INDEX)  # [] is of floats
     if array.dtype.kind not in "biu":
-        raise IndexError(f"x[...]: an array of indices holds integers or booleans; got element type {array.dtype}")
+        raise IndexError(
+            "x[...]: an array of indices holds integers or booleans; got element type "
+            f"{array.dtype}"
+        )
     if not array.ndim:
         return normal_key(array[()])[0]
     return array if array.dtype == BOOL else array.astype(INDEX)
 
 
 def _without_masks(x: Tensor, items: Sequence[Any]) -> Iterator[Any]:
-    """Each array of booleans as the places where it is true: an array of integers for each of its dimensions."""
+    """Each array of booleans as the places where it is true: an array of integers for each of its
+    dimensions."""
     masks = [isinstance(item, ARRAYS) and item.dtype == BOOL for item in items]
-    sizes = [item.ndim if m else int(item is not None and item is not Ellipsis) for item, m in zip(items, masks, strict=True)]
+    sizes = [
+        item.ndim if m else int(item is not None and item is not Ellipsis)
+        for item, m in zip(items, masks, strict=True)
+    ]
     d = 0
     for item, size, is_mask in zip(items, sizes, masks, strict=True):
         if not is_mask:
@@ -77,13 +96,16 @@ def _without_masks(x: Tensor, items: Sequence[Any]) -> Iterator[Any]:
             continue
         if context.recorder is not None:
             raise RecordingError(
-                "x[...]: an array of booleans takes as many elements as are True, but a recorded step has fixed shapes. Multiply "
-                "by it (mask * x keeps what is True and makes the rest 0), or take the elements before the step and pass them."
+                "x[...]: an array of booleans takes as many elements as are True, but a recorded "
+                "step has fixed shapes. Multiply "
+                "by it (mask * x keeps what is True and makes the rest 0), or take the elements "
+                "before the step and pass them."
             )
         shape = x.shape[d : d + size]
         if not size or item.shape != shape:
             raise IndexError(
-                f"x[...]: an array of booleans must have the shape of the dimensions it stands for, {shape_text(shape)} of "
+                "x[...]: an array of booleans must have the shape of the dimensions it stands "
+                f"for, {shape_text(shape)} of "
                 f"{shape_text(x.shape)}; got {shape_text(item.shape)}"
             )
         yield from np.nonzero(np.asarray(item))
@@ -91,8 +113,12 @@ def _without_masks(x: Tensor, items: Sequence[Any]) -> Iterator[Any]:
 
 
 def _as_one(indices: Sequence[Any], extents: Sequence[int], dimensions: Sequence[int]) -> Tensor:
-    """Indices of neighbouring dimensions as those of all these dimensions as one. What is known now is checked now."""
-    found = [i if isinstance(i, Tensor) else _counted(i, *of) for i, *of in zip(indices, extents, dimensions, strict=True)]
+    """Indices of neighbouring dimensions as those of all these dimensions as one. What is known now
+    is checked now."""
+    found = [
+        i if isinstance(i, Tensor) else _counted(i, *of)
+        for i, *of in zip(indices, extents, dimensions, strict=True)
+    ]
     if len(found) == 1:
         return operand(found[0], INDEX)
     try:

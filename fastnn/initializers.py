@@ -14,7 +14,8 @@ from fastnn.tensor import Tensor, tensor
 class Initializer:
     """Makes the first values of a variable: `initializer(shape, dtype)`.
 
-    seed: an integer gives the same values on every call (as Keras has it); None draws from the process's generator.
+    seed: an integer gives the same values on every call (as Keras has it); None draws from the
+    process's generator.
     """
 
     def __init__(self, seed: int | None = None):
@@ -70,9 +71,9 @@ class RandomNormal(Initializer):
 
 
 class GlorotUniform(Initializer):
-    """Evenly distributed in [-limit, limit) with limit = sqrt(6 / (inputs + outputs)), for a kernel (inputs, outputs): it keeps
-    the size of activations and gradients through the layers. Glorot and Bengio, "Understanding the difficulty of training deep
-    feedforward neural networks", 2010.
+    """Evenly distributed in [-limit, limit) with limit = sqrt(6 / (inputs + outputs)), for a kernel
+    (inputs, outputs): it keeps the size of activations and gradients through the layers. Glorot and
+    Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
 
     >>> import fastnn
     >>> kernel = fastnn.initializers.GlorotUniform(seed=1)((100, 50))
@@ -96,7 +97,8 @@ KNOWN = {
 
 
 def get(identifier: Any) -> Callable[[Sequence[int], Any], Any]:
-    """An initializer by its name, or the one given; any function (shape, dtype) -> array will do."""
+    """An initializer by its name, or the one given; any function (shape, dtype) -> array will
+    do."""
     if callable(identifier):
         return identifier() if isinstance(identifier, type) else identifier
     if isinstance(identifier, str) and identifier in KNOWN:

@@ -15,11 +15,13 @@ Shape = Sequence[int | None]  # None for any extent
 
 
 class Loss(Watched):
-    """A number for how far predictions are from targets: the mean of `call(y_true, y_pred)`, which gives a value for every row
-    or element. With `sample_weight`, (N,), (N, 1) or one number for all, each row's mean is multiplied by its weight before the N
-    rows are averaged, as in Keras. Weights may be negative, as advantages in reinforcement learning are.
+    """A number for how far predictions are from targets: the mean of `call(y_true, y_pred)`, which
+    gives a value for every row or element. With `sample_weight`, (N,), (N, 1) or one number for
+    all, each row's mean is multiplied by its weight before the N rows are averaged, as in Keras.
+    Weights may be negative, as advantages in reinforcement learning are.
 
-    takes_labels: whether targets are labels, integers (N,), instead of values of the prediction's shape.
+    takes_labels: whether targets are labels, integers (N,), instead of values of the prediction's
+    shape.
     """
 
     takes_labels = False
@@ -33,26 +35,37 @@ class Loss(Watched):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         y_pred = operand(y_pred)
         if not isinstance(y_true, Tensor):
-            y_true = operand(self.targets(y_true, y_pred.shape, y_pred.dtype), INDEX if self.takes_labels else y_pred.dtype)
+            y_true = operand(
+                self.targets(y_true, y_pred.shape, y_pred.dtype),
+                INDEX if self.takes_labels else y_pred.dtype,
+            )
         values = self.call(aligned(y_true, y_pred.shape, self.takes_labels, self.name), y_pred)
         if sample_weight is None:
             return ops.mean(values)
         if values.ndim > 1:
             values = ops.mean(values, axis=tuple(range(1, values.ndim)))
-        return ops.mean(values * row_weights(sample_weight, values.size, values.dtype, f"{self.name}: "))
+        return ops.mean(
+            values * row_weights(sample_weight, values.size, values.dtype, f"{self.name}: ")
+        )
 
     def targets(self, y_true: Any, shape: Shape, dtype: Any) -> np.ndarray:
-        """Targets as the kernels take them, for predictions of this shape (its first extent may be any), checked."""
+        """Targets as the kernels take them, for predictions of this shape (its first extent may be
+        any), checked."""
         return targets(y_true, shape, dtype, self.takes_labels, self.name)
 
 
 def row_weights(sample_weight: Any, rows: int, dtype: Any, owner: str = "") -> Any:
-    """Weights of rows as (N,), an array or, of a tensor, a tensor: given so, as (N, 1) or as one number for all. Raises where an
-    array's are not finite."""
-    given = sample_weight if isinstance(sample_weight, Tensor) else as_array(sample_weight, dtype, f"{owner}sample_weight")
+    """Weights of rows as (N,), an array or, of a tensor, a tensor: given so, as (N, 1) or as one
+    number for all. Raises where an array's are not finite."""
+    given = (
+        sample_weight
+        if isinstance(sample_weight, Tensor)
+        else as_array(sample_weight, dtype, f"{owner}sample_weight")
+    )
     if given.shape not in ((), (rows,), (rows, 1)):
         raise ShapeError(
-            f"{owner}sample_weight must have shape {shape_text((rows,))}, one for each row, or {shape_text((rows, 1))}, or be one "
+            f"{owner}sample_weight must have shape {shape_text((rows,))}, one for each row, or "
+            f"{shape_text((rows, 1))}, or be one "
             f"number for all; got {shape_text(given.shape)}"
         )
     if isinstance(given, Tensor):
@@ -64,7 +77,8 @@ def row_weights(sample_weight: Any, rows: int, dtype: Any, owner: str = "") -> A
 
 
 def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str) -> np.ndarray:
-    """Values as `dtype`, of the predictions' shape; or labels as int64, whole numbers from 0 to their columns less one."""
+    """Values as `dtype`, of the predictions' shape; or labels as int64, whole numbers from 0 to
+    their columns less one."""
     y = as_array(y_true, None if takes_labels else dtype, "y")
     y = y.reshape(aligned_shape(y.shape, shape, takes_labels, name))
     if not takes_labels:
@@ -73,21 +87,29 @@ def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str
         whole = np.isfinite(y) & (np.floor(y) == y)
         if not whole.all():
             place = tuple(int(i) for i in np.argwhere(~whole)[0])
-            raise ValueError(f"{name}: labels must be whole numbers; got {y[place]} at {place}. One-hot rows are y.argmax(-1).")
+            raise ValueError(
+                f"{name}: labels must be whole numbers; got {y[place]} at {place}. One-hot rows "
+                "are y.argmax(-1)."
+            )
     classes = shape[-1] or 0
     if y.size and (y.min() < 0 or y.max() >= classes):
         outside = (y < 0) | (y >= classes)
         place = tuple(int(i) for i in np.argwhere(outside)[0])
         raise ValueError(
-            f"{name}: labels must lie between 0 and {classes - 1}, for predictions of {classes} columns; got {y[place]} at "
+            f"{name}: labels must lie between 0 and {classes - 1}, for predictions of {classes} "
+            f"columns; got {y[place]} at "
             f"{place}. Number the classes from 0, or give the last layer more units."
         )
-    return np.ascontiguousarray(y, INDEX)  # only now: of what is too large for the type this would make anything
+    # only now: of what is too large for the type this would make anything
+    return np.ascontiguousarray(y, INDEX)
 
 
-def aligned_shape(y_shape: Sequence[int], shape: Shape, takes_labels: bool, name: str) -> tuple[int, ...]:
-    """The shape that targets must have for predictions of `shape`; theirs, but for a last extent of 1 that is left out or one
-    too many. Nothing else is broadcast: a target (N,) against predictions (N, 1) would silently become (N, N)."""
+def aligned_shape(
+    y_shape: Sequence[int], shape: Shape, takes_labels: bool, name: str
+) -> tuple[int, ...]:
+    """The shape that targets must have for predictions of `shape`; theirs, but for a last extent of
+    1 that is left out or one too many. Nothing else is broadcast: a target (N,) against predictions
+    (N, 1) would silently become (N, N)."""
     inner: tuple[Any, ...] = tuple(shape[1:-1] if takes_labels else shape[1:])
     y_shape = tuple(y_shape)
     if y_shape[1:] == inner:
@@ -95,9 +117,14 @@ def aligned_shape(y_shape: Sequence[int], shape: Shape, takes_labels: bool, name
     if (*y_shape[1:], 1) == inner or y_shape[1:] == (*inner, 1):
         return (*y_shape[:1], *inner)
     kind = "labels" if takes_labels else "values"
-    hint = " One-hot rows are y.argmax(-1)." if takes_labels and y_shape[1:] == tuple(shape[1:]) else ""
+    hint = (
+        " One-hot rows are y.argmax(-1)."
+        if takes_labels and y_shape[1:] == tuple(shape[1:])
+        else ""
+    )
     raise ShapeError(
-        f"{name}: y must hold {kind} of shape {shape_text((None, *inner))} for predictions of {shape_text((None, *shape[1:]))}; "
+        f"{name}: y must hold {kind} of shape {shape_text((None, *inner))} for predictions of "
+        f"{shape_text((None, *shape[1:]))}; "
         f"got {shape_text(y_shape)}.{hint}"
     )
 
@@ -106,7 +133,9 @@ def aligned(y: Tensor, shape: Shape, takes_labels: bool, name: str) -> Tensor:
     """The same for a tensor."""
     wanted = aligned_shape(y.shape, shape, takes_labels, name)
     if wanted[:1] != tuple(shape[:1]):
-        raise ShapeError(f"{name}: y has {wanted[0] if wanted else 0} rows, the predictions have {shape[0]}")
+        raise ShapeError(
+            f"{name}: y has {wanted[0] if wanted else 0} rows, the predictions have {shape[0]}"
+        )
     return y if wanted == y.shape else ops.reshape(y, wanted)
 
 
@@ -141,9 +170,10 @@ class MeanAbsoluteError(Loss):
 class BinaryCrossentropy(Loss):
     """-y_true log(y_pred) - (1 - y_true) log(1 - y_pred).
 
-    y_true: (N, ...), 0, 1 or between (other values are taken, with a warning); y_pred: the same shape, probabilities, or, with
-    from_logits=True, what a sigmoid would make them of. Where y_pred is the result of a sigmoid, the loss is computed from
-    what that was given, exactly; other probabilities are kept 1e-7 away from 0 and 1, as Keras does.
+    y_true: (N, ...), 0, 1 or between (other values are taken, with a warning); y_pred: the same
+    shape, probabilities, or, with from_logits=True, what a sigmoid would make them of. Where y_pred
+    is the result of a sigmoid, the loss is computed from what that was given, exactly; other
+    probabilities are kept 1e-7 away from 0 and 1, as Keras does.
 
     >>> import fastnn
     >>> round(fastnn.losses.BinaryCrossentropy()([[1.0], [0.0]], [[0.9], [0.2]]).item(), 4)
@@ -158,8 +188,10 @@ class BinaryCrossentropy(Loss):
         y = super().targets(y_true, shape, dtype)
         if y.size and (y.min() < 0 or y.max() > 1):
             warn(
-                f"{self.name}: targets should lie between 0 and 1; got values from {y.min():g} to {y.max():g}. The loss then has "
-                "no lower bound. For numbers use 'mse'; classes 0 and 1 are made by a comparison, as in y > 0."
+                f"{self.name}: targets should lie between 0 and 1; got values from {y.min():g} to "
+                f"{y.max():g}. The loss then has "
+                "no lower bound. For numbers use 'mse'; classes 0 and 1 are made by a comparison, "
+                "as in y > 0."
             )
         return y
 
@@ -175,12 +207,14 @@ class BinaryCrossentropy(Loss):
 class SparseCategoricalCrossentropy(Loss):
     """-log(y_pred[label]), where label is the row's class.
 
-    y_true: (N,) or (N, 1), whole numbers from 0 to C - 1; y_pred: (N, C), probabilities, or, with from_logits=True, what a
-    softmax would make them of. Where y_pred is the result of a softmax, the loss is computed from what that was given, exactly;
-    other probabilities are kept 1e-7 away from 0 and 1, as Keras does, and divided by their sum.
+    y_true: (N,) or (N, 1), whole numbers from 0 to C - 1; y_pred: (N, C), probabilities, or, with
+    from_logits=True, what a softmax would make them of. Where y_pred is the result of a softmax,
+    the loss is computed from what that was given, exactly; other probabilities are kept 1e-7 away
+    from 0 and 1, as Keras does, and divided by their sum.
 
     >>> import fastnn
-    >>> round(fastnn.losses.SparseCategoricalCrossentropy()([0, 1], [[0.9, 0.1], [0.2, 0.8]]).item(), 4)
+    >>> loss = fastnn.losses.SparseCategoricalCrossentropy()
+    >>> round(loss([0, 1], [[0.9, 0.1], [0.2, 0.8]]).item(), 4)
     0.1643
     """
 
@@ -202,7 +236,8 @@ class SparseCategoricalCrossentropy(Loss):
 
 
 class FunctionLoss(Loss):
-    """The mean of what a function of (y_true, y_pred) gives: what `compile(loss=function)` makes of one."""
+    """The mean of what a function of (y_true, y_pred) gives: what `compile(loss=function)` makes of
+    one."""
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor]):
         super().__init__(getattr(function, "__name__", "loss"))
@@ -240,4 +275,6 @@ def get(identifier: Any) -> Loss:
         return identifier
     if callable(identifier):
         return FunctionLoss(identifier)
-    raise DTypeError(f"loss: expected a name, a Loss or a function of (y_true, y_pred); got {identifier!r}")
+    raise DTypeError(
+        f"loss: expected a name, a Loss or a function of (y_true, y_pred); got {identifier!r}"
+    )

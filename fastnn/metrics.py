@@ -28,9 +28,15 @@ def total_of(block: Tensor, number: int) -> Tensor:
     return Tensor(block.buffer.part(number * size, size), (TOTAL_WORDS,), block.dtype)
 
 
-def accumulate(values: Tensor, into: Tensor, scale: float = 1.0, weights: Tensor | None = None) -> None:
+def accumulate(
+    values: Tensor, into: Tensor, scale: float = 1.0, weights: Tensor | None = None
+) -> None:
     """Add values (with their weights) and their number to a mean, both times `scale`."""
-    emit("accumulate", batches.accumulate, (values.flat(), NONE[values.dtype] if weights is None else weights, float(scale), into))
+    emit(
+        "accumulate",
+        batches.accumulate,
+        (values.flat(), NONE[values.dtype] if weights is None else weights, float(scale), into),
+    )
 
 
 class Metric(Watched):
@@ -56,20 +62,27 @@ class Metric(Watched):
         return losses.targets(y_true, shape, dtype, self.takes_labels, self.name)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add the rows of a batch, each with its weight or 1. sample_weight: (N,), (N, 1) or one number; the mean is the weighted
-        one, the sum of weights times values over the sum of weights."""
+        """Add the rows of a batch, each with its weight or 1. sample_weight: (N,), (N, 1) or one
+        number; the mean is the weighted one, the sum of weights times values over the sum of
+        weights."""
         with no_grad():
             y_pred = operand(y_pred)
             y_pred = _rows(y_pred) if y_pred.ndim == 1 else y_pred
             if not isinstance(y_true, Tensor):
-                y_true = operand(self.targets(y_true, y_pred.shape, y_pred.dtype), INDEX if self.takes_labels else y_pred.dtype)
+                y_true = operand(
+                    self.targets(y_true, y_pred.shape, y_pred.dtype),
+                    INDEX if self.takes_labels else y_pred.dtype,
+                )
             y_true = losses.aligned(y_true, y_pred.shape, self.takes_labels, self.name)
             self._add(self.measure(y_true, y_pred), sample_weight)
 
     def _add(self, values, sample_weight):
         weights = sample_weight
         if weights is not None:
-            weights = operand(losses.row_weights(weights, values.size, values.dtype, f"metric {self.name!r}: "), values.dtype)
+            weights = operand(
+                losses.row_weights(weights, values.size, values.dtype, f"metric {self.name!r}: "),
+                values.dtype,
+            )
         accumulate(values, self.totals, 1.0, weights)
 
     def result(self) -> float:
@@ -92,8 +105,8 @@ def _rows(x):
 
 
 class Mean(Metric):
-    """The mean of numbers: `update_state(values, sample_weight)`. There is a weight for each number, or for each row, whose means
-    are then taken.
+    """The mean of numbers: `update_state(values, sample_weight)`. There is a weight for each
+    number, or for each row, whose means are then taken.
 
     >>> import fastnn
     >>> mean = fastnn.metrics.Mean()
@@ -118,7 +131,8 @@ class Mean(Metric):
 
 
 class BinaryAccuracy(Metric):
-    """How many targets equal 1 where the prediction is above `threshold` and 0 elsewhere. y_true, y_pred: (N, C).
+    """How many targets equal 1 where the prediction is above `threshold` and 0 elsewhere. y_true,
+    y_pred: (N, C).
 
     >>> import fastnn
     >>> fastnn.metrics.BinaryAccuracy()([[1.0], [0.0]], [[0.9], [0.7]])
@@ -136,7 +150,8 @@ class BinaryAccuracy(Metric):
 
 
 class CategoricalAccuracy(Metric):
-    """How many rows of y_true and y_pred, both (N, C), have their largest number at the same place."""
+    """How many rows of y_true and y_pred, both (N, C), have their largest number at the same
+    place."""
 
     default_name = "categorical_accuracy"
 
@@ -145,7 +160,8 @@ class CategoricalAccuracy(Metric):
 
 
 class SparseCategoricalAccuracy(Metric):
-    """How many rows of y_pred (N, C) have their largest number at the label. y_true: (N,), whole numbers from 0 to C - 1.
+    """How many rows of y_pred (N, C) have their largest number at the label. y_true: (N,), whole
+    numbers from 0 to C - 1.
 
     >>> import fastnn
     >>> fastnn.metrics.SparseCategoricalAccuracy()([0, 1], [[0.9, 0.1], [0.6, 0.4]])
@@ -155,7 +171,9 @@ class SparseCategoricalAccuracy(Metric):
     default_name, takes_labels = "sparse_categorical_accuracy", True
 
     def measure(self, y_true, y_pred):
-        return ops.class_match(_rows(y_pred), y_true if y_true.ndim == 1 else ops.reshape(y_true, (-1,)))
+        return ops.class_match(
+            _rows(y_pred), y_true if y_true.ndim == 1 else ops.reshape(y_true, (-1,))
+        )
 
 
 class MeanSquaredError(Metric):
@@ -176,19 +194,32 @@ class MeanAbsoluteError(Metric):
         return ops.mean(ops.absolute(y_pred - y_true), axis=tuple(range(1, y_pred.ndim)))
 
 
-KINDS = (BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, MeanSquaredError, MeanAbsoluteError)
+KINDS = (
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    MeanSquaredError,
+    MeanAbsoluteError,
+)
 KNOWN = {"mse": MeanSquaredError, "mae": MeanAbsoluteError, **{c.default_name: c for c in KINDS}}
 ACCURACY = ("accuracy", "acc")  # which accuracy depends on targets and predictions
 
 
 def get(identifier: Any, takes_labels: bool, columns: int) -> Metric:
-    """A metric by its name, or the one given. "accuracy" is the one for such targets and such a number of columns."""
+    """A metric by its name, or the one given. "accuracy" is the one for such targets and such a
+    number of columns."""
     if isinstance(identifier, Metric):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
     if identifier in ACCURACY:
-        kind = SparseCategoricalAccuracy if takes_labels else BinaryAccuracy if columns == 1 else CategoricalAccuracy
+        kind = (
+            SparseCategoricalAccuracy
+            if takes_labels
+            else BinaryAccuracy
+            if columns == 1
+            else CategoricalAccuracy
+        )
         return kind(name=identifier)
     if isinstance(identifier, str) and identifier in KNOWN:
         return KNOWN[identifier](name=identifier)

@@ -11,15 +11,18 @@ from fastnn.training.trainer import Trainer
 
 
 class Model(Trainer):
-    """A layer that trains. Subclasses make layers in `__init__` and call them in `call(inputs)` or `call(inputs, training)`.
+    """A layer that trains. Subclasses make layers in `__init__` and call them in `call(inputs)` or
+    `call(inputs, training)`.
 
-    `fit`, `evaluate` and `predict` record what `call` asks to compute. What it reads may change at any time: attributes of the
-    model, its layers, loss, metrics and optimizer, also private ones, entries of their lists and dictionaries, also nested, and
-    `trainable`. The next run, or the next epoch of one that goes on, then records anew, which may take a millisecond; a state
-    that comes back finds what was recorded for it. What `call` itself assigns is no change. Not watched are global and enclosing
-    variables, attributes of objects of other classes, arrays that are changed in place, methods that are replaced in a class, and
-    attributes that are assigned past the object, as by `vars(layer)` or a descriptor of one's own: call `compile` after such a
-    change, or compile with run_eagerly=True.
+    `fit`, `evaluate` and `predict` record what `call` asks to compute. What it reads may change at
+    any time: attributes of the model, its layers, loss, metrics and optimizer, also private ones,
+    entries of their lists and dictionaries, also nested, and `trainable`. The next run, or the next
+    epoch of one that goes on, then records anew, which may take a millisecond; a state that comes
+    back finds what was recorded for it. What `call` itself assigns is no change. Not watched are
+    global and enclosing variables, attributes of objects of other classes, arrays that are changed
+    in place, methods that are replaced in a class, and attributes that are assigned past the
+    object, as by `vars(layer)` or a descriptor of one's own: call `compile` after such a change, or
+    compile with run_eagerly=True.
 
     >>> import fastnn
     >>> class Residual(fastnn.Model):
@@ -49,19 +52,26 @@ class Model(Trainer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise ValueError(f"model {self.name!r} has no layer {name!r}; {nearest(name, [layer.name for layer in self.layers])}")
+        raise ValueError(
+            f"model {self.name!r} has no layer {name!r}; "
+            f"{nearest(name, [layer.name for layer in self.layers])}"
+        )
 
     def save_weights(self, path: Any) -> None:
-        """Write all weights to a file, in the safetensors format: see `fastnn.weights`. An existing one is replaced as a whole."""
+        """Write all weights to a file, in the safetensors format: see `fastnn.weights`. An existing
+        one is replaced as a whole."""
         weights.save(path, self._named_weights())
 
     def load_weights(self, path: Any) -> None:
-        """Put in the weights of such a file. If one is missing or of another shape, nothing is changed."""
+        """Put in the weights of such a file. If one is missing or of another shape, nothing is
+        changed."""
         weights.load(path, self._named_weights())
 
     def _named_weights(self):
         if not self.weights:
-            raise ValueError(f"model {self.name!r} has no weights yet: call it once, or give its input's shape")
+            raise ValueError(
+                f"model {self.name!r} has no weights yet: call it once, or give its input's shape"
+            )
         return weights.named(self)
 
     def summary(self) -> None:
@@ -71,11 +81,17 @@ class Model(Trainer):
         for layer in self.layers:
             shape = shapes.get(id(layer))
             text = shape_text(shape) if shape else "not built"
-            rows.append((f"{layer.name} ({type(layer).__name__})", text, f"{layer.count_params():,}"))
+            rows.append(
+                (f"{layer.name} ({type(layer).__name__})", text, f"{layer.count_params():,}")
+            )
         widths = [max(len(r[c]) for r in rows) for c in range(3)]
         print(f"Model {self.name!r}")
         for number, row in enumerate(rows):
-            print("  ".join((row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2]))))
+            print(
+                "  ".join(
+                    (row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2]))
+                )
+            )
             if number == 0:
                 print("  ".join("-" * w for w in widths))
         trainable = sum(v.size for v in self.trainable_weights)
@@ -91,7 +107,8 @@ class Sequential(Model):
     layers: the first may be `Input(shape)`, or have input_shape; else the first call or fit tells.
 
     >>> import fastnn
-    >>> model = fastnn.Sequential([fastnn.Input((3,)), fastnn.layers.Dense(4, activation="relu"), fastnn.layers.Dense(1)])
+    >>> hidden = fastnn.layers.Dense(4, activation="relu")
+    >>> model = fastnn.Sequential([fastnn.Input((3,)), hidden, fastnn.layers.Dense(1)])
     >>> model.count_params()
     21
     """
@@ -110,9 +127,15 @@ class Sequential(Model):
             hint = " Call it: layers are objects." if isinstance(layer, type) else ""
             raise TypeError(f"Sequential {self.name!r}: expected a layer; got {kind}.{hint}")
         if layer in self._stack:
-            raise ValueError(f"Sequential {self.name!r} already holds {layer.name!r}; to use a layer twice write a Model with call")
+            raise ValueError(
+                f"Sequential {self.name!r} already holds {layer.name!r}; to use a layer twice "
+                "write a Model with call"
+            )
         if any(layer.name == other.name for other in self._stack):
-            raise ValueError(f"Sequential {self.name!r} already holds a layer called {layer.name!r}; give this one another name")
+            raise ValueError(
+                f"Sequential {self.name!r} already holds a layer called {layer.name!r}; give this "
+                "one another name"
+            )
         first = not self._stack
         self._stack = (*self._stack, layer)
         row = getattr(layer, "input_shape", None) if first else None
@@ -153,7 +176,11 @@ class Sequential(Model):
         return inputs
 
     def _declared_output_shape(self, input_shape):
-        return self.compute_output_shape((None, *input_shape[1:])) if self.built and _declares_its_shape(self) else None
+        return (
+            self.compute_output_shape((None, *input_shape[1:]))
+            if self.built and _declares_its_shape(self)
+            else None
+        )
 
     def compute_output_shape(self, input_shape):
         for layer in self._stack:
@@ -173,9 +200,13 @@ class Sequential(Model):
 
 
 def _declares_its_shape(layer):
-    """Whether its `compute_output_shape` can be trusted: a user's own layer need not define one; the base's gives the input's."""
+    """Whether its `compute_output_shape` can be trusted: a user's own layer need not define one;
+    the base's gives the input's."""
     if isinstance(layer, Sequential):
         plain = type(layer).call is Sequential.call and bool(layer._stack)
         return plain and all(_declares_its_shape(inner) for inner in layer._stack)
     kind = type(layer)
-    return kind.__module__.startswith("fastnn.layers.") or kind.compute_output_shape is not Layer.compute_output_shape
+    return (
+        kind.__module__.startswith("fastnn.layers.")
+        or kind.compute_output_shape is not Layer.compute_output_shape
+    )

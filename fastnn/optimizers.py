@@ -1,4 +1,5 @@
-"""Optimizers: one fused update over every run of variables that lie next to each other in memory."""
+"""Optimizers: one fused update over every run of variables that lie next to each other in
+memory."""
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
@@ -41,24 +42,29 @@ def _positive(optimizer, argument, value):
 
 
 class Optimizer(Watched):
-    """What all optimizers share. Subclasses name their `states` (memory as large as the variables, zero at first) and define
-    `update(parameter, gradient, *states)`, which emits the kernel, and may define `check_update`, which emits what refuses a step.
+    """What all optimizers share. Subclasses name their `states` (memory as large as the variables,
+    zero at first) and define `update(parameter, gradient, *states)`, which emits the kernel, and
+    may define `check_update`, which emits what refuses a step.
 
-    learning_rate: may be assigned at any time, also between the replays of a recorded step; so may the other arguments (momentum,
-    beta_1, ...), but steps are then recorded anew. iterations: updates done.
+    learning_rate: may be assigned at any time, also between the replays of a recorded step; so may
+    the other arguments (momentum, beta_1, ...), but steps are then recorded anew. iterations:
+    updates done.
 
-    `step()` takes the gradients that `loss.backward()` left on the variables given to `build`, updates, and clears them.
-    `apply(gradients, variables)` takes them as arguments. A step changes everything or nothing: one whose loss or gradients are
-    not finite, or that would make a variable so, raises FloatingPointError beforehand. What an optimizer keeps may become infinite
-    where a gradient's square does, and stays so: the step of that element is then 0, as in PyTorch.
+    `step()` takes the gradients that `loss.backward()` left on the variables given to `build`,
+    updates, and clears them. `apply(gradients, variables)` takes them as arguments. A step changes
+    everything or nothing: one whose loss or gradients are not finite, or that would make a variable
+    so, raises FloatingPointError beforehand. What an optimizer keeps may become infinite where a
+    gradient's square does, and stays so: the step of that element is then 0, as in PyTorch.
 
-    copy.copy gives one with a learning rate, moments and count of its own for the same variables; copy.deepcopy and pickle copy
-    the variables too: those of the copied model, if both are copied at once, as `model.optimizer` is with its model.
+    copy.copy gives one with a learning rate, moments and count of its own for the same variables;
+    copy.deepcopy and pickle copy the variables too: those of the copied model, if both are copied
+    at once, as `model.optimizer` is with its model.
     """
 
     states: tuple[str, ...] = ()
     flops = 2  # of the update of one number, for `tape.summary()`
-    checks: dict[str, Callable[[str, str, Any], Any]] = {}  # of arguments: given the optimizer's name, theirs and what is assigned
+    # of arguments: given the optimizer's name, theirs and what is assigned
+    checks: dict[str, Callable[[str, str, Any], Any]] = {}
     not_recorded = ("_memory", "_warned")
 
     def __init__(self, learning_rate: float, name: str | None = None):
@@ -73,7 +79,11 @@ class Optimizer(Watched):
         self.learning_rate = learning_rate
 
     def __copy__(self) -> "Optimizer":
-        kept = [*self.variables, *[v.chunk for v in self.variables], *[chunk for chunk, _ in self._memory]]
+        kept = [
+            *self.variables,
+            *[v.chunk for v in self.variables],
+            *[chunk for chunk, _ in self._memory],
+        ]
         return copy.deepcopy(self, {id(o): o for o in kept})
 
     def __setattr__(self, name, value):
@@ -88,7 +98,9 @@ class Optimizer(Watched):
     def learning_rate(self, value: float) -> None:
         number = float(value)
         if not (isfinite(number) and number >= 0):
-            raise ValueError(f"{self.name}: learning_rate must be a finite number from 0 on; got {value!r}")
+            raise ValueError(
+                f"{self.name}: learning_rate must be a finite number from 0 on; got {value!r}"
+            )
         self.rate.buffer.array((1,), np.float64)[0] = number
 
     @property
@@ -101,12 +113,18 @@ class Optimizer(Watched):
         for v in variables:
             if not isinstance(v, Variable):
                 raise TypeError(
-                    f"{self.name}: expected variables, such as model.trainable_variables; got {type(v).__name__}. An array becomes "
+                    f"{self.name}: expected variables, such as model.trainable_variables; got "
+                    f"{type(v).__name__}. An array becomes "
                     "one by fastnn.Variable(array)."
                 )
-        if self.variables and variables and not {id(v) for v in self.variables} & {id(v) for v in variables}:
+        if (
+            self.variables
+            and variables
+            and not {id(v) for v in self.variables} & {id(v) for v in variables}
+        ):
             raise ValueError(
-                f"{self.name}: this optimizer already updates {len(self.variables)} other variables (of another model?). Its "
+                f"{self.name}: this optimizer already updates {len(self.variables)} other "
+                "variables (of another model?). Its "
                 "moments and its count of steps are theirs; make a new optimizer for these."
             )
         self.variables = variables
@@ -114,21 +132,32 @@ class Optimizer(Watched):
     def step(self) -> None:
         """Update every variable that has a gradient, then clear the gradients."""
         if not self.variables:
-            raise ValueError(f"{self.name}: which variables? Call optimizer.build(model.trainable_variables) first.")
+            raise ValueError(
+                f"{self.name}: which variables? Call optimizer.build(model.trainable_variables) "
+                "first."
+            )
         ready = [v for v in self.variables if has_gradient(v)]
         if not ready:
-            raise ValueError(f"{self.name}: none of its variables has a gradient. Call loss.backward() before optimizer.step().")
+            raise ValueError(
+                f"{self.name}: none of its variables has a gradient. Call loss.backward() before "
+                "optimizer.step()."
+            )
         if len(ready) < len(self.variables) and not self._warned:
-            names = [v.name for v in self.variables if v._gradient is None and v.requires_gradient]  # others are frozen
+            # others are frozen
+            names = [v.name for v in self.variables if v._gradient is None and v.requires_gradient]
             if names:
                 self._warned = True
-                warn(f"{self.name}: no gradient reaches {', '.join(names)}: the loss does not use them.")
+                warn(
+                    f"{self.name}: no gradient reaches {', '.join(names)}: the loss does not use "
+                    "them."
+                )
         self._update([(v, v._gradient) for v in ready])
         for v in ready:
             v._gradient = None
 
     def apply(self, gradients: Sequence[Any], variables: Sequence[Variable] | None = None) -> None:
-        """Update `variables` (those of `build` unless given) by these gradients, arrays or tensors of their shapes.
+        """Update `variables` (those of `build` unless given) by these gradients, arrays or tensors
+        of their shapes.
 
         >>> import fastnn
         >>> weight = fastnn.Variable([1.0, 2.0])
@@ -140,15 +169,25 @@ class Optimizer(Watched):
             self.build(variables)
         gradients = list(gradients)
         if len(gradients) != len(self.variables):
-            raise ValueError(f"{self.name}: got {len(gradients)} gradients for {len(self.variables)} variables")
-        pairs = [(v, operand(g, v.dtype)) for v, g in zip(self.variables, gradients, strict=True) if g is not None]
+            raise ValueError(
+                f"{self.name}: got {len(gradients)} gradients for {len(self.variables)} variables"
+            )
+        pairs = [
+            (v, operand(g, v.dtype))
+            for v, g in zip(self.variables, gradients, strict=True)
+            if g is not None
+        ]
         for v, g in pairs:
             if g.shape != v.shape:
                 raise ShapeError(
-                    f"{self.name}: the gradient of {v.name!r} must have shape {shape_text(v.shape)}; got {shape_text(g.shape)}"
+                    f"{self.name}: the gradient of {v.name!r} must have shape "
+                    f"{shape_text(v.shape)}; got {shape_text(g.shape)}"
                 )
             if g.dtype != v.dtype:
-                raise DTypeError(f"{self.name}: the gradient of {v.name!r} must be {v.dtype}, as it is; got {g.dtype}")
+                raise DTypeError(
+                    f"{self.name}: the gradient of {v.name!r} must be {v.dtype}, as it is; got "
+                    f"{g.dtype}"
+                )
         self._update(pairs)
 
     def apply_gradients(self, gradients_and_variables: Iterable[tuple[Any, Variable]]) -> None:
@@ -160,7 +199,9 @@ class Optimizer(Watched):
         emit(f"{self.name}'s {CHECK}", updates.check_finite, (gradient,), 2 * gradient.size)
 
     def update(self, parameter: Tensor, gradient: Tensor, *states: Tensor) -> None:
-        raise TypeError(f"{type(self).__name__} does not define update(parameter, gradient, *states)")
+        raise TypeError(
+            f"{type(self).__name__} does not define update(parameter, gradient, *states)"
+        )
 
     # ---- compute, then commit
 
@@ -170,7 +211,10 @@ class Optimizer(Watched):
         with no_grad():
             for tensor in [t.flat() for t in (step.checked if step else ())]:
                 emit(CHECK, updates.check_finite, (tensor,), 2 * tensor.size)
-            calls = [(run.parameter, run.gradient, *[self._state(run, name) for name in self.states]) for run in runs]
+            calls = [
+                (run.parameter, run.gradient, *[self._state(run, name) for name in self.states])
+                for run in runs
+            ]
             for tensors in calls:
                 self.check_update(*tensors)
             if isinstance(step, Search):
@@ -197,34 +241,61 @@ class Optimizer(Watched):
         key = run.chunk, name
         if key not in self._memory:
             self._memory[key] = Mirror(run.chunk)
-        return Tensor(self._memory[key].part(run.offset, run.parameter.buffer.nbytes), run.parameter.shape, run.parameter.dtype)
+        return Tensor(
+            self._memory[key].part(run.offset, run.parameter.buffer.nbytes),
+            run.parameter.shape,
+            run.parameter.dtype,
+        )
 
     def _earlier(self):
         return self._count.earlier()
 
 
 def _runs(pairs):
-    """Variables and gradients as few runs: neighbours in memory, whose gradients are neighbours as well, are one."""
-    found: list[list] = []  # [chunk, offset, end, dtype, whether gradients lie as the variables do, gradient]
+    """Variables and gradients as few runs: neighbours in memory, whose gradients are neighbours as
+    well, are one."""
+    # [chunk, offset, end, dtype, whether gradients lie as the variables do, gradient]
+    found: list[list] = []
     for v, g in sorted(pairs, key=lambda pair: (id(pair[0].chunk), pair[0].offset)):
-        alike = g.buffer.address is not None and g.buffer.address == v.mirror("gradient").buffer.address
+        alike = (
+            g.buffer.address is not None and g.buffer.address == v.mirror("gradient").buffer.address
+        )
         end = v.offset + v.buffer.nbytes
         last = found[-1] if found else None
-        if last and alike and last[4] and last[0] is v.chunk and last[3] == v.dtype and whole_lines(last[2]) == v.offset:
+        if (
+            last
+            and alike
+            and last[4]
+            and last[0] is v.chunk
+            and last[3] == v.dtype
+            and whole_lines(last[2]) == v.offset
+        ):
             last[2] = end
         else:
             found.append([v.chunk, v.offset, end, v.dtype, alike, g])
     runs = []
     for chunk, offset, end, dtype, alike, g in found:
         shape = ((end - offset) // dtype.itemsize,)
-        gradient = Tensor(chunk.mirror("gradient").part(offset, end - offset), shape, dtype) if alike else g.flat()
-        runs.append(Run(chunk, offset, Tensor(chunk.memory.part(offset, end - offset), shape, dtype), gradient))
+        gradient = (
+            Tensor(chunk.mirror("gradient").part(offset, end - offset), shape, dtype)
+            if alike
+            else g.flat()
+        )
+        runs.append(
+            Run(
+                chunk,
+                offset,
+                Tensor(chunk.memory.part(offset, end - offset), shape, dtype),
+                gradient,
+            )
+        )
     return runs
 
 
 class SGD(Optimizer):
-    """w -= learning_rate gradient; with momentum, velocity = momentum velocity - learning_rate gradient and w += velocity, or, by
-    Nesterov, w += momentum velocity - learning_rate gradient. Keras's form and defaults.
+    """w -= learning_rate gradient; with momentum, velocity = momentum velocity - learning_rate
+    gradient and w += velocity, or, by Nesterov, w += momentum velocity - learning_rate gradient.
+    Keras's form and defaults.
 
     >>> import fastnn
     >>> weight = fastnn.Variable([1.0])
@@ -233,12 +304,22 @@ class SGD(Optimizer):
     0.9
     """
 
-    checks = {"momentum": partial(_fraction, to_one=True), "nesterov": lambda *given: bool(given[-1])}
+    checks = {
+        "momentum": partial(_fraction, to_one=True),
+        "nesterov": lambda *given: bool(given[-1]),
+    }
 
-    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, name: str | None = None):
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        name: str | None = None,
+    ):
         super().__init__(learning_rate, name)
         self.momentum, self.nesterov = momentum, nesterov
-        self.grown = Tensor(reserve(CACHE_LINE).part(0, 8), (1,), np.dtype("int64"))  # whether a velocity is very large
+        # whether a velocity is very large
+        self.grown = Tensor(reserve(CACHE_LINE).part(0, 8), (1,), np.dtype("int64"))
 
     @property
     def states(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -249,19 +330,30 @@ class SGD(Optimizer):
         return 7 if self.momentum else 2
 
     def check_update(self, *tensors):
-        self._emit(updates.check_sgd_momentum if self.momentum else updates.check_sgd, 0, self._arguments(tensors))
+        self._emit(
+            updates.check_sgd_momentum if self.momentum else updates.check_sgd,
+            0,
+            self._arguments(tensors),
+        )
 
     def update(self, *tensors):
-        self._emit(updates.sgd_momentum if self.momentum else updates.sgd, 1, self._arguments(tensors))
+        self._emit(
+            updates.sgd_momentum if self.momentum else updates.sgd, 1, self._arguments(tensors)
+        )
 
     def _arguments(self, tensors):
-        return (*tensors, self.rate, self.momentum, int(self.nesterov), self.grown) if self.momentum else (*tensors, self.rate)
+        return (
+            (*tensors, self.rate, self.momentum, int(self.nesterov), self.grown)
+            if self.momentum
+            else (*tensors, self.rate)
+        )
 
 
 class Adam(Optimizer):
-    """m and v follow the gradient and its square (m += (1 - beta_1)(gradient - m), v += (1 - beta_2)(gradient^2 - v)); at step t
-    w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon). Kingma and Ba, "Adam: a method for stochastic
-    optimization", 2014, in the form before its section 2.1, as Keras has it, with Keras's defaults (PyTorch's epsilon stands
+    """m and v follow the gradient and its square (m += (1 - beta_1)(gradient - m), v += (1 -
+    beta_2)(gradient^2 - v)); at step t w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m /
+    (sqrt(v) + epsilon). Kingma and Ba, "Adam: a method for stochastic optimization", 2014, in the
+    form before its section 2.1, as Keras has it, with Keras's defaults (PyTorch's epsilon stands
     elsewhere and is 1e-8).
 
     >>> import fastnn
@@ -293,12 +385,20 @@ class Adam(Optimizer):
         self._emit(updates.adam, 1, self._arguments(tensors))
 
     def _arguments(self, tensors):
-        return (*tensors, self.rate, self.steps, self._earlier(), self.beta_1, self.beta_2, self.epsilon)
+        return (
+            *tensors,
+            self.rate,
+            self.steps,
+            self._earlier(),
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+        )
 
 
 class RMSprop(Optimizer):
-    """square = rho square + (1 - rho) gradient^2; w -= learning_rate gradient / sqrt(square + epsilon). Tieleman and Hinton, 2012;
-    Keras's form and defaults.
+    """square = rho square + (1 - rho) gradient^2; w -= learning_rate gradient / sqrt(square +
+    epsilon). Tieleman and Hinton, 2012; Keras's form and defaults.
 
     >>> import fastnn
     >>> weight = fastnn.Variable([1.0])
@@ -311,7 +411,13 @@ class RMSprop(Optimizer):
     flops = 8
     checks = {"rho": _fraction, "epsilon": _positive}
 
-    def __init__(self, learning_rate: float = 0.001, rho: float = 0.9, epsilon: float = 1e-7, name: str | None = None):
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-7,
+        name: str | None = None,
+    ):
         super().__init__(learning_rate, name)
         self.rho, self.epsilon = rho, epsilon
 

@@ -1,4 +1,5 @@
-"""Random numbers that replays and any number of threads draw alike: Philox, keyed by a generator and its count of draws."""
+"""Random numbers that replays and any number of threads draw alike: Philox, keyed by a generator
+and its count of draws."""
 
 import os
 from collections.abc import Sequence
@@ -20,10 +21,11 @@ _drawing = lock()  # of all generators: a draw takes a microsecond
 
 
 class Generator:
-    """A stream of random numbers: a key, and how many draws were made. What a draw gives depends on these two alone.
+    """A stream of random numbers: a key, and how many draws were made. What a draw gives depends on
+    these two alone.
 
-    seed: an integer; None takes a fresh one from the system. `seed` tells which. A copy (copy.copy, copy.deepcopy, pickle) goes on
-    with the same numbers, by itself.
+    seed: an integer; None takes a fresh one from the system. `seed` tells which. A copy (copy.copy,
+    copy.deepcopy, pickle) goes on with the same numbers, by itself.
 
     >>> import fastnn
     >>> generator = fastnn.random.Generator(7)
@@ -34,7 +36,8 @@ class Generator:
 
     def __init__(self, seed: int | None = None):
         memory = allocate(16)
-        self.state = Tensor(memory, (2,), np.dtype("int64"))  # what kernels read: key and number of draws
+        # what kernels read: key and number of draws
+        self.state = Tensor(memory, (2,), np.dtype("int64"))
         self.draws = Counter(memory, 1)
         self.resets = 0  # so that what was spawned can tell that it is of an earlier life
         self.reset(seed)
@@ -52,34 +55,47 @@ class Generator:
         elif isinstance(seed, bool) or not isinstance(seed, int | np.integer):
             raise TypeError(f"seed: expected an integer; got {seed!r}")
         self.seed = int(seed)
-        self._words[0] = self.seed % (1 << 64) - (1 << 64 if self.seed % (1 << 64) >= 1 << 63 else 0)
+        self._words[0] = self.seed % (1 << 64) - (
+            1 << 64 if self.seed % (1 << 64) >= 1 << 63 else 0
+        )
         self.draws.value = 0
         self.resets += 1
 
     def spawn(self) -> "Generator":
         """A generator of its own key, which follows from this one's; it costs this one a draw."""
         with _drawing:
-            # Never recorded, so the count is the memory's: the reference in Python gives the key that a kernel would.
+            # Never recorded, so the count is the memory's: the reference in Python gives the key
+            # that a kernel would.
             key, draw = int(self._words[0]) % (1 << 64), self.draws.value
             self.draws.value += 1
         low, high, *_ = philox((0, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
         return Generator((high << 32 | low) & ((1 << 63) - 1))
 
     def draw(self) -> tuple[Tensor, int]:
-        """Make a draw: what a kernel is given for it, memory with key and count, and how many draws of the same step come before.
-        Outside a step the count moves on at once, so the memory is a copy, for a gradient that asks again."""
+        """Make a draw: what a kernel is given for it, memory with key and count, and how many draws
+        of the same step come before. Outside a step the count moves on at once, so the memory is a
+        copy, for a gradient that asks again."""
         with _drawing:
-            state, earlier = self.state if context.step else tensor(self._words), self.draws.earlier()
+            state, earlier = (
+                self.state if context.step else tensor(self._words),
+                self.draws.earlier(),
+            )
             self.draws.advance()
         return state, earlier
 
-    def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Tensor:
+    def uniform(
+        self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = None
+    ) -> Tensor:
         """Numbers in [low, high), each as likely as any other."""
         return self._drawn("random uniform", kernels.uniform, shape, dtype, float(low), float(high))
 
-    def normal(self, shape: Sequence[int], mean: float = 0.0, deviation: float = 1.0, dtype: Any = None) -> Tensor:
+    def normal(
+        self, shape: Sequence[int], mean: float = 0.0, deviation: float = 1.0, dtype: Any = None
+    ) -> Tensor:
         """Normally distributed numbers."""
-        return self._drawn("random normal", kernels.normal, shape, dtype, float(mean), float(deviation))
+        return self._drawn(
+            "random normal", kernels.normal, shape, dtype, float(mean), float(deviation)
+        )
 
     def _drawn(self, name, kernel, shape, dtype, *parameters):
         dtype, shape = np.dtype(dtype or config.floatx()), _shape(name, shape)
@@ -100,10 +116,18 @@ def _shape(name, shape):
 default = Generator()  # of the process: initial weights and shuffling come from it
 
 
-def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None) -> Tensor:
-    """Normally distributed numbers, as tf.random.normal and keras.random.normal take their arguments.
+def normal(
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Normally distributed numbers, as tf.random.normal and keras.random.normal take their
+    arguments.
 
-    seed: an integer makes the result a function of it alone; None draws from the process's generator (`utils.set_random_seed`).
+    seed: an integer makes the result a function of it alone; None draws from the process's
+    generator (`utils.set_random_seed`).
 
     >>> import fastnn
     >>> fastnn.random.normal([2, 3], seed=1).shape
@@ -112,7 +136,13 @@ def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: 
     return _generator(seed).normal(shape, mean, stddev, dtype)
 
 
-def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None) -> Tensor:
+def uniform(
+    shape: Sequence[int],
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: Any = None,
+    seed: int | None = None,
+) -> Tensor:
     """Numbers in [minval, maxval), each as likely as any other; `seed` as in `normal`.
 
     >>> import fastnn

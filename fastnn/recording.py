@@ -1,4 +1,5 @@
-"""`fastnn.record`: a step of one's own, written down on its first call and replayed natively from then on."""
+"""`fastnn.record`: a step of one's own, written down on its first call and replayed natively from
+then on."""
 
 import sys
 import weakref
@@ -23,43 +24,50 @@ from fastnn.tape.run import Program, StepFailed, Tape, lanes_to_plan_for
 from fastnn.tape.watch import Kept, Watch, Watched, own
 from fastnn.tensor import Tensor, Variable
 
-WAKING = 5e-5  # seconds that lanes take to wake up and to leave, in each call: shorter steps have one
+# seconds that lanes take to wake up and to leave, in each call: shorter steps have one
+WAKING = 5e-5
 NOTHING: AbstractContextManager = nullcontext()
 METHODS = "_tapes_of_methods"  # the attribute of an object that holds those
-MOST_TAPES = 16  # of one function: full batch, last batch, evaluation and the like; the one longest unused goes
+# of one function: full batch, last batch, evaluation and the like; the one longest unused goes
+MOST_TAPES = 16
 
 
 def record(function: Callable[..., Any]) -> "Recorded":
     """Make a function of arrays a step that is recorded once and replayed without Python.
 
-    function: a function, a method (also in a class's body, where every object gets tapes of its own), a model, a partial or
-    anything else that can be called. It returns a tensor, lists, tuples or dictionaries of tensors and None, or nothing; what
-    it returns is fresh memory, but for a variable, which is the variable itself, and carries no gradient.
+    function: a function, a method (also in a class's body, where every object gets tapes of its
+    own), a model, a partial or anything else that can be called. It returns a tensor, lists, tuples
+    or dictionaries of tensors and None, or nothing; what it returns is fresh memory, but for a
+    variable, which is the variable itself, and carries no gradient.
 
-    Arrays, tensors and floats among the arguments are inputs, also those within lists, tuples and dictionaries: for each new set
-    of shapes and element types the function is called once, and what it asked to compute is written down; every call, the
-    first included, then runs that tape. Within the function an input is a tensor of the array's element type; but an array,
-    a list or a number takes the type of the tensors and layers that it meets, as in a call of an op. Integers, strings,
-    booleans and None are constants: for others it is recorded anew; so is everything else, which is known by its value if it has
-    a hash and by its identity if not.
+    Arrays, tensors and floats among the arguments are inputs, also those within lists, tuples and
+    dictionaries: for each new set of shapes and element types the function is called once, and what
+    it asked to compute is written down; every call, the first included, then runs that tape. Within
+    the function an input is a tensor of the array's element type; but an array, a list or a number
+    takes the type of the tensors and layers that it meets, as in a call of an op. Integers,
+    strings, booleans and None are constants: for others it is recorded anew; so is everything else,
+    which is known by its value if it has a hash and by its identity if not.
 
-    It is also recorded anew when something has changed that it read: attributes of layers, models, optimizers, losses and metrics,
-    also private ones; entries of lists and dictionaries that are such attributes, also nested; whether variables are trainable;
-    which of these objects the function's own global and enclosing names mean. Eight states are kept, so one that comes back costs
-    nothing. What the function itself assigns is no change. A number that differs in every step should be an argument, or
-    `optimizer.learning_rate`, which is read from memory.
+    It is also recorded anew when something has changed that it read: attributes of layers, models,
+    optimizers, losses and metrics, also private ones; entries of lists and dictionaries that are
+    such attributes, also nested; whether variables are trainable; which of these objects the
+    function's own global and enclosing names mean. Eight states are kept, so one that comes back
+    costs nothing. What the function itself assigns is no change. A number that differs in every
+    step should be an argument, or `optimizer.learning_rate`, which is read from memory.
 
-    Nothing else can be watched and stays as it was: other global and enclosing variables, attributes of objects of other classes,
-    what functions that it calls look up, arrays that are changed in place, methods that are replaced in a class, and attributes
-    that are assigned past the object, as by `vars(layer)` or a descriptor of one's own. After such a change record the function
-    again: `step = fastnn.record(function)`.
+    Nothing else can be watched and stays as it was: other global and enclosing variables,
+    attributes of objects of other classes, what functions that it calls look up, arrays that are
+    changed in place, methods that are replaced in a class, and attributes that are assigned past
+    the object, as by `vars(layer)` or a descriptor of one's own. After such a change record the
+    function again: `step = fastnn.record(function)`.
 
-    While it is recorded, reading a tensor (`float`, `bool`, `numpy()`) raises RecordingError, as do random numbers that this
-    thread draws elsewhere than from fastnn. Tensors it does not return are dead afterwards. Within another recorded step, or one
-    of `fit`, it is called as it is.
+    While it is recorded, reading a tensor (`float`, `bool`, `numpy()`) raises RecordingError, as do
+    random numbers that this thread draws elsewhere than from fastnn. Tensors it does not return are
+    dead afterwards. Within another recorded step, or one of `fit`, it is called as it is.
 
-    It is copied and pickled as its function is: one of a module stands for itself and is pickled by its name, a method goes with
-    its object; what a function closes over stays the original's. The copy records anew.
+    It is copied and pickled as its function is: one of a module stands for itself and is pickled by
+    its name, a method goes with its object; what a function closes over stays the original's. The
+    copy records anew.
 
     >>> import fastnn
     >>> @fastnn.record
@@ -72,16 +80,24 @@ def record(function: Callable[..., Any]) -> "Recorded":
 
 
 class Recorded:
-    """A function with its tapes. `tapes` maps what a call looked like to what was recorded for it."""
+    """A function with its tapes. `tapes` maps what a call looked like to what was recorded for
+    it."""
 
     def __init__(self, function: Callable[..., Any], name: str | None = None):
         inner = function.__func__ if isinstance(function, staticmethod) else function
         # A function's notes are its wrapper's; an object's attributes are not.
-        update_wrapper(self, inner, updated=("__dict__",) if isinstance(inner, FunctionType) else ())
+        update_wrapper(
+            self, inner, updated=("__dict__",) if isinstance(inner, FunctionType) else ()
+        )
         self.function, self.name = inner, name or _expect_step(inner)
         self.tapes = Kept(MOST_TAPES)
-        self._binds = inner is function and hasattr(type(inner), "__get__") and not isinstance(inner, MethodType)
-        self._bound: dict[int, Kept] = {}  # the tapes of objects without a dictionary that it is a method of, by their ids
+        self._binds = (
+            inner is function
+            and hasattr(type(inner), "__get__")
+            and not isinstance(inner, MethodType)
+        )
+        # the tapes of objects without a dictionary that it is a method of, by their ids
+        self._bound: dict[int, Kept] = {}
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         name: str = getattr(self, "__qualname__", "")
@@ -100,7 +116,9 @@ class Recorded:
         if context.step is not None:
             return self.function(*arguments, **named)
         inputs: list = []
-        return self._find(arguments, named, inputs).run(inputs, partial(_call, self.function, arguments, named))
+        return self._find(arguments, named, inputs).run(
+            inputs, partial(_call, self.function, arguments, named)
+        )
 
     def recording(self, *arguments, **named) -> "Recording":
         """The recording for such a call, made if need be."""
@@ -119,7 +137,9 @@ class Recorded:
 
     def summary(self) -> str:
         """`tape.summary()` of every recording."""
-        return "\n\n".join(r.tape.summary() for recordings in self.tapes.values() for r in recordings)
+        return "\n\n".join(
+            r.tape.summary() for recordings in self.tapes.values() for r in recordings
+        )
 
     def __get__(self, instance, owner=None):
         """As a method: bound to an object, whose tapes end with it."""
@@ -132,11 +152,14 @@ class Recorded:
         except TypeError:
             kind = type(target).__name__
             raise TypeError(
-                f"{self.name}: the tapes of a method end with its object, of which {kind} allows no notice: add '__weakref__' to "
+                f"{self.name}: the tapes of a method end with its object, of which {kind} allows "
+                "no notice: add '__weakref__' to "
                 f"{kind}.__slots__, or record a function that takes the object."
             ) from None
         method = object.__new__(type(self))
-        vars(method).update(vars(self), function=bound, __wrapped__=bound, tapes=tapes, _binds=False)
+        vars(method).update(
+            vars(self), function=bound, __wrapped__=bound, tapes=tapes, _binds=False
+        )
         return method
 
     def _tapes_of(self, target):
@@ -144,7 +167,8 @@ class Recorded:
             attributes = own(target, "__dict__")
         except AttributeError:
             attributes = None
-        if type(attributes) is dict:  # there the garbage collector finds what tapes hold of the object
+        # there the garbage collector finds what tapes hold of the object
+        if type(attributes) is dict:
             methods = attributes.get(METHODS)
             if methods is None or methods.target() is not target:  # it is a copy
                 methods = attributes[METHODS] = Methods(target)
@@ -176,11 +200,21 @@ def _expect_step(function):
         named = named.func if isinstance(named, partial) else named.__func__
     name = getattr(named, "__name__", None) or type(named).__name__
     if not callable(named):
-        raise TypeError(f"record: expected a function, a method, a model or anything else that can be called; got {function!r}")
+        raise TypeError(
+            "record: expected a function, a method, a model or anything else that can be called; "
+            f"got {function!r}"
+        )
     code = getattr(named, "__code__", None) or getattr(type(named).__call__, "__code__", None)
-    for flag, kind in ((CO_GENERATOR, "generator"), (CO_COROUTINE, "coroutine"), (CO_ASYNC_GENERATOR, "asynchronous generator")):
+    for flag, kind in (
+        (CO_GENERATOR, "generator"),
+        (CO_COROUTINE, "coroutine"),
+        (CO_ASYNC_GENERATOR, "asynchronous generator"),
+    ):
         if code and code.co_flags & flag:
-            raise TypeError(f"record: {name} is a {kind}, which a call only begins; expected a function that returns its results")
+            raise TypeError(
+                f"record: {name} is a {kind}, which a call only begins; expected a function that "
+                "returns its results"
+            )
     return name
 
 
@@ -193,7 +227,8 @@ def _call(function, arguments, named, inputs):
 
 
 class Recording:
-    """One tape of a function: for arguments of one look, and for variables with or without gradients as it met them.
+    """One tape of a function: for arguments of one look, and for variables with or without
+    gradients as it met them.
 
     call: the function, of what stands for its inputs; reaches: it, and what it is called with.
     """
@@ -203,10 +238,15 @@ class Recording:
         generators = Generators(*reaches)
         with making:
             recorder, outputs, flat, staged = self._recorded(call, inputs, self.watch)
-            self.variables, self.had = list(recorder.had_gradient), [g is not None for g in recorder.had_gradient.values()]
+            self.variables, self.had = (
+                list(recorder.had_gradient),
+                [g is not None for g in recorder.had_gradient.values()],
+            )
             self.has = [(v, v._gradient) for v in self.variables if isinstance(v, Variable)]
             recorder.restore_gradients()
-            generators.expect_unchanged(lambda: self._recorded(call, inputs)[0].restore_gradients(), name)
+            generators.expect_unchanged(
+                lambda: self._recorded(call, inputs)[0].restore_gradients(), name
+            )
             self.watch.follow(reaches[0], (Watched, Variable))
         flat = [t for t in flat if not isinstance(t, Variable)]
         for t in flat:
@@ -215,11 +255,14 @@ class Recording:
         self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
         self.program = Program([(self.tape, 1)])
         self.pace = Pace(self.program) if self.tape.work > WAKING else None
-        self.outputs = _mapped(outputs, lambda t: t if isinstance(t, Variable) else self._memory(t, staged))
+        self.outputs = _mapped(
+            outputs, lambda t: t if isinstance(t, Variable) else self._memory(t, staged)
+        )
         self._take(staged, inputs, {t.buffer for t in flat})
 
     def _recorded(self, call, inputs, watch: AbstractContextManager = NOTHING):
-        """The recorder of a call, what it returned, and what was made for its inputs: buffer: (number of the input, array)."""
+        """The recorder of a call, what it returned, and what was made for its inputs: buffer:
+        (number of the input, array)."""
         staged: dict[Buffer, tuple[int, np.ndarray]] = {}
         recorder = Recorder(self.name)
 
@@ -227,7 +270,8 @@ class Recording:
             if not recorder.active:
                 raise Buffer(None, 0, None, 0, recorder).unreadable()
             memory = allocate(prod(shape) * dtype.itemsize)
-            buffer = Buffer(memory.address, memory.nbytes, None, 0, recorder)  # without an owner: Python may not read it
+            # without an owner: Python may not read it
+            buffer = Buffer(memory.address, memory.nbytes, None, 0, recorder)
             staged[buffer] = number, memory.array(shape, dtype)
             return Tensor(buffer, shape, dtype)
 
@@ -243,13 +287,17 @@ class Recording:
         return self.tape.array(output)
 
     def _take(self, staged, inputs, kept):
-        """Note which of the staged memory the tape reads; to everybody else all of it is dead now."""
+        """Note which of the staged memory the tape reads; to everybody else all of it is dead
+        now."""
         for buffer in staged:
             buffer.address = None
-        if len(staged) > len(inputs):  # an array was taken as several types, of which one may only have been its own
+        # an array was taken as several types, of which one may only have been its own
+        if len(staged) > len(inputs):
             read = {i.arguments[n].buffer for i in self.tape.instructions for n in i.kernel.reads}
             staged = {b: form for b, form in staged.items() if b in read or b in kept}
-        self.inputs = [(number, array, _largest(inputs[number], array)) for number, array in staged.values()]
+        self.inputs = [
+            (number, array, _largest(inputs[number], array)) for number, array in staged.values()
+        ]
         self.tape.held = [array for _, array, _ in self.inputs]
         self._stage(inputs)
 
@@ -265,11 +313,13 @@ class Recording:
                     array[...] = given
 
     def fits(self) -> bool:
-        """Whether the variables have gradients, or none, as the recorded step met them, and all else is as it was."""
+        """Whether the variables have gradients, or none, as the recorded step met them, and all
+        else is as it was."""
         return [v._gradient is not None for v in self.variables] == self.had and self.watch.holds()
 
     def run(self, inputs: list, call: Callable[[list], Any]) -> Any:
-        """Run the tape with other inputs of the same look. `call` is the function, should something have to be explained."""
+        """Run the tape with other inputs of the same look. `call` is the function, should something
+        have to be explained."""
         try:
             return self.program.turn.run(self._run, inputs)
         except StepFailed as failed:
@@ -301,9 +351,14 @@ class Recording:
 
 
 def _largest(given, array):
-    """The largest number that an input's array holds, where the input may hold larger ones; else None."""
+    """The largest number that an input's array holds, where the input may hold larger ones; else
+    None."""
     dtype = np.dtype(float) if isinstance(given, float) else given.dtype
-    return float(np.finfo(array.dtype).max) if dtype.kind == "f" and dtype.itemsize > array.dtype.itemsize else None
+    return (
+        float(np.finfo(array.dtype).max)
+        if dtype.kind == "f" and dtype.itemsize > array.dtype.itemsize
+        else None
+    )
 
 
 def _fresh(output):
@@ -323,14 +378,21 @@ def _tensors(outputs, name):
             yield from _tensors(o, name)
     elif outputs is not None:
         raise RecordingError(
-            f"{name} returned {outputs!r}: a recorded step returns tensors, in lists, tuples and dictionaries, or nothing. "
+            f"{name} returned {outputs!r}: a recorded step returns tensors, in lists, tuples and "
+            "dictionaries, or nothing. "
             "Other values would stay those of its first call."
         )
 
 
 def _mapped(outputs, function):
     if isinstance(outputs, list | tuple | dict):
-        return rebuilt(outputs, [_mapped(o, function) for o in (outputs.values() if isinstance(outputs, dict) else outputs)])
+        return rebuilt(
+            outputs,
+            [
+                _mapped(o, function)
+                for o in (outputs.values() if isinstance(outputs, dict) else outputs)
+            ],
+        )
     return None if outputs is None else function(outputs)
 
 
@@ -339,8 +401,8 @@ class _Found(Exception):
 
 
 def explained(error: Exception, step: Callable[[], Any]) -> Exception:
-    """The error to raise for a step that failed with `error`. Where something was not finite the step is run again eagerly,
-    committing nothing, until an op makes the first value that is not."""
+    """The error to raise for a step that failed with `error`. Where something was not finite the
+    step is run again eagerly, committing nothing, until an op makes the first value that is not."""
 
     def watch(name, outputs):
         for o in outputs:
@@ -356,7 +418,9 @@ def explained(error: Exception, step: Callable[[], Any]) -> Exception:
         with Search("search"):
             step()
     except _Found as found:
-        return NotFiniteError(f"loss or gradients are not finite: {found}. Weights are those before this step.")
+        return NotFiniteError(
+            f"loss or gradients are not finite: {found}. Weights are those before this step."
+        )
     except FloatingPointError as other:
         return other
     finally:

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, frames, ops
-from fastnn.device.buffers import LETTERS, Arena, Buffer, Place, address_of, allocate, buffer_of, own_copy
+from fastnn.device.buffers import (
+    LETTERS,
+    Arena,
+    Buffer,
+    Place,
+    address_of,
+    allocate,
+    buffer_of,
+    own_copy,
+)
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.kernels.cpu import reduce
 from fastnn.ops.comparisons import BOOL, cast
@@ -21,18 +30,22 @@ _numbers = itertools.count()
 
 
 class Tensor:
-    """An array that ops compute with: memory, shape and element type (float32, float64, int64 or bool), and how it was computed.
+    """An array that ops compute with: memory, shape and element type (float32, float64, int64 or
+    bool), and how it was computed.
 
-    Ops never change their inputs, and every op returns fresh memory, except `reshape`, which shares it. `numpy()` reads a
-    tensor; while a step is being recorded there is nothing to read yet, and that raises.
+    Ops never change their inputs, and every op returns fresh memory, except `reshape`, which shares
+    it. `numpy()` reads a tensor; while a step is being recorded there is nothing to read yet, and
+    that raises.
 
-    A copy (copy.copy, copy.deepcopy, pickle) has values, in memory of its own, element type, `requires_gradient` and gradient;
-    how it was computed is the original's alone, so the copy of a result requires no gradient.
+    A copy (copy.copy, copy.deepcopy, pickle) has values, in memory of its own, element type,
+    `requires_gradient` and gradient; how it was computed is the original's alone, so the copy of a
+    result requires no gradient.
 
-    `+ - * / ** @`, `abs`, `[...]` and comparisons are NumPy's, element by element: `==` too, so tensors are told apart by `is`,
-    and as members of a set or keys of a dictionary. Where numbers are asked for, False is 0 and True is 1: `(x > 0) * x`.
-    `[...]` copies, and has a gradient; an array of booleans in it, whose number of elements a recorded step cannot know, is taken
-    eagerly only.
+    `+ - * / ** @`, `abs`, `[...]` and comparisons are NumPy's, element by element: `==` too, so
+    tensors are told apart by `is`, and as members of a set or keys of a dictionary. Where numbers
+    are asked for, False is 0 and True is 1: `(x > 0) * x`. `[...]` copies, and has a gradient; an
+    array of booleans in it, whose number of elements a recorded step cannot know, is taken eagerly
+    only.
 
     >>> import fastnn
     >>> x = fastnn.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -43,9 +56,20 @@ class Tensor:
     [9. 1.] [False  True]
     """
 
-    __slots__ = ("__weakref__", "_gradient", "buffer", "dtype", "node", "place", "requires_gradient", "shape")
+    __slots__ = (
+        "__weakref__",
+        "_gradient",
+        "buffer",
+        "dtype",
+        "node",
+        "place",
+        "requires_gradient",
+        "shape",
+    )
     __array_priority__ = 1000.0  # so that array + tensor asks the tensor
-    strength = 3  # in setting the element type of an op: less for what a recorded step is given for an array or a number
+    # in setting the element type of an op: less for what a recorded step is given for an array or a
+    # number
+    strength = 3
 
     def __init__(self, buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype):
         self.buffer, self.shape, self.dtype = buffer, shape, dtype
@@ -56,8 +80,8 @@ class Tensor:
 
     @property
     def gradient(self) -> "Tensor | None":
-        """The sum of what `backward` has found since it was cleared, for a tensor that was not computed from others; None if there
-        is none. What is assigned takes its place."""
+        """The sum of what `backward` has found since it was cleared, for a tensor that was not
+        computed from others; None if there is none. What is assigned takes its place."""
         return self._gradient if has_gradient(self) else None
 
     @gradient.setter
@@ -69,7 +93,11 @@ class Tensor:
 
     def __getstate__(self) -> Any:
         state: Any = object.__getstate__(self)  # (attributes, slots)
-        return state[0], {**state[1], "node": None, "requires_gradient": self.requires_gradient and self.node is None}
+        return state[0], {
+            **state[1],
+            "node": None,
+            "requires_gradient": self.requires_gradient and self.node is None,
+        }
 
     @property
     def size(self) -> int:
@@ -85,7 +113,9 @@ class Tensor:
 
     def flat(self) -> "Tensor":
         """The same memory as one row, for kernels."""
-        return self if len(self.shape) == 1 else Tensor(self.buffer, (prod(self.shape),), self.dtype)
+        return (
+            self if len(self.shape) == 1 else Tensor(self.buffer, (prod(self.shape),), self.dtype)
+        )
 
     def numpy(self) -> np.ndarray:
         """The values, copied."""
@@ -97,16 +127,22 @@ class Tensor:
     def item(self) -> float | int:
         """The value of a tensor that has one element."""
         if self.size != 1:
-            raise ShapeError(f"item: expected a tensor of one element; got shape {shape_text(self.shape)}")
+            raise ShapeError(
+                f"item: expected a tensor of one element; got shape {shape_text(self.shape)}"
+            )
         return self.buffer.array((), self.dtype).item()
 
     def astype(self, dtype: Any) -> "Tensor":
-        """The values as float32 or float64 (of a tensor of bool also as int64), copied, with a gradient where both are floats."""
+        """The values as float32 or float64 (of a tensor of bool also as int64), copied, with a
+        gradient where both are floats."""
         return cast(self, dtype=dtype)
 
     def _number(self, what):
         if self.size != 1:
-            raise TypeError(f"{what} of a tensor of shape {shape_text(self.shape)}: it must have one element. Use .numpy().")
+            raise TypeError(
+                f"{what} of a tensor of shape {shape_text(self.shape)}: it must have one element. "
+                "Use .numpy()."
+            )
         return self.item()
 
     def __float__(self):
@@ -124,7 +160,8 @@ class Tensor:
     def __bool__(self):
         if self.size != 1:
             raise ValueError(
-                f"the truth of a tensor of shape {shape_text(self.shape)} is ambiguous. Use .numpy().any() or .numpy().all()."
+                f"the truth of a tensor of shape {shape_text(self.shape)} is ambiguous. Use "
+                ".numpy().any() or .numpy().all()."
             )
         return bool(self.item())
 
@@ -140,18 +177,24 @@ class Tensor:
         return bool((self == value).numpy().any())
 
     def __str__(self):
-        return repr(self) if self.buffer.owner is None else str(self.buffer.array(self.shape, self.dtype))
+        return (
+            repr(self)
+            if self.buffer.owner is None
+            else str(self.buffer.array(self.shape, self.dtype))
+        )
 
     def __repr__(self):
         if self.buffer.owner is None:
             return f"<tensor {shape_text(self.shape)} {self.dtype}, no values>"
-        return f"<tensor {shape_text(self.shape)} {self.dtype}\n{self.buffer.array(self.shape, self.dtype)}>"
+        values = self.buffer.array(self.shape, self.dtype)
+        return f"<tensor {shape_text(self.shape)} {self.dtype}\n{values}>"
 
     def backward(self, gradient: Any = None) -> None:
         """Add the gradient of this number to that of every variable it was computed from.
 
-        `gradient`, of this tensor's shape, is what comes from above; a tensor of one element has 1. A variable used several
-        times gets the sum. Gradients are added to until `optimizer.step()` or `variable.gradient = None` clears them.
+        `gradient`, of this tensor's shape, is what comes from above; a tensor of one element has 1.
+        A variable used several times gets the sum. Gradients are added to until `optimizer.step()`
+        or `variable.gradient = None` clears them.
         """
         from fastnn.autograd import backward
 
@@ -233,7 +276,8 @@ class Tensor:
         return ops.matmul(other, self)
 
 
-# Powers that take fewer instructions than power and, but for the square root, one rounding for each product.
+# Powers that take fewer instructions than power and, but for the square root, one rounding for each
+# product.
 POWERS = {
     1: lambda x: x * 1.0,
     2: lambda x: ops.square(x),
@@ -246,18 +290,34 @@ POWERS = {
 
 
 def _is_array(value):
-    """Whether elements can be compared with it. What else there is, None and strings among it, is equal to no tensor."""
-    return isinstance(value, Tensor | int | float | list | tuple | np.ndarray | np.generic) or hasattr(value, "__array__")
+    """Whether elements can be compared with it. What else there is, None and strings among it, is
+    equal to no tensor."""
+    return isinstance(
+        value, Tensor | int | float | list | tuple | np.ndarray | np.generic
+    ) or hasattr(value, "__array__")
 
 
 class Node:
-    """One op that was called: its inputs, and memory and shape of its outputs (not the tensors: they would hold each other).
-    Where no gradient is wanted the inputs' own history is cut off, but losses still find their logits here."""
+    """One op that was called: its inputs, and memory and shape of its outputs (not the tensors:
+    they would hold each other). Where no gradient is wanted the inputs' own history is cut off, but
+    losses still find their logits here."""
 
     __slots__ = ("attributes", "inputs", "layers", "number", "op", "outputs", "requires_gradient")
 
-    def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: list[Tensor], attributes: dict, requires_gradient: bool):
-        self.op, self.attributes, self.number, self.layers = op, attributes, next(_numbers), context.layers
+    def __init__(
+        self,
+        op: Op,
+        inputs: tuple[Tensor, ...],
+        outputs: list[Tensor],
+        attributes: dict,
+        requires_gradient: bool,
+    ):
+        self.op, self.attributes, self.number, self.layers = (
+            op,
+            attributes,
+            next(_numbers),
+            context.layers,
+        )
         self.outputs = [(o.buffer, o.shape, o.dtype) for o in outputs]
         self.requires_gradient = requires_gradient
         self.inputs = inputs if requires_gradient else tuple([x.view(x.shape) for x in inputs])
@@ -267,11 +327,19 @@ class Node:
 
 
 class Variable(Tensor):
-    """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of its own."""
+    """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of
+    its own."""
 
     __slots__ = ("_trainable", "chunk", "name", "offset")
 
-    def __init__(self, value: Any, trainable: bool = True, name: str = "variable", dtype: Any = None, arena: Arena | None = None):
+    def __init__(
+        self,
+        value: Any,
+        trainable: bool = True,
+        name: str = "variable",
+        dtype: Any = None,
+        arena: Arena | None = None,
+    ):
         array = as_array(value, dtype or config.floatx(), f"variable {name!r}")
         self.chunk, self.offset = (arena or Arena()).place(array.nbytes, trainable)
         super().__init__(Place(self.chunk, self.offset, array.nbytes), array.shape, array.dtype)
@@ -290,8 +358,11 @@ class Variable(Tensor):
         self._trainable = self.requires_gradient = bool(value)
 
     def mirror(self, key: object) -> Tensor:
-        """Memory of this variable's shape, zeroed when first asked for: its gradient, an optimizer's moment."""
-        return Tensor(Place(self.chunk, self.offset, self.buffer.nbytes, key), self.shape, self.dtype)
+        """Memory of this variable's shape, zeroed when first asked for: its gradient, an
+        optimizer's moment."""
+        return Tensor(
+            Place(self.chunk, self.offset, self.buffer.nbytes, key), self.shape, self.dtype
+        )
 
     @property
     def gradient(self) -> Tensor | None:
@@ -311,11 +382,15 @@ class Variable(Tensor):
         """Put values in, of the variable's shape."""
         array = as_array(value, self.dtype, f"variable {self.name!r}")
         if array.shape != self.shape:
-            raise ShapeError(f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of {shape_text(array.shape)}")
+            raise ShapeError(
+                f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of "
+                f"{shape_text(array.shape)}"
+            )
         self.chunk.turn.run(self.buffer.array(self.shape, self.dtype).__setitem__, ..., array)
 
     def __repr__(self):
-        return f"<variable {self.name!r} {shape_text(self.shape)} {self.dtype}\n{self.buffer.array(self.shape, self.dtype)}>"
+        values = self.buffer.array(self.shape, self.dtype)
+        return f"<variable {self.name!r} {shape_text(self.shape)} {self.dtype}\n{values}>"
 
 
 def _gradient_for(x, value):
@@ -323,10 +398,15 @@ def _gradient_for(x, value):
     gradient = operand(value, x.dtype)
     if gradient.shape != x.shape or gradient.dtype != x.dtype:
         raise ShapeError(
-            f"gradient of {getattr(x, 'name', 'a tensor')!r}: expected {shape_text(x.shape)} {x.dtype}; got "
+            f"gradient of {getattr(x, 'name', 'a tensor')!r}: expected {shape_text(x.shape)} "
+            f"{x.dtype}; got "
             f"{shape_text(gradient.shape)} {gradient.dtype}"
         )
-    return gradient if isinstance(value, Tensor) and not isinstance(value, Variable) else copied(gradient)
+    return (
+        gradient
+        if isinstance(value, Tensor) and not isinstance(value, Variable)
+        else copied(gradient)
+    )
 
 
 def copied(x: Tensor) -> Tensor:
@@ -340,12 +420,13 @@ TENSORS = {Tensor, Variable}
 
 
 def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
-    """`value` as a contiguous array of `dtype` (None: whichever of float32, float64, int64 and bool is nearest), not copied if it
-    is one."""
+    """`value` as a contiguous array of `dtype` (None: whichever of float32, float64, int64 and bool
+    is nearest), not copied if it is one."""
     array = as_numbers(value, name)
     if dtype is None:
         dtype = nearest_type(array.dtype, isinstance(value, np.ndarray | np.generic))
-    with np.errstate(over="ignore"):  # what is too large for the type becomes infinite, which those who mind look for
+    # what is too large for the type becomes infinite, which those who mind look for
+    with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, np.dtype(dtype)).reshape(array.shape)
 
 
@@ -353,7 +434,8 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
     """`value` as NumPy takes it, if that is numbers."""
     try:
         array = np.asarray(value)
-    except ValueError:  # NumPy's words for nested lists of different lengths are long and do not say which argument
+    # NumPy's words for nested lists of different lengths are long and do not say which argument
+    except ValueError:
         raise ShapeError(f"{name}: its rows are not of one length, so it has no shape") from None
     if array.dtype.kind not in "biuf":
         array = frames.numbers(array, value, name)
@@ -363,7 +445,8 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
 
 
 def nearest_type(dtype: np.dtype, has_type: bool) -> np.dtype:
-    """The element type of a tensor that is made of an array, or, unless it `has_type`, of numbers without one of their own."""
+    """The element type of a tensor that is made of an array, or, unless it `has_type`, of numbers
+    without one of their own."""
     if dtype == np.float64 and not has_type:
         return np.dtype(config.floatx())
     if dtype in LETTERS and dtype.kind != "u":
@@ -374,11 +457,14 @@ def nearest_type(dtype: np.dtype, has_type: bool) -> np.dtype:
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:
     """A tensor of an array, a number or nested lists, copied.
 
-    dtype: "float32", "float64", "int64" or "bool"; None keeps one of these and makes float32 of Python's floats.
+    dtype: "float32", "float64", "int64" or "bool"; None keeps one of these and makes float32 of
+    Python's floats.
     """
     array = as_array(value, dtype, "tensor")
     if array.dtype not in LETTERS:
-        raise DTypeError(f"tensor: dtype must be float32, float64, int64 or bool; got {array.dtype}")
+        raise DTypeError(
+            f"tensor: dtype must be float32, float64, int64 or bool; got {array.dtype}"
+        )
     result = Tensor(allocate(array.nbytes), array.shape, array.dtype)
     result.buffer.array(array.shape, array.dtype)[...] = array
     result.requires_gradient = requires_gradient
@@ -386,14 +472,16 @@ def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Te
 
 
 def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
-    """What an op is given as a tensor, of element type `dtype`, or, for None, the process's; not copied if it can be shared."""
+    """What an op is given as a tensor, of element type `dtype`, or, for None, the process's; not
+    copied if it can be shared."""
     if isinstance(value, Tensor):
         return value if value.strength == 3 else value.as_type(dtype or np.dtype(config.floatx()))  # type: ignore[attr-defined]
     dtype = dtype or np.dtype(config.floatx())
     if isinstance(value, int | float) and dtype is not INDEX:
         return _number(value, copysign(1.0, value), dtype)
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
-        array = value if context.recorder is None else value.copy()  # a constant of the tape, which the user may write over
+        # a constant of the tape, which the user may write over
+        array = value if context.recorder is None else value.copy()
     else:
         fits = dtype is not INDEX or as_numbers(value, "operand").dtype.kind != "f"
         array = as_array(value, dtype if fits else None, "operand")
@@ -402,15 +490,16 @@ def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _number(value, _sign, dtype):
-    """A number as a tensor, kept, for the same ones come again and again; the sign tells 0.0 from -0.0."""
+    """A number as a tensor, kept, for the same ones come again and again; the sign tells 0.0 from
+    -0.0."""
     with np.errstate(over="ignore"):
         array = np.array([value], dtype)
     return Tensor(Buffer(address_of(array), dtype.itemsize, array.view(np.uint8), 0), (), dtype)
 
 
 def _common_type(inputs):
-    """What arrays and numbers among the inputs become: the type of the tensors, else of the first array, else, for None, the
-    process's. And whether there are tensors with floats."""
+    """What arrays and numbers among the inputs become: the type of the tensors, else of the first
+    array, else, for None, the process's. And whether there are tensors with floats."""
     found, most = None, 0
     for x in inputs:
         strength = 1 if isinstance(x, np.ndarray) else x.strength if isinstance(x, Tensor) else 0
@@ -422,14 +511,20 @@ def _common_type(inputs):
 
 
 def _alike(op, inputs):
-    """Inputs of types that an op refuses, with those of bool as numbers; of one that compares, as what has the numbers of all."""
+    """Inputs of types that an op refuses, with those of bool as numbers; of one that compares, as
+    what has the numbers of all."""
     types = {x.dtype for x in inputs}
     floats = [t for t in FLOATS if t in types]
     if op.compares and len(floats) < 2:
         common = (FLOATS[1] if INDEX in types else floats[0]) if floats else INDEX
         return tuple([x if x.dtype == common else x.astype(common) for x in inputs])
     common = floats[0] if floats else np.dtype(config.floatx())
-    return tuple([x.astype(INDEX if i in op.indices else common) if x.dtype == BOOL else x for i, x in enumerate(inputs)])
+    return tuple(
+        [
+            x.astype(INDEX if i in op.indices else common) if x.dtype == BOOL else x
+            for i, x in enumerate(inputs)
+        ]
+    )
 
 
 def _as_tensors(op, inputs, dtype):
@@ -437,12 +532,18 @@ def _as_tensors(op, inputs, dtype):
 
 
 def _as_they_are(op, inputs, attributes):
-    """Inputs of which none sets the element type. Comparisons take each as it is, for a large whole number is no float32, and so
-    does what a recorded step was given if the op takes that; else they are of the process's type."""
+    """Inputs of which none sets the element type. Comparisons take each as it is, for a large whole
+    number is no float32, and so does what a recorded step was given if the op takes that; else they
+    are of the process's type."""
     if op.compares:
         return tuple([_as_it_is(x, op.name) for x in inputs])
     if any([isinstance(x, Tensor) and x.strength < 3 for x in inputs]):
-        found = tuple([operand(x, x.dtype if isinstance(x, Tensor) and x.dtype not in FLOATS else None) for x in inputs])
+        found = tuple(
+            [
+                operand(x, x.dtype if isinstance(x, Tensor) and x.dtype not in FLOATS else None)
+                for x in inputs
+            ]
+        )
         try:
             op.infer(*found, **attributes)
             return found
@@ -457,14 +558,24 @@ def _as_it_is(x, name):
     return operand(x, as_array(np.asarray(x), None, name).dtype)
 
 
-def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | None] = (), specs: Sequence | None = None) -> Any:
-    """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember what the gradient needs.
-    `specs`, if at hand, is what the op infers of these inputs."""
+def apply(
+    op: Op,
+    inputs: tuple,
+    attributes: dict,
+    places: Sequence[Tensor | None] = (),
+    specs: Sequence | None = None,
+) -> Any:
+    """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember
+    what the gradient needs. `specs`, if at hand, is what the op infers of these inputs."""
     given = None
     if not all([x.__class__ in TENSORS for x in inputs]):
         dtype, is_set = _common_type(inputs)
         given = None if is_set else inputs
-        inputs = _as_they_are(op, inputs, attributes) if dtype is None else _as_tensors(op, inputs, dtype)
+        inputs = (
+            _as_they_are(op, inputs, attributes)
+            if dtype is None
+            else _as_tensors(op, inputs, dtype)
+        )
     if specs is None:
         try:
             specs = op.infer(*inputs, **attributes)
@@ -472,8 +583,15 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
             inputs = _alike(op, inputs)
             specs = op.infer(*inputs, **attributes)
     if places:
-        specs = [spec if place is None else place for spec, place in itertools.zip_longest(specs, places)]
-    outputs = [spec if isinstance(spec, Tensor) else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec) for spec in specs]
+        specs = [
+            spec if place is None else place for spec, place in itertools.zip_longest(specs, places)
+        ]
+    outputs = [
+        spec
+        if isinstance(spec, Tensor)
+        else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec)
+        for spec in specs
+    ]
     recorder = context.recorder
     before = 0 if recorder is None else len(recorder.instructions)
     for kernel, arguments in op.calls(outputs, inputs, **attributes):
@@ -484,7 +602,9 @@ def apply(op: Op, inputs: tuple, attributes: dict, places: Sequence[Tensor | Non
             context.reads.meet([x for x in inputs if isinstance(x, Variable)])
     if context.watch is not None:
         context.watch(op.name, outputs)
-    requires_gradient = op.gradient is not None and context.gradients and any([x.requires_gradient for x in inputs])
+    requires_gradient = (
+        op.gradient is not None and context.gradients and any([x.requires_gradient for x in inputs])
+    )
     if requires_gradient or op.fused_by_losses:
         node = Node(op, inputs, outputs, attributes, requires_gradient)
         for place, result in enumerate(outputs[: op.results]):
@@ -498,18 +618,27 @@ def _of_arrays(op, given, inputs, attributes, results):
     """The results of an op that was given no tensors, or none with floats."""
     if any([isinstance(x, Tensor) for x in given]):
         tensors = [x for x in given if isinstance(x, Tensor)]
-        return results if any([x.strength == 3 for x in tensors]) else tensors[0].results(op, given, attributes, results)
+        return (
+            results
+            if any([x.strength == 3 for x in tensors])
+            else tensors[0].results(op, given, attributes, results)
+        )
     # What shares the user's array, which may be written over, would not keep its values.
     return copied(results) if op.results == 1 and results.buffer is inputs[0].buffer else results
 
 
 def count_flops(op, inputs, outputs, attributes, own):
-    """Note an op's work with the last of its `own` instructions that reads what the op was given: others move results about."""
+    """Note an op's work with the last of its `own` instructions that reads what the op was given:
+    others move results about."""
     if len(own) > 1:
         given = {x.buffer for x in inputs}
         own = [i for i in own if any([i.arguments[n].buffer in given for n, _ in i.kernel.arrays])]
     if own:
-        own[-1].flops = op.flops(inputs, outputs, **attributes) if callable(op.flops) else op.flops * outputs[0].size
+        own[-1].flops = (
+            op.flops(inputs, outputs, **attributes)
+            if callable(op.flops)
+            else op.flops * outputs[0].size
+        )
 
 
 Op.run = staticmethod(apply)

@@ -6,9 +6,11 @@ from fastnn import random
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed fastnn's generator, Python's and NumPy's, as Keras does: from here on the same program gives the same bits.
+    """Seed fastnn's generator, Python's and NumPy's, as Keras does: from here on the same program
+    gives the same bits.
 
-    Models draw initial weights and the order of rows from it. Without it a fresh seed is used; `history.seed` tells which.
+    Models draw initial weights and the order of rows from it. Without it a fresh seed is used;
+    `history.seed` tells which.
 
     >>> import fastnn
     >>> fastnn.utils.set_random_seed(0)

@@ -25,15 +25,23 @@ def warmup() -> None:
                 print(f"\r{number} of {len(todo)} kernels", end="", flush=True)
     count, size = native.objects().contents()
     print("\r\x1b[K" if sys.stdout.isatty() else "", end="")
-    print(f"{count} kernels, {size / 1e6:.1f} MB, ready after {time.perf_counter() - start:.0f} s in {native.objects().folder}")
+    print(
+        f"{count} kernels, {size / 1e6:.1f} MB, ready after {time.perf_counter() - start:.0f} s "
+        f"in {native.objects().folder}"
+    )
 
 
 @cache
 def forms() -> dict[tuple[str, str], Kernel]:
     """Every kernel in each of its element types, by (symbol, type)."""
-    assert fastnn.ops.registry  # importing the library has made the kernels, but for those that are made on use
+    # importing the library has made the kernels, but for those that are made on use
+    assert fastnn.ops.registry
     kernels = [*Kernel.known, *[matmul.activate(function) for function, *_ in from_output.values()]]
-    return {(native.symbol(k, d), d): k for k in kernels for d in (k.dtypes if k.element is not None else ("f4",))}
+    return {
+        (native.symbol(k, d), d): k
+        for k in kernels
+        for d in (k.dtypes if k.element is not None else ("f4",))
+    }
 
 
 def load(form: tuple[str, str]) -> None:
@@ -42,7 +50,8 @@ def load(form: tuple[str, str]) -> None:
 
 
 def load_named(names: Sequence[str]) -> None:
-    """Compile those of these, by their objects' names, that nobody has compiled meanwhile; but none of a user's own."""
+    """Compile those of these, by their objects' names, that nobody has compiled meanwhile; but none
+    of a user's own."""
     types = dict(iter(forms()))  # each form is a name and a type
     for name in names:
         if name in types and not native.objects().has(name):

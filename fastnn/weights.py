@@ -1,7 +1,9 @@
-"""Weights in files, in the safetensors format: a length, a JSON table, the numbers. Reading one never runs code.
+"""Weights in files, in the safetensors format: a length, a JSON table, the numbers. Reading one
+never runs code.
 
-https://huggingface.co/docs/safetensors: 8 bytes with the length of the table (little-endian), the table {name: {"dtype", "shape",
-"data_offsets": [begin, end]}}, then the numbers of all, row by row, with no gaps.
+https://huggingface.co/docs/safetensors: 8 bytes with the length of the table (little-endian), the
+table {name: {"dtype", "shape", "data_offsets": [begin, end]}}, then the numbers of all, row by row,
+with no gaps.
 """
 
 import json
@@ -23,8 +25,8 @@ MOST_TABLE_BYTES = 100_000_000  # the format's own bound
 
 
 def named(layer: Layer, prefix: str = "") -> dict[str, Variable]:
-    """The weights of a layer and of those within it, by names that are the same in every process: dense/kernel, dense_1/kernel.
-    Layers that were given no name are counted by kind."""
+    """The weights of a layer and of those within it, by names that are the same in every process:
+    dense/kernel, dense_1/kernel. Layers that were given no name are counted by kind."""
     found: dict[str, Variable] = {}
     for variable in layer._own_weights:
         found[_free(prefix + variable.name, found)] = variable
@@ -45,7 +47,8 @@ def _free(name, taken):
 
 
 def save(path: Any, variables: dict[str, Variable]) -> None:
-    """Write variables to a file: aside first, then renamed, so that one that was there is whole until the new one is."""
+    """Write variables to a file: aside first, then renamed, so that one that was there is whole
+    until the new one is."""
     path = _checked(path, "save_weights")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save_weights: there is no folder {path.parent}")
@@ -53,10 +56,16 @@ def save(path: Any, variables: dict[str, Variable]) -> None:
     end = 0
     for name, variable in variables.items():
         begin, end = end, end + variable.buffer.nbytes
-        table[name] = {"dtype": CODES[variable.dtype], "shape": list(variable.shape), "data_offsets": [begin, end]}
+        table[name] = {
+            "dtype": CODES[variable.dtype],
+            "shape": list(variable.shape),
+            "data_offsets": [begin, end],
+        }
     head = json.dumps(table, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
-    arrays = turn_of([v.buffer for v in variables.values()]).run(lambda: [v.numpy() for v in variables.values()])
+    arrays = turn_of([v.buffer for v in variables.values()]).run(
+        lambda: [v.numpy() for v in variables.values()]
+    )
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
     try:
         with open(aside, "wb") as file:
@@ -74,15 +83,21 @@ def load(path: Any, variables: dict[str, Variable]) -> None:
     """Put in the weights of a file. All are checked before the first is changed."""
     path = _checked(path, "load_weights")
     arrays = read(path)
-    missing, unknown = [n for n in variables if n not in arrays], [n for n in arrays if n not in variables]
+    missing, unknown = (
+        [n for n in variables if n not in arrays],
+        [n for n in arrays if n not in variables],
+    )
     if missing or unknown:
-        what = f"lacks {missing[0]!r}" if missing else f"holds {unknown[0]!r}, which the model has not"
+        what = (
+            f"lacks {missing[0]!r}" if missing else f"holds {unknown[0]!r}, which the model has not"
+        )
         close = nearest(missing[0], arrays) if missing else nearest(unknown[0], variables)
         raise ValueError(f"load_weights: {path} is of another model: it {what}; {close}")
     for name, variable in variables.items():
         if arrays[name].shape != variable.shape:
             raise ShapeError(
-                f"load_weights: {name!r} has shape {shape_text(variable.shape)}; {path} holds {shape_text(arrays[name].shape)}"
+                f"load_weights: {name!r} has shape {shape_text(variable.shape)}; {path} holds "
+                f"{shape_text(arrays[name].shape)}"
             )
 
     def put_in():
@@ -122,7 +137,11 @@ def _parsed(data):
             raise ValueError(f"{name!r} is of type {code!r}; fastnn reads {', '.join(DTYPES)}")
         if not all(type(e) is int and e >= 0 for e in (*shape, begin, end)):
             raise ValueError(f"{name!r} has shape {shape} at {begin} to {end}")
-        if begin != place or end - begin != prod(shape) * DTYPES[code].itemsize or end > len(numbers):
+        if (
+            begin != place
+            or end - begin != prod(shape) * DTYPES[code].itemsize
+            or end > len(numbers)
+        ):
             raise ValueError(f"{name!r} does not lie where the table says")
         arrays[name] = np.frombuffer(numbers[begin:end], DTYPES[code]).reshape(shape)
         place = end
@@ -134,5 +153,8 @@ def _parsed(data):
 def _checked(path, what):
     path = Path(path)
     if path.suffix.lower() in (".h5", ".hdf5", ".keras", ".pt", ".pth", ".npz"):
-        raise ValueError(f"{what}: fastnn's weights are safetensors files; got {path.name!r}. Call it {path.stem}.safetensors.")
+        raise ValueError(
+            f"{what}: fastnn's weights are safetensors files; got {path.name!r}. Call it "
+            f"{path.stem}.safetensors."
+        )
     return path

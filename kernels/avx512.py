@@ -1,10 +1,13 @@
-"""Primitives for instructions of AVX-512 that LLVM does not find by itself. They may be named only where AVX512 is not 0."""
+"""Primitives for instructions of AVX-512 that LLVM does not find by itself. They may be named only
+where AVX512 is not 0."""
 
 import numpy as np
 
 from .marks import machine, primitive
 
-AVX512 = machine(lambda target, _item_bytes: int(target.architecture == "x86_64" and target.vector_bytes == 64))
+AVX512 = machine(
+    lambda target, _item_bytes: int(target.architecture == "x86_64" and target.vector_bytes == 64)
+)
 AS_SET = 4  # rounding: as the processor is set to
 FROM_3_4_POSITIVE = 0b1011  # bits 0 and 1: from 3/4 on; bits 2 and 3: NaN below zero
 PIECES = 32  # the float32 that two registers hold
@@ -28,8 +31,8 @@ def _(emitter, x):
 
 @primitive("T <- T T")
 def scaled(x, n):
-    """x 2^n for a whole n: infinite where that is too large, zero where it is subnormal. For n = -inf it is zero and for n = inf
-    infinite, even if x is NaN."""
+    """x 2^n for a whole n: infinite where that is too large, zero where it is subnormal. For n =
+    -inf it is zero and for n = inf infinite, even if x is NaN."""
     return np.ldexp(x, int(n))
 
 
@@ -73,7 +76,8 @@ def _(emitter, x):
 
 
 def looked_up(name, numbers):
-    """The primitive `numbers[bits % PIECES]` for float32, called `name`; its numbers stay in registers."""
+    """The primitive `numbers[bits % PIECES]` for float32, called `name`; its numbers stay in
+    registers."""
 
     def body(bits):
         return numbers[bits % PIECES]
@@ -98,11 +102,19 @@ def _call(emitter, name, values, *modes):
     """Call an instruction on whole vectors, or on numbers as the first elements of short ones."""
     builder, first = emitter.builder, emitter.integer(32)(0)
     whole = hasattr(values[0].type, "count")
-    lanes, kind = values[0].type.count if whole else 16 // emitter.item_bytes, "s" if emitter.item_bytes == 4 else "d"
+    lanes, kind = (
+        values[0].type.count if whole else 16 // emitter.item_bytes,
+        "s" if emitter.item_bytes == 4 else "d",
+    )
     vector = emitter.vector_type(lanes)
     if not whole:
-        values = [builder.insert_element(vector(None), v, first) if v.type == emitter.real else v for v in values]
+        values = [
+            builder.insert_element(vector(None), v, first) if v.type == emitter.real else v
+            for v in values
+        ]
     name = f"llvm.x86.avx512.{name}.{f'p{kind}.512' if whole else f's{kind}'}"
     where, elsewhere = emitter.integer(lanes if whole else 8)(-1), vector([0.0] * lanes)
-    result = emitter.call(name, vector, [*values, elsewhere, where, *map(emitter.integer(32), modes)])
+    result = emitter.call(
+        name, vector, [*values, elsewhere, where, *map(emitter.integer(32), modes)]
+    )
     return result if whole else builder.extract_element(result, first)

@@ -1,14 +1,17 @@
-"""Elementary functions of one number, for float32 and float64 and for every device: what exp, log, tanh and the like are made of.
+"""Elementary functions of one number, for float32 and float64 and for every device: what exp, log,
+tanh and the like are made of.
 
-They are branch-free, so that a loop over them becomes packed instructions; the machine's own are scalar calls, ten times slower.
-Steps: split off a power of two, evaluate a minimax polynomial on what is left with fused multiply-adds, put the power back. NaN
-goes through every comparison unchanged because the tests are written `x > limit`.
+They are branch-free, so that a loop over them becomes packed instructions; the machine's own are
+scalar calls, ten times slower. Steps: split off a power of two, evaluate a minimax polynomial on
+what is left with fused multiply-adds, put the power back. NaN goes through every comparison
+unchanged because the tests are written `x > limit`.
 
-Products, comparisons and divisions share one unit of the processor, which is what a loop waits for: sums, shifts, smaller and
-larger of two run beside it (Zen 4). So a formula is chosen for few products. Where AVX-512 has an instruction for a part of it, it
-has a second form; `AVX512` is known when it is compiled. Each result is within 2 units in the last place of float32
-and 4 of float64. Coefficients are from a Remez exchange weighted for the error that matters, named where it is not the relative
-one; `tests/test_scalar.py` measures what is left of it.
+Products, comparisons and divisions share one unit of the processor, which is what a loop waits for:
+sums, shifts, smaller and larger of two run beside it (Zen 4). So a formula is chosen for few
+products. Where AVX-512 has an instruction for a part of it, it has a second form; `AVX512` is known
+when it is compiled. Each result is within 2 units in the last place of float32 and 4 of float64.
+Coefficients are from a Remez exchange weighted for the error that matters, named where it is not
+the relative one; `tests/test_scalar.py` measures what is left of it.
 """
 
 import math
@@ -20,12 +23,14 @@ from .marks import T, by_dtype, helper
 from .pieces import SHIFT, polynomials
 from .primitives import bits_of, float_of, fma
 
-# A float32 plus 1.5 * 2^23 is rounded to an integer n that then stands in the sum's low bits: no conversion to integer, which
-# is undefined for NaN, is needed. Shifted to the exponent's place, those bits are n there and nothing else, for the constant's
-# own low bits are zero. For float64 the constant is 1.5 * 2^52.
+# A float32 plus 1.5 * 2^23 is rounded to an integer n that then stands in the sum's low bits: no
+# conversion to integer, which is undefined for NaN, is needed. Shifted to the exponent's place,
+# those bits are n there and nothing else, for the constant's own low bits are zero. For float64 the
+# constant is 1.5 * 2^52.
 ROUNDER_32, ROUNDER_64 = np.float32(12582912.0), np.float64(6755399441055744.0)
 LOG2E_32, LOG2E_64 = np.float32(1.4426950408889634), np.float64(1.4426950408889634)
-# ln 2 in two parts, the first with trailing zeros, so that n * LN2_HIGH is exact for every n in use.
+# ln 2 in two parts, the first with trailing zeros, so that n * LN2_HIGH is exact for every n in
+# use.
 LN2_HIGH_32, LN2_LOW_32 = np.float32(0.693145751953125), np.float32(1.42860677e-06)
 LN2_HIGH_64, LN2_LOW_64 = np.float64(0.6931471803691238), np.float64(1.9082149292705877e-10)
 HALF_LN2_32, HALF_LN2_64 = np.float32(math.log(2) / 2), np.float64(math.log(2) / 2)
@@ -33,7 +38,8 @@ HALF_LN2_32, HALF_LN2_64 = np.float32(math.log(2) / 2), np.float64(math.log(2) /
 
 @helper
 def power_of_two_32(rounded):
-    """2^n for the sum of n and the rounder, from 0, which stands for 2^-127, to infinity, for 2^128."""
+    """2^n for the sum of n and the rounder, from 0, which stands for 2^-127, to infinity, for
+    2^128."""
     return float_of((bits_of(rounded) << np.int32(23)) + np.int32(0x3F800000))
 
 
@@ -65,7 +71,8 @@ reduced = by_dtype(reduced_32, reduced_64)
 
 @helper
 def expm1_factor_32(r):
-    """Q(r) of e^r - 1 = r + r^2 Q(r), |r| <= ln(2) / 2, so good that e^r is within 0.05 of a unit in the last place."""
+    """Q(r) of e^r - 1 = r + r^2 Q(r), |r| <= ln(2) / 2, so good that e^r is within 0.05 of a unit
+    in the last place."""
     q = fma(np.float32(0.00139504919511), r, np.float32(0.00836888935142))
     q = fma(q, r, np.float32(0.0416662057895))
     q = fma(q, r, np.float32(0.166665188397))
@@ -109,17 +116,19 @@ raised = by_dtype(raised_32, raised_64)
 
 @helper
 def scaled_exp(x):
-    """e^r 2^n with AVX-512, whose instruction for that minds the exponent's ends, of a raised x. In float32 x may be as large as it
-    likes: where r is not small, above 3e6, the polynomial is positive all the same, for its degree is even; for x = inf, r is NaN,
-    and the instruction goes by n."""
+    """e^r 2^n with AVX-512, whose instruction for that minds the exponent's ends, of a raised x. In
+    float32 x may be as large as it likes: where r is not small, above 3e6, the polynomial is
+    positive all the same, for its degree is even; for x = inf, r is NaN, and the instruction goes
+    by n."""
     _, n, r = reduced(x)
     return scaled(fma(fma(expm1_factor(r), r, T(1)), r, T(1)), n)
 
 
 @helper
 def exp_32(x):
-    """n is added to the exponent of e^r in [0.7, 1.42]. That is right from the smallest normal number to the largest, where
-    n = 128 and e^r < 1. Below, results are zero; above, and for NaN, x + inf is the answer."""
+    """n is added to the exponent of e^r in [0.7, 1.42]. That is right from the smallest normal
+    number to the largest, where n = 128 and e^r < 1. Below, results are zero; above, and for NaN, x
+    + inf is the answer."""
     if AVX512:
         return scaled_exp(raised_32(x))
     rounded, _, r = reduced_32(x)
@@ -171,7 +180,8 @@ def split_32(x):
     if AVX512:
         y = fraction(x)
         return exponent(x) - exponent(y), y - np.float32(1)
-    shifted = np.int32(bits_of(x) - np.int32(0x3F400000))  # int32 again: the difference alone would be computed in 64 bits
+    # int32 again: the difference alone would be computed in 64 bits
+    shifted = np.int32(bits_of(x) - np.int32(0x3F400000))
     y = float_of((shifted & np.int32(0x7FFFFF)) + np.int32(0x3F400000))
     return np.float32(np.int32(shifted >> np.int32(23))), y - np.float32(1)
 
@@ -204,7 +214,8 @@ def log_32(x):
 
 @helper
 def log_64(x):
-    """As above with ln(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R(s^2)), s = f / (2 + f), as in FreeBSD's e_log.c."""
+    """As above with ln(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R(s^2)), s = f / (2 + f), as in
+    FreeBSD's e_log.c."""
     n, f = split_64(x)
     s = f / (2.0 + f)
     z = s * s
@@ -221,8 +232,8 @@ def log_64(x):
 
 @helper
 def log_edges(x, y):
-    """-inf at zero, NaN below it and for NaN, inf at inf, which AVX-512's instructions see to. A subnormal x counts as zero, as
-    everywhere in native code."""
+    """-inf at zero, NaN below it and for NaN, inf at inf, which AVX-512's instructions see to. A
+    subnormal x counts as zero, as everywhere in native code."""
     if AVX512:
         return y
     y = x if x == T(math.inf) else y
@@ -268,14 +279,15 @@ def log1p_of_fraction(f):
 
 @helper
 def sigmoid_32(x):
-    """u / (u + 2^n (u + 2 r)), for e^r = (c + r) / (c - r) = (u + 2 r) / u with c = r coth(r / 2) = 2 + r^2 / 6 - ... and
-    u = c - r: what u is rounded to hardly matters, since c hardly does. e^-x = 2^n e^r is infinite for the limit that x is
-    raised to.
+    """u / (u + 2^n (u + 2 r)), for e^r = (c + r) / (c - r) = (u + 2 r) / u with c = r coth(r / 2) =
+    2 + r^2 / 6 - ... and u = c - r: what u is rounded to hardly matters, since c hardly does. e^-x
+    = 2^n e^r is infinite for the limit that x is raised to.
 
-    The quotient is next to a power of two where e^-x is, and there a unit of the divisor shows as one of the result. The divisor
-    is rounded once, since u (1 + 2^n) is a product of a multiply-add; but for n = 24 one more unit is lost in 1 + 2^n. So 2 r is
-    0.8 of half a unit too large, and the polynomial is not the best one but, of those next to it, one that makes the largest error
-    over all float32 small: 1.99 units, found by trying every number.
+    The quotient is next to a power of two where e^-x is, and there a unit of the divisor shows as
+    one of the result. The divisor is rounded once, since u (1 + 2^n) is a product of a
+    multiply-add; but for n = 24 one more unit is lost in 1 + 2^n. So 2 r is 0.8 of half a unit too
+    large, and the polynomial is not the best one but, of those next to it, one that makes the
+    largest error over all float32 small: 1.99 units, found by trying every number.
     """
     x = np.float32(30) if x > np.float32(30) else x
     x = np.float32(-88.3) if x < np.float32(-88.3) else x
@@ -283,7 +295,10 @@ def sigmoid_32(x):
     n, scale = rounded - ROUNDER_32, power_of_two_32(rounded)
     r = fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, -x))
     square = r * r
-    u = fma(fma(np.float32(-0.002736743), square, np.float32(0.16666372)), square, np.float32(2)) - r
+    u = (
+        fma(fma(np.float32(-0.002736743), square, np.float32(0.16666372)), square, np.float32(2))
+        - r
+    )
     return u / fma(u, scale + np.float32(1), ((r + r) + np.float32(0.8 * 2.0**-24)) * scale)
 
 
@@ -299,8 +314,8 @@ def tanh_tail_64(square):
 
 @helper
 def sigmoid_64(x):
-    """2^n (1 + t) / (2^n (1 + t) + 1 - t) with t = tanh(r / 2): e^r = (1 + t) / (1 - t), and tanh, being odd, needs fewer terms.
-    x is raised to where 2^n is 0."""
+    """2^n (1 + t) / (2^n (1 + t) + 1 - t) with t = tanh(r / 2): e^r = (1 + t) / (1 - t), and tanh,
+    being odd, needs fewer terms. x is raised to where 2^n is 0."""
     x = 40.0 if x > 40.0 else x
     x = -709.0895657128241 if x < -709.0895657128241 else x
     rounded = fma(x, LOG2E_64, ROUNDER_64)
@@ -316,14 +331,16 @@ sigmoid = by_dtype(sigmoid_32, sigmoid_64)
 # Pieces from 0 to 10, the first as far as 6 / 128.
 TANH_FIRST, TANH_MOST = np.int32(np.float32(5 / 128).view(np.int32) >> SHIFT), np.float32(9.9)
 TANH = polynomials(np.tanh, TANH_FIRST)
-# tanh 9, the last constant, lies midway between 1 and the float32 before it: with 1 the largest results are 1, to the last bit.
+# tanh 9, the last constant, lies midway between 1 and the float32 before it: with 1 the largest
+# results are 1, to the last bit.
 TANH[1, (TANH_FIRST + PIECES - 1) % PIECES] = 1
 centre, c0, c1, c2, c3, c4, c5 = (looked_up(f"tanh_{i}", row) for i, row in enumerate(TANH))
 
 
 @helper
 def tanh_by_pieces(x):
-    """A polynomial of what |x| is more than its piece's centre. The sign bit is x's: a zero keeps it."""
+    """A polynomial of what |x| is more than its piece's centre. The sign bit is x's: a zero keeps
+    it."""
     size = abs(x)
     size = TANH_MOST if size > TANH_MOST else size
     piece = np.int32(bits_of(size) >> np.int32(SHIFT))
@@ -333,14 +350,16 @@ def tanh_by_pieces(x):
     return copy_sign_32(fma(fma(p, r, c1(piece)), r, c0(piece)), x)
 
 
-# tanh(a + r) = (tanh a + t) / (1 + t tanh a) with t = tanh r, a a multiple of ln(2) / 2: then tanh a = (2^n - 1) / (2^n + 1).
+# tanh(a + r) = (tanh a + t) / (1 + t tanh a) with t = tanh r, a a multiple of ln(2) / 2: then tanh
+# a = (2^n - 1) / (2^n + 1).
 
 
 @helper
 def tanh_32(x):
-    """(low - 1 + t) / low with low = (2^n (1 + t) + 1 - t) / 2. For n = 0 low is 1 and the result t, to the last bit; otherwise
-    the error of low cancels as far as the result is near one. So n = 1 begins late, at |x| = 0.52: n is one less than would
-    make r smallest, but not below 0. From |x| = 10 on the result is 1 to the last bit. The sign bit is x's: a zero keeps it."""
+    """(low - 1 + t) / low with low = (2^n (1 + t) + 1 - t) / 2. For n = 0 low is 1 and the result
+    t, to the last bit; otherwise the error of low cancels as far as the result is near one. So n =
+    1 begins late, at |x| = 0.52: n is one less than would make r smallest, but not below 0. From
+    |x| = 10 on the result is 1 to the last bit. The sign bit is x's: a zero keeps it."""
     if AVX512:
         return tanh_by_pieces(x)
     size = abs(x)

@@ -1,18 +1,21 @@
 """The marks kernels are written with, and what a kernel promises.
 
-A kernel is `kernel(arrays..., scalars..., lane, lanes)`: lane number `lane` of `lanes` threads that all make the same call.
-It takes its share of the work, allocates nothing, raises nothing and touches no Python object. It returns nothing, or a
-status (`status.py`) on every path. All arrays are C-contiguous; one that is written overlaps no other argument.
+A kernel is `kernel(arrays..., scalars..., lane, lanes)`: lane number `lane` of `lanes` threads that
+all make the same call. It takes its share of the work, allocates nothing, raises nothing and
+touches no Python object. It returns nothing, or a status (`status.py`) on every path. All arrays
+are C-contiguous; one that is written overlaps no other argument.
 
-Four marks stand for something else in each compiled form, and are told apart from plain values by their type:
+Four marks stand for something else in each compiled form, and are told apart from plain values by
+their type:
 
-    T                 the element type the kernel is compiled for; `T(0.5)` is a constant of that type
-    @helper           a Python function that kernels call
-    @primitive        an instruction Python cannot say: LLVM IR beside a Python body that computes the same
-    by_dtype(...)     one helper for float32, another for float64
-    machine(...)      a number that depends on the processor: vector width, rows of a register tile
+    T                 the element type the kernel is compiled for; `T(0.5)` is a constant of that
+    type @helper           a Python function that kernels call @primitive        an instruction
+    Python cannot say: LLVM IR beside a Python body that computes the same by_dtype(...)     one
+    helper for float32, another for float64 machine(...)      a number that depends on the
+    processor: vector width, rows of a register tile
 
-They are found among a function's globals and closure variables, so helpers are imported by name, not by module.
+They are found among a function's globals and closure variables, so helpers are imported by name,
+not by module.
 """
 
 import dis
@@ -30,12 +33,13 @@ DTYPE_NAMES = {"f4": "float32", "f8": "float64", "i8": "int64", "u4": "uint32", 
 
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-sources = weakref.WeakKeyDictionary()  # a user's marked function -> its file as it was then, or None
+# a user's marked function -> its file as it was then, or None
+sources = weakref.WeakKeyDictionary()
 
 
 def noted(function):
-    """A function that is marked. The file of a user's is read now: while the process runs it may be edited, and what is compiled
-    of the function must not go by what stands there then."""
+    """A function that is marked. The file of a user's is read now: while the process runs it may be
+    edited, and what is compiled of the function must not go by what stands there then."""
     path = function.__code__.co_filename
     if not path.startswith(HERE) and function not in sources:
         try:
@@ -52,9 +56,13 @@ class Target(NamedTuple):
     vector_bytes: int  # of one vector register
     registers: int  # how many of them
     architecture: str  # "x86_64", "aarch64"
-    block: int = 512  # rows of a matrix that a product copies at once: two vectors wide, 64 kB at most
-    fma_ports: int = 1  # multiply-adds of whole vectors that begin in a cycle: only the nearest caches keep up with two
-    l1_bytes: int = 48 << 10  # of the first cache for data, and of the second: where two begin, blocks are as large as these hold
+    # rows of a matrix that a product copies at once: two vectors wide, 64 kB at most
+    block: int = 512
+    # multiply-adds of whole vectors that begin in a cycle: only the nearest caches keep up with two
+    fma_ports: int = 1
+    # of the first cache for data, and of the second: where two begin, blocks are as large as these
+    # hold
+    l1_bytes: int = 48 << 10
     l2_bytes: int = 1 << 20
 
 
@@ -63,7 +71,8 @@ class Mark:
 
 
 class ElementType(Mark):
-    def __call__(self, value):  # the plain function, called as written, computes in Python's own numbers
+    # the plain function, called as written, computes in Python's own numbers
+    def __call__(self, value):
         return value
 
 
@@ -71,12 +80,17 @@ T = ElementType()
 
 
 class Helper(Mark):
-    """A Python function that kernels call. `reassociate` lets the compiler split a sum into vector lanes: only for a named
-    reduction, and never with the flags that delete tests for NaN. `inline` puts it in the place of each call though it is long, so
-    that loops over it are packed."""
+    """A Python function that kernels call. `reassociate` lets the compiler split a sum into vector
+    lanes: only for a named reduction, and never with the flags that delete tests for NaN. `inline`
+    puts it in the place of each call though it is long, so that loops over it are packed."""
 
     def __init__(self, function, reassociate=False, inline=False):
-        self.function, self.reassociate, self.inline, self.name = noted(function), reassociate, inline, function.__name__
+        self.function, self.reassociate, self.inline, self.name = (
+            noted(function),
+            reassociate,
+            inline,
+            function.__name__,
+        )
 
     def __call__(self, *arguments):
         return self.function(*arguments)
@@ -87,14 +101,20 @@ def helper(function=None, **options):
 
 
 class Primitive(Mark):
-    """An instruction given as LLVM IR. `signature` names the kinds of result and arguments: "T", "bits" (the integer as wide
-    as T), "int", "float", "void", "flat" (an array of T), "alike" (an array of what the first argument is); "any" keeps what
-    comes; "literal" stays a compile-time constant."""
+    """An instruction given as LLVM IR. `signature` names the kinds of result and arguments: "T",
+    "bits" (the integer as wide as T), "int", "float", "void", "flat" (an array of T), "alike" (an
+    array of what the first argument is); "any" keeps what comes; "literal" stays a compile-time
+    constant."""
 
     def __init__(self, signature, function):
         result, arguments = signature.split(" <- ")
         self.result, self.arguments = result, arguments.split()
-        self.function, self.name, self.emit, self.emit_packed = noted(function), function.__name__, None, None
+        self.function, self.name, self.emit, self.emit_packed = (
+            noted(function),
+            function.__name__,
+            None,
+            None,
+        )
 
     def emits(self, emit):
         """Mark `emit(emitter, *values)`, which builds the IR and returns the result's value."""
@@ -102,8 +122,8 @@ class Primitive(Mark):
         return emit
 
     def packs(self, emit):
-        """Mark `emit(emitter, *vectors)`, which builds the same for whole vectors: the compiler packs loops over a processor's own
-        instructions only if it is told how."""
+        """Mark `emit(emitter, *vectors)`, which builds the same for whole vectors: the compiler
+        packs loops over a processor's own instructions only if it is told how."""
         self.emit_packed = noted(emit)
         return emit
 
@@ -139,37 +159,55 @@ class Parameter(NamedTuple):
 
 
 class Kernel:
-    """A declared kernel: a function, what each argument is, and which dimension the lanes share out.
+    """A declared kernel: a function, what each argument is, and which dimension the lanes share
+    out.
 
-    `split` names that dimension's letter and the multiple its shares are cut to; of several, the first with more than one
-    element is meant; with none, lane 0 does all the work. An argument in which only extents of 1 come before that letter is
-    touched by own shares only, any other as a whole.
+    `split` names that dimension's letter and the multiple its shares are cut to; of several, the
+    first with more than one element is meant; with none, lane 0 does all the work. An argument in
+    which only extents of 1 come before that letter is touched by own shares only, any other as a
+    whole.
     """
 
     known = weakref.WeakSet()  # every kernel there is
 
     def __init__(self, function, name, parameters, split, dtypes, symbol=None):
         Kernel.known.add(self)
-        self.function, self.name, self.parameters, self.split, self.dtypes = noted(function), name, parameters, split, dtypes
+        self.function, self.name, self.parameters, self.split, self.dtypes = (
+            noted(function),
+            name,
+            parameters,
+            split,
+            dtypes,
+        )
         self.module = function.__module__.rpartition("kernels.")[2]
         self.symbol = symbol or name  # the name its object code goes by
         self.entries = {}  # element type -> address of the compiled form, kept by the device
         # The argument block in 8-byte slots: address and extents of an array, a scalar's value.
-        slots = ["d" if p.dtype == "float" else "q" * (1 + len(p.letters or ())) for p in parameters]
+        slots = [
+            "d" if p.dtype == "float" else "q" * (1 + len(p.letters or ())) for p in parameters
+        ]
         self.block = struct.Struct("".join(slots))
         self.arrays = [(i, p) for i, p in enumerate(parameters) if p.letters is not None]
-        self.reads, self.writes = [i for i, p in self.arrays if p.read], [i for i, p in self.arrays if p.written]
-        # (letter, unit, argument, axis): where the extent of each dimension that may be shared out is found.
+        self.reads, self.writes = (
+            [i for i, p in self.arrays if p.read],
+            [i for i, p in self.arrays if p.written],
+        )
+        # (letter, unit, argument, axis): where the extent of each dimension that may be shared out
+        # is found.
         axes = {letter: (i, axis) for i, p in self.arrays for axis, letter in enumerate(p.letters)}
         self.shares = [(letter, unit, *axes[letter]) for letter, unit in split]
-        self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)  # the argument that has type T
+        # the argument that has type T
+        self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)
 
     def __repr__(self):
         return f"<kernel {self.module}.{self.name}>"
 
     def declared(self, name, **changes):
-        """The same compiled function under another name, because what its lanes touch depends on how it is called."""
-        parameters = [parse(p.name, changes[p.name]) if p.name in changes else p for p in self.parameters]
+        """The same compiled function under another name, because what its lanes touch depends on
+        how it is called."""
+        parameters = [
+            parse(p.name, changes[p.name]) if p.name in changes else p for p in self.parameters
+        ]
         return Kernel(self.function, name, parameters, self.split, self.dtypes, self.symbol)
 
 
@@ -182,28 +220,42 @@ def parse(name, declaration):
     matched = DECLARATION.fullmatch(declaration)
     if not matched:
         raise ValueError(
-            f"kernel parameter {name}: {declaration!r} is not like 'T[N, C]', 'some T[S]', 'out i8[n]', 'int', 'float'"
+            f"kernel parameter {name}: {declaration!r} is not like 'T[N, C]', 'some T[S]', 'out "
+            "i8[n]', 'int', 'float'"
         )
     access, dtype, letters = matched.groups()
-    return Parameter(name, dtype, tuple(re.split(", ?", letters)), access in ("out", "inout"), access != "out", access == "some")
+    return Parameter(
+        name,
+        dtype,
+        tuple(re.split(", ?", letters)),
+        access in ("out", "inout"),
+        access != "out",
+        access == "some",
+    )
 
 
 def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
     """Declare a kernel: `@kernel(split=[("N", 1)], x="T[N, C]", y="out T[N, C]")`.
 
-    Each array argument: `out` if it is written, `inout` if it is read too, `some` if only part of it is read; its element type
-    (T, or a fixed one); its dimensions' letters. Scalars are "int" (64 bits) or "float" (float64).
+    Each array argument: `out` if it is written, `inout` if it is read too, `some` if only part of
+    it is read; its element type (T, or a fixed one); its dimensions' letters. Scalars are "int" (64
+    bits) or "float" (float64).
     """
 
     def mark(function):
         code = function.__code__
         names = code.co_varnames[: code.co_argcount]
         if names[-2:] != ("lane", "lanes") or set(names[:-2]) != set(declarations):
-            raise ValueError(f"kernel {function.__name__}: declared {sorted(declarations)}, takes {names}")
+            raise ValueError(
+                f"kernel {function.__name__}: declared {sorted(declarations)}, takes {names}"
+            )
         parameters = [parse(n, declarations[n]) for n in names[:-2]]
         letters = {letter for p in parameters for letter in p.letters or ()}
         if missing := [letter for letter, _ in split if letter not in letters]:
-            raise ValueError(f"kernel {function.__name__}: split by {missing[0]}, which no array has; they have {sorted(letters)}")
+            raise ValueError(
+                f"kernel {function.__name__}: split by {missing[0]}, which no array has; they "
+                f"have {sorted(letters)}"
+            )
         return Kernel(function, name or function.__name__, parameters, split, dtypes)
 
     return mark
@@ -216,9 +268,10 @@ def global_values(function):
 
 
 class Specialiser:
-    """Replaces marks by what they are for one element type and processor. `element_type` is what T becomes; `helper(mark,
-    function)` and `primitive(mark, function)` make the callable, given the function with its own marks replaced. What is made
-    is kept, so that a helper is made once however many kernels call it."""
+    """Replaces marks by what they are for one element type and processor. `element_type` is what T
+    becomes; `helper(mark, function)` and `primitive(mark, function)` make the callable, given the
+    function with its own marks replaced. What is made is kept, so that a helper is made once
+    however many kernels call it."""
 
     def __init__(self, dtype, target, element_type, helper, primitive):
         self.dtype, self.target, self.made = dtype, target, {T: element_type}
@@ -226,9 +279,16 @@ class Specialiser:
 
     def bound(self, function):
         """The same function with every mark among its globals and closure variables replaced."""
-        scope = {**function.__globals__, **{n: self.meaning(v) for n, v in global_values(function).items()}}
-        cells = tuple(types.CellType(self.meaning(c.cell_contents)) for c in function.__closure__ or ())
-        return types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+        scope = {
+            **function.__globals__,
+            **{n: self.meaning(v) for n, v in global_values(function).items()},
+        }
+        cells = tuple(
+            types.CellType(self.meaning(c.cell_contents)) for c in function.__closure__ or ()
+        )
+        return types.FunctionType(
+            function.__code__, scope, function.__name__, function.__defaults__, cells
+        )
 
     def meaning(self, value):
         if not isinstance(value, Mark):

@@ -1,4 +1,5 @@
-"""The normal distribution: erf and gelu. Q(a) is the share of it above a >= 0, so erfc(a) = 2 Q(sqrt(2) a)."""
+"""The normal distribution: erf and gelu. Q(a) is the share of it above a >= 0, so erfc(a) = 2
+Q(sqrt(2) a)."""
 
 import math
 
@@ -20,7 +21,8 @@ def eighth_power(p):
 
 @helper
 def erf_32(x):
-    """x + x P(x^2) up to 1.2; from there on 1 - 1 / p(|x|)^8, the form of Hastings's (1955) approximation to erfc."""
+    """x + x P(x^2) up to 1.2; from there on 1 - 1 / p(|x|)^8, the form of Hastings's (1955)
+    approximation to erfc."""
     size, square = abs(x), x * x
     p = fma(np.float32(6.527443384e-5), square, np.float32(-0.0007562216424))
     p = fma(p, square, np.float32(0.005131278377))
@@ -64,8 +66,9 @@ erf = by_dtype(erf_32, erf_64)
 
 @helper
 def tail_ratio_32(a):
-    """Q(a) / e^(-a^2 / 2) for a >= 0, by (a - k) / (a + k) as in Shepherd and Laframboise (1981). The error that matters is that
-    of Q beside 1, and 2^-8 (float64: 2^-20) times its relative error, so that the tail keeps some digits."""
+    """Q(a) / e^(-a^2 / 2) for a >= 0, by (a - k) / (a + k) as in Shepherd and Laframboise (1981).
+    The error that matters is that of Q beside 1, and 2^-8 (float64: 2^-20) times its relative
+    error, so that the tail keeps some digits."""
     v = (a - np.float32(3)) / (a + np.float32(3))
     p = fma(np.float32(-0.0003645181909), v, np.float32(-0.0008946466362))
     p = fma(p, v, np.float32(0.002950923459))
@@ -103,7 +106,8 @@ tail_ratio = by_dtype(tail_ratio_32, tail_ratio_64)
 
 @helper
 def gelu_32(x):
-    """x Phi(x) = max(x, 0) - |x| Q(|x|) with Q = 1 / p^8 as in erf. Its error matters beside 1: |x| Q is 0.17 at most."""
+    """x Phi(x) = max(x, 0) - |x| Q(|x|) with Q = 1 / p^8 as in erf. Its error matters beside 1: |x|
+    Q is 0.17 at most."""
     size = abs(x)
     positive = np.float32(0) if x < np.float32(0) else x
     size = np.float32(1e6) if size > np.float32(1e6) else size  # p^8 is infinite there, and Q zero

@@ -1,7 +1,8 @@
 """x^y for float32 and float64: within two units in the last place, wherever the result lies.
 
-x^y = e^(y ln x), and a relative error of the logarithm is multiplied by y ln x, up to 700. So ln x is computed as the sum of two
-numbers, half as precise again as one; so is its product with y, whose smaller part is multiplied to e^larger at the end.
+x^y = e^(y ln x), and a relative error of the logarithm is multiplied by y ln x, up to 700. So ln x
+is computed as the sum of two numbers, half as precise again as one; so is its product with y, whose
+smaller part is multiplied to e^larger at the end.
 """
 
 import math
@@ -80,8 +81,8 @@ atanh_tail = by_dtype(atanh_tail_32, atanh_tail_64)
 
 @helper
 def log_in_two(x):
-    """ln x as a sum of two, for ordinary x > 0: n ln 2 + 2 atanh(s) with x = 2^n (1 + f) and s = f / (2 + f). Each line keeps what
-    rounding the one before it lost."""
+    """ln x as a sum of two, for ordinary x > 0: n ln 2 + 2 atanh(s) with x = 2^n (1 + f) and s = f
+    / (2 + f). Each line keeps what rounding the one before it lost."""
     n, f = split(x)
     divisor = T(2) + f
     s = f / divisor
@@ -119,8 +120,11 @@ most = by_dtype(most_32, most_64)
 
 @helper
 def is_fraction_32(size):
-    """Whether a number from 0 on is not whole. (`and` would be a branch, and the loop not packed.)"""
-    return (size < np.float32(8388608.0)) & ((size + np.float32(8388608.0)) - np.float32(8388608.0) != size)
+    """Whether a number from 0 on is not whole. (`and` would be a branch, and the loop not
+    packed.)"""
+    return (size < np.float32(8388608.0)) & (
+        (size + np.float32(8388608.0)) - np.float32(8388608.0) != size
+    )
 
 
 @helper
@@ -133,7 +137,8 @@ is_fraction = by_dtype(is_fraction_32, is_fraction_64)
 
 @helper(inline=True)
 def power(x, y):
-    """x^y with all the special cases of IEEE 754 and C: 0^0 = 1, a negative x has whole powers only, and so on."""
+    """x^y with all the special cases of IEEE 754 and C: 0^0 = 1, a negative x has whole powers
+    only, and so on."""
     size, exponent = abs(x), abs(y)
     high, low = log_in_two(size)
     high = high if size < T(math.inf) else size  # infinity and NaN
@@ -158,7 +163,8 @@ def power_gradient_x(x, y, dz):
 
 @helper(inline=True)
 def power_gradient_y(x, y, dz):
-    """x^y ln x; 0 where x is not positive, as in TensorFlow: there the power is not a function of y."""
+    """x^y ln x; 0 where x is not positive, as in TensorFlow: there the power is not a function of
+    y."""
     z = power(x, y)
     slope = T(0) if x <= T(0) else z * log(x)
     return dz * (z if z == T(0) else slope)

@@ -1,9 +1,10 @@
-"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, a number that is stored though it is the
-old one, rows seen as one flat array, memory on the stack.
+"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, a number
+that is stored though it is the old one, rows seen as one flat array, memory on the stack.
 
-Each has a Python body that computes the same, which interpreted mode runs, and LLVM IR (`emits`), which is compiled.
-The IR functions get an emitter: `builder`, `module`, `real` and `bits` (the LLVM types of T and of an integer as wide),
-`kinds` (Numba's types of the arguments) and `call(name, result type, arguments)` for LLVM's own functions.
+Each has a Python body that computes the same, which interpreted mode runs, and LLVM IR (`emits`),
+which is compiled. The IR functions get an emitter: `builder`, `module`, `real` and `bits` (the LLVM
+types of T and of an integer as wide), `kinds` (Numba's types of the arguments) and `call(name,
+result type, arguments)` for LLVM's own functions.
 """
 
 import numpy as np
@@ -13,7 +14,8 @@ from .marks import primitive
 
 @primitive("T <- T T T")
 def fma(a, b, c):
-    """a * b + c, rounded once. The body computes in the next wider type, where a product of two floats is exact."""
+    """a * b + c, rounded once. The body computes in the next wider type, where a product of two
+    floats is exact."""
     if isinstance(a, np.float32):
         return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
     return np.float64(np.longdouble(a) * np.longdouble(b) + np.longdouble(c))
@@ -21,7 +23,9 @@ def fma(a, b, c):
 
 @fma.emits
 def _(emitter, a, b, c):
-    return emitter.call(f"llvm.fma.{'f32' if emitter.item_bytes == 4 else 'f64'}", emitter.real, [a, b, c])
+    return emitter.call(
+        f"llvm.fma.{'f32' if emitter.item_bytes == 4 else 'f64'}", emitter.real, [a, b, c]
+    )
 
 
 @primitive("bits <- T")
@@ -48,8 +52,8 @@ def _(emitter, bits):
 
 @primitive("T <- T")
 def as_read(x):
-    """The same number. Where y[i] becomes y[i] or something else, LLVM makes a masked store of it, which is slow on some
-    processors; as_read(y[i]) it stores as well."""
+    """The same number. Where y[i] becomes y[i] or something else, LLVM makes a masked store of it,
+    which is slow on some processors; as_read(y[i]) it stores as well."""
     return x
 
 
@@ -71,7 +75,8 @@ def _(emitter, rows):
 
 @primitive("alike <- any literal")
 def stack(nothing, size):
-    """Memory of the kernel's own, (size,), for the time of the call; its element type is that of `nothing`."""
+    """Memory of the kernel's own, (size,), for the time of the call; its element type is that of
+    `nothing`."""
     return np.empty(size, type(nothing))
 
 

@@ -1,7 +1,8 @@
-"""What structured kernels compute, in NumPy: slow, plain, for float64 and, where analytic, for complex numbers.
+"""What structured kernels compute, in NumPy: slow, plain, for float64 and, where analytic, for
+complex numbers.
 
-They are the specification, and the oracle of the tests. Gradients are checked against complex steps through them, so nothing
-here takes an absolute value or a real part except to choose a branch.
+They are the specification, and the oracle of the tests. Gradients are checked against complex steps
+through them, so nothing here takes an absolute value or a real part except to choose a branch.
 """
 
 import math
@@ -17,7 +18,9 @@ def linear(x, w, bias=None, activation=None):
     z = x @ w if bias is None else x @ w + bias
     if activation == "relu":
         return np.where(np.real(z) < 0, 0.0, z)
-    return {None: z, "tanh": np.tanh(z), "sigmoid": 1 / (1 + np.exp(-z)), "exp": np.exp(z)}[activation]
+    return {None: z, "tanh": np.tanh(z), "sigmoid": 1 / (1 + np.exp(-z)), "exp": np.exp(z)}[
+        activation
+    ]
 
 
 def absolute(x):
@@ -29,15 +32,24 @@ def power(x, y):
 
 
 def normal_share(x):
-    """Phi(x), the share of the normal distribution below x; beside the real axis by its derivative, the density."""
+    """Phi(x), the share of the normal distribution below x; beside the real axis by its derivative,
+    the density."""
     real = np.real(x)
     share = 0.5 * np.vectorize(math.erfc, otypes=[float])(-math.sqrt(0.5) * real)
-    return share if np.isrealobj(x) else share + 1j * np.imag(x) * np.exp(-0.5 * real * real) / math.sqrt(2 * math.pi)
+    return (
+        share
+        if np.isrealobj(x)
+        else share + 1j * np.imag(x) * np.exp(-0.5 * real * real) / math.sqrt(2 * math.pi)
+    )
 
 
 def erf(x):
     near = np.vectorize(math.erf, otypes=[float])(np.real(x))
-    return near if np.isrealobj(x) else near + 1j * np.imag(x) * np.exp(-(np.real(x) ** 2)) * 2 / math.sqrt(math.pi)
+    return (
+        near
+        if np.isrealobj(x)
+        else near + 1j * np.imag(x) * np.exp(-(np.real(x) ** 2)) * 2 / math.sqrt(math.pi)
+    )
 
 
 def general_relu(x, negative_slope=0.0, max_value=math.inf, threshold=0.0):
@@ -127,10 +139,13 @@ def dropout(x, state, rate, earlier=0):
     key, draw = int(state[0]) % (1 << 64), int(state[1]) + earlier
     threshold, kept = int(rate * (1 << 16) + 0.5), np.zeros(x.size, bool)
     for n in range(x.size):
-        unit, place = divmod(n, 512)  # a unit is 64 blocks of four words: first the low half of each decides, then the high half
+        # a unit is 64 blocks of four words: first the low half of each decides, then the high half
+        unit, place = divmod(n, 512)
         half, place = divmod(place, 256)
         word, block = divmod(place, 64)
-        words = philox((unit * 64 + block, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
+        words = philox(
+            (unit * 64 + block, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32)
+        )
         kept[n] = (words[word] >> 16 * half & 0xFFFF) >= threshold
     return np.where(kept.reshape(x.shape), x / (1 - threshold / (1 << 16)), 0)
 

@@ -1,9 +1,11 @@
-"""Every pointwise formula and its derivative, written once, for float32 and float64 and for every device.
+"""Every pointwise formula and its derivative, written once, for float32 and float64 and for every
+device.
 
-A formula takes and returns one number; the derivative below it takes what the formula's record saves (its input x or its
-output y; both inputs of a function of two) and the gradient that comes from above, and returns the gradient of the input.
-Both take the formula's attributes last; where they have defaults, these are what it is fused into other kernels with.
-What takes a polynomial stands in `elementary.py` and `normal.py`.
+A formula takes and returns one number; the derivative below it takes what the formula's record
+saves (its input x or its output y; both inputs of a function of two) and the gradient that comes
+from above, and returns the gradient of the input. Both take the formula's attributes last; where
+they have defaults, these are what it is fused into other kernels with. What takes a polynomial
+stands in `elementary.py` and `normal.py`.
 """
 
 import math
@@ -64,13 +66,16 @@ def gelu_gradient(x, dy):
     """dy (Phi(x) + x phi(x)); left of zero that is Q - |x| phi, right of it one less that."""
     size = abs(x)
     size = T(39) if size > T(39) else size
-    slope = exp_of_negative(T(-0.5) * size * size) * fma(size, T(-1 / math.sqrt(2 * math.pi)), tail_ratio(size))
+    slope = exp_of_negative(T(-0.5) * size * size) * fma(
+        size, T(-1 / math.sqrt(2 * math.pi)), tail_ratio(size)
+    )
     return dy * (slope if x < T(0) else T(1) - slope)
 
 
 @helper
 def sigmoid_and_slope(x):
-    """s = sigmoid(x) and s (1 - s), from the smaller of s and 1 - s, so that the slope keeps its digits where s is next to 1."""
+    """s = sigmoid(x) and s (1 - s), from the smaller of s and 1 - s, so that the slope keeps its
+    digits where s is next to 1."""
     small = sigmoid(-abs(x))
     return (small if x < T(0) else T(1) - small), small * (T(1) - small)
 
@@ -150,7 +155,8 @@ def hard_sigmoid_gradient(y, dy):
 
 @helper
 def relu(x):
-    return T(0) if x < T(0) else x  # the test lets NaN through, and a product with a mask would turn -inf into NaN
+    # the test lets NaN through, and a product with a mask would turn -inf into NaN
+    return T(0) if x < T(0) else x
 
 
 @helper
@@ -160,7 +166,8 @@ def relu_gradient(y, dy):
 
 @helper
 def general_relu(x, negative_slope, max_value, threshold):
-    below = T(negative_slope) * (x - T(threshold)) if negative_slope != 0.0 else T(0)  # not 0 times -inf
+    # not 0 times -inf
+    below = T(negative_slope) * (x - T(threshold)) if negative_slope != 0.0 else T(0)
     return below if x <= T(threshold) else T(max_value) if x > T(max_value) else x
 
 
@@ -188,7 +195,8 @@ def absolute(x):
 
 @helper
 def absolute_gradient(x, dy):
-    at_zero, elsewhere = x * T(0), dy if x > T(0) else -dy  # 0 at 0, as Keras and PyTorch have it; NaN of NaN
+    # 0 at 0, as Keras and PyTorch have it; NaN of NaN
+    at_zero, elsewhere = x * T(0), dy if x > T(0) else -dy
     return elsewhere if abs(x) > T(0) else at_zero
 
 

@@ -29,5 +29,7 @@ def _ctrl_c_is_heard():
 def recordings(monkeypatch):
     """A list that grows by each recording's name."""
     names, begin = [], Recorder.__init__
-    monkeypatch.setattr(Recorder, "__init__", lambda self, name: names.append(name) or begin(self, name))
+    monkeypatch.setattr(
+        Recorder, "__init__", lambda self, name: names.append(name) or begin(self, name)
+    )
     return names

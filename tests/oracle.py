@@ -1,4 +1,5 @@
-"""The tests of ops are derived from their records: inputs, reference, tolerance and edges all stand there."""
+"""The tests of ops are derived from their records: inputs, reference, tolerance and edges all stand
+there."""
 
 import numpy as np
 
@@ -9,13 +10,20 @@ DTYPES = ("float32", "float64")
 
 def cases(gradients=False):
     """(op, number of the case) of every op, or of those that have a gradient."""
-    return [(name, i) for name, op in registry.items() if op.gradient or not gradients for i in range(len(op.cases))]
+    return [
+        (name, i)
+        for name, op in registry.items()
+        if op.gradient or not gradients
+        for i in range(len(op.cases))
+    ]
 
 
 def draw(case, seed):
     """The inputs of a case, in float64 and int64."""
     rng = np.random.default_rng(seed)
-    return [np.asarray(i(rng) if callable(i) else rng.uniform(*case.domain, i)) for i in case.inputs]
+    return [
+        np.asarray(i(rng) if callable(i) else rng.uniform(*case.domain, i)) for i in case.inputs
+    ]
 
 
 def as_type(arrays, dtype):
@@ -31,4 +39,6 @@ def results(outputs):
 def bound(op, reference, dtype, terms=1):
     """How far a result may be from the float64 reference: a model, not a number found by trying."""
     eps = np.finfo(dtype).eps
-    return eps * (op.tolerance.absolute + op.tolerance.relative * np.abs(reference)) * np.sqrt(terms)
+    return (
+        eps * (op.tolerance.absolute + op.tolerance.relative * np.abs(reference)) * np.sqrt(terms)
+    )

@@ -11,10 +11,11 @@ from fastnn.device import INTERPRETED, elf, native
 from fastnn.kernels.marks import Target
 
 ON_X86_64 = pytest.mark.skipif(
-    INTERPRETED or platform.machine() not in ("x86_64", "AMD64"), reason="the processors compiled for are x86-64's"
+    INTERPRETED or platform.machine() not in ("x86_64", "AMD64"),
+    reason="the processors compiled for are x86-64's",
 )
-# Rows of B that are turned at once, and bytes of caches: far fewer than there are, so that a small matrix crosses the edge. L1
-# holds a tile and a panel of float32, but in AVX-512 none of float64.
+# Rows of B that are turned at once, and bytes of caches: far fewer than there are, so that a small
+# matrix crosses the edge. L1 holds a tile and a panel of float32, but in AVX-512 none of float64.
 BLOCK, L1, L2 = 8, 800, 1024
 AVX_512 = "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw,+fma,-prefer-256-bit"
 TARGETS = {
@@ -46,7 +47,11 @@ def compiled(kernel, dtype, name):
         pytest.skip(f"this processor has no {NEEDS[name]}")
     target, cpu, features = TARGETS[name]
     symbol = f"test_{kernel.name}_{dtype}_{re.sub(r'[^a-z0-9]', '_', name.lower())}"
-    return elf.load(compile_kernel(kernel, dtype, target, symbol, cpu, features), symbol, native.MEMORY_FUNCTIONS)
+    return elf.load(
+        compile_kernel(kernel, dtype, target, symbol, cpu, features),
+        symbol,
+        native.MEMORY_FUNCTIONS,
+    )
 
 
 def call(kernel, name, *arguments):

@@ -1,4 +1,5 @@
-"""Kernels that add to what is there: nothing else that they do to their own result is done to that."""
+"""Kernels that add to what is there: nothing else that they do to their own result is done to
+that."""
 
 import numpy as np
 import pytest
@@ -70,8 +71,13 @@ def test_a_product_that_is_added_is_clamped_with_what_it_is_added_to(kernel, sha
 
 
 def test_every_kernel_that_adds_and_does_something_else_is_tested():
-    both = {k.name for k in Kernel.known if {"add", "float"} <= {p.name for p in k.parameters} | {p.dtype for p in k.parameters}}
-    assert both == {k.name for k, *_ in (*SCALED, *CLAMPED)} | {"matmul_turned"}  # the same code as matmul
+    both = {
+        k.name
+        for k in Kernel.known
+        if {"add", "float"} <= {p.name for p in k.parameters} | {p.dtype for p in k.parameters}
+    }
+    # the same code as matmul
+    assert both == {k.name for k, *_ in (*SCALED, *CLAMPED)} | {"matmul_turned"}
 
 
 def test_a_second_gradient_that_is_a_mean_leaves_the_first_as_it_was():
@@ -79,7 +85,9 @@ def test_a_second_gradient_that_is_a_mean_leaves_the_first_as_it_was():
     repeat = Op(
         "rows alike",
         lambda x, *, rows: [((rows, *x.shape), x.dtype)],
-        lambda outputs, inputs, rows: [(reduce.spread, (inputs[0].view((1, N)), 1.0, outputs[0].view((1, rows, N))))],
+        lambda outputs, inputs, rows: [
+            (reduce.spread, (inputs[0].view((1, N)), 1.0, outputs[0].view((1, rows, N))))
+        ],
         lambda g, dys, inputs, outputs, rows: g.gradient(0, ops.mean, dys[0], axis=0),
     )
     variable = fastnn.Variable(np.zeros(N))

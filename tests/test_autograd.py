@@ -25,7 +25,9 @@ def test_a_variable_or_a_tensor_used_twice_gets_the_sum():
     w, x = variable(2, 2), fastnn.tensor(np.ones((2, 2)))
     h = x @ w
     ops.sum(h * h + h @ w).backward()
-    fastnn.gradcheck(lambda a, b: ops.sum((a @ b) * (a @ b) + (a @ b) @ b), [np.ones((2, 2)), w.numpy()])
+    fastnn.gradcheck(
+        lambda a, b: ops.sum((a @ b) * (a @ b) + (a @ b) @ b), [np.ones((2, 2)), w.numpy()]
+    )
     assert w.gradient is not None
 
 
@@ -34,7 +36,9 @@ def test_a_variable_or_a_tensor_used_twice_gets_the_sum():
 def test_a_bias_used_twice_gets_the_sum_too(activation, columns):
     random = np.random.default_rng(0)
     x, weights = random.normal(size=(9, 3)), random.normal(size=(9, columns))
-    w, bias = (fastnn.Variable(random.normal(size=s), dtype="float64") for s in ((3, columns), (columns,)))
+    w, bias = (
+        fastnn.Variable(random.normal(size=s), dtype="float64") for s in ((3, columns), (columns,))
+    )
     found = []
     for times in (1, 2):
         w.gradient = bias.gradient = None
@@ -45,7 +49,8 @@ def test_a_bias_used_twice_gets_the_sum_too(activation, columns):
         np.testing.assert_allclose(twice, 2 * once, rtol=1e-13)
 
 
-# Rows, inputs, columns of a layer and of the one above: products by tiles, by dots and outer ones; sums by columns and in chunks.
+# Rows, inputs, columns of a layer and of the one above: products by tiles, by dots and outer ones;
+# sums by columns and in chunks.
 LAYERS = [
     (1, 1, 1, 1),
     (5, 3, 17, 4),
@@ -65,7 +70,8 @@ def test_a_layers_gradient_is_made_with_the_product_above_it(sizes, activation):
     random = np.random.default_rng(0)
     x, dy = random.normal(size=(rows, inputs)), random.normal(size=(rows, above))
     w, bias, top = (
-        fastnn.Variable(random.normal(size=s), dtype="float64") for s in ((inputs, columns), (columns,), (columns, above))
+        fastnn.Variable(random.normal(size=s), dtype="float64")
+        for s in ((inputs, columns), (columns,), (columns, above))
     )
 
     def gradients():
@@ -80,7 +86,9 @@ def test_a_layers_gradient_is_made_with_the_product_above_it(sizes, activation):
     name = f"matmul and gradient of {activation} and its sums"
     assert name in [i.name for i in step.recording().tape.instructions]
     dz = dy @ top.numpy().T * ((h > 0) if activation == "relu" else 1 - h**2)
-    for one, eager, expected in zip(got, gradients()[1:], (x.T @ dz, dz.sum(axis=0), h.T @ dy), strict=True):
+    for one, eager, expected in zip(
+        got, gradients()[1:], (x.T @ dz, dz.sum(axis=0), h.T @ dy), strict=True
+    ):
         np.testing.assert_allclose(one, expected, rtol=1e-12, atol=1e-12)
         np.testing.assert_array_equal(one, eager.numpy())
 
@@ -88,7 +96,9 @@ def test_a_layers_gradient_is_made_with_the_product_above_it(sizes, activation):
 def test_a_result_used_twice_gets_the_sum_of_a_product_and_another():
     def function(x, w, bias, top):
         h = ops.linear(x, w, bias, activation="tanh")
-        return ops.linear(h, top, activation="sigmoid") * ops.relu(h @ top) + ops.sum(ops.exp(h), axis=1, keepdims=True)
+        return ops.linear(h, top, activation="sigmoid") * ops.relu(h @ top) + ops.sum(
+            ops.exp(h), axis=1, keepdims=True
+        )
 
     random = np.random.default_rng(0)
     fastnn.gradcheck(function, [random.normal(size=s) for s in ((4, 3), (3, 5), (5,), (5, 6))])
@@ -103,7 +113,9 @@ def test_a_result_beside_the_first_is_differentiated_alone_and_through_other_ops
 
     def deviations(x, gamma):
         y, mean, variance = ops.batch_norm(x, gamma, zeros)
-        return ops.sum(ops.sqrt(variance)) + ops.sum(ops.exp(mean) * variance) + ops.sum(y * variance)
+        return (
+            ops.sum(ops.sqrt(variance)) + ops.sum(ops.exp(mean) * variance) + ops.sum(y * variance)
+        )
 
     fastnn.gradcheck(cubes_and_means, [x])
     fastnn.gradcheck(lambda x: ops.sum(ops.batch_norm(x, ones, zeros)[1] * 3.0), [x])
@@ -115,11 +127,16 @@ def test_the_gradient_of_a_variance_keeps_its_digits_far_from_zero():
     t = fastnn.tensor(x, requires_gradient=True)
     ops.sum(ops.batch_norm(t, np.ones(3, "f4"), np.zeros(3, "f4"))[2]).backward()
     exact = 2 * (x.astype("f8") - x.mean(axis=0, dtype="f8")) / 256
-    np.testing.assert_allclose(t.gradient.numpy(), exact, rtol=0, atol=4 * np.finfo("f4").eps * np.abs(exact).max())
+    np.testing.assert_allclose(
+        t.gradient.numpy(), exact, rtol=0, atol=4 * np.finfo("f4").eps * np.abs(exact).max()
+    )
 
 
 def test_statistics_in_a_recorded_step_have_the_gradients_of_the_eager_one():
-    x, w = np.random.default_rng(0).normal(size=(9, 4)), fastnn.Variable(np.ones((4, 6)), dtype="float64")
+    x, w = (
+        np.random.default_rng(0).normal(size=(9, 4)),
+        fastnn.Variable(np.ones((4, 6)), dtype="float64"),
+    )
 
     def step(x):
         w.gradient = None
@@ -127,14 +144,19 @@ def test_statistics_in_a_recorded_step_have_the_gradients_of_the_eager_one():
         (ops.sum(y * y * y) + ops.sum(mean * variance)).backward()
         return w.gradient
 
-    np.testing.assert_array_equal(fastnn.record(step)(fastnn.tensor(x)).numpy(), step(fastnn.tensor(x)).numpy())
+    np.testing.assert_array_equal(
+        fastnn.record(step)(fastnn.tensor(x)).numpy(), step(fastnn.tensor(x)).numpy()
+    )
 
 
 def test_a_bias_that_is_not_trained_changes_no_other_gradient():
     random, found = np.random.default_rng(0), []
     arrays = [random.normal(size=s) for s in ((9, 3), (3, 20), (20,), (20, 4))]
     for is_trained in (True, False):
-        w, top = fastnn.Variable(arrays[1], dtype="float64"), fastnn.Variable(arrays[3], dtype="float64")
+        w, top = (
+            fastnn.Variable(arrays[1], dtype="float64"),
+            fastnn.Variable(arrays[3], dtype="float64"),
+        )
         bias = fastnn.Variable(arrays[2], trainable=is_trained, dtype="float64")
         ops.sum(ops.linear(arrays[0], w, bias, activation="tanh") @ top).backward()
         found.append([w.gradient.numpy(), top.gradient.numpy()])
@@ -174,8 +196,14 @@ def test_what_is_not_trained_gets_no_gradient():
     ("call", "message"),
     [
         (lambda w: (w * 2.0).backward(), r"backward: the loss must be one number; got shape \(3\)"),
-        (lambda w: (w * 2.0).backward(np.ones(2)), r"gradient must have the loss's shape \(3\); got \(2\)"),
-        (lambda w: ops.sum(ops.binary_cross_entropy(np.full(3, 0.5), w)).backward(), "input 1 has no gradient; detach it"),
+        (
+            lambda w: (w * 2.0).backward(np.ones(2)),
+            r"gradient must have the loss's shape \(3\); got \(2\)",
+        ),
+        (
+            lambda w: ops.sum(ops.binary_cross_entropy(np.full(3, 0.5), w)).backward(),
+            "input 1 has no gradient; detach it",
+        ),
     ],
 )
 def test_what_cannot_be_is_said(call, message):
@@ -184,6 +212,8 @@ def test_what_cannot_be_is_said(call, message):
 
 
 def test_gradcheck_finds_a_wrong_gradient(monkeypatch):
-    monkeypatch.setitem(ops.exp.__dict__, "gradient", lambda g, dys, inputs, outputs: g.pass_on(0, dys[0]))
+    monkeypatch.setitem(
+        ops.exp.__dict__, "gradient", lambda g, dys, inputs, outputs: g.pass_on(0, dys[0])
+    )
     with pytest.raises(AssertionError, match="gradcheck: input 0, element"):
         fastnn.gradcheck(ops.exp, [[1.0, 2.0]])

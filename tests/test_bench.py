@@ -9,6 +9,21 @@ import pytest
 
 @pytest.mark.slow
 def test_every_case_runs_once():
-    arguments = ["-m", "pytest", "bench", "--peer=ours", "--benchmark-disable", "-q", "-x", "-W", "ignore"]
-    run = subprocess.run([sys.executable, *arguments], cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    arguments = [
+        "-m",
+        "pytest",
+        "bench",
+        "--peer=ours",
+        "--benchmark-disable",
+        "-q",
+        "-x",
+        "-W",
+        "ignore",
+    ]
+    run = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout + run.stderr

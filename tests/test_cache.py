@@ -1,4 +1,5 @@
-"""Object code on disk: nothing is loaded that is not what was written, and nobody waits for what cannot be kept."""
+"""Object code on disk: nothing is loaded that is not what was written, and nobody waits for what
+cannot be kept."""
 
 import errno
 import importlib
@@ -22,14 +23,27 @@ from fastnn.device.cache import ObjectCache
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have no object code")
 PACKAGE = Path(fastnn.__file__).parent
 PROGRAM = (
-    "import warnings; warnings.simplefilter('always'); import fastnn; from fastnn.device import backend;"
+    "import warnings; warnings.simplefilter('always'); import fastnn; from fastnn.device import "
+    "backend;"
     "print(fastnn.ops.negative(fastnn.tensor([1.0])).numpy()[0], len(backend.compiled))"
 )
 
 
 def run(folder, root=PACKAGE.parent):
-    environment = {**os.environ, "FASTNN_CACHE_DIR": str(folder), "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=environment, cwd=root)
+    environment = {
+        **os.environ,
+        "FASTNN_CACHE_DIR": str(folder),
+        "PYTHONPATH": str(root),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=root,
+    )
 
 
 @pytest.fixture
@@ -45,7 +59,9 @@ def test_what_was_written_is_read(cache):
     assert not [p for p in cache.folder.iterdir() if p.suffix == ".aside"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "of another identity", "renamed"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "flipped", "empty", "of another identity", "renamed"]
+)
 def test_a_file_that_is_not_what_was_written_is_not_read(cache, damage):
     cache.write("kernel", b"code")
     path = cache.folder / "kernel.o"
@@ -59,7 +75,9 @@ def test_a_file_that_is_not_what_was_written_is_not_read(cache, damage):
         assert cache.read("other") is None
         return
     else:
-        path.write_bytes({"truncated": data[:-1], "flipped": data[:-1] + b"x", "empty": b""}[damage])
+        path.write_bytes(
+            {"truncated": data[:-1], "flipped": data[:-1] + b"x", "empty": b""}[damage]
+        )
     assert cache.read("kernel") is None
 
 
@@ -77,7 +95,12 @@ def test_two_processes_compile_at_once_and_a_third_compiles_nothing(tmp_path):
 
 def test_a_changed_helper_in_another_file_changes_what_runs(tmp_path):
     for name in ("fastnn", "kernels"):
-        shutil.copytree(PACKAGE.parent / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            PACKAGE.parent / name,
+            tmp_path / name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
     folder = tmp_path / "cache"
     assert run(folder, tmp_path).stdout.split()[0] == "-1.0"
     scalar = tmp_path / "kernels" / "scalar.py"
@@ -89,7 +112,8 @@ def test_a_changed_helper_in_another_file_changes_what_runs(tmp_path):
 
 
 def test_kernels_of_a_factory_are_told_apart():
-    """A user's kernels have one name and one file, and differ in the numbers their closures hold."""
+    """A user's kernels have one name and one file, and differ in the numbers their closures
+    hold."""
     import numpy as np
 
     from fastnn.kernels.marks import T, helper, kernel
@@ -128,7 +152,9 @@ def users(x, y, lane, lanes):
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
-def test_a_kernel_that_is_edited_while_the_process_runs_is_stored_under_the_source_it_was_made_of(tmp_path, monkeypatch, is_gone):
+def test_a_kernel_that_is_edited_while_the_process_runs_is_stored_under_the_source_it_was_made_of(
+    tmp_path, monkeypatch, is_gone
+):
     from fastnn.tape.record import emit
 
     def made():
@@ -191,17 +217,43 @@ def refuse(monkeypatch, method, folder, number):
     ("why", "said", "mend"),
     [
         ("a file", r"in {folder}: {folder} is not a folder\.", "mv {folder} {folder}.old"),
-        ("a link to nothing", r"in {folder}: {folder} is not a folder\.", "mv {folder} {folder}.old"),
-        ("others may write", r"in {folder}: it can be written by other users\.", "chmod go-w {folder}"),
-        ("another's", r"in {folder}: it belongs to another user\.", r"sudo chown -R $(id -u) {folder}"),
-        ("its folder is not writable", r"in {folder}: you may not write to {parent}\.", "chmod u+rwx {parent}"),
-        ("its folder is another's", r"in {folder}: {parent} belongs to another user\.", r"sudo chown $(id -u) {parent}"),
+        (
+            "a link to nothing",
+            r"in {folder}: {folder} is not a folder\.",
+            "mv {folder} {folder}.old",
+        ),
+        (
+            "others may write",
+            r"in {folder}: it can be written by other users\.",
+            "chmod go-w {folder}",
+        ),
+        (
+            "another's",
+            r"in {folder}: it belongs to another user\.",
+            r"sudo chown -R $(id -u) {folder}",
+        ),
+        (
+            "its folder is not writable",
+            r"in {folder}: you may not write to {parent}\.",
+            "chmod u+rwx {parent}",
+        ),
+        (
+            "its folder is another's",
+            r"in {folder}: {parent} belongs to another user\.",
+            r"sudo chown $(id -u) {parent}",
+        ),
         ("read-only", r"in {folder}: Read-only file system\.", None),
-        ("full", r"in {folder}: there is no space left\.", "df -h {parent} (some 20 MB are needed)"),
+        (
+            "full",
+            r"in {folder}: there is no space left\.",
+            "df -h {parent} (some 20 MB are needed)",
+        ),
         ("no home", "kernels: HOME is not set", None),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_named_with_why_and_what_to_type(elsewhere, monkeypatch, tmp_path, why, said, mend):
+def test_a_folder_that_cannot_be_used_is_named_with_why_and_what_to_type(
+    elsewhere, monkeypatch, tmp_path, why, said, mend
+):
     parent = tmp_path / ".cache"
     folder = parent / "fastnn"
     parent.mkdir()
@@ -230,7 +282,10 @@ def test_a_folder_that_cannot_be_used_is_named_with_why_and_what_to_type(elsewhe
     first, second, *rest = str(warned[0].message).splitlines()
     assert re.search(said.format(folder=folder, parent=parent), first)
     lines = ["To keep them elsewhere: export FASTNN_CACHE_DIR=/var/tmp/fastnn-$(id -u)"]
-    assert rest == ([f"To mend it: {mend.format(folder=folder, parent=parent)}"] if mend else []) + lines
+    assert (
+        rest
+        == ([f"To mend it: {mend.format(folder=folder, parent=parent)}"] if mend else []) + lines
+    )
     cache.write("kernel", b"code")
     if "another's" in why:  # than os.getuid says: so is the temporary one
         assert second == "Every process compiles them anew."
@@ -244,7 +299,9 @@ def test_a_folder_that_cannot_be_used_is_named_with_why_and_what_to_type(elsewhe
 
 
 @pytest.mark.parametrize("method", ["write_bytes", "replace"])
-def test_what_was_kept_before_the_disk_was_full_is_still_read(elsewhere, monkeypatch, tmp_path, method):
+def test_what_was_kept_before_the_disk_was_full_is_still_read(
+    elsewhere, monkeypatch, tmp_path, method
+):
     cache = ObjectCache(b"identity", tmp_path / "cache")
     cache.write("first", b"1")
     refuse(monkeypatch, method, tmp_path / "cache", errno.ENOSPC)
@@ -282,9 +339,15 @@ print(os.listdir(os.environ["TMPDIR"]), flush=True)
 def start(elsewhere, tmp_path, end=""):
     """A program that has no cache; the lines it prints."""
     (tmp_path / "file").write_text("not a folder")
-    environment = {**os.environ, "FASTNN_CACHE_DIR": str(tmp_path / "file" / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
+    environment = {
+        **os.environ,
+        "FASTNN_CACHE_DIR": str(tmp_path / "file" / "cache"),
+        "PYTHONPATH": str(PACKAGE.parent),
+    }
     command = [sys.executable, "-c", SHARED.format(program=PROGRAM, end=end)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def test_processes_without_a_cache_share_a_folder_that_the_first_removes(elsewhere, tmp_path):
@@ -331,7 +394,11 @@ if __name__ == "__main__":
     path = tmp_path / "program.py"
     path.write_text(program)
     (tmp_path / "file").write_text("not a folder")
-    environment = {**os.environ, "FASTNN_CACHE_DIR": str(tmp_path / "file" / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
+    environment = {
+        **os.environ,
+        "FASTNN_CACHE_DIR": str(tmp_path / "file" / "cache"),
+        "PYTHONPATH": str(PACKAGE.parent),
+    }
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, env=environment)
     assert done.stdout.split() == ["[-1.0]", "[-1.0]"], done.stderr
     assert list(elsewhere.iterdir()) == []
@@ -339,8 +406,14 @@ if __name__ == "__main__":
 
 def test_without_a_cache_warming_up_is_refused(elsewhere, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    environment = {**os.environ, "FASTNN_CACHE_DIR": str(tmp_path / "file" / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
-    done = subprocess.run([sys.executable, "-m", "fastnn", "warmup"], capture_output=True, text=True, env=environment)
+    environment = {
+        **os.environ,
+        "FASTNN_CACHE_DIR": str(tmp_path / "file" / "cache"),
+        "PYTHONPATH": str(PACKAGE.parent),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "fastnn", "warmup"], capture_output=True, text=True, env=environment
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert "what it compiles could not be kept" in done.stderr
     assert "To mend it: mv" in done.stderr

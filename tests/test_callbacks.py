@@ -1,4 +1,5 @@
-"""Callbacks: when they are called and with what, what they may do meanwhile, and how training ends by them."""
+"""Callbacks: when they are called and with what, what they may do meanwhile, and how training ends
+by them."""
 
 import gc
 import os
@@ -27,7 +28,9 @@ def data(rows=ROWS, seed=0):
 
 
 def network(optimizer="sgd", **compiled):
-    model = fastnn.Sequential([fastnn.Input((COLUMNS,)), layers.Dense(4, activation="tanh"), layers.Dense(1)])
+    model = fastnn.Sequential(
+        [fastnn.Input((COLUMNS,)), layers.Dense(4, activation="tanh"), layers.Dense(1)]
+    )
     model.compile(optimizer, "mse", **compiled)
     return model
 
@@ -74,12 +77,19 @@ def test_fit_calls_the_hooks_in_kerass_order(validated, eagerly):
     model = network(metrics=["mse"], run_eagerly=eagerly)
     validation = (x[:3], y[:3]) if validated else None
     history = model.fit(x, y, BATCH, 2, 0, [spy], validation_data=validation).history
-    expected = [("on_train_begin", None), *epoch(0, validated), *epoch(1, validated), ("on_train_end", None)]
+    expected = [
+        ("on_train_begin", None),
+        *epoch(0, validated),
+        *epoch(1, validated),
+        ("on_train_end", None),
+    ]
     assert [call[:2] for call in seen] == expected
     measures = ["loss", "mse"]
     every = measures + (["val_loss", "val_mse"] if validated else [])
     for hook, number, logs in seen:
-        named = {"on_epoch_end": every, "on_train_end": every}.get(hook, measures if hook.endswith("end") else [])
+        named = {"on_epoch_end": every, "on_train_end": every}.get(
+            hook, measures if hook.endswith("end") else []
+        )
         assert list(logs) == named, hook
         if hook == "on_epoch_end":
             assert logs == {name: history[name][number] for name in every}
@@ -100,7 +110,11 @@ def test_predict_calls_the_hooks_of_prediction(batch_size):
     model, (x, _) = network(), data()
     predicted = model.predict(x, batch_size, callbacks=[spy])
     steps = -(-ROWS // batch_size)
-    assert [call[:2] for call in seen] == [("on_predict_begin", None), *batches("predict", steps), ("on_predict_end", None)]
+    assert [call[:2] for call in seen] == [
+        ("on_predict_begin", None),
+        *batches("predict", steps),
+        ("on_predict_end", None),
+    ]
     outputs = [logs["outputs"] for hook, _, logs in seen if hook == "on_predict_batch_end"]
     np.testing.assert_array_equal(np.concatenate(outputs), predicted)
     np.testing.assert_array_equal(predicted, model.predict(x))
@@ -109,12 +123,17 @@ def test_predict_calls_the_hooks_of_prediction(batch_size):
 def test_older_names_of_the_batch_hooks_are_called():
     spy, seen = spying("on_batch_begin", "on_batch_end")
     network().fit(*data(), BATCH, verbose=0, callbacks=spy)
-    assert [call[:2] for call in seen] == [(f"on_batch_{end}", n) for n in range(3) for end in ("begin", "end")]
+    assert [call[:2] for call in seen] == [
+        (f"on_batch_{end}", n) for n in range(3) for end in ("begin", "end")
+    ]
 
 
 def test_callbacks_know_model_and_params_and_are_called_in_turn():
     seen = []
-    first, second = (at("on_epoch_end", lambda self, *_, n=n: seen.append((n, self.model, self.params))) for n in (1, 2))
+    first, second = (
+        at("on_epoch_end", lambda self, *_, n=n: seen.append((n, self.model, self.params)))
+        for n in (1, 2)
+    )
     model = network()
     model.fit(*data(), BATCH, 1, 0, [first, second])
     assert [(n, m is model) for n, m, _ in seen] == [(1, True), (2, True)]
@@ -158,7 +177,8 @@ def test_hooks_of_batches_stop_after_every_step_and_those_of_epochs_do_not(slice
 
 @pytest.mark.parametrize("kind", ["train", "test"])
 def test_logs_of_batches_are_the_means_so_far(kind):
-    """Nothing is learned at a learning rate of 0, so that the mean so far is the loss over the rows so far."""
+    """Nothing is learned at a learning rate of 0, so that the mean so far is the loss over the rows
+    so far."""
     spy, seen = spying(f"on_{kind}_batch_end")
     model, (x, y) = network(fastnn.optimizers.SGD(0.0)), data()
     model.fit(x, y, BATCH, 1, 0, spy, validation_data=(x, y), shuffle=False)
@@ -205,7 +225,10 @@ def test_weights_that_a_hook_assigns_are_trained_on():
     x, y = data()
     model, other = network(), network()
     start = [w + 1 for w in model.get_weights()]
-    assign = at("on_epoch_end", lambda self, epoch, logs: self.model.set_weights(start) if epoch == 0 else None)
+    assign = at(
+        "on_epoch_end",
+        lambda self, epoch, logs: self.model.set_weights(start) if epoch == 0 else None,
+    )
     model.fit(x, y, BATCH, 2, 0, assign, shuffle=False)
     other.set_weights(start)
     other.fit(x, y, BATCH, 1, 0, shuffle=False)
@@ -236,19 +259,29 @@ def test_a_hook_may_evaluate_and_predict():
     seen = []
 
     def look(self, *_):
-        seen.append((self.model.evaluate(x, y, verbose=0), ((self.model.predict(x) - y) ** 2).mean()))
+        seen.append(
+            (self.model.evaluate(x, y, verbose=0), ((self.model.predict(x) - y) ** 2).mean())
+        )
 
     model, plain = network(), network()
     plain.set_weights(model.get_weights())
-    history = model.fit(x, y, BATCH, 3, 0, at("on_epoch_end", look), validation_data=(x, y), shuffle=False)
+    history = model.fit(
+        x, y, BATCH, 3, 0, at("on_epoch_end", look), validation_data=(x, y), shuffle=False
+    )
     np.testing.assert_allclose(seen, np.transpose([history.history["val_loss"]] * 2), rtol=8 * EPS)
-    assert history.history == plain.fit(x, y, BATCH, 3, 0, validation_data=(x, y), shuffle=False).history
+    assert (
+        history.history
+        == plain.fit(x, y, BATCH, 3, 0, validation_data=(x, y), shuffle=False).history
+    )
 
 
 # ---- ends
 
 
-@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_end", "on_test_end", "on_train_begin", "on_train_end"])
+@pytest.mark.parametrize(
+    "hook",
+    ["on_epoch_begin", "on_train_batch_end", "on_test_end", "on_train_begin", "on_train_end"],
+)
 def test_an_exception_of_a_hook_comes_out_and_the_next_fit_works(hook):
     def fail(self, *_):
         raise LookupError("of the user's own")
@@ -265,7 +298,10 @@ def interrupt(self, number, *_):
         signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize(("hook", "finished"), [("on_epoch_end", [0, 1]), ("on_epoch_begin", [0]), ("on_train_batch_end", [])])
+@pytest.mark.parametrize(
+    ("hook", "finished"),
+    [("on_epoch_end", [0, 1]), ("on_epoch_begin", [0]), ("on_train_batch_end", [])],
+)
 def test_ctrl_c_ends_fit_with_the_history_so_far(hook, finished, capsys):
     x, y = data()
     model = network()
@@ -275,7 +311,9 @@ def test_ctrl_c_ends_fit_with_the_history_so_far(hook, finished, capsys):
     assert model.history is history
     assert model.stop_training
     assert len(seen) == 1
-    assert capsys.readouterr().err.strip() == f"fit was interrupted after {len(finished)} of 5 epochs"
+    assert (
+        capsys.readouterr().err.strip() == f"fit was interrupted after {len(finished)} of 5 epochs"
+    )
     assert all(np.isfinite(w).all() for w in model.get_weights())
     assert model.fit(x, y, BATCH, 2, 0).epoch == [0, 1]
     assert not model.stop_training
@@ -301,12 +339,15 @@ def test_ctrl_c_reaches_a_native_run_that_calls_nothing():
     model, heard = network(), 0
     for number in range(30):
         timer = threading.Timer(0.02 + 0.0001 * number, os.kill, (os.getpid(), signal.SIGINT))
-        history = model.fit(*data(), BATCH, MANY, 0, [at("on_train_begin", lambda *_, timer=timer: timer.start())])
+        history = model.fit(
+            *data(), BATCH, MANY, 0, [at("on_train_begin", lambda *_, timer=timer: timer.start())]
+        )
         timer.join()
         heard += model.stop_training
         assert history.epoch == list(range(len(history.epoch)))
         assert len(history.history["loss"]) == len(history.epoch) > 0
-    # One that comes just while the collector calls is lost in any program; a third of them was when each epoch left a list.
+    # One that comes just while the collector calls is lost in any program; a third of them was when
+    # each epoch left a list.
     assert heard >= 27
 
 
@@ -321,7 +362,9 @@ def test_another_thread_may_end_training():
 
 # ---- early stopping
 
-STOPS = [  # arguments, values of the measure, stopped_epoch (0: not), best_epoch, epoch of the weights put back: from Keras 3
+# arguments, values of the measure, stopped_epoch (0: not), best_epoch, epoch of the weights put
+# back: from Keras 3
+STOPS = [
     ({"monitor": "loss"}, [3, 2, 2, 1], 2, 1, None),
     ({"monitor": "loss"}, [1, 1], 1, 0, None),
     ({"monitor": "loss", "patience": 1}, [3, 2, 2, 2, 1], 2, 1, None),
@@ -339,7 +382,8 @@ STOPS = [  # arguments, values of the measure, stopped_epoch (0: not), best_epoc
     ({"monitor": "loss", "restore_best_weights": True, "patience": 1}, [3, 1, 2, 2], 2, 1, 1),
     ({"monitor": "loss", "restore_best_weights": True, "patience": 5}, [3, 1, 2, 2], 0, 1, 1),
     ({"monitor": "loss", "restore_best_weights": True, "baseline": 0.5}, [3, 2, 2], 2, 1, 1),
-    ({"monitor": "loss", "restore_best_weights": True, "start_from_epoch": 2, "patience": 1}, [1, 2, 3, 4, 5], 3, 2, 2),
+    ({"monitor": "loss", "restore_best_weights": True, "start_from_epoch": 2, "patience": 1},
+     [1, 2, 3, 4, 5], 3, 2, 2),
     ({"monitor": "loss"}, [float("nan"), 1, 2], 1, 0, None),
 ]  # fmt: skip
 
@@ -347,7 +391,9 @@ STOPS = [  # arguments, values of the measure, stopped_epoch (0: not), best_epoc
 @pytest.mark.parametrize(("arguments", "values", "stopped", "best", "restored"), STOPS)
 def test_early_stopping_is_kerass(arguments, values, stopped, best, restored, capsys):
     put_back = []
-    model = types.SimpleNamespace(stop_training=False, get_weights=lambda: number, set_weights=put_back.append)
+    model = types.SimpleNamespace(
+        stop_training=False, get_weights=lambda: number, set_weights=put_back.append
+    )
     callback = EarlyStopping(**arguments, verbose=1)
     callback.set_model(model)
     callback.on_train_begin()
@@ -376,17 +422,25 @@ def test_early_stopping_puts_the_best_weights_back():
 
     model = network(fastnn.optimizers.SGD(0.1))
     stopping = EarlyStopping("val_loss", patience=2, restore_best_weights=True)
-    history = model.fit(x, y, BATCH, 20, 0, [Spoil(), stopping], validation_data=(x, y)).history["val_loss"]
+    history = model.fit(x, y, BATCH, 20, 0, [Spoil(), stopping], validation_data=(x, y)).history[
+        "val_loss"
+    ]
     best = int(np.argmin(history))
     assert len(history) == best + 3 == stopping.stopped_epoch + 1
     for got, expected in zip(model.get_weights(), weights[best], strict=True):
         np.testing.assert_array_equal(got, expected)
     assert model.evaluate(x, y, BATCH, verbose=0) == history[best] == stopping.best
-    assert len(model.fit(x, y, BATCH, 3, 0, stopping, validation_data=(x, y)).epoch) == 3  # it begins again
+    # it begins again
+    assert len(model.fit(x, y, BATCH, 3, 0, stopping, validation_data=(x, y)).epoch) == 3
 
 
 @pytest.mark.parametrize(
-    ("monitor", "hint"), [("val_loss", "Give fit validation data"), ("los", "did you mean 'loss'"), ("f1", "known are loss")]
+    ("monitor", "hint"),
+    [
+        ("val_loss", "Give fit validation data"),
+        ("los", "did you mean 'loss'"),
+        ("f1", "known are loss"),
+    ],
 )
 def test_early_stopping_warns_once_of_a_measure_that_is_not_there(monitor, hint):
     model = network()
@@ -398,7 +452,8 @@ def test_early_stopping_warns_once_of_a_measure_that_is_not_there(monitor, hint)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"mode": "least"}, "mode must be 'auto'"), ({"patience": -1}, "patience must")]
+    ("arguments", "message"),
+    [({"mode": "least"}, "mode must be 'auto'"), ({"patience": -1}, "patience must")],
 )
 def test_early_stopping_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,5 @@
-"""Copied models train on with the same bits; what is shared is shared within the copy; steps, ops and tensors without memory."""
+"""Copied models train on with the same bits; what is shared is shared within the copy; steps, ops
+and tensors without memory."""
 
 import copy
 import gc
@@ -12,7 +13,19 @@ import fastnn
 from fastnn import callbacks, layers, losses, ops, optimizers, random
 from fastnn.errors import DeadTensorError, RecordingError
 
-from .test_copies import RNG, WAYS, Tied, X, Y, assert_same, compiled, doubled_difference, every_way, fitted, made
+from .test_copies import (
+    RNG,
+    WAYS,
+    Tied,
+    X,
+    Y,
+    assert_same,
+    compiled,
+    doubled_difference,
+    every_way,
+    fitted,
+    made,
+)
 
 # ---- training
 
@@ -31,11 +44,15 @@ class Keeps(callbacks.Callback):
 
     def _keep(self, moment):
         if moment in self.moments:
-            self.kept.append((pickle.dumps(self.model), copy.deepcopy(self.model), self.model.get_weights()))
+            self.kept.append(
+                (pickle.dumps(self.model), copy.deepcopy(self.model), self.model.get_weights())
+            )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", optimizers.SGD(0.01, momentum=0.9, nesterov=True)])
+@pytest.mark.parametrize(
+    "optimizer", ["adam", "rmsprop", optimizers.SGD(0.01, momentum=0.9, nesterov=True)]
+)
 def test_a_model_that_is_pickled_while_it_trains_goes_on_with_the_same_bits(optimizer, dtype):
     fastnn.config.set_floatx(dtype)
     fastnn.utils.set_random_seed(1)
@@ -68,7 +85,8 @@ def test_a_seed_set_after_the_copy_holds_for_it_as_for_the_original():
         fastnn.utils.set_random_seed(9)
         found.append(fitted(one))
     assert_same(*found)
-    stale = pickle.loads(pickle.dumps(model))  # of before the seed: drawn anew, as the original does
+    # of before the seed: drawn anew, as the original does
+    stale = pickle.loads(pickle.dumps(model))
     fastnn.utils.set_random_seed(11)
     again = fitted(stale)
     fastnn.utils.set_random_seed(11)
@@ -94,10 +112,16 @@ def test_pending_gradients_go_along(way):
 @every_way
 def test_the_copied_graph_has_the_same_aliases(way):
     model = made(fastnn.Model)
-    first, inner, (other, variables) = way([model.inner, model.inner.kernel, (model, model.trainable_variables)])
+    first, inner, (other, variables) = way(
+        [model.inner, model.inner.kernel, (model, model.trainable_variables)]
+    )
     assert first is other.inner is other.others[0]
     assert inner is first.kernel
-    assert [id(v) for v in variables] == [id(v) for v in other.optimizer.variables] == [id(v) for v in other.trainable_variables]
+    assert (
+        [id(v) for v in variables]
+        == [id(v) for v in other.optimizer.variables]
+        == [id(v) for v in other.trainable_variables]
+    )
     assert {v.chunk for v in variables} == {other.inner.kernel.chunk}
     assert {chunk for chunk, _ in other.optimizer._memory} == {other.inner.kernel.chunk}
     assert other._arena.chunks[True] is other.inner.kernel.chunk
@@ -117,7 +141,9 @@ def test_views_of_a_tensor_stay_views(way):
 
 @every_way
 def test_updates_of_a_copied_model_are_one_instruction(way):
-    model = compiled(fastnn.Sequential([fastnn.Input((4,)), *[layers.Dense(4) for _ in range(200)]]))
+    model = compiled(
+        fastnn.Sequential([fastnn.Input((4,)), *[layers.Dense(4) for _ in range(200)]])
+    )
     fitted(model, 1)
     other = way(model)  # nor does the depth of a model make it too deep for pickle
     loss = losses.MeanSquaredError()
@@ -134,10 +160,13 @@ def test_updates_of_a_copied_model_are_one_instruction(way):
 
 
 def test_pickles_are_as_large_as_what_they_hold():
-    model = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(300), layers.Dense(300), layers.Dense(4)])
+    model = fastnn.Sequential(
+        [fastnn.Input((4,)), layers.Dense(300), layers.Dense(300), layers.Dense(4)]
+    )
     weights = 4 * model.count_params()
     assert len(pickle.dumps(model)) < weights + 5000
-    assert len(pickle.dumps(model.layers[0])) < 4 * model.layers[0].count_params() + 2000  # not the model it is in
+    # not the model it is in
+    assert len(pickle.dumps(model.layers[0])) < 4 * model.layers[0].count_params() + 2000
     fitted(compiled(model), 1)
     assert len(pickle.dumps(model)) < 3 * weights + 8000
     assert len(pickle.dumps(model.weights[0])) < model.weights[0].buffer.nbytes + 1000
@@ -244,9 +273,14 @@ def test_a_tensor_without_memory_says_so(way):
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_a_layer_that_keeps_such_a_tensor_is_named(shuffle):
-    model = compiled(fastnn.Sequential([fastnn.Input((4,)), Remembers(name="notes"), layers.Dense(4)]))
+    model = compiled(
+        fastnn.Sequential([fastnn.Input((4,)), Remembers(name="notes"), layers.Dense(4)])
+    )
     fitted(model, 1, shuffle=shuffle)
-    with pytest.raises(DeadTensorError, match=r"layer 'notes' cannot be copied: its last has no values; set it to None"):
+    with pytest.raises(
+        DeadTensorError,
+        match=r"layer 'notes' cannot be copied: its last has no values; set it to None",
+    ):
         pickle.dumps(model)
     model.layers[0].last = None
     assert_same(fitted(copy.deepcopy(model), shuffle=shuffle), fitted(model, shuffle=shuffle))

@@ -1,4 +1,5 @@
-"""Copies and pickles of everything public that holds memory: by themselves, with the same values, going on with the same bits."""
+"""Copies and pickles of everything public that holds memory: by themselves, with the same values,
+going on with the same bits."""
 
 import copy
 import inspect
@@ -27,11 +28,16 @@ def doubled_difference(y_true, y_pred):
 
 
 class Tied(fastnn.Model):
-    """One layer called twice, dropout, moving statistics, a generator, a constant and a reshaped view of a weight."""
+    """One layer called twice, dropout, moving statistics, a generator, a constant and a reshaped
+    view of a weight."""
 
     def __init__(self, **base):
         super().__init__(**base)
-        self.inner, self.norm, self.drop = layers.Dense(4, "tanh"), layers.BatchNormalization(), layers.Dropout(0.3)
+        self.inner, self.norm, self.drop = (
+            layers.Dense(4, "tanh"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+        )
         self.others = [self.inner, {"last": layers.Dense(4)}]
         self.ratio, self.noise = fastnn.tensor([0.5]), random.Generator(3)
 
@@ -45,15 +51,22 @@ def compiled(model, optimizer="adam"):
 
 
 def sequential():
-    return compiled(fastnn.Sequential([fastnn.Input((4,)), layers.Dense(40, "relu"), layers.Dropout(0.2), layers.Dense(4)]))
+    return compiled(
+        fastnn.Sequential(
+            [fastnn.Input((4,)), layers.Dense(40, "relu"), layers.Dropout(0.2), layers.Dense(4)]
+        )
+    )
 
 
 def fitted(model, epochs=2, **fit):
-    history = model.fit(X, Y, epochs=epochs, verbose=0, **{"batch_size": 16, "validation_split": 0.2, **fit})
+    history = model.fit(
+        X, Y, epochs=epochs, verbose=0, **{"batch_size": 16, "validation_split": 0.2, **fit}
+    )
     return [np.array(history.history["loss"]), *model.get_weights()]
 
 
-# ---- every public class: how to make one where class() does not, how it is used, and what it does next
+# ---- every public class: how to make one where class() does not, how it is used, and what it does
+# next
 
 MODULES = (fastnn, layers, losses, metrics, optimizers, initializers, callbacks, random)
 NOT_MEANT = {optimizers.Run}  # of one update
@@ -62,7 +75,9 @@ CLASSES = {
     for module in MODULES
     for name, value in vars(module).items()
     if inspect.isclass(value) and not name.startswith("_") and value not in NOT_MEANT
-    if module is fastnn or value.__module__ == module.__name__ or value.__module__.startswith(f"{module.__name__}.")
+    if module is fastnn
+    or value.__module__ == module.__name__
+    or value.__module__.startswith(f"{module.__name__}.")
 }
 MAKE = {
     fastnn.Tensor: lambda: fastnn.tensor(X, requires_gradient=True),
@@ -81,7 +96,13 @@ MAKE = {
     callbacks.EarlyStopping: lambda: callbacks.EarlyStopping(restore_best_weights=True, patience=3),
 }
 KINDS = sorted(CLASSES, key=lambda c: f"{c.__module__}.{c.__name__}")
-ABSTRACT = {layers.Layer, losses.Loss, metrics.Metric, optimizers.Optimizer, initializers.Initializer}
+ABSTRACT = {
+    layers.Layer,
+    losses.Loss,
+    metrics.Metric,
+    optimizers.Optimizer,
+    initializers.Initializer,
+}
 
 
 def made(kind, seed=5):
@@ -95,7 +116,8 @@ def made(kind, seed=5):
 
 
 def all_made():
-    """One of every kind. The process's generator is seeded before them: what was in use then would be seeded anew."""
+    """One of every kind. The process's generator is seeded before them: what was in use then would
+    be seeded anew."""
     fastnn.utils.set_random_seed(5)
     return [made(kind, None) for kind in KINDS]
 
@@ -115,7 +137,14 @@ def next_of(one):
     if isinstance(one, metrics.Mean):
         return [one(X)]
     if isinstance(one, metrics.Metric | losses.Loss):
-        return [float(one([0, 1, 0] if one.takes_labels else np.eye(3)[:, ::-1], np.eye(3, dtype="float32")))]
+        return [
+            float(
+                one(
+                    [0, 1, 0] if one.takes_labels else np.eye(3)[:, ::-1],
+                    np.eye(3, dtype="float32"),
+                )
+            )
+        ]
     if isinstance(one, initializers.Initializer):
         return [one((3, 2)).numpy()]
     if isinstance(one, random.Generator):
@@ -149,7 +178,9 @@ def expected():
 
 WAYS = {"deepcopy": copy.deepcopy}
 for _protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
-    WAYS[f"pickle {_protocol}"] = lambda one, protocol=_protocol: pickle.loads(pickle.dumps(one, protocol))
+    WAYS[f"pickle {_protocol}"] = lambda one, protocol=_protocol: pickle.loads(
+        pickle.dumps(one, protocol)
+    )
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
@@ -163,7 +194,13 @@ def memory_of(one):
             continue
         seen[id(value)] = value
         if isinstance(value, np.ndarray | Buffer):
-            array = value if isinstance(value, np.ndarray) else value.bytes() if value.owner is not None else np.empty(0)
+            array = (
+                value
+                if isinstance(value, np.ndarray)
+                else value.bytes()
+                if value.owner is not None
+                else np.empty(0)
+            )
             start = array.__array_interface__["data"][0]
             found += [(start, start + array.nbytes)] if array.nbytes else []
         elif isinstance(value, dict):
@@ -172,7 +209,12 @@ def memory_of(one):
             waiting += value
         elif type(value).__module__.split(".")[0] in ("fastnn", "tests"):
             waiting += vars(value).values() if hasattr(value, "__dict__") else []
-            names = [n for c in type(value).__mro__ for n in getattr(c, "__slots__", ()) if n != "__weakref__"]
+            names = [
+                n
+                for c in type(value).__mro__
+                for n in getattr(c, "__slots__", ())
+                if n != "__weakref__"
+            ]
             waiting += [getattr(value, n) for n in names if hasattr(value, n)]
     return sorted(found)
 
@@ -233,7 +275,9 @@ def test_originals_can_be_freed():
                 assert_same(next_of(other), expected)
         print("whole")
         """
-    done = subprocess.run([sys.executable, "-c", inspect.cleandoc(program)], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", inspect.cleandoc(program)], capture_output=True, text=True, cwd=ROOT
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "whole\n", "")
 
 
@@ -253,7 +297,12 @@ def test_spawned_workers(expected_of_all):
 
 
 def in_a_process(program, path):
-    done = subprocess.run([sys.executable, "-c", inspect.cleandoc(program), str(path)], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", inspect.cleandoc(program), str(path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return pickle.loads(path.read_bytes())
 
@@ -273,15 +322,20 @@ def test_forked_workers(tmp_path, expected_of_all):
 def test_joblibs_workers(expected_of_all):
     joblib = pytest.importorskip("joblib", reason="joblib is not installed")
 
-    class Local(fastnn.Model):  # loky's pickler takes classes that no module has, and functions without a name
+    # loky's pickler takes classes that no module has, and functions without a name
+    class Local(fastnn.Model):
         def __init__(self):
             super().__init__()
-            self.wide, self.last = layers.Dense(700, lambda x: ops.relu(x)), layers.Dense(700)  # over 1 MB: as a file
+            # over 1 MB: as a file
+            self.wide, self.last = layers.Dense(700, lambda x: ops.relu(x)), layers.Dense(700)
 
         def call(self, x):
             return self.last(self.wide(x))
 
-    assert_all_same(joblib.Parallel(n_jobs=2)(joblib.delayed(next_of)(one) for one in all_made()), expected_of_all)
+    assert_all_same(
+        joblib.Parallel(n_jobs=2)(joblib.delayed(next_of)(one) for one in all_made()),
+        expected_of_all,
+    )
     one = Local()
     y = one(X).numpy()
     (got,) = joblib.Parallel(n_jobs=2)([joblib.delayed(lambda model: model(X).numpy())(one)])
@@ -313,10 +367,15 @@ def test_joblib_files(tmp_path):
     assert_same(next_of(joblib.load(tmp_path / "model.joblib")), next_of(model))
 
 
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))]
+)
 def test_the_copy_of_a_result_says_that_it_has_no_gradient(duplicate):
     variable = fastnn.Variable([2.0])
-    loss, leaf = duplicate(fastnn.ops.sum(variable * variable)), duplicate(fastnn.tensor([1.0], requires_gradient=True))
+    loss, leaf = (
+        duplicate(fastnn.ops.sum(variable * variable)),
+        duplicate(fastnn.tensor([1.0], requires_gradient=True)),
+    )
     assert (loss.requires_gradient, leaf.requires_gradient) == (False, True)
     with pytest.raises(ValueError, match="nothing this was computed from requires a gradient"):
         loss.backward()

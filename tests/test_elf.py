@@ -1,4 +1,5 @@
-"""Object code that is loaded without LLVM does what it does when LLVM loads it; what cannot be loaded so is left to LLVM."""
+"""Object code that is loaded without LLVM does what it does when LLVM loads it; what cannot be
+loaded so is left to LLVM."""
 
 import ctypes
 import subprocess
@@ -24,7 +25,8 @@ define double @constants(double %x) {
 }"""
 JUMPS = """
 define i64 @jumps(i64 %n) {
-  switch i64 %n, label %rest [ i64 0, label %a i64 1, label %b i64 2, label %c i64 3, label %d i64 4, label %e ]
+  switch i64 %n,
+  label %rest [ i64 0, label %a i64 1, label %b i64 2, label %c i64 3, label %d i64 4, label %e ]
 a: ret i64 7
 b: ret i64 19
 c: ret i64 2
@@ -55,13 +57,22 @@ def assembled(ir, **kind):
 
 
 @pytest.mark.parametrize(
-    "kind", [{"reloc": "pic", "codemodel": "small"}, {"codemodel": "jitdefault", "jit": True}], ids=["near", "far"]
+    "kind",
+    [{"reloc": "pic", "codemodel": "small"}, {"codemodel": "jitdefault", "jit": True}],
+    ids=["near", "far"],
 )
 def test_code_finds_its_constants_and_its_jumps(kind):
     constants = elf.load(assembled(CONSTANTS, **kind), "constants", {})
     jumps = elf.load(assembled(JUMPS, **kind), "jumps", {})
     assert ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(constants)(3.0) == 8.75
-    assert [ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(jumps)(n) for n in range(6)] == [7, 19, 2, 11, 5, -1]
+    assert [ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(jumps)(n) for n in range(6)] == [
+        7,
+        19,
+        2,
+        11,
+        5,
+        -1,
+    ]
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -82,7 +93,10 @@ def test_kernels_compute_the_same_bits_however_they_are_loaded(dtype):
         code = compile_kernel(kernel, dtype, target, name, cpu, features)
         wanted |= elf.undefined_symbols(code)
         found = []
-        for address in (elf.load(code, name, native.MEMORY_FUNCTIONS), native._loaded_by_llvm(code, name)):
+        for address in (
+            elf.load(code, name, native.MEMORY_FUNCTIONS),
+            native._loaded_by_llvm(code, name),
+        ):
             arguments[-1].fill(np.nan)
             call_at(address, kernel, *arguments)
             found.append(arguments[-1].copy())
@@ -91,7 +105,9 @@ def test_kernels_compute_the_same_bits_however_they_are_loaded(dtype):
     assert wanted >= {"memset", "memcpy"}
 
 
-@pytest.mark.parametrize("what", ["changes its data", "asks for an address elsewhere", "is for another processor"])
+@pytest.mark.parametrize(
+    "what", ["changes its data", "asks for an address elsewhere", "is for another processor"]
+)
 def test_what_it_does_not_load_is_left_to_llvm(what):
     if what == "is for another processor":
         from llvmlite import binding
@@ -114,7 +130,9 @@ def test_memory_with_code_cannot_be_written_to():
     address = elf.load(assembled(CONSTANTS, reloc="pic", codemodel="small"), "constants", {})
     with open("/proc/self/maps") as maps:
         rights = {
-            line.split()[1] for line in maps if int(line.split("-")[0], 16) <= address < int(line.split()[0].split("-")[1], 16)
+            line.split()[1]
+            for line in maps
+            if int(line.split("-")[0], 16) <= address < int(line.split()[0].split("-")[1], 16)
         }
     assert rights == {"r-xp"}
 
@@ -140,7 +158,8 @@ model = fastnn.Sequential([fastnn.layers.Dense(64, activation="relu"), fastnn.la
 model.compile(optimizer="adam", loss="mse")
 x = np.ones((4096, 64), "f4")
 model.fit(x, x[:, :1], epochs=1, verbose=0)
-threading.Thread(target=lambda: model.fit(x, x[:, :1], epochs=10**6, verbose=0), daemon=True).start()
+threading.Thread(target=lambda: model.fit(x, x[:, :1], epochs=10**6, verbose=0),
+daemon=True).start()
 time.sleep(0.3)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -162,8 +181,14 @@ def test_llvm_is_asked_once_about_a_processor(asked):
     assert len(asked) == (1 if native._model() else 2)
 
 
-@pytest.mark.parametrize("text", [None, "", "processor : 0\nflags : avx2\n\n"], ids=["no file", "an empty one", "another system's"])
-def test_where_the_system_does_not_describe_the_processor_llvm_is_asked(asked, monkeypatch, tmp_path, text):
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "processor : 0\nflags : avx2\n\n"],
+    ids=["no file", "an empty one", "another system's"],
+)
+def test_where_the_system_does_not_describe_the_processor_llvm_is_asked(
+    asked, monkeypatch, tmp_path, text
+):
     if text is not None:
         (tmp_path / "cpuinfo").write_text(text)
     monkeypatch.setattr(native, "CPUINFO", tmp_path / "cpuinfo")
@@ -174,14 +199,22 @@ def test_where_the_system_does_not_describe_the_processor_llvm_is_asked(asked, m
 def test_another_processor_has_a_description_of_its_own(asked, monkeypatch, tmp_path):
     monkeypatch.setattr(native, "CPUINFO", tmp_path / "cpuinfo")
     for model in ("85", "143"):
-        lines = ["vendor_id : GenuineIntel", "cpu family : 6", f"model : {model}", "stepping : 8", "flags : fpu avx2", ""]
+        lines = [
+            "vendor_id : GenuineIntel",
+            "cpu family : 6",
+            f"model : {model}",
+            "stepping : 8",
+            "flags : fpu avx2",
+            "",
+        ]
         (tmp_path / "cpuinfo").write_text("\n".join(lines))
         native.processor.__wrapped__()
     assert len(asked) == 2
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("2048K\n", 2 << 20), ("1280K", 1280 << 10), ("", 1 << 20), ("2M", 1 << 20), (None, 1 << 20)]
+    ("text", "size"),
+    [("2048K\n", 2 << 20), ("1280K", 1280 << 10), ("", 1 << 20), ("2M", 1 << 20), (None, 1 << 20)],
 )
 def test_the_caches_are_as_large_as_the_system_says(monkeypatch, tmp_path, text, size):
     if text is not None:

@@ -1,4 +1,5 @@
-"""Gradients that are handed out keep their values, and those that are assigned are the ones that count: eager and recorded."""
+"""Gradients that are handed out keep their values, and those that are assigned are the ones that
+count: eager and recorded."""
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_a_gradient_keeps_its_values_whatever_later_steps_do(mode):
 
 @BOTH
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_gradient_clipped_by_hand_is_the_one_that_the_optimizer_takes_and_that_the_next_is_added_to(mode, dtype):
+def test_the_optimizer_takes_a_gradient_clipped_by_hand_and_the_next_is_added_to_it(mode, dtype):
     w, optimizer = variable(dtype=dtype), fastnn.optimizers.SGD(1.0)
     optimizer.build([w])
 
@@ -85,7 +86,10 @@ def test_what_a_step_assigns_clears_and_asks_for_it_does_in_every_call(mode):
         np.testing.assert_array_equal(v.gradient, np.array([call, 2.0]) * (1 + call % 2))
 
 
-@pytest.mark.parametrize("value", [[[0.5, 1.0], [2.0, 3.0]], np.ones((2, 2)), np.ones((2, 2), "f4"), fastnn.tensor(WEIGHT)])
+@pytest.mark.parametrize(
+    "value",
+    [[[0.5, 1.0], [2.0, 3.0]], np.ones((2, 2)), np.ones((2, 2), "f4"), fastnn.tensor(WEIGHT)],
+)
 def test_arrays_lists_and_tensors_can_be_assigned_and_are_copied(value):
     w = variable()
     w.gradient = value
@@ -96,8 +100,13 @@ def test_arrays_lists_and_tensors_can_be_assigned_and_are_copied(value):
     np.testing.assert_array_equal(w.gradient, expected + 1)
 
 
-@pytest.mark.parametrize("value", [np.ones(2), 1.0, fastnn.tensor(np.ones((2, 2)), "float64"), fastnn.tensor([[1, 1], [1, 1]])])
-@pytest.mark.parametrize("owner", [variable, lambda **options: fastnn.tensor(WEIGHT, requires_gradient=True)])
+@pytest.mark.parametrize(
+    "value",
+    [np.ones(2), 1.0, fastnn.tensor(np.ones((2, 2)), "float64"), fastnn.tensor([[1, 1], [1, 1]])],
+)
+@pytest.mark.parametrize(
+    "owner", [variable, lambda **options: fastnn.tensor(WEIGHT, requires_gradient=True)]
+)
 def test_a_gradient_of_another_shape_or_type_is_refused(owner, value):
     w = owner()
     with pytest.raises(ShapeError, match=r"gradient of .*expected \(2, 2\) float32; got"):

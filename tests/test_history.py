@@ -16,12 +16,15 @@ EPOCHS, ROWS, COLUMNS = 3, 20, 4
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(0)
-    return rng.normal(size=(ROWS, COLUMNS)).astype("float32"), rng.normal(size=(ROWS, 1)).astype("float32")
+    return rng.normal(size=(ROWS, COLUMNS)).astype("float32"), rng.normal(size=(ROWS, 1)).astype(
+        "float32"
+    )
 
 
 @pytest.fixture
 def model(data):
-    """A model whose kernels are compiled: the notice about compiling them is not what these tests look for."""
+    """A model whose kernels are compiled: the notice about compiling them is not what these tests
+    look for."""
     model = fastnn.Sequential([fastnn.Input((COLUMNS,)), layers.Dense(1)])
     model.compile("sgd", "mse", metrics=["mean_squared_error"])
     model.fit(*data, verbose=0, validation_split=0.5)
@@ -70,14 +73,20 @@ def test_it_is_plotted(model, data, tmp_path):
     for axes in figure.axes:
         lines = {line.get_label(): line for line in axes.lines}
         assert list(lines) == ["training", "validation"]
-        np.testing.assert_array_equal(lines["training"].get_ydata(), history.history[axes.get_title()])
-        np.testing.assert_array_equal(lines["validation"].get_ydata(), history.history[f"val_{axes.get_title()}"])
+        np.testing.assert_array_equal(
+            lines["training"].get_ydata(), history.history[axes.get_title()]
+        )
+        np.testing.assert_array_equal(
+            lines["validation"].get_ydata(), history.history[f"val_{axes.get_title()}"]
+        )
         np.testing.assert_array_equal(lines["training"].get_xdata(), [1, 2, 3])
 
 
 def test_without_matplotlib_the_plot_says_in_one_line_how_to_get_it(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"^history\.plot needs matplotlib: pip install '[^\n]+\[plot\]'$") as caught:
+    with pytest.raises(
+        ImportError, match=r"^history\.plot needs matplotlib: pip install '[^\n]+\[plot\]'$"
+    ) as caught:
         model.history.plot()
     assert caught.value.__suppress_context__
 
@@ -100,20 +109,25 @@ def test_piped_it_prints_a_line_an_epoch_without_control_characters(model, data,
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out)
     values = zip(*history.history.values(), strict=True)
     assert out.splitlines() == [
-        f"Epoch {number}/{EPOCHS} - " + " - ".join(f"{n}: {v:.4g}" for n, v in zip(history.history, row, strict=True))
+        f"Epoch {number}/{EPOCHS} - "
+        + " - ".join(f"{n}: {v:.4g}" for n, v in zip(history.history, row, strict=True))
         for number, row in enumerate(values, 1)
     ]
 
 
 def test_evaluation_prints_one_line(model, data, capfd):
     loss, error = model.evaluate(*data)
-    assert capfd.readouterr().out == f"Evaluation - loss: {loss:.4g} - mean_squared_error: {error:.4g}\n"
+    assert (
+        capfd.readouterr().out
+        == f"Evaluation - loss: {loss:.4g} - mean_squared_error: {error:.4g}\n"
+    )
 
 
 def test_on_a_terminal_the_live_line_is_cleared_for_the_epochs(model, data, monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setattr("fastnn.training.progress.LIVE", 0.0)
-    monkeypatch.setattr("fastnn.tape.pace.TRIAL", 1e-9)  # so that a slice ends within the first epoch
+    # so that a slice ends within the first epoch
+    monkeypatch.setattr("fastnn.tape.pace.TRIAL", 1e-9)
     model.fit(*data, 1, 2)
     out = capsys.readouterr().out
     assert re.search(rf"\r\x1b\[KEpoch 1/2 \d+/{ROWS + 2} - loss: ", out), "no live line"
@@ -133,4 +147,7 @@ def test_epochs_that_ctrl_c_leaves_half_noted_are_forgotten(noted):
     for name, values in noted.items():
         history.history[name].extend(values)
     history.cut()
-    assert (history.epoch, history.history) == ([0, 1], {"loss": [3.0, 2.0], "accuracy": [0.1, 0.2]})
+    assert (history.epoch, history.history) == (
+        [0, 1],
+        {"loss": [3.0, 2.0], "accuracy": [0.1, 0.2]},
+    )

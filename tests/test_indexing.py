@@ -17,7 +17,11 @@ SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
 @st.composite
 def indices(draw, extent, shapes):
     """An array, or nested lists, of indices of a dimension."""
-    array = draw(hnp.arrays("int64", draw(st.sampled_from(shapes)), elements=st.integers(-extent, extent - 1)))
+    array = draw(
+        hnp.arrays(
+            "int64", draw(st.sampled_from(shapes)), elements=st.integers(-extent, extent - 1)
+        )
+    )
     return array.tolist() if array.ndim and draw(st.booleans()) else array
 
 
@@ -26,13 +30,18 @@ def keys(draw, shape):
     """A key for an array of this shape: what NumPy takes, of all kinds mixed."""
     key, d, has_dots = [], 0, False
     ahead = draw(st.integers(0, 2))
-    shapes = draw(st.sampled_from([[(3,)], [()], [(2, 1), (3,), ()], [(0,)], [(2, 2)]]))  # that broadcast
+    # that broadcast
+    shapes = draw(st.sampled_from([[(3,)], [()], [(2, 1), (3,), ()], [(0,)], [(2, 2)]]))
     while d < len(shape) or ahead:
         extent = shape[d] if d < len(shape) else None
         kinds = ["new"] if ahead else []
         kinds += [] if has_dots else ["dots"]
         kinds += (
-            [] if extent is None else ["slice", "slice"] if extent == 0 else ["slice", "slice", "integer", "array", "mask", "end"]
+            []
+            if extent is None
+            else ["slice", "slice"]
+            if extent == 0
+            else ["slice", "slice", "integer", "array", "mask", "end"]
         )
         kind = draw(st.sampled_from(kinds or ["end"]))
         if kind == "end":
@@ -53,7 +62,9 @@ def keys(draw, shape):
         else:
             end = st.one_of(st.none(), st.integers(-2 * extent - 1, 2 * extent + 1))
             strategy = {
-                "slice": st.builds(slice, end, end, st.one_of(st.none(), st.integers(-3, 3).filter(bool))),
+                "slice": st.builds(
+                    slice, end, end, st.one_of(st.none(), st.integers(-3, 3).filter(bool))
+                ),
                 "integer": st.integers(-extent, extent - 1) if extent else st.none(),
                 "array": indices(extent, shapes) if extent else st.none(),
             }[kind]
@@ -63,7 +74,10 @@ def keys(draw, shape):
 
 
 def has_mask(key):
-    return any(isinstance(k, np.ndarray) and k.dtype == bool for k in (key if isinstance(key, tuple) else (key,)))
+    return any(
+        isinstance(k, np.ndarray) and k.dtype == bool
+        for k in (key if isinstance(key, tuple) else (key,))
+    )
 
 
 ANY_KEY = SHAPES.flatmap(lambda shape: st.tuples(st.just(shape), keys(shape)))
@@ -102,7 +116,8 @@ def test_elements_are_numpys(dtype, case):
 @settings(max_examples=100, deadline=None)
 @given(case=ANY_KEY)
 def test_gradients_are_put_back(dtype, case):
-    """Against the sum of what each element of the result gives to its own; whole numbers, so that no order of additions shows."""
+    """Against the sum of what each element of the result gives to its own; whole numbers, so that
+    no order of additions shows."""
     shape, key = case
     places = taken(np.arange(np.prod(shape, dtype=int)).reshape(shape), key)
     if places is None:
@@ -119,7 +134,8 @@ def test_gradients_are_put_back(dtype, case):
 @settings(max_examples=60, deadline=None)
 @given(case=ANY_KEY)
 def test_recorded_is_the_same_with_indices_as_arguments(case):
-    """Arrays among the key are arguments of the step, which it is then called with again, the other way round."""
+    """Arrays among the key are arguments of the step, which it is then called with again, the other
+    way round."""
     shape, key = case
     items = key if isinstance(key, tuple) else (key,)
     x = values(shape, "float32")
@@ -163,9 +179,13 @@ def test_indices_that_are_arguments_are_checked_natively_and_name_the_first_that
     np.testing.assert_array_equal(rows([3, -4]).numpy(), x.numpy()[[3, -4]])
     np.testing.assert_array_equal(elements([3, -4], [-1, 2]).numpy(), x.numpy()[[3, -4], [-1, 2]])
     for wrong in ([0, 4], [0, -5], [1, 2**40]):
-        with pytest.raises(IndexError, match="take: the index in row 1 of the batch is out of range"):
+        with pytest.raises(
+            IndexError, match="take: the index in row 1 of the batch is out of range"
+        ):
             rows(wrong)
-        with pytest.raises(IndexError, match="index: the index in row 1 of the batch is out of range"):
+        with pytest.raises(
+            IndexError, match="index: the index in row 1 of the batch is out of range"
+        ):
             elements(wrong, [0, 0])
     with pytest.raises(IndexError, match="index: the index in row 0"):
         elements([0, 0], [3, 0])
@@ -174,7 +194,9 @@ def test_indices_that_are_arguments_are_checked_natively_and_name_the_first_that
 
 def test_an_index_of_a_dimension_without_elements_reads_nothing():
     x = fastnn.tensor(np.zeros((0, 3), "f4"))
-    with pytest.raises(IndexError, match="index 0 is out of range for dimension 0, whose extent is 0"):
+    with pytest.raises(
+        IndexError, match="index 0 is out of range for dimension 0, whose extent is 0"
+    ):
         x[[0]]
     with pytest.raises(IndexError, match="out of range"):
         x[fastnn.tensor(np.array([0]))]
@@ -195,15 +217,27 @@ MASK = np.array([True, False])
         ((0, 0, 0), IndexError, "3 indices for a tensor of 2 dimensions"),
         (([0], [0], [0]), IndexError, "3 indices for a tensor of 2 dimensions"),
         ((..., ...), IndexError, r"more than one '\.\.\.'"),
-        (1.0, IndexError, r"expected integers, slices, None, '\.\.\.' or arrays of integers; got 1\.0"),
+        (
+            1.0,
+            IndexError,
+            r"expected integers, slices, None, '\.\.\.' or arrays of integers; got 1\.0",
+        ),
         ("a", IndexError, "got 'a'"),
         (slice(0.5, None), IndexError, "expected integers.* got 0.5"),
         (slice(None, None, 0), ValueError, "the step of a slice must not be 0"),
         (True, IndexError, "expected integers.* got True"),
         ([0.5], IndexError, "holds integers or booleans; got element type float64"),
         (fastnn.tensor([0.5]), IndexError, "holds integers or booleans; got a tensor of float32"),
-        (([0, 1], [0, 1, 2]), IndexError, r"arrays of indices of shapes \(2\) and \(3\) do not broadcast"),
-        (np.ones(3, bool), IndexError, r"must have the shape of the dimensions it stands for, \(2\) of \(2, 3\); got \(3\)"),
+        (
+            ([0, 1], [0, 1, 2]),
+            IndexError,
+            r"arrays of indices of shapes \(2\) and \(3\) do not broadcast",
+        ),
+        (
+            np.ones(3, bool),
+            IndexError,
+            r"must have the shape of the dimensions it stands for, \(2\) of \(2, 3\); got \(3\)",
+        ),
         (np.ones((3, 2), bool), IndexError, r"it stands for, \(2, 3\) of \(2, 3\); got \(3, 2\)"),
     ],
 )
@@ -213,7 +247,9 @@ def test_what_is_no_index_is_said(key, kind, message):
         X[key]
 
 
-@pytest.mark.parametrize("mask", [MASK, MASK.tolist(), fastnn.tensor(MASK)], ids=["array", "list", "tensor"])
+@pytest.mark.parametrize(
+    "mask", [MASK, MASK.tolist(), fastnn.tensor(MASK)], ids=["array", "list", "tensor"]
+)
 def test_a_boolean_array_is_taken_eagerly_only(mask):
     np.testing.assert_array_equal(X[mask].numpy(), X.numpy()[MASK])
     step = fastnn.record(lambda x: x[mask])
@@ -225,7 +261,13 @@ def test_a_boolean_array_is_taken_eagerly_only(mask):
 
 def test_a_mask_of_several_dimensions_stands_for_them():
     x = np.arange(24.0).reshape(2, 3, 4)
-    for key in (x > 5, (x[:, :, 0] > 2, 1), (0, x[0] > 3), (..., x[0, 0] > 1), (x[:, :, 0] > 2, [1, 0, 2, 3, 3])):
+    for key in (
+        x > 5,
+        (x[:, :, 0] > 2, 1),
+        (0, x[0] > 3),
+        (..., x[0, 0] > 1),
+        (x[:, :, 0] > 2, [1, 0, 2, 3, 3]),
+    ):
         np.testing.assert_array_equal(fastnn.tensor(x)[key].numpy(), x[key])
     t = fastnn.tensor(x, requires_gradient=True)
     ops.sum(t[t > 5.0] ** 2).backward()
@@ -268,7 +310,8 @@ def test_bits_do_not_depend_on_threads(shape):
 
 
 def test_a_table_of_embeddings_learns():
-    """The gradient of rows taken by an argument reaches the variable in a recorded step, and rows taken twice count twice."""
+    """The gradient of rows taken by an argument reaches the variable in a recorded step, and rows
+    taken twice count twice."""
     table, optimizer = fastnn.Variable(np.zeros((5, 2))), fastnn.optimizers.SGD(0.5)
     optimizer.build([table])
 
@@ -302,9 +345,21 @@ def test_what_moves_elements_takes_every_type(kind):
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda: ops.take(X, [0.5]), DTypeError, "take: indices must be whole numbers, int64; got float32"),
-        (lambda: ops.take(X, [0], axis=2), ShapeError, r"take: axis 2 is not one of the 2 dimensions of shape \(2, 3\)"),
-        (lambda: ops.take(X, [2]), IndexError, "take: the index in row 0 of the batch is out of range"),
+        (
+            lambda: ops.take(X, [0.5]),
+            DTypeError,
+            "take: indices must be whole numbers, int64; got float32",
+        ),
+        (
+            lambda: ops.take(X, [0], axis=2),
+            ShapeError,
+            r"take: axis 2 is not one of the 2 dimensions of shape \(2, 3\)",
+        ),
+        (
+            lambda: ops.take(X, [2]),
+            IndexError,
+            "take: the index in row 0 of the batch is out of range",
+        ),
         (lambda: ops.slice_copy(X, [0]), IndexError, r"expected integers, .* got \[0\]"),
     ],
 )

@@ -1,4 +1,5 @@
-"""FASTNN_INTERPRET=1: kernels as plain Python, with the same results within rounding, bounds checks and tracebacks."""
+"""FASTNN_INTERPRET=1: kernels as plain Python, with the same results within rounding, bounds checks
+and tracebacks."""
 
 import os
 import subprocess
@@ -8,12 +9,16 @@ import pytest
 
 from fastnn.device import INTERPRETED
 
-pytestmark = pytest.mark.skipif(INTERPRETED, reason="these tests start interpreted processes of their own")
+pytestmark = pytest.mark.skipif(
+    INTERPRETED, reason="these tests start interpreted processes of their own"
+)
 
 
 def interpreted(*command):
     environment = {**os.environ, "FASTNN_INTERPRET": "1"}
-    return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment)
+    return subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, env=environment
+    )
 
 
 @pytest.mark.parametrize("tests", ["tests/test_ops.py", "tests/test_autograd.py"])
@@ -44,5 +49,9 @@ emit("shifted", shifted, (x, fastnn.tensor(np.zeros(3))))
 
 
 def test_numba_is_not_imported():
-    done = interpreted("-c", "import fastnn, sys; fastnn.ops.exp([1.0]); print(sorted({'numba', 'llvmlite'} & set(sys.modules)))")
+    done = interpreted(
+        "-c",
+        "import fastnn, sys; fastnn.ops.exp([1.0]); print(sorted({'numba', 'llvmlite'} & "
+        "set(sys.modules)))",
+    )
     assert done.stdout.strip() == "[]", done.stderr

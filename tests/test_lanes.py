@@ -1,4 +1,5 @@
-"""Every kernel keeps to the shares it declares: the planner places barriers by these, and memory is handed on by them."""
+"""Every kernel keeps to the shares it declares: the planner places barriers by these, and memory is
+handed on by them."""
 
 import ctypes
 from itertools import pairwise
@@ -19,14 +20,14 @@ from .oracle import as_type, cases, draw, results
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have one lane")
 LANES = (2, 3)
-# What fills the bytes of what is not a lane's own: NaN where it is only read; where it may be written a small number, because a NaN
-# that comes of NaN is the same one.
+# What fills the bytes of what is not a lane's own: NaN where it is only read; where it may be
+# written a small number, because a NaN that comes of NaN is the same one.
 NOT_A_NUMBER, UNTOUCHED = 0xFF, 0xA5
 
 
 class Shares:
-    """Makes every eager call also lane by lane. A lane finds nothing of use in what is not its own, has to leave it so, and has to
-    make of its own what one lane makes of it."""
+    """Makes every eager call also lane by lane. A lane finds nothing of use in what is not its own,
+    has to leave it so, and has to make of its own what one lane makes of it."""
 
     def __init__(self):
         self.call = record.block_of
@@ -40,7 +41,9 @@ class Shares:
         kernel = self.kernel
         self.kernels.add(kernel)
         instruction = record.Instruction(kernel.name, kernel, "", self.arguments, "", 0)
-        run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)(address)
+        run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)(
+            address
+        )
         accesses = [Access.of(instruction, p, a) for p, a in instruction.tensors]
         memories = [bytes_of(a) for a in accesses]
         before = [m.copy() for m in memories]
@@ -59,16 +62,23 @@ class Shares:
                 for access, memory, image, share, result, built in zip(
                     accesses, memories, expected, shares, after, made, strict=True
                 ):
-                    if access.written and share[0] != slice(0, 0) and share.count(share[0]) == lanes:
+                    if (
+                        access.written
+                        and share[0] != slice(0, 0)
+                        and share.count(share[0]) == lanes
+                    ):
                         # a whole array, of which every lane writes a part
                         built[:] = memory
                         continue
                     if access.written:
                         image[share[lane]] = built[share[lane]] = result[share[lane]]
-                    where = f"{kernel}, {access.parameter.name} of {access.argument.shape}, lane {lane} of {lanes}"
+                    name, shape = access.parameter.name, access.argument.shape
+                    where = f"{kernel}, {name} of {shape}, lane {lane} of {lanes}"
                     assert memory.tobytes() == image.tobytes(), where
             for access, result, built in zip(accesses, after, made, strict=True):
-                assert built.tobytes() == result.tobytes(), f"{kernel}, {access.parameter.name}, made by {lanes} lanes"
+                assert built.tobytes() == result.tobytes(), (
+                    f"{kernel}, {access.parameter.name}, made by {lanes} lanes"
+                )
         for memory, result in zip(memories, after, strict=True):
             memory[:] = result
         return status
@@ -78,12 +88,17 @@ def bytes_of(access):
     """The memory an argument lies in."""
     if access.last == access.first:
         return np.empty(0, np.uint8)
-    return np.frombuffer((ctypes.c_uint8 * (access.last - access.first)).from_address(access.first), np.uint8)
+    return np.frombuffer(
+        (ctypes.c_uint8 * (access.last - access.first)).from_address(access.first), np.uint8
+    )
 
 
 def own_shares(access, lanes):
     """Which part of an argument is each lane's."""
-    return [slice(0, 0) if own is None else slice(own[0] - access.first, own[1] - access.first) for own in access.by_lane(lanes)]
+    return [
+        slice(0, 0) if own is None else slice(own[0] - access.first, own[1] - access.first)
+        for own in access.by_lane(lanes)
+    ]
 
 
 @pytest.fixture
@@ -98,7 +113,10 @@ def shares(monkeypatch):
 def test_lanes_keep_to_their_shares(name, number, shares):
     op = registry[name]
     arrays = as_type(draw(op.cases[number], number), "float32")
-    tensors = [fastnn.tensor(a, requires_gradient=a.dtype.kind == "f" and i not in op.constant) for i, a in enumerate(arrays)]
+    tensors = [
+        fastnn.tensor(a, requires_gradient=a.dtype.kind == "f" and i not in op.constant)
+        for i, a in enumerate(arrays)
+    ]
     for _ in range(2):  # the second gradient is added to the first
         for y in results(op(*tensors, **op.cases[number].attributes)):
             if op.gradient:
@@ -111,27 +129,44 @@ ROWS = (1, 3, 1100)  # of which the last are taken in chunks
 
 @pytest.mark.parametrize("activation", sorted(from_output))
 def test_lanes_keep_to_their_shares_in_layers(activation, shares):
-    """Products made with what follows them, whose gradients begin with an activation's derivative."""
+    """Products made with what follows them, whose gradients begin with an activation's
+    derivative."""
     rng = np.random.default_rng(0)
     for rows in ROWS:
         for widths in ((1, 1, 1), (9, 1, 5), (7, 40, 1), (20, 70, 130)):
-            w, v = (fastnn.tensor(rng.uniform(0.1, 0.3, s).astype("f4"), requires_gradient=True) for s in pairwise(widths))
+            w, v = (
+                fastnn.tensor(rng.uniform(0.1, 0.3, s).astype("f4"), requires_gradient=True)
+                for s in pairwise(widths)
+            )
             bias = fastnn.tensor(np.full(widths[1], 0.5, "f4"), requires_gradient=True)
             for _ in range(2):
-                hidden = ops.linear(rng.uniform(0.1, 1.0, (rows, widths[0])).astype("f4"), w, bias, activation=activation)
+                hidden = ops.linear(
+                    rng.uniform(0.1, 1.0, (rows, widths[0])).astype("f4"),
+                    w,
+                    bias,
+                    activation=activation,
+                )
                 ops.linear(hidden, v).backward(np.ones((rows, widths[2]), "f4"))
     assert any("gradient_and_sums" in k.name for k in shares.kernels)
 
 
 @pytest.mark.parametrize(
-    "optimizer", [lambda: SGD(0.1), lambda: SGD(0.1, 0.9), lambda: SGD(0.1, 0.9, nesterov=True), Adam, RMSprop]
+    "optimizer",
+    [lambda: SGD(0.1), lambda: SGD(0.1, 0.9), lambda: SGD(0.1, 0.9, nesterov=True), Adam, RMSprop],
 )
-@pytest.mark.parametrize("loss", ["mean_squared_error", "binary_crossentropy", "sparse_categorical_crossentropy"])
+@pytest.mark.parametrize(
+    "loss", ["mean_squared_error", "binary_crossentropy", "sparse_categorical_crossentropy"]
+)
 def test_lanes_keep_to_their_shares_in_training(loss, optimizer, shares):
     columns, last = (10, "softmax") if loss.startswith("sparse") else (1, "sigmoid")
     x = np.random.default_rng(0).normal(size=(7, 33)).astype("f4")
     y = np.arange(7) % columns if columns > 1 else np.arange(7.0)[:, None] / 7
-    hidden = [layers.Dense(17, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.3), layers.LayerNormalization()]
+    hidden = [
+        layers.Dense(17, activation="relu"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.3),
+        layers.LayerNormalization(),
+    ]
     model = fastnn.Sequential([*hidden, layers.Dense(columns, activation=last)])
     model.compile(optimizer(), loss, metrics=["accuracy"], run_eagerly=True)
     model.fit(x, y, batch_size=3, epochs=2, verbose=0, validation_data=(x, y))

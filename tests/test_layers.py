@@ -1,4 +1,5 @@
-"""Layers and models as they stand: what they compute, what weights they have, how they are put together."""
+"""Layers and models as they stand: what they compute, what weights they have, how they are put
+together."""
 
 import math
 
@@ -64,7 +65,12 @@ NAMES = [getattr(a, "__name__", str(a)).strip("<>") for a in ACTIVATIONS]
 @pytest.mark.parametrize("shape", [(7, 5), (1, 5), (4, 3, 5), (2, 1, 3, 5)], ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=NAMES)
 def test_dense_is_numpys(activation, shape, use_bias, dtype):
-    layer = layers.Dense(6, activation=activation, use_bias=use_bias, bias_initializer=initializers.RandomNormal(stddev=1.0))
+    layer = layers.Dense(
+        6,
+        activation=activation,
+        use_bias=use_bias,
+        bias_initializer=initializers.RandomNormal(stddev=1.0),
+    )
     x = draw(*shape).astype(dtype)
     got = layer(x).numpy()
     assert got.dtype == dtype
@@ -86,7 +92,9 @@ def test_activations_alone_and_as_layers_are_numpys(activation, shape, dtype):
 def test_elu_takes_its_limit_and_gelu_its_approximation(dtype):
     z = np.linspace(-5, 5, 41).astype(dtype)
     exact = z.astype("float64")
-    assert_close(activations.elu(z, alpha=0.5).numpy(), np.where(exact > 0, exact, np.expm1(exact) / 2))
+    assert_close(
+        activations.elu(z, alpha=0.5).numpy(), np.where(exact > 0, exact, np.expm1(exact) / 2)
+    )
     by_tanh = exact * (1 + np.tanh(math.sqrt(2 / math.pi) * (exact + 0.044715 * exact**3))) / 2
     assert_close(activations.gelu(z, approximate=True).numpy(), by_tanh)
     assert np.abs(by_tanh - activations.gelu(exact).numpy()).max() < 5e-4
@@ -129,9 +137,15 @@ def normalised(x, gamma, beta, mean, variance):
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (4, 5, 3)], ids=str)
-@pytest.mark.parametrize(("scale", "center"), [(True, True), (False, True), (True, False), (False, False)])
-def test_batch_normalization_follows_its_formula_through_several_batches(scale, center, shape, dtype):
-    start = dict.fromkeys(("gamma_initializer", "beta_initializer"), initializers.RandomNormal(1.0, 0.5))
+@pytest.mark.parametrize(
+    ("scale", "center"), [(True, True), (False, True), (True, False), (False, False)]
+)
+def test_batch_normalization_follows_its_formula_through_several_batches(
+    scale, center, shape, dtype
+):
+    start = dict.fromkeys(
+        ("gamma_initializer", "beta_initializer"), initializers.RandomNormal(1.0, 0.5)
+    )
     layer = layers.BatchNormalization(momentum=0.9, scale=scale, center=center, **start)
     moving, weights = np.array([np.zeros(3), np.ones(3)]), None
     for number in range(4):
@@ -139,7 +153,10 @@ def test_batch_normalization_follows_its_formula_through_several_batches(scale, 
         rows = x.reshape(-1, 3).astype("float64")
         got = layer(x, training=True).numpy()
         weights = dict(zip([w.name for w in layer.weights], layer.get_weights(), strict=True))
-        assert list(weights) == ["gamma"] * scale + ["beta"] * center + ["moving_mean", "moving_variance"]
+        assert list(weights) == ["gamma"] * scale + ["beta"] * center + [
+            "moving_mean",
+            "moving_variance",
+        ]
         batch = np.array([rows.mean(axis=0), rows.var(axis=0)])
         moving = 0.9 * moving + 0.1 * batch
         gamma, beta = weights.get("gamma", 1.0), weights.get("beta", 0.0)
@@ -148,7 +165,11 @@ def test_batch_normalization_follows_its_formula_through_several_batches(scale, 
         assert_close(weights["moving_variance"], moving[1], terms=len(rows))
     x = draw(*shape, seed=9).astype(dtype)
     for training in (False, None):
-        assert_close(layer(x, training=training).numpy(), normalised(x, gamma, beta, *moving), terms=len(rows))
+        assert_close(
+            layer(x, training=training).numpy(),
+            normalised(x, gamma, beta, *moving),
+            terms=len(rows),
+        )
     assert [v.name for v in layer.trainable_weights] == ["gamma"] * scale + ["beta"] * center
 
 
@@ -183,7 +204,9 @@ class Scale(layers.Layer):
 
     def build(self, input_shape):
         self.offset = self.add_weight((input_shape[-1],), "zeros", "offset", trainable=False)
-        self.factor = self.add_weight((input_shape[-1],), lambda shape, dtype: np.full(shape, 2.0), "factor")
+        self.factor = self.add_weight(
+            (input_shape[-1],), lambda shape, dtype: np.full(shape, 2.0), "factor"
+        )
 
     def call(self, x):
         return x * self.factor + self.offset
@@ -207,9 +230,14 @@ class Twice(fastnn.Model):
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (4, 5, 3)], ids=str)
-@pytest.mark.parametrize(("scale", "center"), [(True, True), (False, True), (True, False), (False, False)])
+@pytest.mark.parametrize(
+    ("scale", "center"), [(True, True), (False, True), (True, False), (False, False)]
+)
 def test_layer_normalization_follows_its_formula(scale, center, shape, dtype):
-    layer, x = layers.LayerNormalization(scale=scale, center=center, epsilon=1e-2), draw(*shape).astype(dtype)
+    layer, x = (
+        layers.LayerNormalization(scale=scale, center=center, epsilon=1e-2),
+        draw(*shape).astype(dtype),
+    )
     layer(x)
     assert [v.name for v in layer.weights] == ["gamma"] * scale + ["beta"] * center
     layer.set_weights([draw(3, seed=n + 1) for n in range(scale + center)])
@@ -220,8 +248,13 @@ def test_layer_normalization_follows_its_formula(scale, center, shape, dtype):
 
 def test_layer_normalization_holds_far_from_zero():
     x = draw(5, 256).astype("float32") + np.float32(1e4)
-    expected = (x.astype(float) - x.mean(axis=1, keepdims=True, dtype=float)) / np.sqrt(x.astype(float).var(axis=1) + 1e-3)[:, None]
-    assert np.abs(layers.LayerNormalization()(x).numpy() - expected).max() <= 8 * np.finfo("f4").eps * np.abs(expected).max()
+    expected = (x.astype(float) - x.mean(axis=1, keepdims=True, dtype=float)) / np.sqrt(
+        x.astype(float).var(axis=1) + 1e-3
+    )[:, None]
+    assert (
+        np.abs(layers.LayerNormalization()(x).numpy() - expected).max()
+        <= 8 * np.finfo("f4").eps * np.abs(expected).max()
+    )
 
 
 @pytest.mark.parametrize("layer", [layers.BatchNormalization, layers.LayerNormalization])
@@ -229,12 +262,16 @@ def test_normalization_refuses_what_it_cannot_normalise(layer):
     with pytest.raises(ValueError, match=r"epsilon must be above 0; got 0"):
         layer(epsilon=0)
     with pytest.raises(
-        ValueError, match=r"normalises the last dimension, axis=-1, of two or more; got axis=1 for shape \(any, 2, 3\)"
+        ValueError,
+        match=r"normalises the last dimension, axis=-1, of two or more; got axis=1 for shape "
+        r"\(any, 2, 3\)",
     ):
         layer(axis=1)(draw(4, 2, 3))
     built = layer()
     built(draw(4, 3))
-    with pytest.raises(ValueError, match=r"expected 3 columns, as it was built for; got shape \(4, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"expected 3 columns, as it was built for; got shape \(4, 2\)"
+    ):
         built(draw(4, 2))
 
 
@@ -246,7 +283,8 @@ def test_dropout_keeps_the_mean_drops_its_rate_and_passes_gradients_by_the_same_
     y = layer(x, training=True)
     dropped = y.numpy() == 0
     assert abs(dropped.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / count)
-    np.testing.assert_allclose(y.numpy()[~dropped], 1 / 0.7, rtol=1e-4)  # the rate is taken to 16 bits
+    # the rate is taken to 16 bits
+    np.testing.assert_allclose(y.numpy()[~dropped], 1 / 0.7, rtol=1e-4)
     fastnn.ops.sum(y).backward()
     np.testing.assert_array_equal(x.gradient.numpy(), y.numpy())
     assert (dropped != (layer(x, training=True).numpy() == 0)).any(), "a second call drops others"
@@ -307,7 +345,9 @@ def test_a_shared_layer_gets_the_sum_of_its_gradients():
 
 
 def test_nested_models_are_layers():
-    inner = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, activation="relu"), layers.Dense(2)])
+    inner = fastnn.Sequential(
+        [fastnn.Input((3,)), layers.Dense(4, activation="relu"), layers.Dense(2)]
+    )
     outer = fastnn.Sequential([inner, layers.Dense(1)])
     assert outer.input_shape == (None, 3)
     assert outer.output_shape == (None, 1)
@@ -391,7 +431,11 @@ out (Dense)                (any, 1)        1,001
 
 
 def test_the_summary_is_a_table(capsys):
-    stack = [layers.Dense(1000, name="hidden"), layers.BatchNormalization(name="norm"), layers.Dense(1, name="out")]
+    stack = [
+        layers.Dense(1000, name="hidden"),
+        layers.BatchNormalization(name="norm"),
+        layers.Dense(1, name="out"),
+    ]
     model = fastnn.Sequential(stack, name="stack")
     model.summary()
     assert capsys.readouterr().out.count("not built") == 3
@@ -420,7 +464,9 @@ def test_a_model_is_built_by_what_first_tells_its_input(build):
     assert model.count_params() == 8
 
 
-@pytest.mark.parametrize("stack", [[fastnn.Input((3,)), layers.Dense(2)], [layers.Dense(2, input_shape=[3])]])
+@pytest.mark.parametrize(
+    "stack", [[fastnn.Input((3,)), layers.Dense(2)], [layers.Dense(2, input_shape=[3])]]
+)
 def test_a_model_that_knows_its_input_is_built_at_once(stack):
     model = fastnn.Sequential(stack)
     assert (model.built, model.count_params(), model.input_shape) == (True, 8, (None, 3))
@@ -441,7 +487,14 @@ def test_rows_of_more_dimensions_train_as_so_many_rows():
     """Dense and batch normalisation take the last dimension; the mean is over all others."""
     x, y = draw(4, 3, 5).astype("float32"), draw(4, 3, 1).astype("float32")
     models = [
-        fastnn.Sequential([fastnn.Input(shape), layers.Dense(4, activation="tanh"), layers.BatchNormalization(), layers.Dense(1)])
+        fastnn.Sequential(
+            [
+                fastnn.Input(shape),
+                layers.Dense(4, activation="tanh"),
+                layers.BatchNormalization(),
+                layers.Dense(1),
+            ]
+        )
         for shape in [(3, 5), (5,)]
     ]
     models[1].set_weights(models[0].get_weights())
@@ -449,7 +502,11 @@ def test_rows_of_more_dimensions_train_as_so_many_rows():
     for model, rows in zip(models, (slice(None), (-1,)), strict=True):
         model.compile("sgd", "mse")
         data = (x, y) if rows == slice(None) else (x.reshape(-1, 5), y.reshape(-1, 1))
-        histories.append(model.fit(*data, batch_size=len(data[0]), epochs=3, verbose=0, shuffle=False).history["loss"])
+        histories.append(
+            model.fit(*data, batch_size=len(data[0]), epochs=3, verbose=0, shuffle=False).history[
+                "loss"
+            ]
+        )
     assert_close(np.float32(histories[0]), np.float64(histories[1]), terms=36)
     for a, b in zip(*(m.get_weights() for m in models), strict=True):
         assert_close(a, b, terms=36)
@@ -457,13 +514,17 @@ def test_rows_of_more_dimensions_train_as_so_many_rows():
 
 def test_a_model_in_float64_computes_in_it():
     fastnn.config.set_floatx("float64")
-    model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(1)])
+    model = fastnn.Sequential(
+        [fastnn.Input((3,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(1)]
+    )
     model.compile("adam", "mse")
     fastnn.config.set_floatx("float32")
     x = draw(20, 3)
     model.fit(x, draw(20, 1), verbose=0)
     assert {w.dtype.name for w in model.weights} == {"float64"}
-    hidden, norm, last = [[w.astype("float64") for w in layer.get_weights()] for layer in model.layers]
+    hidden, norm, last = [
+        [w.astype("float64") for w in layer.get_weights()] for layer in model.layers
+    ]
     expected = normalised(x @ hidden[0] + hidden[1], *norm) @ last[0] + last[1]
     got = model.predict(x)
     assert got.dtype == "float64"

@@ -1,4 +1,5 @@
-"""Several threads at one model, and children forked meanwhile: nobody hangs, nobody sees half an update."""
+"""Several threads at one model, and children forked meanwhile: nobody hangs, nobody sees half an
+update."""
 
 import gc
 import itertools
@@ -19,7 +20,9 @@ from fastnn.callbacks import Callback
 from fastnn.device import INTERPRETED, backend, locks
 from fastnn.device.locks import Turn, together
 
-pytestmark = pytest.mark.skipif(INTERPRETED, reason="the locks are the same, and interpreted steps take too long")
+pytestmark = pytest.mark.skipif(
+    INTERPRETED, reason="the locks are the same, and interpreted steps take too long"
+)
 WATCHDOG = 120  # seconds: what takes them would be hanging
 X = np.random.default_rng(0).normal(size=(256, 20)).astype("f4")
 Y = X[:, :3] * X[:, 3:6]
@@ -27,7 +30,8 @@ FOREVER = 1 << 40
 
 
 class Apart(threading.Thread):
-    """A call in a thread of its own, which begins at once; `value()` waits for what it returns, or raises what it raised."""
+    """A call in a thread of its own, which begins at once; `value()` waits for what it returns, or
+    raises what it raised."""
 
     def __init__(self, call, *arguments, **named):
         super().__init__(daemon=True)
@@ -49,17 +53,22 @@ class Apart(threading.Thread):
 
 
 def side_by_side(calls):
-    """What these calls return, each made in a thread of its own, all begun at the same time and switched between often."""
+    """What these calls return, each made in a thread of its own, all begun at the same time and
+    switched between often."""
     start, before = threading.Barrier(len(calls)), sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        return [t.value() for t in [Apart(lambda call=call: (start.wait(), call())[1]) for call in calls]]
+        return [
+            t.value()
+            for t in [Apart(lambda call=call: (start.wait(), call())[1]) for call in calls]
+        ]
     finally:
         sys.setswitchinterval(before)
 
 
 class Twins(fastnn.Model):
-    """Two weights that each step changes alike, one after the other. It predicts how far they are apart: 0 between steps."""
+    """Two weights that each step changes alike, one after the other. It predicts how far they are
+    apart: 0 between steps."""
 
     def build(self, input_shape):
         for name in "ab":
@@ -84,7 +93,9 @@ def twins():
 
 def network(width=32):
     fastnn.utils.set_random_seed(1)
-    model = fastnn.Sequential([fastnn.Input((20,)), layers.Dense(width, activation="tanh"), layers.Dense(3)])
+    model = fastnn.Sequential(
+        [fastnn.Input((20,)), layers.Dense(width, activation="tanh"), layers.Dense(3)]
+    )
     model.compile("adam", "mse")
     return model
 
@@ -102,8 +113,20 @@ class Training:
 
     def __enter__(self):
         steps, end = self.model.optimizer.iterations, time.monotonic() + WATCHDOG
-        self.thread = Apart(self.model.fit, X, self.y, epochs=FOREVER, batch_size=64, verbose=0, callbacks=self.callbacks)
-        while self.model.optimizer.iterations == steps and self.thread.is_alive() and time.monotonic() < end:
+        self.thread = Apart(
+            self.model.fit,
+            X,
+            self.y,
+            epochs=FOREVER,
+            batch_size=64,
+            verbose=0,
+            callbacks=self.callbacks,
+        )
+        while (
+            self.model.optimizer.iterations == steps
+            and self.thread.is_alive()
+            and time.monotonic() < end
+        ):
             time.sleep(1e-3)
         return self.thread
 
@@ -133,7 +156,9 @@ class Stepping:
         self.thread.value()
 
 
-@pytest.mark.parametrize("how", ["fit", "fit watched by the batch", "recorded steps", "eager steps"])
+@pytest.mark.parametrize(
+    "how", ["fit", "fit watched by the batch", "recorded steps", "eager steps"]
+)
 def test_who_looks_on_sees_weights_between_steps_and_waits_for_no_more_than_a_slice(how, tmp_path):
     model, file, rows = twins(), tmp_path / "twins.safetensors", itertools.count(1)
     recorded = fastnn.record(lambda x: model(x))
@@ -248,34 +273,52 @@ def test_models_that_share_weights_train_and_predict_side_by_side():
 
 def test_many_threads_predict_with_one_model_and_with_several():
     models = [network(width) for width in (16, 48)]
-    inputs = [np.random.default_rng(n).normal(size=(rows, 20)).astype("f4") for n, rows in enumerate((1, 1, 5, 33, 33, 200))]
+    inputs = [
+        np.random.default_rng(n).normal(size=(rows, 20)).astype("f4")
+        for n, rows in enumerate((1, 1, 5, 33, 33, 200))
+    ]
     expected = {(m, n): models[m](x).numpy() for m in range(2) for n, x in enumerate(inputs)}
 
     def work(start):
         for turn in range(20):
             for m, n in itertools.islice(itertools.cycle(expected), start, start + len(expected)):
                 np.testing.assert_array_equal(
-                    models[m].predict(inputs[n], callbacks=[Callback()] if turn % 5 == 4 else None), expected[m, n]
+                    models[m].predict(inputs[n], callbacks=[Callback()] if turn % 5 == 4 else None),
+                    expected[m, n],
                 )
 
     side_by_side([lambda n=n: work(n) for n in range(6)])
 
 
-@pytest.mark.parametrize("call", [lambda m: m.predict(X), lambda m: m(X[:2]), lambda m: m.build_for((None, 20))])
+@pytest.mark.parametrize(
+    "call", [lambda m: m.predict(X), lambda m: m(X[:2]), lambda m: m.build_for((None, 20))]
+)
 def test_a_model_is_built_once_by_whoever_comes_first(call):
     for _ in range(10):
         model = fastnn.Sequential([layers.Dense(4), layers.BatchNormalization(), layers.Dense(2)])
         side_by_side([lambda model=model: call(model)] * 4)
-        assert [w.shape for w in model.weights] == [(20, 4), (4,), (4,), (4,), (4,), (4,), (4, 2), (2,)]
+        assert [w.shape for w in model.weights] == [
+            (20, 4),
+            (4,),
+            (4,),
+            (4,),
+            (4,),
+            (4,),
+            (4, 2),
+            (2,),
+        ]
 
 
 def test_recording_goes_on_beside_recording():
-    """Training steps of one model and predictions of it, of ever new shapes, recorded by several threads at once."""
+    """Training steps of one model and predictions of it, of ever new shapes, recorded by several
+    threads at once."""
     expected, model = network(), network()
 
     def train(model):
         return [
-            model.fit(X[:rows], Y[:rows], epochs=1, batch_size=rows // 2, shuffle=False, verbose=0).history["loss"]
+            model.fit(
+                X[:rows], Y[:rows], epochs=1, batch_size=rows // 2, shuffle=False, verbose=0
+            ).history["loss"]
             for rows in range(30, 40)
         ]
 
@@ -288,7 +331,8 @@ def test_recording_goes_on_beside_recording():
 
 
 def test_callbacks_may_predict_evaluate_and_train():
-    """In the same thread or in one that they wait for, also what has the shapes of what is going on."""
+    """In the same thread or in one that they wait for, also what has the shapes of what is going
+    on."""
     model, other = network(), network()
     plain = model.predict(X, batch_size=16)
 
@@ -296,7 +340,12 @@ def test_callbacks_may_predict_evaluate_and_train():
         def on_epoch_end(self, epoch, logs=None):
             for call in (lambda f: f(), lambda f: Apart(f).value()):
                 call(
-                    lambda: (model.predict(X[:1]), model.evaluate(X, Y, verbose=0), model.get_weights(), other.fit(X, Y, verbose=0))
+                    lambda: (
+                        model.predict(X[:1]),
+                        model.evaluate(X, Y, verbose=0),
+                        model.get_weights(),
+                        other.fit(X, Y, verbose=0),
+                    )
                 )
             if epoch == 1:
                 model.fit(X, Y, epochs=2, verbose=0)
@@ -322,14 +371,24 @@ def test_a_thread_that_dies_lets_go(what):
         def on_epoch_end(self, epoch, logs=None):
             raise ZeroDivisionError
 
-    x, y = (X, Y) if what == "a callback" else (X[:5, :3], Y) if what == "the data" else (X, Y * 1e30)
-    thread = Apart(model.fit, x, y, epochs=3, verbose=0, callbacks=[Dies()] if what == "a callback" else None)
+    x, y = (
+        (X, Y) if what == "a callback" else (X[:5, :3], Y) if what == "the data" else (X, Y * 1e30)
+    )
+    thread = Apart(
+        model.fit, x, y, epochs=3, verbose=0, callbacks=[Dies()] if what == "a callback" else None
+    )
     with pytest.raises((ZeroDivisionError, ValueError, FloatingPointError)):
         thread.value()
-    Apart(model.predict, X[:1]).value(), Apart(model.fit, X, Y, verbose=0).value(), Apart(model.evaluate, X, Y, verbose=0).value()
+    (
+        Apart(model.predict, X[:1]).value(),
+        Apart(model.fit, X, Y, verbose=0).value(),
+        Apart(model.evaluate, X, Y, verbose=0).value(),
+    )
 
 
-@pytest.mark.parametrize("call", [lambda m: m.predict(X[:1]), lambda m: m.predict(X), lambda m: m.get_weights()])
+@pytest.mark.parametrize(
+    "call", [lambda m: m.predict(X[:1]), lambda m: m.predict(X), lambda m: m.get_weights()]
+)
 def test_ctrl_c_is_heard_by_who_waits_for_a_turn(call):
     model, begun, over = network(), threading.Event(), threading.Event()
     call(model)
@@ -363,7 +422,8 @@ def test_locks_keep_nothing_alive():
 def test_several_turns_are_taken_in_one_order():
     a, b = Turn(), Turn()
     calls = [
-        lambda turns=turns: [together(turns).run(time.sleep, 1e-5) for _ in range(200)] for turns in ([a, b], [b, a, b], [a], [b])
+        lambda turns=turns: [together(turns).run(time.sleep, 1e-5) for _ in range(200)]
+        for turns in ([a, b], [b, a, b], [a], [b])
     ]
     side_by_side(calls)
     assert not a.waiting | b.waiting
@@ -378,7 +438,9 @@ def apart(function, *arguments, **environment):
     """Call a function of this file in a process of its own, where a hang is an error."""
     code = f"import tests.test_locks as t; t.{function.__name__}(*{arguments!r})"
     command = [sys.executable, "-W", "ignore:.*fork:DeprecationWarning", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WATCHDOG, env={**os.environ, **environment})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=WATCHDOG, env={**os.environ, **environment}
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -478,7 +540,11 @@ def _forked_while_another_thread_compiles():
         assert begun.wait(WATCHDOG)
         begun.clear()
         time.sleep(wait)
-        child(lambda: np.testing.assert_allclose(other(x * x + 1.0).numpy(), other.reference(X * X + 1.0), rtol=1e-5))
+        child(
+            lambda: np.testing.assert_allclose(
+                other(x * x + 1.0).numpy(), other.reference(X * X + 1.0), rtol=1e-5
+            )
+        )
         thread.value()
 
 

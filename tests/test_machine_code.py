@@ -1,5 +1,5 @@
-"""What kernels compile to, for vectors of every width: packed instructions, no stores under masks in packed loops, and no call of
-anything that is not there when it is loaded.
+"""What kernels compile to, for vectors of every width: packed instructions, no stores under masks
+in packed loops, and no call of anything that is not there when it is loaded.
 
 `make test` looks at every formula and every update, and at some other kernels; `make slow` at all.
 """
@@ -34,32 +34,48 @@ def _kept_or_new(x, y, lane, lanes):
 
 # What this file looks for, and has to find.
 KEPT_OR_NEW = kernel(x="T[n]", y="inout T[n]")(_kept_or_new)
-FORMS = {  # by names such as pointwise.exp-f4; but no test's own, which have a digest in their symbols
+# by names such as pointwise.exp-f4; but no test's own, which have a digest in their symbols
+FORMS = {
     f"{k.module.removeprefix('cpu.')}.{k.symbol}-{dtype}": (k, dtype)
     for (symbol, dtype), k in sorted(warmup.forms.__wrapped__().items())
     if symbol == f"fastnn_{k.module.replace('.', '_')}_{k.symbol}_{dtype}" and k.element is not None
 }
-FORMULAS = [form for form in FORMS if form.startswith(("pointwise.", "updates.")) and not re.search("sums|cast", form)]
-OTHERS = ["matmul.matmul-f4", "softmax.softmax-f4", "losses.sigmoid_cross_entropy-f4", "normalization.chunk_statistics-f4"]
+FORMULAS = [
+    form
+    for form in FORMS
+    if form.startswith(("pointwise.", "updates.")) and not re.search("sums|cast", form)
+]
+OTHERS = [
+    "matmul.matmul-f4",
+    "softmax.softmax-f4",
+    "losses.sigmoid_cross_entropy-f4",
+    "normalization.chunk_statistics-f4",
+]
 
 
 def in_minutes(form, bits):
-    """Whether `make test` looks at it: at every formula and update in float32, and for vectors of 256 bits in each type."""
+    """Whether `make test` looks at it: at every formula and update in float32, and for vectors of
+    256 bits in each type."""
     return form in OTHERS or (form in FORMULAS and (form.endswith("f4") or bits == 256))
 
 
 LISTINGS = [
-    pytest.param(form, bits, marks=() if in_minutes(form, bits) else pytest.mark.slow) for form in FORMS for bits in PROCESSORS
+    pytest.param(form, bits, marks=() if in_minutes(form, bits) else pytest.mark.slow)
+    for form in FORMS
+    for bits in PROCESSORS
 ]
 
 
 def listing(form, bits):
-    """The assembly of one of FORMS, or of KEPT_OR_NEW for an element type, with LLVM's names for its blocks."""
+    """The assembly of one of FORMS, or of KEPT_OR_NEW for an element type, with LLVM's names for
+    its blocks."""
     from fastnn.device.compiler import optimised
 
     k, dtype = (KEPT_OR_NEW, form) if form in LETTER else FORMS[form]
     target, cpu, features = TARGETS[PROCESSORS[bits]]
-    target = target._replace(**{f: Target._field_defaults[f] for f in ("block", "l1_bytes", "l2_bytes")})
+    target = target._replace(
+        **{f: Target._field_defaults[f] for f in ("block", "l1_bytes", "l2_bytes")}
+    )
     machine, module = optimised(k, dtype, target, "entry", cpu, features)
     machine.set_asm_verbosity(True)
     return machine.emit_assembly(module)
@@ -67,7 +83,8 @@ def listing(form, bits):
 
 @pytest.fixture(scope="module")
 def listings(request):
-    """`listing`, made by as many processes as there may be threads: ahead, for the tests that will be run."""
+    """`listing`, made by as many processes as there may be threads: ahead, for the tests that will
+    be run."""
     with ProcessPoolExecutor(pool.lanes().number, get_context("spawn")) as processes:
         made: dict[tuple[str, int], Future[str]] = {}
 
@@ -77,7 +94,11 @@ def listings(request):
             return made[form, bits]
 
         for item in request.session.items:
-            given = item.callspec.params if item.path == request.path and hasattr(item, "callspec") else {}
+            given = (
+                item.callspec.params
+                if item.path == request.path and hasattr(item, "callspec")
+                else {}
+            )
             if {"form", "bits"} <= given.keys():
                 begin(given["form"], given["bits"])
         yield lambda form, bits: begin(form, bits).result()
@@ -85,17 +106,24 @@ def listings(request):
 
 # ---- what to look for
 
-BLOCK = re.compile(r"^(?:\.LBB\d+_\d+:|# %bb\.\d+:)\s*# %(\S+)\n((?:(?!\.LBB|# %bb|\.Lfunc).*\n)*)", re.M)
+BLOCK = re.compile(
+    r"^(?:\.LBB\d+_\d+:|# %bb\.\d+:)\s*# %(\S+)\n((?:(?!\.LBB|# %bb|\.Lfunc).*\n)*)", re.M
+)
 # To memory: of AVX, and any of AVX-512 but scatters, whose mask is whole.
 MASKED_STORE = re.compile(
-    r"^\s*(v?p?maskmov\S*\s+%\S+ %\S+ .*\)|v?mov\S*\s+%.*\) \{%k\d\}|v\w+\s+%[xyz]mm.*\) \{%k\d\})\s*(?:#.*)?$", re.M
+    r"^\s*(v?p?maskmov\S*\s+%\S+ %\S+ .*\)|v?mov\S*\s+%.*\) \{%k\d\}|v\w+\s+%[xyz]mm.*\) "
+    r"\{%k\d\})\s*(?:#.*)?$",
+    re.M,
 )
-SCALAR = re.compile(r"^\s*(v?(?:add|sub|mul|div|sqrt|fn?m(?:add|sub)\d+|min|max|cmp\w*)s[sd])\s", re.M)
+SCALAR = re.compile(
+    r"^\s*(v?(?:add|sub|mul|div|sqrt|fn?m(?:add|sub)\d+|min|max|cmp\w*)s[sd])\s", re.M
+)
 WIDENED = re.compile(r"\bv?(?:pmovsxdq|cvtps2pd|cvtqq2ps)\s")
 
 
 def packed_loops(text):
-    """The bodies of the loops that LLVM packed, by their names: one of several blocks, if there is a branch in it."""
+    """The bodies of the loops that LLVM packed, by their names: one of several blocks, if there is
+    a branch in it."""
     loops: dict[str, str] = {}
     for name, body in BLOCK.findall(text):
         if re.match(r"(vec\.epilog\.)?vector\.body", name):
@@ -105,7 +133,12 @@ def packed_loops(text):
 
 def masked_stores(text):
     """Those of packed loops. Others end rows, whose primitives say so (kernels/cpu/rows.py)."""
-    return [line for body in packed_loops(text).values() for line in MASKED_STORE.findall(body) if "scatter" not in line]
+    return [
+        line
+        for body in packed_loops(text).values()
+        for line in MASKED_STORE.findall(body)
+        if "scatter" not in line
+    ]
 
 
 @ON_X86_64
@@ -114,14 +147,20 @@ def test_machine_code(form, bits, listings):
     text, (_, _, dtype) = listings(form, bits), form.rpartition("-")
     assert masked_stores(text) == [], "a choice of what to store: see primitives.as_read"
     own = set(re.findall(r"^([\w.]+):", text, flags=re.M))
-    assert set(re.findall(r"\bcall\S*\s+([^\s@]+)", text)) <= own | native.MEMORY_FUNCTIONS.keys(), "calls something"
+    assert (
+        set(re.findall(r"\bcall\S*\s+([^\s@]+)", text)) <= own | native.MEMORY_FUNCTIONS.keys()
+    ), "calls something"
     frames = [int(size) for size in re.findall(r"\bsubq\s+\$(\d+), %rsp", text)]
     assert sum(frames) <= pool.STACK - (1 << 17), "threads have less stack"
     loops = packed_loops(text)
-    assert not Counter(SCALAR.findall("".join(loops.values()))), "a packed loop computes one number at a time"
+    assert not Counter(SCALAR.findall("".join(loops.values()))), (
+        "a packed loop computes one number at a time"
+    )
     if form in FORMULAS:
         whole = [body for name, body in loops.items() if name.startswith("vector.body")]
-        instruction = rf"v?(?:(?:xor|and)p[sd]|[a-z]+\d*p{LETTER[dtype]})" if dtype in LETTER else "vp[a-z]+"
+        instruction = (
+            rf"v?(?:(?:xor|and)p[sd]|[a-z]+\d*p{LETTER[dtype]})" if dtype in LETTER else "vp[a-z]+"
+        )
         arithmetic = rf"\b{instruction}\s.*%{REGISTER[bits]}\d"
         assert whole, "no loop is packed"
         assert all(re.search(arithmetic, body) for body in whole), "a loop does not fill registers"
@@ -188,7 +227,9 @@ def test_a_short_loop_of_known_length_is_packed():
         ("softmax.softmax-f4", "vscalefps", "vpslld"),
     ],
 )
-def test_instructions_of_avx_512_are_used_in_whole_vectors(form, bits, present, with_it, instead, listings):
+def test_instructions_of_avx_512_are_used_in_whole_vectors(
+    form, bits, present, with_it, instead, listings
+):
     text = listings(form, bits)
     assert bool(re.search(rf"\b{with_it}\s.*%zmm", text)) == present
     assert bool(re.search(rf"\b{instead}\s.*%[xyz]mm", text)) != present
@@ -219,11 +260,15 @@ def _remainder(x, y, lane, lanes):
 def test_a_kernel_that_would_call_the_c_library_is_refused(function, symbol):
     own = kernel(x="T[n]", y="out T[n]")(function)
     with pytest.raises(
-        RuntimeError, match=rf"kernel {function.__name__} for f8 needs .*{symbol}.*must not raise, allocate or call"
+        RuntimeError,
+        match=rf"kernel {function.__name__} for f8 needs .*{symbol}.*must not raise, allocate or "
+        "call",
     ):
         native.entry(own, "f8")
 
 
 def test_a_kernel_split_by_what_no_array_has_is_refused():
-    with pytest.raises(ValueError, match=r"kernel _sine: split by N, which no array has; they have \['n'\]"):
+    with pytest.raises(
+        ValueError, match=r"kernel _sine: split by N, which no array has; they have \['n'\]"
+    ):
         kernel(split=[("N", 1)], x="T[n]", y="out T[n]")(_sine)

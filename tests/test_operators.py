@@ -1,4 +1,5 @@
-"""What users write with tensors: powers, comparisons, formats, numbers; and that the library tells tensors apart by identity."""
+"""What users write with tensors: powers, comparisons, formats, numbers; and that the library tells
+tensors apart by identity."""
 
 import operator
 
@@ -49,8 +50,15 @@ def test_powers_are_within_the_units_of_elementary_functions(dtype, processor):
         exact = np.power(x.astype(np.float64), y.astype(np.float64)).astype(np.longdouble)
     else:
         with mpmath.workdps(50):
-            exact = np.array([extended(mpmath.mpf(float(a)) ** mpmath.mpf(float(b))) for a, b in zip(x, y, strict=True)])
-    error = np.abs(got.astype(np.longdouble) - exact) / np.spacing(exact.astype(dtype)).astype(np.longdouble)
+            exact = np.array(
+                [
+                    extended(mpmath.mpf(float(a)) ** mpmath.mpf(float(b)))
+                    for a, b in zip(x, y, strict=True)
+                ]
+            )
+    error = np.abs(got.astype(np.longdouble) - exact) / np.spacing(exact.astype(dtype)).astype(
+        np.longdouble
+    )
     worst = int(error.argmax())
     assert error[worst] <= ULPS[dtype], f"{x[worst]!r}^{y[worst]!r} is {error[worst]:.2f} units off"
 
@@ -59,14 +67,18 @@ SPECIAL = np.array([-np.inf, -3.5, -1.0, -0.0, 0.0, 1.0, 1.5, 1e18, -1e-18, np.i
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("exponent", [*POWERS, 0, 5, -3, 1.5, np.float32(2), np.int64(3), np.float64(-1)])
+@pytest.mark.parametrize(
+    "exponent", [*POWERS, 0, 5, -3, 1.5, np.float32(2), np.int64(3), np.float64(-1)]
+)
 def test_powers_of_constants_are_numpys_and_near_to_the_last_digit(exponent, dtype):
     x = SPECIAL.astype(dtype)
     with np.errstate(all="ignore"):
         expected = x ** float(exponent)
         got = (fastnn.tensor(x) ** exponent).numpy()
     assert got.dtype == dtype
-    np.testing.assert_array_equal(np.signbit(got) & ~np.isnan(got), np.signbit(expected) & ~np.isnan(expected))
+    np.testing.assert_array_equal(
+        np.signbit(got) & ~np.isnan(got), np.signbit(expected) & ~np.isnan(expected)
+    )
     ordinary = ~(np.abs(expected) < np.finfo(dtype).tiny)  # what is subnormal is flushed to zero
     np.testing.assert_allclose(got[ordinary], expected[ordinary], rtol=4 * np.finfo(dtype).eps)
 
@@ -113,7 +125,9 @@ ARRAYS = {
 
 
 @by_comparison
-@pytest.mark.parametrize("other", [*ARRAYS, 1, 0.5, True, np.float32(1), np.int64(1), [0, 1, 0, 2, 16777216, 1]], ids=str)
+@pytest.mark.parametrize(
+    "other", [*ARRAYS, 1, 0.5, True, np.float32(1), np.int64(1), [0, 1, 0, 2, 16777216, 1]], ids=str
+)
 @pytest.mark.parametrize("own", ARRAYS)
 def test_comparisons_are_numpys(own, other, compare):
     x = ARRAYS[own]
@@ -134,7 +148,8 @@ def test_comparisons_are_numpys(own, other, compare):
 def test_comparisons_broadcast_and_are_recorded(compare):
     x, y = np.arange(12.0).reshape(3, 4) % 5, np.array([[2.0], [0.0], [3.0]])
     np.testing.assert_array_equal(compare(fastnn.tensor(x), y).numpy(), compare(x, y))
-    big = np.random.default_rng(0).integers(0, 3, (200, 300)).astype("f4")  # a chain of calls, tile by tile
+    # a chain of calls, tile by tile
+    big = np.random.default_rng(0).integers(0, 3, (200, 300)).astype("f4")
     step = fastnn.record(lambda x: compare(x * 2.0, 2.0) * x)
     np.testing.assert_array_equal(step(big).numpy(), compare(big * 2, 2) * big)
     with pytest.raises(ShapeError, match=r"shapes \(3\) and \(2\) do not broadcast"):
@@ -142,7 +157,9 @@ def test_comparisons_broadcast_and_are_recorded(compare):
 
 
 def test_two_types_of_floats_are_not_compared_as_they_are_not_added():
-    with pytest.raises(DTypeError, match=r"equal: x is float32 and y is float64\. Convert one of them"):
+    with pytest.raises(
+        DTypeError, match=r"equal: x is float32 and y is float64\. Convert one of them"
+    ):
         fastnn.tensor([1.0]) == fastnn.tensor(np.array([1.0]))  # noqa: B015
 
 
@@ -157,7 +174,10 @@ def test_what_is_no_array_is_equal_to_no_tensor():
 
 
 def test_a_truth_times_numbers_keeps_some_and_passes_their_gradient():
-    x, y = fastnn.tensor([-1.0, 2.0, 3.0], requires_gradient=True), fastnn.tensor([4.0, 5.0, 6.0], requires_gradient=True)
+    x, y = (
+        fastnn.tensor([-1.0, 2.0, 3.0], requires_gradient=True),
+        fastnn.tensor([4.0, 5.0, 6.0], requires_gradient=True),
+    )
     for mask, z in ((x > 0.0, (x > 0.0) * y), (x > 0.0, y * (x > 0.0))):
         assert not mask.requires_gradient
         assert z.dtype == "float32"
@@ -171,11 +191,14 @@ def test_a_truth_times_numbers_keeps_some_and_passes_their_gradient():
 def test_truths_are_numbers_where_numbers_are_asked_for():
     x = fastnn.tensor(np.array([-1.0, 2.0, 3.0]))
     mask = x > 0.0
-    assert (ops.mean(mask).item(), ops.mean(mask).dtype) == (np.float32(2 / 3), np.float32)  # no float beside it: as of arrays
+    # no float beside it: as of arrays
+    assert (ops.mean(mask).item(), ops.mean(mask).dtype) == (np.float32(2 / 3), np.float32)
     np.testing.assert_array_equal((mask + mask).numpy(), [0, 2, 2])
     np.testing.assert_array_equal((x - mask).numpy(), [-1, 1, 2])
     np.testing.assert_array_equal((mask * (x < 3.0)).numpy(), [0, 1, 0])
-    np.testing.assert_array_equal(layers.Dense(1, kernel_initializer="ones")(x[:, None] > 0).numpy(), [[0], [1], [1]])
+    np.testing.assert_array_equal(
+        layers.Dense(1, kernel_initializer="ones")(x[:, None] > 0).numpy(), [[0], [1], [1]]
+    )
     loss = fastnn.losses.SparseCategoricalCrossentropy(from_logits=True)
     logits = np.eye(3, 2, dtype="f4")
     assert loss(mask, logits).item() == loss([0, 1, 1], logits).item()
@@ -191,10 +214,17 @@ def test_types_are_cast_eagerly_and_recorded(threads):
         array = np.nan_to_num(np.tile(array, 5000), posinf=3)
         for to in ("float32", "float64", *(["int64"] if own == "bool" else []), own):
             expected = array.astype(to)
-            for got in (fastnn.tensor(array).astype(to), fastnn.record(lambda x, to=to: x.astype(to))(fastnn.tensor(array))):
+            for got in (
+                fastnn.tensor(array).astype(to),
+                fastnn.record(lambda x, to=to: x.astype(to))(fastnn.tensor(array)),
+            ):
                 assert got.dtype == to
                 np.testing.assert_array_equal(got.numpy(), expected)
-    with pytest.raises(DTypeError, match="astype: expected float32 or float64, or int64 of a tensor of bool; got int64 of float32"):
+    with pytest.raises(
+        DTypeError,
+        match="astype: expected float32 or float64, or int64 of a tensor of bool; got int64 of "
+        "float32",
+    ):
         fastnn.tensor([1.0]).astype("int64")
 
 
@@ -219,7 +249,8 @@ def test_tensors_are_keys_by_identity():
 
 
 def test_the_library_never_asks_whether_two_tensors_are_equal(monkeypatch, tmp_path):
-    """It would get elements, or go by values: whatever it does with variables, tensors and lists of them, it goes by identity."""
+    """It would get elements, or go by values: whatever it does with variables, tensors and lists of
+    them, it goes by identity."""
 
     def equal(self, other):
         if isinstance(other, Tensor):
@@ -230,12 +261,19 @@ def test_the_library_never_asks_whether_two_tensors_are_equal(monkeypatch, tmp_p
     monkeypatch.setattr(Tensor, "__ne__", equal)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(70, 4)).astype("f4"), rng.integers(0, 3, 70)
-    hidden = [layers.Dense(8, activation="tanh"), layers.BatchNormalization(), layers.Dropout(0.2), layers.LayerNormalization()]
+    hidden = [
+        layers.Dense(8, activation="tanh"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.2),
+        layers.LayerNormalization(),
+    ]
     model = fastnn.Sequential([fastnn.Input((4,)), *hidden, layers.Dense(3, activation="softmax")])
     for optimizer in (fastnn.optimizers.SGD(0.01, 0.9), "adam", "rmsprop"):
         model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
         stop = fastnn.callbacks.EarlyStopping(patience=1, restore_best_weights=True)
-        model.fit(x, y, epochs=2, verbose=0, callbacks=[stop], validation_split=0.2, sample_weight=x[:, 0])
+        model.fit(
+            x, y, epochs=2, verbose=0, callbacks=[stop], validation_split=0.2, sample_weight=x[:, 0]
+        )
         model.evaluate(x, y, verbose=0)
         model.predict(x)
         hidden[0].trainable = not hidden[0].trainable
@@ -247,7 +285,10 @@ def test_the_library_never_asks_whether_two_tensors_are_equal(monkeypatch, tmp_p
         def __init__(self):
             super().__init__()
             self.one = layers.Dense(4)
-            self.table, self.list = {"w": fastnn.Variable(np.ones(4))}, [fastnn.Variable(np.ones(4))]
+            self.table, self.list = (
+                {"w": fastnn.Variable(np.ones(4))},
+                [fastnn.Variable(np.ones(4))],
+            )
 
         def call(self, x):
             return self.one(self.one(x)) * self.table["w"] + self.list[0]
@@ -286,11 +327,19 @@ def test_one_element_is_a_number():
 @pytest.mark.parametrize(
     ("convert", "kind", "message"),
     [
-        (float, TypeError, r"float\(\) of a tensor of shape .*: it must have one element\. Use \.numpy\(\)"),
+        (
+            float,
+            TypeError,
+            r"float\(\) of a tensor of shape .*: it must have one element\. Use \.numpy\(\)",
+        ),
         (int, TypeError, r"int\(\) of a tensor of shape"),
         (round, TypeError, r"round\(\) of a tensor of shape"),
         ("{:.3f}".format, TypeError, r"format '\.3f' of a tensor of shape"),
-        (bool, ValueError, r"the truth of a tensor of shape .* is ambiguous\. Use \.numpy\(\)\.any\(\)"),
+        (
+            bool,
+            ValueError,
+            r"the truth of a tensor of shape .* is ambiguous\. Use \.numpy\(\)\.any\(\)",
+        ),
         (Tensor.item, ShapeError, "item: expected a tensor of one element"),
     ],
     ids=lambda v: getattr(v, "__name__", ""),

@@ -1,4 +1,5 @@
-"""`model.profile` and the peaks it compares with: it prints what it promises, and leaves everything as it was."""
+"""`model.profile` and the peaks it compares with: it prints what it promises, and leaves everything
+as it was."""
 
 import re
 
@@ -46,7 +47,9 @@ def test_every_call_has_a_line_with_its_rates(capsys):
     names = [line.removeprefix("| ").split("  ")[0] for line in lines]
     assert {"gather", "linear", "matmul", "batch_norm", "adam"} <= set(names)
     if not INTERPRETED:
-        assert f"{8 * backend.processor()[2].vector_bytes} bits" in next(line for line in lines if line.startswith("adam"))
+        assert f"{8 * backend.processor()[2].vector_bytes} bits" in next(
+            line for line in lines if line.startswith("adam")
+        )
         assert re.search(r"a whole step: \S+ us on 1 thread", "\n".join(lines))
         assert re.search(r"^threads: \d+, vectors of \d+ bits$", "\n".join(lines), re.MULTILINE)
 
@@ -75,7 +78,9 @@ def test_everything_is_as_before(fitted, capsys):
 def test_advice_is_on_what_is_lost(capsys):
     assert not any(line.startswith("advice") for line in lines_of(capsys, X, Y))
     wide = 8 * backend.processor()[2].vector_bytes // 32
-    assert f"advice: dense/kernel has {wide + 1} columns" in lines_of(capsys, X, Y, width=wide + 1)[-1]
+    assert (
+        f"advice: dense/kernel has {wide + 1} columns" in lines_of(capsys, X, Y, width=wide + 1)[-1]
+    )
     assert "batches of one row" in lines_of(capsys, X, Y, 1)[-1]
     fastnn.config.set_floatx("float64")
     assert "float64 takes twice the time" in lines_of(capsys, X, Y)[-1]
@@ -106,13 +111,18 @@ def test_a_step_that_cannot_be_repeated_is_still_profiled(capsys):
 def test_the_object_code_tells_the_width_of_its_vectors():
     from fastnn.kernels.cpu import batches, matmul
 
-    for kernel, dtype, bits in [(matmul.matmul, "f4", 8 * backend.processor()[2].vector_bytes), (batches.end_epoch, "f4", 0)]:
+    for kernel, dtype, bits in [
+        (matmul.matmul, "f4", 8 * backend.processor()[2].vector_bytes),
+        (batches.end_epoch, "f4", 0),
+    ]:
         backend.entry(kernel, dtype)
         assert backend.vector_bits(kernel, dtype) in (bits, None)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="peaks of interpreted kernels mean nothing")
 def test_peaks_are_those_of_a_machine():
-    single, double = (peaks.flops_per_second(np.dtype(d), quick=True) for d in ("float32", "float64"))
+    single, double = (
+        peaks.flops_per_second(np.dtype(d), quick=True) for d in ("float32", "float64")
+    )
     assert min(single, double) > 1e8
     assert peaks.bytes_per_second((2, 1, 0), 1 << 14) > 1e8

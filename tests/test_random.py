@@ -37,7 +37,9 @@ def test_kernels_draw_the_references_words(seed):
     for draw in range(2):
         got = generator.uniform((10,)).numpy()
         words = [w for block in range(5) for w in philox((block, 0, draw, 0), (low, high))]
-        np.testing.assert_array_equal(got, np.array([w >> 8 for w in words[::2]]).astype("f4") * np.float32(2**-24))
+        np.testing.assert_array_equal(
+            got, np.array([w >> 8 for w in words[::2]]).astype("f4") * np.float32(2**-24)
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -45,7 +47,8 @@ def test_uniform_numbers_are_uniform(dtype):
     x = fastnn.random.uniform((COUNT,), -1.0, 3.0, dtype, seed=1).numpy().astype(float)
     assert x.min() >= -1
     assert x.max() < 3
-    # Kolmogorov and Smirnov's distance exceeds 1.95 / sqrt(n) in one sample of a thousand; this one is always the same.
+    # Kolmogorov and Smirnov's distance exceeds 1.95 / sqrt(n) in one sample of a thousand; this one
+    # is always the same.
     distance = np.abs((np.sort(x) + 1) / 4 - (np.arange(COUNT) + 0.5) / COUNT).max()
     assert distance < 1.95 / sqrt(COUNT)
 
@@ -81,7 +84,11 @@ def _memory(rows):
     from fastnn.device.buffers import allocate
 
     words = -(-rows // 4) * 4
-    return (allocate(4 * words), words, "uint32"), (allocate(8 * rows), rows, "int64"), (allocate(8), 1, "int64")
+    return (
+        (allocate(4 * words), words, "uint32"),
+        (allocate(8 * rows), rows, "int64"),
+        (allocate(8), 1, "int64"),
+    )
 
 
 def test_every_order_of_four_rows_is_as_likely():
@@ -90,7 +97,8 @@ def test_every_order_of_four_rows_is_as_likely():
         found[tuple(order)] = found.get(tuple(order), 0) + 1
     assert len(found) == 24
     expected = count / 24
-    # Chi-square with 23 degrees of freedom exceeds 49.7 once in a thousand; this sample is always the same.
+    # Chi-square with 23 degrees of freedom exceeds 49.7 once in a thousand; this sample is always
+    # the same.
     assert sum((n - expected) ** 2 / expected for n in found.values()) < 49.7
 
 

@@ -12,13 +12,20 @@ import pytest
 import fastnn
 
 ROOT = Path(__file__).parent.parent
-NOT_EXAMPLES = ("fastnn.__main__", "fastnn.article", "fastnn.kernels")  # programs, and what runs inside compiled code
-MODULES = [m.name for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.") if not m.name.startswith(NOT_EXAMPLES)]
+# programs, and what runs inside compiled code
+NOT_EXAMPLES = ("fastnn.__main__", "fastnn.article", "fastnn.kernels")
+MODULES = [
+    m.name
+    for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.")
+    if not m.name.startswith(NOT_EXAMPLES)
+]
 
 
 def test_the_tutorial_runs(tmp_path, capsys):
     pytest.importorskip("sklearn", reason="the tutorial's digits come with scikit-learn")
-    code = re.search(r"<!-- tutorial.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    code = re.search(
+        r"<!-- tutorial.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    ).group(1)
     before = os.getcwd()
     os.chdir(tmp_path)
     try:
@@ -32,7 +39,9 @@ def test_the_tutorial_runs(tmp_path, capsys):
 
 
 def test_the_tutorial_has_some_thirty_lines():
-    code = re.search(r"<!-- tutorial.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    code = re.search(
+        r"<!-- tutorial.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    ).group(1)
     assert len([line for line in code.splitlines() if line.strip()]) <= 40
 
 

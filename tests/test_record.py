@@ -223,7 +223,9 @@ ARRAYS = {
     "float64 tensor": fastnn.tensor([[0.1, 2.0, 3.0]], "float64"),
 }
 ARRAYS["every other"].flags.writeable = False
-WEIGHTS = {dtype: fastnn.Variable(np.ones((1, 3)) / 3, dtype=dtype) for dtype in ("float32", "float64")}
+WEIGHTS = {
+    dtype: fastnn.Variable(np.ones((1, 3)) / 3, dtype=dtype) for dtype in ("float32", "float64")
+}
 FUNCTIONS = {
     "exp": lambda x: ops.exp(x),
     "reshape": lambda x: ops.exp(ops.reshape(x, (-1,))),
@@ -247,7 +249,9 @@ def floatx(request):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("argument", ARRAYS)
-def test_arguments_have_the_element_type_and_the_bits_that_they_have_eagerly(argument, function, floatx):
+def test_arguments_have_the_element_type_and_the_bits_that_they_have_eagerly(
+    argument, function, floatx
+):
     function, value = FUNCTIONS[function], ARRAYS[argument]
     try:
         expected = function(value)
@@ -262,10 +266,16 @@ def test_arguments_have_the_element_type_and_the_bits_that_they_have_eagerly(arg
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("argument", [a for a in ARRAYS if np.ndim(ARRAYS[a]) == 2 and "tensor" not in a and a != "huge"])
+@pytest.mark.parametrize(
+    "argument", [a for a in ARRAYS if np.ndim(ARRAYS[a]) == 2 and "tensor" not in a and a != "huge"]
+)
 def test_models_take_arrays_of_any_type_recorded_as_they_do_eagerly(argument, dtype):
     model = fastnn.Sequential(
-        [fastnn.layers.Dense(4, activation="tanh", dtype=dtype), fastnn.layers.Dense(1, dtype=dtype)], dtype=dtype
+        [
+            fastnn.layers.Dense(4, activation="tanh", dtype=dtype),
+            fastnn.layers.Dense(1, dtype=dtype),
+        ],
+        dtype=dtype,
     )
     optimizer, value = fastnn.optimizers.SGD(0.1), ARRAYS[argument]
     rows = np.shape(value)[0]
@@ -312,11 +322,27 @@ def test_slices_powers_and_comparisons_of_arrays_are_those_of_numpy(kind):
 
     @fastnn.record
     def step(x, bound):
-        return x[1:, 0], ops.reshape(x, (-1,)), x == x[0], x > bound, (x > bound) * w, x[::2] * w, abs(x * w) ** 2
+        return (
+            x[1:, 0],
+            ops.reshape(x, (-1,)),
+            x == x[0],
+            x > bound,
+            (x > bound) * w,
+            x[::2] * w,
+            abs(x * w) ** 2,
+        )
 
     got, bound = step(x, 0.1), 0.1
     f4 = x.astype("f4")
-    expected = x[1:, 0], x.reshape(-1), x == x[0], x > bound, (x > bound) * np.float32(2), f4[::2] * 2, (f4 * 2) ** 2
+    expected = (
+        x[1:, 0],
+        x.reshape(-1),
+        x == x[0],
+        x > bound,
+        (x > bound) * np.float32(2),
+        f4[::2] * 2,
+        (f4 * 2) ** 2,
+    )
     for one, other in zip(got, expected, strict=True):
         same(one, fastnn.tensor(np.asarray(other, "i8" if other.dtype == "i4" else None)))
 
@@ -339,12 +365,20 @@ def test_the_gradient_of_an_array_among_the_arguments():
 
     np.testing.assert_array_equal(step(np.array([1, 2, 3], "f4")), [4, 8, 12])
     np.testing.assert_array_equal(step(fastnn.tensor([2.0, 2.0, 3.0])), [8, 8, 12])
-    with pytest.raises(DTypeError, match=r"float64 meets tensors that are float32.* call the step with an array that is float32"):
+    with pytest.raises(
+        DTypeError,
+        match=r"float64 meets tensors that are float32.* call the step with an array that is "
+        r"float32",
+    ):
         step(np.array([1.0, 2.0, 3.0]))
 
 
 @pytest.mark.parametrize("read", [float, bool, lambda t: t.numpy(), lambda t: np.asarray(t)])
-@pytest.mark.parametrize("value", [1.5, np.ones(1), fastnn.tensor([1.0]), [1.0]], ids=["float", "array", "tensor", "list"])
+@pytest.mark.parametrize(
+    "value",
+    [1.5, np.ones(1), fastnn.tensor([1.0]), [1.0]],
+    ids=["float", "array", "tensor", "list"],
+)
 def test_reading_an_input_while_recording_is_refused(read, value):
     with pytest.raises(RecordingError, match="was read while it is being recorded"):
         fastnn.record(lambda x: ops.exp(x) * float(read(x)))(value)
@@ -362,7 +396,11 @@ def test_arguments_may_hold_arrays_in_lists_tuples_and_dictionaries():
     @fastnn.record
     def step(batch, pair, many, scale):
         assert type(pair) is Pair
-        return {"sum": batch["x"] * scale[0] + batch["inner"][1], "pair": pair.first - pair.second, "many": many[0] + many[1]}
+        return {
+            "sum": batch["x"] * scale[0] + batch["inner"][1],
+            "pair": pair.first - pair.second,
+            "many": many[0] + many[1],
+        }
 
     for n in range(1, 4):
         x, y = (RNG.normal(size=3).astype("f4") for _ in range(2))
@@ -381,7 +419,18 @@ def test_arguments_may_hold_arrays_in_lists_tuples_and_dictionaries():
     [
         (1, True, np.int64(1), np.True_, 1.0, "1", b"1", None),
         (0, False, -0.0, "", None, np.int32(0), np.int8(0)),
-        ({"a": 1}, {"a": True}, {1: 1}, {True: 1}, [], {}, ("a",), ["a"], Pair("a", "a"), ("a", "a")),
+        (
+            {"a": 1},
+            {"a": True},
+            {1: 1},
+            {True: 1},
+            [],
+            {},
+            ("a",),
+            ["a"],
+            Pair("a", "a"),
+            ("a", "a"),
+        ),
     ],
 )
 def test_constants_that_are_equal_but_not_alike_have_tapes_of_their_own(values):
@@ -433,9 +482,13 @@ def test_an_array_that_a_step_finds_elsewhere_is_a_constant():
         np.testing.assert_array_equal(y, [2, 3])
 
 
-@pytest.mark.parametrize("value", [np.array(["a"]), np.array([1j]), [[1.0], [1.0, 2.0]], np.array([None])])
+@pytest.mark.parametrize(
+    "value", [np.array(["a"]), np.array([1j]), [[1.0], [1.0, 2.0]], np.array([None])]
+)
 def test_arrays_of_other_things_than_numbers_are_refused(value):
-    with pytest.raises((DTypeError, ValueError), match=r"argument of .*(expected numbers|not of one length)"):
+    with pytest.raises(
+        (DTypeError, ValueError), match=r"argument of .*(expected numbers|not of one length)"
+    ):
         fastnn.record(lambda x: x)(value)
 
 

@@ -76,7 +76,12 @@ def test_anything_that_can_be_called_can_be_recorded(kind):
 
 def test_a_recorded_function_keeps_name_and_documentation():
     step = fastnn.record(double)
-    assert (step.__name__, step.__doc__, step.__wrapped__, step.__module__) == ("double", "Twice x.", double, __name__)
+    assert (step.__name__, step.__doc__, step.__wrapped__, step.__module__) == (
+        "double",
+        "Twice x.",
+        double,
+        __name__,
+    )
     model = TwiceModel(name="twice")
     assert fastnn.record(model).name == "TwiceModel"
     assert not hasattr(fastnn.record(model), "_own_weights")
@@ -215,7 +220,12 @@ def of_module(x):
 
 def test_recorded_functions_can_be_copied_and_pickled():
     of_module([1.0])
-    assert copy.deepcopy(of_module) is pickle.loads(pickle.dumps(of_module)) is copy.copy(of_module) is of_module
+    assert (
+        copy.deepcopy(of_module)
+        is pickle.loads(pickle.dumps(of_module))
+        is copy.copy(of_module)
+        is of_module
+    )
     holder = Doubler()
     holder.fast = fastnn.record(holder.method)
     holder.fast([1.0])
@@ -262,7 +272,9 @@ def test_a_recorded_function_within_a_step_is_called_as_it_is():
         model(x)
         before = model.get_weights()
         model.fit(x, x[:, :1], verbose=0)
-        assert not any(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+        assert not any(
+            np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True)
+        )
         assert (model(x, training=True).numpy() == 0).any()
         assert not (model(x).numpy() == 0).any()
 
@@ -276,5 +288,8 @@ def test_what_would_happen_in_no_replay_is_refused(what):
     for warm in (False, True):
         if warm:
             getattr(model, what)(*data, verbose=0)
-        with pytest.raises(fastnn.errors.RecordingError, match=f"{what}: called while .* is recorded.* model\\(x\\)"):
+        with pytest.raises(
+            fastnn.errors.RecordingError,
+            match=f"{what}: called while .* is recorded.* model\\(x\\)",
+        ):
             fastnn.record(lambda scale: getattr(model, what)(*data, verbose=0))(1.0)

@@ -66,20 +66,34 @@ def through(kind, generator):
         return x * draw()
 
     return {
-        "closure": lambda x: x * generator.normal() if hasattr(generator, "normal") else x * generator.random(),
+        "closure": lambda x: (
+            x * generator.normal() if hasattr(generator, "normal") else x * generator.random()
+        ),
         "bound method": lambda x: x * draw(),
         "method's object": Own().method,
         "callable": Own(),
         "partial": functools.partial(lambda g, x: x * draw(), generator),
         "default": default,
-        "attribute": functools.partial(lambda h, x: x * h.inner.inner.normal(), Holder(Holder(generator))),
+        "attribute": functools.partial(
+            lambda h, x: x * h.inner.inner.normal(), Holder(Holder(generator))
+        ),
         "dictionary": lambda x, found={"a": [generator]}: x * draw(),
     }[kind]
 
 
 @pytest.mark.parametrize("generator", GENERATORS)
 @pytest.mark.parametrize(
-    "kind", ["closure", "bound method", "method's object", "callable", "partial", "default", "attribute", "dictionary"]
+    "kind",
+    [
+        "closure",
+        "bound method",
+        "method's object",
+        "callable",
+        "partial",
+        "default",
+        "attribute",
+        "dictionary",
+    ],
 )
 def test_draws_are_refused_however_the_generator_is_reached(kind, generator):
     with pytest.raises(RecordingError, match=r"test_recorded_draws\.py:\d+.*fastnn\.random"):
@@ -109,7 +123,9 @@ def test_numbers_of_a_generator_of_the_steps_own_are_as_they_are_eagerly():
 
     system = random.SystemRandom()
     expected = np.asarray(step(np.float32(1.0)), "f4")
-    np.testing.assert_allclose(fastnn.record(lambda x: step(x) if system else x)(1.0), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        fastnn.record(lambda x: step(x) if system else x)(1.0), expected, rtol=1e-6
+    )
 
 
 DRAWS = {
@@ -165,7 +181,10 @@ def test_what_other_threads_draw_meanwhile_is_theirs(kind, pause):
 def test_draws_of_this_thread_are_told_from_those_of_others(own, other):
     draw = DRAWS[own]
     line = draw.__code__.co_firstlineno
-    with Others(DRAWS[other], 0.0), pytest.raises(RecordingError, match=rf"test_recorded_draws\.py:{line}:"):
+    with (
+        Others(DRAWS[other], 0.0),
+        pytest.raises(RecordingError, match=rf"test_recorded_draws\.py:{line}:"),
+    ):
         fastnn.record(lambda x: plain(plain(x) * draw()))([1.0])
 
 
@@ -194,7 +213,8 @@ def test_a_draw_in_the_line_that_calls_the_step_is_told():
 
 
 def test_threads_that_begin_and_draw_do_not_make_a_recording_fail():
-    """Some have no number yet when they are asked for their time; and one may be the first to import numpy.random."""
+    """Some have no number yet when they are asked for their time; and one may be the first to
+    import numpy.random."""
     program = """
 import threading, numpy as np, fastnn
 fastnn.record(lambda x: x * 2)([1.0])
@@ -211,5 +231,7 @@ try:
 finally:
     going = False
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr

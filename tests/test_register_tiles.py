@@ -1,5 +1,5 @@
-"""Products of matrices, and stores, with vectors, registers and blocks of other processors than this one: wide ones run, all are
-compiled."""
+"""Products of matrices, and stores, with vectors, registers and blocks of other processors than
+this one: wide ones run, all are compiled."""
 
 import itertools
 import re
@@ -15,9 +15,21 @@ from fastnn.kernels.marks import Target
 from .processors import ON_X86_64, TARGETS, call
 
 pytestmark = ON_X86_64
-# Around a tile's rows (14, 6), its vectors (2 to 16 elements, two of them, half of one), a tile of dot products and a block.
-SIZES = [(1, 1, 1), (2, 9, 3), (5, 16, 7), (6, 8, 16), (7, 17, 17), (13, 3, 33), (15, 24, 40), (28, 7, 4), (31, 25, 65)]
-SIZES += [(8, 4, 5), (14, 5, 6), (16, 5, 17), (30, 9, 33)]  # a tile's rows and two more, which are halved, with one before or none
+# Around a tile's rows (14, 6), its vectors (2 to 16 elements, two of them, half of one), a tile of
+# dot products and a block.
+SIZES = [
+    (1, 1, 1),
+    (2, 9, 3),
+    (5, 16, 7),
+    (6, 8, 16),
+    (7, 17, 17),
+    (13, 3, 33),
+    (15, 24, 40),
+    (28, 7, 4),
+    (31, 25, 65),
+]
+# a tile's rows and two more, which are halved, with one before or none
+SIZES += [(8, 4, 5), (14, 5, 6), (16, 5, 17), (30, 9, 33)]
 SIZES += [(3, 20, 9), (1, 40, 13), (1, 18, 37)]  # tiles of dot products that differ in width
 SIZES += [(9, 10, 10), (15, 20, 512)]  # the last: rows of B that share sets of the caches
 SIZES += [(31, 1024, 9), (1030, 20, 5)]  # rows of A that do, and of A^T
@@ -46,7 +58,11 @@ def test_tiles(name, dtype):
     """Each operand either way round; bias and ReLU, and adding to C."""
     for size, turned_a, turned_b in itertools.product(SIZES, (0, 1), (0, 1)):
         a, b, bias, before = operands(size, dtype, turned_a, turned_b)
-        product, c, added = expected(a, b, turned_a, turned_b), np.full_like(before, np.nan), before.copy()
+        product, c, added = (
+            expected(a, b, turned_a, turned_b),
+            np.full_like(before, np.nan),
+            before.copy(),
+        )
         call(matmul.matmul, name, a, b, bias, turned_a, turned_b, 0.0, 0, c)
         call(matmul.matmul, name, a, b, bias[:0], turned_a, turned_b, -inf, 1, added)
         check(c, np.maximum(product + bias, 0), size[1])
@@ -75,7 +91,8 @@ def test_product_and_gradient(name, dtype):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", TARGETS)
 def test_dots(name, dtype):
-    """And a row's bits do not depend on the rows and columns beside it: with them the tile's shape changes."""
+    """And a row's bits do not depend on the rows and columns beside it: with them the tile's shape
+    changes."""
     for size in [*SIZES, (1, 40, 19), (19, 40, 1)]:
         a, b, bias, before = operands(size, dtype, 0, 1)
         product, c, added = expected(a, b, 0, 1), np.full_like(before, np.nan), before.copy()
@@ -93,8 +110,15 @@ def test_dots(name, dtype):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", TARGETS)
 def test_row(name, dtype):
-    """The bits are those of tiles, however the matrix is read: panel by panel, or row by row where it is far or crowded."""
-    for size in [*[(1, k, n) for _, k, n in SIZES], (1, 9, 130), (1, 40, 67), (1, 20, 512), (1, 300, 1001)]:
+    """The bits are those of tiles, however the matrix is read: panel by panel, or row by row where
+    it is far or crowded."""
+    for size in [
+        *[(1, k, n) for _, k, n in SIZES],
+        (1, 9, 130),
+        (1, 40, 67),
+        (1, 20, 512),
+        (1, 300, 1001),
+    ]:
         x, w, bias, before = operands(size, dtype, 0, 0)
         product = expected(x, w, 0, 0)
         y, added, tiles = np.full_like(before, np.nan), before.copy(), np.full_like(before, np.nan)
@@ -107,7 +131,11 @@ def test_row(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("kernel", [matmul.matmul, matmul.dots, matmul.transpose, matmul.multiply_row], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kernel",
+    [matmul.matmul, matmul.dots, matmul.transpose, matmul.multiply_row],
+    ids=lambda k: k.name,
+)
 def test_arm_has_packed_instructions(kernel, dtype):
     from llvmlite import binding
 
@@ -116,7 +144,9 @@ def test_arm_has_packed_instructions(kernel, dtype):
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     target = Target(16, 32, "aarch64")
-    machine, module = optimised(kernel, dtype, target, "entry", "generic", "+neon", "aarch64-unknown-linux-gnu")
+    machine, module = optimised(
+        kernel, dtype, target, "entry", "generic", "+neon", "aarch64-unknown-linux-gnu"
+    )
     text = machine.emit_assembly(module)
     packed = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
     assert len(re.findall(packed, text)) >= 2
@@ -129,7 +159,10 @@ def test_arm_has_packed_instructions(kernel, dtype):
 def test_a_copy_past_the_caches_begins_and_ends_anywhere(dtype, name):
     """Stores past the caches are of whole vectors at vectors' addresses, and fail at any other."""
     for start, size in itertools.product((0, 1, 5, 15, 16), (0, 1, 3, 15, 16, 17, 31, 64, 97)):
-        x, around = np.random.default_rng(size).normal(size=size).astype(dtype), np.zeros(256, dtype)
+        x, around = (
+            np.random.default_rng(size).normal(size=size).astype(dtype),
+            np.zeros(256, dtype),
+        )
         first = -around.ctypes.data % 64 // around.itemsize + start
         call(reduce.copy_past_caches, name, x, around[first : first + size])
         np.testing.assert_array_equal(around[first : first + size], x)

@@ -1,4 +1,5 @@
-"""The same seed gives the same bits: eager and recorded, on any number of lanes, at once or resumed, in another process."""
+"""The same seed gives the same bits: eager and recorded, on any number of lanes, at once or
+resumed, in another process."""
 
 import functools
 import hashlib
@@ -97,7 +98,10 @@ def test_any_number_of_threads_gives_the_same_weights_and_history(threads, expec
     monkeypatch.setattr(Pace, "_slices", always_all_lanes)
     model = network()
     assert (trained(model), digest(model)) == expected
-    assert model.predict(X, batch_size=50).tobytes() == network_trained().predict(X, batch_size=50).tobytes()
+    assert (
+        model.predict(X, batch_size=50).tobytes()
+        == network_trained().predict(X, batch_size=50).tobytes()
+    )
 
 
 @functools.cache
@@ -108,7 +112,9 @@ def network_trained_on_all_rows_at_once():
 
 @pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have one lane")
 @pytest.mark.parametrize("threads", [2, 3, 8])
-def test_so_do_batches_whose_statistics_are_joined_from_several_chunks_of_rows(threads, monkeypatch):
+def test_so_do_batches_whose_statistics_are_joined_from_several_chunks_of_rows(
+    threads, monkeypatch
+):
     fastnn.set_threads(1)
     expected = network_trained_on_all_rows_at_once()
     fastnn.set_threads(threads)
@@ -125,8 +131,12 @@ def test_fit_by_fit_has_the_bits_of_one_fit(expected):
 
 
 def test_another_process_has_the_same_bits(expected):
-    program = "import tests.test_reproducible as t; m = t.network(); t.trained(m); print(t.digest(m))"
-    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program = (
+        "import tests.test_reproducible as t; m = t.network(); t.trained(m); print(t.digest(m))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert out.stdout.strip() == expected[1]
 
 
@@ -155,7 +165,8 @@ def test_the_history_tells_the_seed_that_repeats_the_run():
 
 def test_shuffling_takes_every_row_once_and_in_a_new_order():
     class Weights(fastnn.losses.Loss):
-        """Its gradient by a weight is the row's number: batches of one row, and steps of SGD that add 10^-row."""
+        """Its gradient by a weight is the row's number: batches of one row, and steps of SGD that
+        add 10^-row."""
 
         def call(self, y_true, y_pred):
             return y_pred - y_true
@@ -170,7 +181,9 @@ def test_shuffling_takes_every_row_once_and_in_a_new_order():
             before[0] = now
 
     fastnn.utils.set_random_seed(3)
-    model = fastnn.Sequential([fastnn.Input((1,)), layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model = fastnn.Sequential(
+        [fastnn.Input((1,)), layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
+    )
     model.compile(fastnn.optimizers.SGD(1.0), Weights())
     before = [0.0]
     rows = np.arange(1, 20, dtype=float)
@@ -188,7 +201,9 @@ def test_prediction_does_not_depend_on_the_batch(batch_size):
     model = network()
     expected = np.concatenate([model.predict(X[i : i + 1]) for i in range(len(X))])
     np.testing.assert_array_equal(model.predict(X, batch_size=batch_size), expected)
-    np.testing.assert_array_equal(network(run_eagerly=True).predict(X, batch_size=batch_size), expected)
+    np.testing.assert_array_equal(
+        network(run_eagerly=True).predict(X, batch_size=batch_size), expected
+    )
 
 
 def test_evaluation_has_the_bits_of_validation():
@@ -242,9 +257,13 @@ def test_interpreted_training_agrees_within_rounding(expected):
         "print(json.dumps([w.tolist() for w in m.get_weights()]))"
     )
     environment = {**os.environ, "FASTNN_INTERPRET": "1"}
-    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    out = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
     model = network()
     trained(model, epochs=1)
     steps = -(-int(len(X) * 0.8) // 32)
     for got, own in zip(json.loads(out.stdout), model.get_weights(), strict=True):
-        assert np.abs(np.array(got) - own).max() <= 64 * np.finfo("float32").eps * steps * (1 + np.abs(own).max())
+        assert np.abs(np.array(got) - own).max() <= 64 * np.finfo("float32").eps * steps * (
+            1 + np.abs(own).max()
+        )

@@ -1,4 +1,5 @@
-"""Data of one look and any number of rows: the same results as of a model that has seen no other, recorded once a size of batch."""
+"""Data of one look and any number of rows: the same results as of a model that has seen no other,
+recorded once a size of batch."""
 
 import gc
 
@@ -24,7 +25,12 @@ class LessMean(layers.Layer):
 
 def model(**compiled):
     fastnn.utils.set_random_seed(1)
-    hidden = [layers.Dense(7, activation="tanh"), layers.Dropout(0.2), LessMean(), layers.BatchNormalization()]
+    hidden = [
+        layers.Dense(7, activation="tanh"),
+        layers.Dropout(0.2),
+        LessMean(),
+        layers.BatchNormalization(),
+    ]
     made = fastnn.Sequential([fastnn.Input((6,)), *hidden, layers.Dense(2)])
     made.compile("adam", "mse", metrics=["mse"], **compiled)
     return made
@@ -45,7 +51,9 @@ def recorded(monkeypatch):
 
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_fit_of_another_number_of_rows_gives_the_bits_of_steps_that_run_eagerly(shuffle, weighted):
+def test_a_fit_of_another_number_of_rows_gives_the_bits_of_steps_that_run_eagerly(
+    shuffle, weighted
+):
     found = []
     for eager in (False, True):
         made, histories = model(run_eagerly=eager), []
@@ -53,7 +61,15 @@ def test_a_fit_of_another_number_of_rows_gives_the_bits_of_steps_that_run_eagerl
             x, y = X[number : number + rows].copy(), Y[number : number + rows].copy()
             weights = np.linspace(0.1, 1, rows) if weighted else None
             validation = (X[: rows // 2 + 3], Y[: rows // 2 + 3])
-            history = made.fit(x, y, epochs=2, verbose=0, shuffle=shuffle, sample_weight=weights, validation_data=validation)
+            history = made.fit(
+                x,
+                y,
+                epochs=2,
+                verbose=0,
+                shuffle=shuffle,
+                sample_weight=weights,
+                validation_data=validation,
+            )
             histories.append(history.history)
         found.append([histories, *made.get_weights()])
     assert found[0][0] == found[1][0]
@@ -79,15 +95,29 @@ def test_data_that_grows_and_shrinks_is_taken_from_where_it_lies_now(recorded):
 
     class Look(fastnn.callbacks.Callback):
         def on_epoch_end(self, number, logs=None):
-            assert logs["val_loss"] == pytest.approx(self.model.evaluate(X[:50], Y[:50], verbose=0)[0], rel=1e-6)
+            assert logs["val_loss"] == pytest.approx(
+                self.model.evaluate(X[:50], Y[:50], verbose=0)[0], rel=1e-6
+            )
             self.model.evaluate(X[:47], Y[:47], verbose=0)
-            np.testing.assert_array_equal(self.model.predict(X[:90])[:32], self.model.predict(X[:32]))
+            np.testing.assert_array_equal(
+                self.model.predict(X[:90])[:32], self.model.predict(X[:32])
+            )
 
     found = []
     for callbacks in ([], [Look()]):
         made = model()
-        data = {"epochs": 2, "verbose": 0, "validation_data": (X[:50], Y[:50]), "callbacks": callbacks}
-        found.append([made.fit(X[:rows].copy(), Y[:rows].copy(), **data).history for rows in (40, 41, 150, 39)])
+        data = {
+            "epochs": 2,
+            "verbose": 0,
+            "validation_data": (X[:50], Y[:50]),
+            "callbacks": callbacks,
+        }
+        found.append(
+            [
+                made.fit(X[:rows].copy(), Y[:rows].copy(), **data).history
+                for rows in (40, 41, 150, 39)
+            ]
+        )
     assert found[0] == found[1]
 
 
@@ -100,8 +130,11 @@ def test_a_prediction_of_any_number_of_rows_is_that_of_its_batches(eager, record
         for _ in range(2):  # the second time from the tapes that the first left where it ended
             np.testing.assert_array_equal(made.predict(x), np.concatenate(batches))
     if not eager:
-        # A single batch has a tape with memory of its own; of more there are full batches and a last one.
-        assert sorted(rows for _, rows in recorded) == sorted([3, 7, 32, *{32, *(r % 32 for r in (33, 65, 100, 299, 97))}])
+        # A single batch has a tape with memory of its own; of more there are full batches and a
+        # last one.
+        assert sorted(rows for _, rows in recorded) == sorted(
+            [3, 7, 32, *{32, *(r % 32 for r in (33, 65, 100, 299, 97))}]
+        )
 
 
 def test_summaries_tell_the_rows_of_the_last_data():
@@ -126,7 +159,8 @@ def test_programs_of_many_numbers_of_rows_are_let_go():
 
 
 def test_what_is_let_go_is_watched_no_longer(monkeypatch):
-    """A prediction of a number of rows again and again, each recorded anew: what looks after a change stays as much."""
+    """A prediction of a number of rows again and again, each recorded anew: what looks after a
+    change stays as much."""
     monkeypatch.setattr(epoch, "MOST_TAPED", 4)
     monkeypatch.setattr(epoch, "MOST_KEPT", 4)
     made, counts = model(), []

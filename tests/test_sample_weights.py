@@ -1,4 +1,5 @@
-"""Weights of rows, as Keras has them: negative ones, one for all, a column; in losses, metrics, fit, evaluate and validation."""
+"""Weights of rows, as Keras has them: negative ones, one for all, a column; in losses, metrics,
+fit, evaluate and validation."""
 
 import numpy as np
 import pytest
@@ -41,7 +42,9 @@ LOSSES = {
 
 def network(loss, seed=0):
     fastnn.utils.set_random_seed(seed)
-    model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, activation="tanh"), layers.Dense(2)])
+    model = fastnn.Sequential(
+        [fastnn.Input((3,)), layers.Dense(4, activation="tanh"), layers.Dense(2)]
+    )
     model.compile(fastnn.optimizers.SGD(0.05), loss)
     return model
 
@@ -67,7 +70,9 @@ def test_fit_evaluate_and_validation_take_them_alike(name, form):
     for w in (given, weights):
         model = network(make())
         history = model.fit(X, y, 5, 3, 0, validation_data=(X, y, w), sample_weight=w).history
-        found.append([history, model.evaluate(X, y, verbose=0, sample_weight=w), model.predict(X).tobytes()])
+        found.append(
+            [history, model.evaluate(X, y, verbose=0, sample_weight=w), model.predict(X).tobytes()]
+        )
     assert found[0] == found[1]
     expected = (rows(model.predict(X).astype("f8")) * weights).mean()
     assert found[0][1] == pytest.approx(expected, rel=1e-4, abs=1e-5)
@@ -87,16 +92,24 @@ def test_the_gradient_goes_away_from_rows_of_negative_weight():
 def test_a_metric_is_the_weighted_mean(kind, form):
     given, weights = FORMS[form]
     p = RNG.normal(size=(ROWS, 2)).astype("f4")
-    rows = {"mean_squared_error": (p - Y) ** 2, "mean_absolute_error": np.abs(p - Y)}[kind.default_name].mean(axis=1)
+    rows = {"mean_squared_error": (p - Y) ** 2, "mean_absolute_error": np.abs(p - Y)}[
+        kind.default_name
+    ].mean(axis=1)
     metric = kind()
     metric.update_state(Y, p, given)
-    assert metric.result() == pytest.approx((rows * weights).sum() / weights.sum(dtype="f8"), rel=1e-5)
+    assert metric.result() == pytest.approx(
+        (rows * weights).sum() / weights.sum(dtype="f8"), rel=1e-5
+    )
     metric.update_state(Y, p)
     total, count = (rows * weights).sum() + rows.sum(), weights.sum(dtype="f8") + ROWS
     assert metric.result() == pytest.approx(total / count, rel=1e-4)
 
 
-@pytest.mark.parametrize("weights", [SIGNED, SIGNED[:, None], 3.0, SIGNED[:, None] * [1, -2]], ids=["rows", "column", "one", "all"])
+@pytest.mark.parametrize(
+    "weights",
+    [SIGNED, SIGNED[:, None], 3.0, SIGNED[:, None] * [1, -2]],
+    ids=["rows", "column", "one", "all"],
+)
 def test_a_mean_takes_weights_of_rows_or_of_every_number(weights):
     mean = metrics.Mean()
     mean.update_state(Y, weights)
@@ -110,19 +123,28 @@ def test_a_mean_takes_weights_of_rows_or_of_every_number(weights):
 @pytest.mark.parametrize("shape", [(ROWS, 2), (1,), (1, ROWS), (ROWS, 1, 1), (0,)])
 def test_other_shapes_are_refused_with_those_that_are_taken(shape):
     for weights in (np.ones(shape), fastnn.tensor(np.ones(shape))):
-        message = r"sample_weight must have shape \(13\), one for each row, or \(13, 1\), or be one number for all; got \("
+        message = (
+            r"sample_weight must have shape \(13\), one for each row, or \(13, 1\), "
+            r"or be one number for all; got \("
+        )
         with pytest.raises(ShapeError, match=f"MeanSquaredError: {message}"):
             losses.MeanSquaredError()(Y, Y, weights)
         with pytest.raises(ShapeError, match=f"metric 'mean_squared_error': {message}"):
             metrics.MeanSquaredError().update_state(Y, Y, weights)
-    with pytest.raises(ValueError, match=r"MeanSquaredError: sample_weight has 1 values .*sample_weight\[2\] = nan"):
+    with pytest.raises(
+        ValueError, match=r"MeanSquaredError: sample_weight has 1 values .*sample_weight\[2\] = nan"
+    ):
         losses.MeanSquaredError()(Y, Y, np.where(np.arange(ROWS) == 2, np.nan, 1.0))
 
 
-@pytest.mark.parametrize("loss", ["mae", "mean_absolute_error", "MeanAbsoluteError", losses.MeanAbsoluteError])
+@pytest.mark.parametrize(
+    "loss", ["mae", "mean_absolute_error", "MeanAbsoluteError", losses.MeanAbsoluteError]
+)
 def test_mean_absolute_error_by_its_names(loss):
     model = network(loss)
-    model.compile("adam", loss, metrics=["mae", "mean_absolute_error", metrics.MeanAbsoluteError(name="own")])
+    model.compile(
+        "adam", loss, metrics=["mae", "mean_absolute_error", metrics.MeanAbsoluteError(name="own")]
+    )
     before = np.abs(model.predict(X).astype("f8") - Y).mean()
     found = model.evaluate(X, Y, verbose=0, return_dict=True)
     assert list(found) == ["loss", "mae", "mean_absolute_error", "own"]
@@ -133,7 +155,9 @@ def test_mean_absolute_error_by_its_names(loss):
 
 
 def test_its_gradient_is_the_sign():
-    fastnn.gradcheck(lambda p: losses.MeanAbsoluteError()(np.zeros((3, 2)), p), [RNG.normal(size=(3, 2))])
+    fastnn.gradcheck(
+        lambda p: losses.MeanAbsoluteError()(np.zeros((3, 2)), p), [RNG.normal(size=(3, 2))]
+    )
     p = fastnn.tensor([[0.0, 2.0]], requires_gradient=True)
     ops.sum(losses.MeanAbsoluteError()([[0.0, 0.0]], p)).backward()
     np.testing.assert_array_equal(p.gradient.numpy(), [[0, 0.5]])

@@ -1,4 +1,5 @@
-"""Tapes are used as long as what was read while they were recorded is as it was, and no longer: layers, losses, metrics."""
+"""Tapes are used as long as what was read while they were recorded is as it was, and no longer:
+layers, losses, metrics."""
 
 import copy
 import gc
@@ -21,15 +22,30 @@ TARGETS = ROWS[:, :2] * 0.5
 PLACES = {
     "attribute": (lambda m, v: setattr(m, "scale", v), lambda m: m.scale),
     "private attribute": (lambda m, v: setattr(m, "_scale", v), lambda m: m._scale),
-    "attribute that is missing": (lambda m, v: setattr(m, "missing", v), lambda m: getattr(m, "missing", 1.0)),
-    "attribute by its name": (lambda m, v: setattr(m, "scale", v), lambda m: getattr(m, "sca" + "le")),
+    "attribute that is missing": (
+        lambda m, v: setattr(m, "missing", v),
+        lambda m: getattr(m, "missing", 1.0),
+    ),
+    "attribute by its name": (
+        lambda m, v: setattr(m, "scale", v),
+        lambda m: getattr(m, "sca" + "le"),
+    ),
     "all attributes": (lambda m, v: setattr(m, "scale", v), lambda m: vars(m)["scale"]),
     "attribute of the class": (lambda m, v: setattr(type(m), "of_class", v), lambda m: m.of_class),
-    "list of the class": (lambda m, v: m.list_of_class.__setitem__(0, v), lambda m: m.list_of_class[0]),
-    "attribute that hides the class's": (lambda m, v: setattr(m, "of_class", v), lambda m: m.of_class),
+    "list of the class": (
+        lambda m, v: m.list_of_class.__setitem__(0, v),
+        lambda m: m.list_of_class[0],
+    ),
+    "attribute that hides the class's": (
+        lambda m, v: setattr(m, "of_class", v),
+        lambda m: m.of_class,
+    ),
     "slot": (lambda m, v: setattr(m, "slot", v), lambda m: m.slot),
     "property": (lambda m, v: setattr(m, "_scale", v), lambda m: m.scale_by_property),
-    "method": (lambda m, v: setattr(m, "scale_by_method", lambda: v), lambda m: m.scale_by_method()),
+    "method": (
+        lambda m, v: setattr(m, "scale_by_method", lambda: v),
+        lambda m: m.scale_by_method(),
+    ),
     "layer's attribute": (lambda m, v: setattr(m.inner, "scale", v), lambda m: m.inner.scale),
     "layer": (lambda m, v: setattr(m, "inner", Scale(v)), lambda m: m.inner.scale),
     "function": (lambda m, v: setattr(m, "function", lambda: v), lambda m: m.function()),
@@ -41,15 +57,30 @@ PLACES = {
     "list in a list": (lambda m, v: m.nested[1].__setitem__(0, v), lambda m: m.nested[1][0]),
     "list in a tuple": (lambda m, v: m.pair[0].__setitem__(0, v), lambda m: m.pair[0][0]),
     "dictionary": (lambda m, v: m.table.__setitem__("a", v), lambda m: m.table["a"]),
-    "dictionary that grows": (lambda m, v: m.table.__setitem__(v, 0), lambda m: max([k for k in m.table if k != "a"], default=1.0)),
-    "order of a dictionary": (lambda m, v: _reorder(m.table, v), lambda m: next(iter(m.table.values()))),
-    "list in a dictionary": (lambda m, v: m.lists["a"].__setitem__(0, v), lambda m: m.lists["a"][0]),
-    "dictionary in a list": (lambda m, v: m.tables[0].__setitem__("a", v), lambda m: m.tables[0]["a"]),
+    "dictionary that grows": (
+        lambda m, v: m.table.__setitem__(v, 0),
+        lambda m: max([k for k in m.table if k != "a"], default=1.0),
+    ),
+    "order of a dictionary": (
+        lambda m, v: _reorder(m.table, v),
+        lambda m: next(iter(m.table.values())),
+    ),
+    "list in a dictionary": (
+        lambda m, v: m.lists["a"].__setitem__(0, v),
+        lambda m: m.lists["a"][0],
+    ),
+    "dictionary in a list": (
+        lambda m, v: m.tables[0].__setitem__("a", v),
+        lambda m: m.tables[0]["a"],
+    ),
     "set": (lambda m, v: m.numbers.add(v), lambda m: max(m.numbers)),
     "deque": (lambda m, v: m.deque.appendleft(v), lambda m: m.deque[0]),
     "ordered dictionary": (lambda m, v: m.ordered.__setitem__("a", v), lambda m: m.ordered["a"]),
     "layers in a list": (lambda m, v: m.blocks.append(Scale(v)), lambda m: m.blocks[-1].scale),
-    "layers of all kinds": (lambda m, v: m.blocks.append(Scale(v)), lambda m: m.sublayers()[-1].scale),
+    "layers of all kinds": (
+        lambda m, v: m.blocks.append(Scale(v)),
+        lambda m: m.sublayers()[-1].scale,
+    ),
 }
 
 
@@ -68,7 +99,8 @@ class Scale(layers.Layer):
 
 
 def reader(read):
-    """A new class of models, each with its own class attributes, whose `call` reads `read(model)`."""
+    """A new class of models, each with its own class attributes, whose `call` reads
+    `read(model)`."""
 
     class Reader(fastnn.Model):
         __slots__ = ("slot",)
@@ -80,7 +112,12 @@ def reader(read):
             type(self).list_of_class = [1.0]
             self.function, self.array = lambda: 1.0, np.ones(1)
             self.values, self.nested, self.pair = [1.0], [0, [1.0]], ([1.0], 2)
-            self.table, self.lists, self.tables, self.numbers = {"a": 1.0}, {"a": [1.0]}, [{"a": 1.0}], {1.0}
+            self.table, self.lists, self.tables, self.numbers = (
+                {"a": 1.0},
+                {"a": [1.0]},
+                [{"a": 1.0}],
+                {1.0},
+            )
             self.deque, self.ordered = deque([1.0]), OrderedDict(a=1.0)
             self.steps = 0
             self.dense = layers.Dense(2, kernel_initializer="ones")
@@ -165,7 +202,16 @@ def test_a_change_of_what_call_reads_is_seen_and_no_other(how, place, recordings
 
 @pytest.mark.parametrize("how", [predictions, predictions_of_some, evaluation, fit, step])
 @pytest.mark.parametrize(
-    "place", ["attribute", "private attribute", "list", "list in a list", "dictionary", "layer's attribute", "slot"]
+    "place",
+    [
+        "attribute",
+        "private attribute",
+        "list",
+        "list in a list",
+        "dictionary",
+        "layer's attribute",
+        "slot",
+    ],
 )
 def test_states_that_come_back_find_their_tapes(how, place, recordings):
     put, read = PLACES[place]
@@ -197,7 +243,11 @@ def test_only_so_many_tapes_are_kept_of_one_look():
 
 def test_an_attribute_that_is_deleted_or_comes_to_be_is_seen():
     model = reader(lambda m: m.scale if hasattr(m, "extra") else -1.0)
-    for change in (lambda: None, lambda: setattr(model, "extra", None), lambda: delattr(model, "extra")):
+    for change in (
+        lambda: None,
+        lambda: setattr(model, "extra", None),
+        lambda: delattr(model, "extra"),
+    ):
         change()
         np.testing.assert_array_equal(model.predict(ROWS), model(ROWS).numpy())
 
@@ -226,7 +276,9 @@ def test_building_on_the_first_call_leaves_the_tape_good(how, recordings):
     class Unbuilt(fastnn.Model):
         def __init__(self):
             super().__init__()
-            self.stack = fastnn.Sequential([layers.Dense(3), layers.BatchNormalization(), layers.Dropout(0.1)])
+            self.stack = fastnn.Sequential(
+                [layers.Dense(3), layers.BatchNormalization(), layers.Dropout(0.1)]
+            )
             self.blocks = [layers.Dense(2)]
 
         def call(self, x):
@@ -249,7 +301,12 @@ def test_building_on_the_first_call_leaves_the_tape_good(how, recordings):
 def test_layers_added_and_removed_are_seen():
     model = fastnn.Sequential([layers.Dense(3)])
     expected = []
-    for change in (lambda: None, lambda: model.add(layers.ReLU()), lambda: model.add(layers.Dense(5)), model.pop):
+    for change in (
+        lambda: None,
+        lambda: model.add(layers.ReLU()),
+        lambda: model.add(layers.Dense(5)),
+        model.pop,
+    ):
         change()
         expected.append(model(ROWS).numpy())
         np.testing.assert_array_equal(model.predict(ROWS), expected[-1])

@@ -1,4 +1,5 @@
-"""Tapes are used as long as what was read while they were recorded is as it was: optimizers, and what is trainable."""
+"""Tapes are used as long as what was read while they were recorded is as it was: optimizers, and
+what is trainable."""
 
 import inspect
 
@@ -14,7 +15,14 @@ TARGETS = ROWS[:, :2] * 0.5
 
 # ---- optimizers
 
-OTHER = {"momentum": 0.7, "nesterov": True, "beta_1": 0.5, "beta_2": 0.9, "rho": 0.5, "epsilon": 0.1}
+OTHER = {
+    "momentum": 0.7,
+    "nesterov": True,
+    "beta_1": 0.5,
+    "beta_2": 0.9,
+    "rho": 0.5,
+    "epsilon": 0.1,
+}
 HYPERPARAMETERS = [  # and what else is given
     (kind, name, base)
     for kind in optimizers.KNOWN.values()
@@ -50,7 +58,9 @@ def test_a_hyperparameter_that_is_assigned_is_as_if_it_had_been_given(kind, name
     plain = trained(kind(**base))
     assert (fresh != plain).any() or (name == "nesterov" and not base)
     changes = {2: {name: OTHER[name]}, 4: {name: getattr(kind(**base), name)}}
-    np.testing.assert_array_equal(trained(kind(**base), changes), trained(kind(**base), changes, recorded=False))
+    np.testing.assert_array_equal(
+        trained(kind(**base), changes), trained(kind(**base), changes, recorded=False)
+    )
 
 
 @pytest.mark.parametrize("kind", optimizers.KNOWN.values())
@@ -68,8 +78,12 @@ def test_a_hyperparameter_is_checked_when_it_is_assigned(kind):
 
 def test_momentum_that_is_set_to_zero_and_one_that_comes_later_are_those_of_new_optimizers():
     momentum = optimizers.SGD(momentum=0.9)
-    np.testing.assert_array_equal(trained(momentum, {0: {"momentum": 0.0}}), trained(optimizers.SGD()))
-    np.testing.assert_array_equal(trained(optimizers.SGD(), {0: {"momentum": 0.9}}), trained(optimizers.SGD(momentum=0.9)))
+    np.testing.assert_array_equal(
+        trained(momentum, {0: {"momentum": 0.0}}), trained(optimizers.SGD())
+    )
+    np.testing.assert_array_equal(
+        trained(optimizers.SGD(), {0: {"momentum": 0.9}}), trained(optimizers.SGD(momentum=0.9))
+    )
     assert not momentum._memory
 
 
@@ -110,15 +124,24 @@ def test_what_a_callback_changes_counts_from_then_on(moment, change):
 
     def weights(run_eagerly):
         model = fastnn.Sequential(
-            [fastnn.Input((3,)), layers.Dense(4, kernel_initializer="ones"), layers.Dense(2), layers.Dense(2)]
+            [
+                fastnn.Input((3,)),
+                layers.Dense(4, kernel_initializer="ones"),
+                layers.Dense(2),
+                layers.Dense(2),
+            ]
         )
         model.layers[2].trainable = False
         for layer in model.layers[1:]:
             layer.set_weights([np.ones(layer.kernel.shape) / 4, np.zeros(2)])
         model.compile(optimizers.SGD(0.1), "mse", run_eagerly=run_eagerly)
-        history = model.fit(ROWS, TARGETS, epochs=3, batch_size=3, shuffle=False, verbose=0, callbacks=[Changing()])
+        history = model.fit(
+            ROWS, TARGETS, epochs=3, batch_size=3, shuffle=False, verbose=0, callbacks=[Changing()]
+        )
         assert len(history.epoch) == 3
-        return np.concatenate([*history.history.values(), *[w.reshape(-1) for w in model.get_weights()]])
+        return np.concatenate(
+            [*history.history.values(), *[w.reshape(-1) for w in model.get_weights()]]
+        )
 
     np.testing.assert_array_equal(weights(False), weights(True))
 
@@ -140,8 +163,12 @@ def test_an_error_names_the_epoch_also_after_a_change():
 
 
 def gan():
-    generator = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, activation="relu"), layers.Dense(3)])
-    discriminator = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(1)])
+    generator = fastnn.Sequential(
+        [fastnn.Input((3,)), layers.Dense(4, activation="relu"), layers.Dense(3)]
+    )
+    discriminator = fastnn.Sequential(
+        [fastnn.Input((3,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(1)]
+    )
     return generator, discriminator
 
 
@@ -157,7 +184,10 @@ def train(generator, discriminator, recorded, rounds=4):
         adam[0].step()
 
     def of_discriminator(x, y):
-        (loss(ones, discriminator(y, training=True)) + loss(zeros, discriminator(x, training=True))).backward()
+        (
+            loss(ones, discriminator(y, training=True))
+            + loss(zeros, discriminator(x, training=True))
+        ).backward()
         adam[1].step()
 
     steps = [of_generator, of_discriminator]
@@ -168,7 +198,9 @@ def train(generator, discriminator, recorded, rounds=4):
         steps[0](fastnn.tensor(ROWS))
         discriminator.trainable = True
         steps[1](fastnn.tensor(ROWS), fastnn.tensor(ROWS + 1))
-    return np.concatenate([w.reshape(-1) for m in (generator, discriminator) for w in m.get_weights()])
+    return np.concatenate(
+        [w.reshape(-1) for m in (generator, discriminator) for w in m.get_weights()]
+    )
 
 
 def test_networks_that_are_frozen_in_turn_find_their_tapes(recordings):
@@ -195,7 +227,10 @@ def test_a_variable_that_is_frozen_by_itself_stays_as_it_is(variable, name, reco
         loss(y, model(x, training=True)).backward()
         optimizer.step()
 
-    for train in (lambda: step(ROWS, TARGETS[:, :1]), lambda: model.fit(ROWS, TARGETS[:, :1], verbose=0)):
+    for train in (
+        lambda: step(ROWS, TARGETS[:, :1]),
+        lambda: model.fit(ROWS, TARGETS[:, :1], verbose=0),
+    ):
         for learned in (True, False, True, False):
             setattr(weight, name, learned)
             before, others = weight.numpy(), model.layers[2].kernel.numpy()

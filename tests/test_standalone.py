@@ -64,11 +64,36 @@ def labels(*shape):
 
 
 LOSSES = {
-    "squares": (losses.MeanSquaredError(), squares, rng(2).normal(size=(N, C)), rng(1).normal(size=(N, C))),
-    "squares of a row": (losses.MeanSquaredError(), squares, rng(2).normal(size=N), rng(1).normal(size=N)),
-    "squares of images": (losses.MeanSquaredError(), squares, rng(2).normal(size=(N, 2, C)), rng(1).normal(size=(N, 2, C))),
-    "binary": (losses.BinaryCrossentropy(), binary, rng(2).integers(0, 2, (N, C)), rng(1).uniform(size=(N, C))),
-    "binary between": (losses.BinaryCrossentropy(), binary, rng(2).uniform(size=(N, 1)), rng(1).uniform(size=(N, 1))),
+    "squares": (
+        losses.MeanSquaredError(),
+        squares,
+        rng(2).normal(size=(N, C)),
+        rng(1).normal(size=(N, C)),
+    ),
+    "squares of a row": (
+        losses.MeanSquaredError(),
+        squares,
+        rng(2).normal(size=N),
+        rng(1).normal(size=N),
+    ),
+    "squares of images": (
+        losses.MeanSquaredError(),
+        squares,
+        rng(2).normal(size=(N, 2, C)),
+        rng(1).normal(size=(N, 2, C)),
+    ),
+    "binary": (
+        losses.BinaryCrossentropy(),
+        binary,
+        rng(2).integers(0, 2, (N, C)),
+        rng(1).uniform(size=(N, C)),
+    ),
+    "binary between": (
+        losses.BinaryCrossentropy(),
+        binary,
+        rng(2).uniform(size=(N, 1)),
+        rng(1).uniform(size=(N, 1)),
+    ),
     "binary logits": (
         losses.BinaryCrossentropy(from_logits=True),
         lambda y, z: binary(y, sigmoid(z)),
@@ -76,15 +101,29 @@ LOSSES = {
         rng(1).normal(size=(N, C)),
     ),
     "sparse": (losses.SparseCategoricalCrossentropy(), sparse, labels(N), probabilities(N, C)),
-    "sparse sequences": (losses.SparseCategoricalCrossentropy(), sparse, labels(N, 3), probabilities(N, 3, C)),
-    "sparse unnormalised": (losses.SparseCategoricalCrossentropy(), sparse, labels(N), 3 * probabilities(N, C)),
+    "sparse sequences": (
+        losses.SparseCategoricalCrossentropy(),
+        sparse,
+        labels(N, 3),
+        probabilities(N, 3, C),
+    ),
+    "sparse unnormalised": (
+        losses.SparseCategoricalCrossentropy(),
+        sparse,
+        labels(N),
+        3 * probabilities(N, C),
+    ),
     "sparse logits": (
         losses.SparseCategoricalCrossentropy(from_logits=True),
         lambda y, z: sparse(y, softmax(z)),
         labels(N),
         rng(1).normal(size=(N, C)),
     ),
-    "function": (losses.get(lambda y, p: (y - p) * y), lambda y, p: (y - p) * y, *rng(3).normal(size=(2, N, C))),
+    "function": (
+        losses.get(lambda y, p: (y - p) * y),
+        lambda y, p: (y - p) * y,
+        *rng(3).normal(size=(2, N, C)),
+    ),
 }
 
 
@@ -146,7 +185,11 @@ def test_a_class_of_ones_own_is_a_loss():
 # ---- metrics
 
 METRICS = {
-    "binary": (metrics.BinaryAccuracy, lambda y, p: ((p > 0.5) == y).mean(axis=-1), lambda r, n: r.integers(0, 2, (n, C))),
+    "binary": (
+        metrics.BinaryAccuracy,
+        lambda y, p: ((p > 0.5) == y).mean(axis=-1),
+        lambda r, n: r.integers(0, 2, (n, C)),
+    ),
     "binary at 0.2": (
         lambda: metrics.BinaryAccuracy(threshold=0.2),
         lambda y, p: ((p > 0.2) == y).mean(axis=-1),
@@ -157,8 +200,16 @@ METRICS = {
         lambda y, p: y.argmax(axis=-1) == p.argmax(axis=-1),
         lambda r, n: np.eye(C)[r.integers(0, C, n)],
     ),
-    "sparse": (metrics.SparseCategoricalAccuracy, lambda y, p: y == p.argmax(axis=-1), lambda r, n: r.integers(0, C, n)),
-    "squares": (metrics.MeanSquaredError, lambda y, p: squares(y, p).mean(axis=-1), lambda r, n: r.normal(size=(n, C))),
+    "sparse": (
+        metrics.SparseCategoricalAccuracy,
+        lambda y, p: y == p.argmax(axis=-1),
+        lambda r, n: r.integers(0, C, n),
+    ),
+    "squares": (
+        metrics.MeanSquaredError,
+        lambda y, p: squares(y, p).mean(axis=-1),
+        lambda r, n: r.normal(size=(n, C)),
+    ),
 }
 
 
@@ -174,7 +225,10 @@ def test_metrics_are_means_over_all_rows_they_were_given(name, weighted, dtype):
             y, p = targets(random, n), random.uniform(size=(n, C)).astype(dtype)
             weights = random.uniform(size=n).astype(dtype) if weighted else np.ones(n)
             got = metric(y, p, sample_weight=weights) if weighted else metric(y, p)
-            total, weight = total + (formula(y, p.astype("f8")) * weights).sum(), weight + weights.sum()
+            total, weight = (
+                total + (formula(y, p.astype("f8")) * weights).sum(),
+                weight + weights.sum(),
+            )
             assert_close(got, total / weight, dtype, 14)
             assert metric.result() == got
         metric.reset_state()
@@ -234,7 +288,9 @@ def nesterov(step, w, g, kept):
 def adam(step, w, g, kept):
     kept["m"] = 0.8 * kept.get("m", 0) + 0.2 * g
     kept["s"] = 0.95 * kept.get("s", 0) + 0.05 * g**2
-    return w - 0.1 * np.sqrt(1 - 0.95**step) / (1 - 0.8**step) * kept["m"] / (np.sqrt(kept["s"]) + 1e-3)
+    return w - 0.1 * np.sqrt(1 - 0.95**step) / (1 - 0.8**step) * kept["m"] / (
+        np.sqrt(kept["s"]) + 1e-3
+    )
 
 
 def rmsprop(step, w, g, kept):
@@ -270,7 +326,10 @@ def test_optimizers_are_numpys_for_several_steps(update, how, dtype):
             sum(fastnn.ops.sum(v * g) for v, g in zip(variables, gradients, strict=True)).backward()
             optimizer.step()
             assert all(v.gradient is None for v in variables)
-        values = [update(step, v, g.astype("f8"), k) for v, g, k in zip(values, gradients, kept, strict=True)]
+        values = [
+            update(step, v, g.astype("f8"), k)
+            for v, g, k in zip(values, gradients, kept, strict=True)
+        ]
         assert optimizer.iterations == step
         for variable, value in zip(variables, values, strict=True):
             assert_close(variable.numpy(), value, dtype, step)
@@ -310,19 +369,28 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     ("call", "kind", "message"),
     [
         (lambda o, w: o.apply([[1.0]]), ValueError, "adam: got 1 gradients for 0 variables"),
-        (lambda o, w: o.apply([[1.0]], [w]), ShapeError, r"the gradient of 'variable' must have shape \(2\); got \(1\)"),
-        (lambda o, w: o.apply([fastnn.tensor([1, 2], dtype="float64")], [w]), TypeError, "must be float32, as it is; got float64"),
-        (lambda o, w: o.apply([np.ones(2)], [np.ones(2)]), TypeError, "expected variables.*got ndarray"),
+        (lambda o, w: o.apply([[1.0]], [w]), ShapeError,
+         r"the gradient of 'variable' must have shape \(2\); got \(1\)"),
+        (lambda o, w: o.apply([fastnn.tensor([1, 2], dtype="float64")], [w]), TypeError,
+         "must be float32, as it is; got float64"),
+        (lambda o, w: o.apply([np.ones(2)], [np.ones(2)]), TypeError,
+         "expected variables.*got ndarray"),
         (lambda o, w: o.step(), ValueError, r"which variables\? Call optimizer.build"),
         (lambda o, w: (o.build([w]), o.step()), ValueError, "none of its variables has a gradient"),
-        (lambda o, w: (o.build([w]), o.build([fastnn.Variable([1.0])])), ValueError, "already updates 1 other variables"),
-        (lambda o, w: setattr(o, "learning_rate", -1), ValueError, "learning_rate must be a finite number from 0 on; got -1"),
+        (lambda o, w: (o.build([w]), o.build([fastnn.Variable([1.0])])), ValueError,
+         "already updates 1 other variables"),
+        (lambda o, w: setattr(o, "learning_rate", -1), ValueError,
+         "learning_rate must be a finite number from 0 on; got -1"),
         (lambda o, w: optimizers.SGD(np.nan), ValueError, "learning_rate must be a finite number"),
         (lambda o, w: optimizers.SGD("fast"), ValueError, "fast"),
-        (lambda o, w: optimizers.SGD(momentum=1.5), ValueError, "momentum must lie between 0 and 1; got 1.5"),
-        (lambda o, w: optimizers.Adam(beta_2=1.0), ValueError, "beta_2 must lie between 0 and 1; got 1.0"),
-        (lambda o, w: optimizers.Adam(epsilon=0), ValueError, "epsilon must be a finite number above 0; got 0"),
-        (lambda o, w: optimizers.RMSprop(rho=-0.1), ValueError, "rho must lie between 0 and 1; got -0.1"),
+        (lambda o, w: optimizers.SGD(momentum=1.5), ValueError,
+         "momentum must lie between 0 and 1; got 1.5"),
+        (lambda o, w: optimizers.Adam(beta_2=1.0), ValueError,
+         "beta_2 must lie between 0 and 1; got 1.0"),
+        (lambda o, w: optimizers.Adam(epsilon=0), ValueError,
+         "epsilon must be a finite number above 0; got 0"),
+        (lambda o, w: optimizers.RMSprop(rho=-0.1), ValueError,
+         "rho must lie between 0 and 1; got -0.1"),
     ],
 )  # fmt: skip
 def test_optimizers_refuse(call, kind, message):
@@ -336,17 +404,27 @@ Y, P = np.zeros((3, 2)), np.full((3, 2), 0.5)
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda: losses.MeanSquaredError()(Y, P[:2]), ShapeError, "y has 3 rows, the predictions have 2"),
-        (lambda: losses.MeanSquaredError()(Y[:, :1], P), ShapeError, r"y must hold values of shape \(any, 2\) .* got \(3, 1\)"),
+        (lambda: losses.MeanSquaredError()(Y, P[:2]), ShapeError,
+         "y has 3 rows, the predictions have 2"),
+        (lambda: losses.MeanSquaredError()(Y[:, :1], P), ShapeError,
+         r"y must hold values of shape \(any, 2\) .* got \(3, 1\)"),
         (lambda: losses.MeanSquaredError()([["a", "b"]], P[:1]), TypeError, "y: expected numbers"),
-        (lambda: losses.MeanSquaredError()([[1], [1, 2]], P), ShapeError, "y: its rows are not of one length"),
-        (lambda: losses.MeanSquaredError()(Y, P, np.ones(2)), ShapeError, r"sample_weight must have shape \(3\).* got \(2\)"),
-        (lambda: losses.SparseCategoricalCrossentropy()([0, 1, 2], P), ValueError, r"between 0 and 1, .* got 2 at \(2,\)"),
-        (lambda: losses.SparseCategoricalCrossentropy()([0, 0.5, 1], P), ValueError, r"whole numbers; got 0.5 at \(1,\)"),
-        (lambda: losses.SparseCategoricalCrossentropy()(Y, P), ShapeError, r"One-hot rows are y.argmax\(-1\)"),
-        (lambda: metrics.BinaryAccuracy()(Y, P[:2]), ShapeError, "binary_accuracy: y has 3 rows, the predictions have 2"),
-        (lambda: metrics.SparseCategoricalAccuracy()([0, 1, -1], P), ValueError, r"got -1 at \(2,\)"),
-        (lambda: metrics.BinaryAccuracy()(Y, P, np.ones(2)), ShapeError, r"sample_weight must have shape \(3\), one .*; got \(2\)"),
+        (lambda: losses.MeanSquaredError()([[1], [1, 2]], P), ShapeError,
+         "y: its rows are not of one length"),
+        (lambda: losses.MeanSquaredError()(Y, P, np.ones(2)), ShapeError,
+         r"sample_weight must have shape \(3\).* got \(2\)"),
+        (lambda: losses.SparseCategoricalCrossentropy()([0, 1, 2], P), ValueError,
+         r"between 0 and 1, .* got 2 at \(2,\)"),
+        (lambda: losses.SparseCategoricalCrossentropy()([0, 0.5, 1], P), ValueError,
+         r"whole numbers; got 0.5 at \(1,\)"),
+        (lambda: losses.SparseCategoricalCrossentropy()(Y, P), ShapeError,
+         r"One-hot rows are y.argmax\(-1\)"),
+        (lambda: metrics.BinaryAccuracy()(Y, P[:2]), ShapeError,
+         "binary_accuracy: y has 3 rows, the predictions have 2"),
+        (lambda: metrics.SparseCategoricalAccuracy()([0, 1, -1], P), ValueError,
+         r"got -1 at \(2,\)"),
+        (lambda: metrics.BinaryAccuracy()(Y, P, np.ones(2)), ShapeError,
+         r"sample_weight must have shape \(3\), one .*; got \(2\)"),
         (lambda: losses.get(3), TypeError, "expected a name, a Loss or a function"),
         (lambda: losses.Loss()(Y, P), TypeError, "Loss does not define call"),
     ],

@@ -14,13 +14,25 @@ import pytest
 
 import fastnn
 
-SKIPPED = ("fastnn.__main__", "fastnn.article", "fastnn.kernels")  # programs, and kernels, which have tests of their own
+# programs, and kernels, which have tests of their own
+SKIPPED = ("fastnn.__main__", "fastnn.article", "fastnn.kernels")
 MODULES = [
     m.name
     for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.")
     if not any(m.name == s or m.name.startswith(f"{s}.") for s in SKIPPED)
 ]
-SHARED = ["activations", "callbacks", "config", "initializers", "layers", "losses", "metrics", "optimizers", "random", "utils"]
+SHARED = [
+    "activations",
+    "callbacks",
+    "config",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "random",
+    "utils",
+]
 
 
 # ---- names and documentation
@@ -38,9 +50,12 @@ def test_keras_import_lines_work():
         import fastnn.keras as keras
         from fastnn import keras as other
         from fastnn.keras import Input, Model, Sequential, layers
-        from fastnn.keras.layers import Activation, BatchNormalization, Dense, InputLayer, ReLU, Softmax
-        from fastnn.keras.losses import BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
-        from fastnn.keras.metrics import BinaryAccuracy, CategoricalAccuracy, Mean, SparseCategoricalAccuracy
+        from fastnn.keras.layers import Activation, BatchNormalization, Dense, InputLayer
+        from fastnn.keras.layers import ReLU, Softmax
+        from fastnn.keras.losses import BinaryCrossentropy, MeanSquaredError
+        from fastnn.keras.losses import SparseCategoricalCrossentropy
+        from fastnn.keras.metrics import BinaryAccuracy, CategoricalAccuracy, Mean
+        from fastnn.keras.metrics import SparseCategoricalAccuracy
         from fastnn.keras.optimizers import SGD, Adam, RMSprop
         from fastnn.keras.callbacks import Callback, EarlyStopping, History
         from fastnn.keras.initializers import GlorotUniform, RandomNormal, RandomUniform
@@ -70,7 +85,8 @@ def test_examples_in_docstrings_run(name):
 
 
 def public(module):
-    """(qualified name, class, function or method) of everything public that is defined in a module."""
+    """(qualified name, class, function or method) of everything public that is defined in a
+    module."""
     for name, value in vars(module).items():
         if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
             continue
@@ -89,17 +105,23 @@ def test_everything_public_says_what_it_is(name):
 
 
 def command(*arguments):
-    return subprocess.run([sys.executable, "-m", "fastnn", *arguments], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "fastnn", *arguments], capture_output=True, text=True
+    )
 
 
 def test_the_doctor_names_versions_processor_and_cache():
     done = command("doctor")
     assert (done.returncode, done.stderr) == (0, "")
-    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if not line.startswith("extra"))
+    lines = dict(
+        line.split(maxsplit=1) for line in done.stdout.splitlines() if not line.startswith("extra")
+    )
     assert list(lines) == ["versions", "system", "processor", "threads", "kernels", "cache"]
     for package in ("numpy", "numba", "llvmlite"):
         assert f"{package} {importlib.import_module(package).__version__}" in lines["versions"]
-    assert re.fullmatch(r"[\w.+-]+, vectors of \d+ bits(, as FASTNN_VECTOR_BITS has it)?", lines["processor"])
+    assert re.fullmatch(
+        r"[\w.+-]+, vectors of \d+ bits(, as FASTNN_VECTOR_BITS has it)?", lines["processor"]
+    )
     assert re.fullmatch(r"at most \d+, as .+ has it; \d+ processors", lines["threads"])
     assert re.fullmatch(r".+, \d+ kernels, [\d.]+ MB|none: it cannot be written", lines["cache"])
 
@@ -127,7 +149,13 @@ def test_the_digits_are_learned(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.count("test accuracy") == 6
     assert "history of the last split" in out
-    confusion = np.array([[int(n) for n in re.findall(r"\d+", line)] for line in out.splitlines() if re.match(r" ?\[+\s*\d", line)])
+    confusion = np.array(
+        [
+            [int(n) for n in re.findall(r"\d+", line)]
+            for line in out.splitlines()
+            if re.match(r" ?\[+\s*\d", line)
+        ]
+    )
     assert confusion.shape == (10, 10)
     assert confusion.sum() == 1797
     assert np.trace(confusion) / 1797 >= 0.97

@@ -1,4 +1,5 @@
-"""Recorded steps: the bits of eager ones on any number of lanes, and what may not happen while recording."""
+"""Recorded steps: the bits of eager ones on any number of lanes, and what may not happen while
+recording."""
 
 import signal
 import threading
@@ -19,7 +20,8 @@ from fastnn.tape.run import Program, StepFailed, Tape
 
 LANES = [1] if INTERPRETED else [1, 2, 3, 8]
 RNG = np.random.default_rng(0)
-# Ops of a graph that hypothesis draws, all from and to (N, C): name -> function of the tensors so far and a weight (C, C).
+# Ops of a graph that hypothesis draws, all from and to (N, C): name -> function of the tensors so
+# far and a weight (C, C).
 GRAPH = {
     "matmul": lambda x, y, w: ops.matmul(x, w),
     "linear": lambda x, y, w: ops.linear(x, w, ops.sum(w, axis=0), activation="relu"),
@@ -31,7 +33,9 @@ GRAPH = {
     "softmax": lambda x, y, w: ops.softmax(x),
     "turn": lambda x, y, w: ops.transpose(ops.transpose(x)) + y,
     "shape": lambda x, y, w: ops.reshape(ops.reshape(x, (-1,)), x.shape) + 1.0,
-    "normal": lambda x, y, w: ops.batch_norm(x, np.ones(x.shape[1], "f4"), np.zeros(x.shape[1], "f4"))[0],
+    "normal": lambda x, y, w: ops.batch_norm(
+        x, np.ones(x.shape[1], "f4"), np.zeros(x.shape[1], "f4")
+    )[0],
 }
 
 
@@ -56,7 +60,8 @@ def on_lanes(step, lanes):
 
 
 def test_rows_taken_one_by_one_have_the_same_bits_on_any_number_of_lanes():
-    x, row = RNG.normal(size=(8209, 131)).astype("f4"), RNG.normal(size=131).astype("f4")  # more than kernels call near
+    # more than kernels call near
+    x, row = RNG.normal(size=(8209, 131)).astype("f4"), RNG.normal(size=131).astype("f4")
     square = fastnn.tensor(RNG.normal(size=(131, 131)).astype("f4") / 16)
 
     def step():
@@ -72,11 +77,16 @@ def test_rows_taken_one_by_one_have_the_same_bits_on_any_number_of_lanes():
             np.testing.assert_array_equal(got, eager)
 
 
-@pytest.mark.parametrize("sizes", [(32, 64, 10), (9, 50, 17), (300, 20, 33), (100, 100, 100), (2100, 64, 1024)])
+@pytest.mark.parametrize(
+    "sizes", [(32, 64, 10), (9, 50, 17), (300, 20, 33), (100, 100, 100), (2100, 64, 1024)]
+)
 def test_a_product_with_the_gradient_below_it_has_the_same_bits_on_any_number_of_lanes(sizes):
-    rows, columns, above = sizes  # whose lanes share out columns, rows in chunks, and rows that are copied first
+    # whose lanes share out columns, rows in chunks, and rows that are copied first
+    rows, columns, above = sizes
     x, dy, bias = (RNG.normal(size=s).astype("f4") for s in ((rows, 3), (rows, above), (columns,)))
-    w, top = (fastnn.tensor(RNG.normal(size=s).astype("f4")) for s in ((3, columns), (columns, above)))
+    w, top = (
+        fastnn.tensor(RNG.normal(size=s).astype("f4")) for s in ((3, columns), (columns, above))
+    )
 
     def step():
         variables = [fastnn.Variable(a) for a in (x, bias)]
@@ -97,7 +107,9 @@ def test_a_product_with_the_gradient_below_it_has_the_same_bits_on_any_number_of
     least=st.sampled_from([1, chains.LEAST]),
     large=st.sampled_from([1, chains.LARGE]),
 )
-def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, picks, shape, least, large):
+def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(
+    names, picks, shape, least, large
+):
     rng = np.random.default_rng(len(names))
     x = fastnn.Variable(rng.normal(size=shape), name="x")
     w = fastnn.Variable(rng.normal(size=(shape[1], shape[1])) / 8, name="w")
@@ -122,7 +134,10 @@ def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_lanes(names, pic
 
 def test_a_row_that_is_multiplied_is_complete_before_though_it_is_as_long_as_the_result():
     """Its tiles are made by the call before it: they are no chain."""
-    x, w = fastnn.tensor(np.arange(130.0, dtype="f4")[None]), fastnn.tensor(np.ones((130, 130), "f4"))
+    x, w = (
+        fastnn.tensor(np.arange(130.0, dtype="f4")[None]),
+        fastnn.tensor(np.ones((130, 130), "f4")),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chains, "LEAST", 1)
         patch.setattr(chains, "TILE", 64)
@@ -150,7 +165,9 @@ def test_arguments_are_inputs_by_shape_and_type_and_integers_are_constants():
 
 
 @pytest.mark.parametrize(
-    "read", [float, bool, lambda t: t.numpy(), lambda t: np.asarray(t), repr], ids=["float", "bool", "numpy", "array", "repr"]
+    "read",
+    [float, bool, lambda t: t.numpy(), lambda t: np.asarray(t), repr],
+    ids=["float", "bool", "numpy", "array", "repr"],
 )
 def test_reading_while_recording_is_refused(read):
     @fastnn.record
@@ -258,7 +275,10 @@ def test_a_step_that_is_not_finite_changes_nothing_and_names_op_and_layer():
 
     step(np.ones((4, 2)))
     before = layer.get_weights() + norm.get_weights()
-    with pytest.raises(FloatingPointError, match=r"made by linear in layer 'hidden'\. Weights are those before this step"):
+    with pytest.raises(
+        FloatingPointError,
+        match=r"made by linear in layer 'hidden'\. Weights are those before this step",
+    ):
         step(np.full((4, 2), 3e38))
     for a, b in zip(before, layer.get_weights() + norm.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -292,14 +312,23 @@ def test_buffers_share_memory_and_the_summary_tells():
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("norm", [False, True])
-@pytest.mark.parametrize("widths", [(784, 512, 512, 10), (300, 299, 298, 297, 296, 295, 10), (16, 10), (64, *[64] * 12, 10)])
+@pytest.mark.parametrize(
+    "widths",
+    [(784, 512, 512, 10), (300, 299, 298, 297, 296, 295, 10), (16, 10), (64, *[64] * 12, 10)],
+)
 def test_a_plan_takes_hardly_more_memory_than_the_buffers_alive_at_once(widths, norm, lanes):
     hidden = [
         layer
         for n in widths[1:-1]
-        for layer in ([fastnn.layers.Dense(n), fastnn.layers.BatchNormalization()] if norm else [fastnn.layers.Dense(n, "tanh")])
+        for layer in (
+            [fastnn.layers.Dense(n), fastnn.layers.BatchNormalization()]
+            if norm
+            else [fastnn.layers.Dense(n, "tanh")]
+        )
     ]
-    model = fastnn.Sequential([fastnn.Input((widths[0],)), *hidden, fastnn.layers.Dense(widths[-1])])
+    model = fastnn.Sequential(
+        [fastnn.Input((widths[0],)), *hidden, fastnn.layers.Dense(widths[-1])]
+    )
     optimizer = fastnn.optimizers.Adam()
     optimizer.build(model.trainable_variables)
     with Recorder("step") as recorder:
@@ -309,7 +338,9 @@ def test_a_plan_takes_hardly_more_memory_than_the_buffers_alive_at_once(widths, 
         optimizer.step()
     recorder.restore_gradients()
     tape = Tape(recorder, [loss.buffer], lanes)
-    boundaries = [n for n in range(len(tape.instructions)) if lanes == 1 or tape.waits[n]] + [len(tape.instructions)]
+    boundaries = [n for n in range(len(tape.instructions)) if lanes == 1 or tape.waits[n]] + [
+        len(tape.instructions)
+    ]
     uses = {}
     for n, i in enumerate(tape.instructions):
         for _, a in i.tensors:

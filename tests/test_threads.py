@@ -1,4 +1,5 @@
-"""How many threads there may be, and that they neither hang nor lag where the machine has other things to do."""
+"""How many threads there may be, and that they neither hang nor lag where the machine has other
+things to do."""
 
 import os
 import signal
@@ -36,14 +37,18 @@ def test_threads_are_what_set_threads_says_then_the_variable_then_the_system(mon
 
 @pytest.mark.parametrize("count", [0, -1, 65, 2.0, "2", True])
 def test_a_bad_number_of_threads_is_refused(count):
-    with pytest.raises(ValueError, match=r"set_threads: expected a whole number from 1 to 64; got "):
+    with pytest.raises(
+        ValueError, match=r"set_threads: expected a whole number from 1 to 64; got "
+    ):
         fastnn.set_threads(count)
 
 
 @pytest.mark.parametrize("text", ["0", "two", "1.5", "-2", "1000"])
 def test_a_bad_variable_is_refused_by_name(text, monkeypatch):
     monkeypatch.setenv(pool.VARIABLE, text)
-    with pytest.raises(ValueError, match=r"FASTNN_NUM_THREADS: expected a whole number from 1 to 64; got "):
+    with pytest.raises(
+        ValueError, match=r"FASTNN_NUM_THREADS: expected a whole number from 1 to 64; got "
+    ):
         fastnn.get_threads()
 
 
@@ -68,13 +73,37 @@ V1, V2 = "cgroup cgroup rw,cpu,cpuacct", "cgroup2 cgroup2 rw"
         ("0::/", "/", V2, {"cpu.max": "max 100000"}, None),
         ("0::/", "/", V2, {}, None),
         ("0::/", "/", V2, {"cpu.max": "nonsense"}, None),
-        ("0::/a/b", "/", V2, {"a/b/cpu.max": "max 100000", "a/cpu.max": "400000 100000", "cpu.max": "max 100000"}, 4),
+        (
+            "0::/a/b",
+            "/",
+            V2,
+            {"a/b/cpu.max": "max 100000", "a/cpu.max": "400000 100000", "cpu.max": "max 100000"},
+            4,
+        ),
         ("0::/a/b", "/", V2, {"a/b/cpu.max": "200000 100000", "a/cpu.max": "400000 100000"}, 2),
         ("0::/pod/c", "/pod/c", V2, {"cpu.max": "50000 100000"}, 0.5),
         ("0::/../other", "/", V2, {"cpu.max": "300000 100000"}, 3),
-        ("3:cpu,cpuacct:/", "/", V1, {"cpu.cfs_quota_us": "250000", "cpu.cfs_period_us": "100000"}, 2.5),
-        ("3:cpu,cpuacct:/", "/", V1, {"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, None),
-        ("3:cpu:/docker/x", "/docker/x", V1, {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "50000"}, 2),
+        (
+            "3:cpu,cpuacct:/",
+            "/",
+            V1,
+            {"cpu.cfs_quota_us": "250000", "cpu.cfs_period_us": "100000"},
+            2.5,
+        ),
+        (
+            "3:cpu,cpuacct:/",
+            "/",
+            V1,
+            {"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"},
+            None,
+        ),
+        (
+            "3:cpu:/docker/x",
+            "/docker/x",
+            V1,
+            {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "50000"},
+            2,
+        ),
         ("4:memory:/", "/", V1, {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "50000"}, None),
     ],
 )
@@ -87,7 +116,8 @@ def test_quotas_of_control_groups(group, mounted, kind, files, expected, tmp_pat
     own.mkdir(parents=True)
     (own / "cgroup").write_text(f"9:name=systemd:/\n{group}\n")
     (own / "mountinfo").write_text(
-        f"22 28 0:20 / /proc rw - proc proc rw\n33 28 0:30 {mounted} /sys/fs/cgroup/cpu rw shared:9 - {kind}\n"
+        f"22 28 0:20 / /proc rw - proc proc rw\n33 28 0:30 {mounted} /sys/fs/cgroup/cpu rw "
+        f"shared:9 - {kind}\n"
     )
     assert processors.quota(tmp_path) == expected
 
@@ -164,7 +194,9 @@ def test_one_thread_has_no_barriers():
     fastnn.set_threads(1)
     model = network()
     fit(model)
-    assert program_of(model).barriers == 1.0, "but for the end of the step, where one lane does not wait"
+    assert program_of(model).barriers == 1.0, (
+        "but for the end of the step, where one lane does not wait"
+    )
     assert program_of(model).lanes == 1
 
 
@@ -172,7 +204,9 @@ class Busy:
     """Processes that compute without end, as many as there are processors."""
 
     def __enter__(self):
-        self.processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(PROCESSORS)]
+        self.processes = [
+            subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(PROCESSORS)
+        ]
 
     def __exit__(self, *error):
         for process in self.processes:
@@ -218,7 +252,8 @@ def test_threads_sleep_when_there_is_nothing_to_do(monkeypatch):
 
 @needs_lanes
 def test_a_slice_may_end_with_any_step(monkeypatch):
-    """Where lanes have waited for each other too long, one of them ends the step, and be it the last of an epoch or of all."""
+    """Where lanes have waited for each other too long, one of them ends the step, and be it the
+    last of an epoch or of all."""
     fastnn.set_threads(1)
     expected = fit(network(), epochs=30)
     fastnn.set_threads(3)
@@ -258,7 +293,8 @@ class FakeProgram:
 
 @pytest.fixture
 def paced(monkeypatch):
-    """Runs a program for so many seconds of its own clock; the share of them that each number of lanes had."""
+    """Runs a program for so many seconds of its own clock; the share of them that each number of
+    lanes had."""
 
     def run(seconds, length, barriers=1.0):
         program = FakeProgram(seconds, barriers)
@@ -266,7 +302,9 @@ def paced(monkeypatch):
         pace = Pace(program)
         while program.clock < length:
             pace.run(1, 1 << 40)
-        return {n: sum(s for lanes, s in program.used if lanes == n) / program.clock for n in (1, 2)}, pace
+        return {
+            n: sum(s for lanes, s in program.used if lanes == n) / program.clock for n in (1, 2)
+        }, pace
 
     return run
 
@@ -334,11 +372,15 @@ def test_recorded_steps_and_long_predictions_take_several_lanes_where_that_is_fa
     taken = set()
     monkeypatch.setattr(Pace, "_slices", always_all_lanes)
     run = pool.run
-    monkeypatch.setattr(pool, "run", lambda walk, lanes, abort: taken.add(lanes) or run(walk, lanes, abort))
+    monkeypatch.setattr(
+        pool, "run", lambda walk, lanes, abort: taken.add(lanes) or run(walk, lanes, abort)
+    )
     w = fastnn.tensor(RNG.normal(size=(512, 512)).astype("f4"))
     step = fastnn.record(lambda x: fastnn.ops.matmul(x, w) + 1.0)
     x = RNG.normal(size=(40, 512)).astype("f4")
-    np.testing.assert_array_equal(step(x).numpy(), (fastnn.ops.matmul(fastnn.tensor(x), w) + 1.0).numpy())
+    np.testing.assert_array_equal(
+        step(x).numpy(), (fastnn.ops.matmul(fastnn.tensor(x), w) + 1.0).numpy()
+    )
     assert taken == {2}
     taken.clear()
     model = network()
@@ -346,7 +388,9 @@ def test_recorded_steps_and_long_predictions_take_several_lanes_where_that_is_fa
     assert taken == {2}
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets threads be placed")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="only Linux lets threads be placed"
+)
 def test_a_lane_is_placed_anew_after_ctrl_c_while_it_was_placed(monkeypatch):
     worker, asked = pool.Worker(), []
 
@@ -364,7 +408,9 @@ def test_a_lane_is_placed_anew_after_ctrl_c_while_it_was_placed(monkeypatch):
     assert asked == [{0}, {1}, {0}]
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets threads be placed")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="only Linux lets threads be placed"
+)
 def test_other_lanes_keep_off_the_callers_processor_where_there_are_enough():
     before = os.sched_getaffinity(0)
     try:
@@ -388,7 +434,9 @@ def test_lanes_may_be_had_again_after_ctrl_c_while_they_left():
 
     with pytest.raises(KeyboardInterrupt):
         pool.run(lambda lane, lanes: 0, 2, abort)
-    threading.Thread(target=pool.run, args=(lambda lane, lanes: taken.append(lanes) or 0, 2, abort)).start()
+    threading.Thread(
+        target=pool.run, args=(lambda lane, lanes: taken.append(lanes) or 0, 2, abort)
+    ).start()
     while len(taken) < 1:
         time.sleep(1e-3)
     assert taken[0] == 2
@@ -396,11 +444,14 @@ def test_lanes_may_be_had_again_after_ctrl_c_while_they_left():
 
 @pytest.mark.parametrize("kilobytes", [128, 512])
 def test_kernels_find_room_on_a_small_stack(kilobytes, monkeypatch):
-    """Products copy blocks onto it: some threads have 512 kB, as on macOS, or what their maker thought enough."""
+    """Products copy blocks onto it: some threads have 512 kB, as on macOS, or what their maker
+    thought enough."""
     monkeypatch.setattr(pool, "_workers", [])
     monkeypatch.setattr(Pace, "_slices", always_all_lanes)
     found, before = [], threading.stack_size(kilobytes * 1024)
-    x, w = (np.random.default_rng(0).normal(size=s).astype("f4") for s in ((300, 1024), (1024, 300)))
+    x, w = (
+        np.random.default_rng(0).normal(size=s).astype("f4") for s in ((300, 1024), (1024, 300))
+    )
     losses = fit(network())
 
     def compute():

@@ -11,7 +11,11 @@ from fastnn.kernels import scalar
 from fastnn.kernels.cpu import pointwise
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
-FORMS = [(pointwise.unary(f), d) for f in (scalar.negative, scalar.relu, scalar.sqrt, scalar.softsign) for d in ("f4", "f8")]
+FORMS = [
+    (pointwise.unary(f), d)
+    for f in (scalar.negative, scalar.relu, scalar.sqrt, scalar.softsign)
+    for d in ("f4", "f8")
+]
 NAMES = [native.symbol(*form) for form in FORMS]
 
 
@@ -75,7 +79,10 @@ def test_without_a_cache_they_share_a_temporary_one(empty, monkeypatch, tmp_path
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("why", ["one processor", "few kernels", "a frozen program", "no cache", "no process may be started"])
+@pytest.mark.parametrize(
+    "why",
+    ["one processor", "few kernels", "a frozen program", "no cache", "no process may be started"],
+)
 def test_where_helpers_cannot_help_there_are_none(empty, monkeypatch, why):
     monkeypatch.setattr(native, "entry", lambda _kernel, _dtype: 0)
     if why == "a frozen program":
@@ -88,7 +95,9 @@ def test_where_helpers_cannot_help_there_are_none(empty, monkeypatch, why):
             raise PermissionError("no")
 
         monkeypatch.setattr(together.subprocess, "Popen", refused)
-    together.compile_together(FORMS[: 7 if why == "few kernels" else 8], 1 if why == "one processor" else 2)
+    together.compile_together(
+        FORMS[: 7 if why == "few kernels" else 8], 1 if why == "one processor" else 2
+    )
     assert empty == []
 
 

@@ -1,4 +1,5 @@
-"""Whole training runs against a plain NumPy implementation, step by step, in float64 and float32."""
+"""Whole training runs against a plain NumPy implementation, step by step, in float64 and
+float32."""
 
 import numpy as np
 import pytest
@@ -42,7 +43,10 @@ class PlainBatchNorm:
     def forward(self, x, training):
         mean, variance = (x.mean(axis=0), x.var(axis=0)) if training else self.moving
         if training:
-            self.pending = [0.99 * self.moving[0] + 0.01 * mean, 0.99 * self.moving[1] + 0.01 * variance]
+            self.pending = [
+                0.99 * self.moving[0] + 0.01 * mean,
+                0.99 * self.moving[1] + 0.01 * variance,
+            ]
         self.factor = 1 / np.sqrt(variance + 1e-3)
         self.z = (x - mean) * self.factor
         return self.parameters[0] * self.z + self.parameters[1]
@@ -59,7 +63,11 @@ def softmax_loss(z, labels, weights):
     p, rows = e / e.sum(axis=1, keepdims=True), np.arange(len(labels))
     dz = p.copy()
     dz[rows, labels] -= 1
-    return (-np.log(p[rows, labels]) * weights).mean(), dz * weights[:, None] / len(labels), (p.argmax(axis=1) == labels).sum()
+    return (
+        (-np.log(p[rows, labels]) * weights).mean(),
+        dz * weights[:, None] / len(labels),
+        (p.argmax(axis=1) == labels).sum(),
+    )
 
 
 def sigmoid_loss(z, y, weights):
@@ -133,7 +141,8 @@ def network(loss, update, dtype):
         [
             fastnn.Input((COLUMNS,)),
             layers.Dense(16, activation="relu"),
-            layers.Dense(9, use_bias=False),  # its gradient would be zero but for rounding, which Adam blows up
+            # its gradient would be zero but for rounding, which Adam blows up
+            layers.Dense(9, use_bias=False),
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.Dense(CLASSES, activation=activation),
@@ -169,13 +178,17 @@ class Plain:
             dz = layer.backward(dz)
         self.steps += 1
         for number, (w, g) in enumerate(
-            (w, g) for layer in self.layers for w, g in zip(layer.parameters, layer.gradients, strict=True)
+            (w, g)
+            for layer in self.layers
+            for w, g in zip(layer.parameters, layer.gradients, strict=True)
         ):
             self.update(self.steps, w, g, self.states.setdefault(number, {}))
         return value * len(x), hits
 
     def weights(self):
-        return [w for layer in self.layers for w in (*layer.parameters, *getattr(layer, "moving", ()))]
+        return [
+            w for layer in self.layers for w in (*layer.parameters, *getattr(layer, "moving", ()))
+        ]
 
 
 def shuffled(generator, draw):
@@ -196,7 +209,9 @@ def shuffled(generator, draw):
 @pytest.mark.parametrize("update", UPDATES, ids=lambda f: f.__name__)
 def test_every_epoch_has_numpys_weights_and_means(update, loss, weighted, dtype):
     x, y = problem(loss, dtype)
-    sample_weight = np.random.default_rng(1).uniform(0.5, 2, ROWS).astype(dtype) if weighted else None
+    sample_weight = (
+        np.random.default_rng(1).uniform(0.5, 2, ROWS).astype(dtype) if weighted else None
+    )
     model = network(loss, update, dtype)
     plain = Plain(model.get_weights(), loss, update)
     seen = []
@@ -205,7 +220,15 @@ def test_every_epoch_has_numpys_weights_and_means(update, loss, weighted, dtype)
         def on_epoch_end(self, epoch, logs=None):
             seen.append((self.model.get_weights(), logs))
 
-    model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, sample_weight=sample_weight, callbacks=[Keep()], verbose=0)
+    model.fit(
+        x,
+        y,
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        sample_weight=sample_weight,
+        callbacks=[Keep()],
+        verbose=0,
+    )
     weights = np.ones(ROWS) if sample_weight is None else sample_weight.astype(np.float64)
     x = x.astype(np.float64)
     for epoch, (got, logs) in enumerate(seen):
@@ -216,14 +239,17 @@ def test_every_epoch_has_numpys_weights_and_means(update, loss, weighted, dtype)
             total, hits = total + value, hits + right
         bound = tolerance(dtype, plain.steps)
         for i, (a, b) in enumerate(zip(got, plain.weights(), strict=True)):
-            assert (np.abs(a - b) <= bound * (1 + np.abs(b))).all(), f"epoch {epoch}, weight {i}: {np.abs(a - b).max()}"
+            assert (np.abs(a - b) <= bound * (1 + np.abs(b))).all(), (
+                f"epoch {epoch}, weight {i}: {np.abs(a - b).max()}"
+            )
         assert abs(logs["loss"] - total / ROWS) <= bound * (1 + abs(total))
         if "accuracy" in logs:
             assert logs["accuracy"] == pytest.approx(hits / ROWS)
 
 
 def tolerance(dtype, steps):
-    """Each step rounds sums of some ten terms and hands the error on, through the square root of small moments enlarged."""
+    """Each step rounds sums of some ten terms and hands the error on, through the square root of
+    small moments enlarged."""
     return 64 * np.finfo(dtype).eps * steps
 
 
@@ -240,15 +266,21 @@ def test_evaluation_and_prediction_are_numpys(loss):
     p = model.predict(x, batch_size=BATCH)
     if loss is softmax_loss:
         z = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(p, 1 / (1 + np.exp(-z)) if loss is sigmoid_loss else z, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(
+        p, 1 / (1 + np.exp(-z)) if loss is sigmoid_loss else z, rtol=1e-13, atol=1e-14
+    )
 
 
 def test_statistics_that_overflow_are_not_committed():
     """The squares of 1e30 are infinite in float32, though loss and gradients are finite."""
-    model = fastnn.Sequential([fastnn.Input((1,)), layers.BatchNormalization(name="norm"), layers.Dense(1)])
+    model = fastnn.Sequential(
+        [fastnn.Input((1,)), layers.BatchNormalization(name="norm"), layers.Dense(1)]
+    )
     model.compile("sgd", "mse")
     before = model.get_weights()
-    with pytest.raises(FloatingPointError, match=r"epoch 1, step 1: .* made by batch_norm in layer 'norm'"):
+    with pytest.raises(
+        FloatingPointError, match=r"epoch 1, step 1: .* made by batch_norm in layer 'norm'"
+    ):
         model.fit([[1e30], [-1e30]], [[1.0], [2.0]], verbose=0)
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -269,7 +301,11 @@ def test_what_a_layer_keeps_of_a_recorded_step_has_no_memory(shuffle):
     model = fastnn.Sequential([fastnn.Input((2,)), Keeps(), fastnn.layers.Dense(1)])
     model.compile("sgd", "mse")
     model.fit(x, x[:, :1], shuffle=shuffle, verbose=0)
-    for read in (lambda t: t.numpy(), lambda t: t + 1.0, lambda t: fastnn.ops.reshape(t, (-1,)) * 2.0):
+    for read in (
+        lambda t: t.numpy(),
+        lambda t: t + 1.0,
+        lambda t: fastnn.ops.reshape(t, (-1,)) * 2.0,
+    ):
         with pytest.raises(fastnn.errors.DeadTensorError, match="its memory ended with the step"):
             read(model.layers[0].last)
     for _ in range(2):  # the tape knows where rows lie

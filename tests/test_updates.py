@@ -1,4 +1,5 @@
-"""A step changes everything or nothing: gradients, states and weights at the edge of what numbers hold."""
+"""A step changes everything or nothing: gradients, states and weights at the edge of what numbers
+hold."""
 
 import numpy as np
 import pytest
@@ -13,16 +14,23 @@ from .processors import ON_X86_64, call
 
 DTYPES = ("float32", "float64")
 LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
-# Gradients whose squares, or what is added to them, are too small or too large for a number; as powers of ten for each type.
-POWERS = {"float32": (-30, -19.5, -3, 0, 18, 19.2, 19.6, 25, 38), "float64": (-200, -162, -3, 0, 150, 154, 155.5, 200, 307)}
+# Gradients whose squares, or what is added to them, are too small or too large for a number; as
+# powers of ten for each type.
+POWERS = {
+    "float32": (-30, -19.5, -3, 0, 18, 19.2, 19.6, 25, 38),
+    "float64": (-200, -162, -3, 0, 150, 154, 155.5, 200, 307),
+}
 
 
 def gradient(dtype):
     values = 10 ** np.array(POWERS[dtype])
-    return np.concatenate([values, -3 * values, [0.0, LARGEST[dtype], -LARGEST[dtype]]]).astype(dtype)
+    return np.concatenate([values, -3 * values, [0.0, LARGEST[dtype], -LARGEST[dtype]]]).astype(
+        dtype
+    )
 
 
-# ---- a step in longdouble, whose exponents go far beyond; a state that the type does not hold is infinite from then on
+# ---- a step in longdouble, whose exponents go far beyond; a state that the type does not hold is
+# infinite from then on
 
 RATE, MOMENTUM, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.9, 0.999, 1e-7
 
@@ -82,16 +90,24 @@ ALL = pytest.mark.parametrize("update", OPTIMIZERS, ids=lambda f: f.__name__)
 @ALL
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_extreme_gradients_give_what_exact_arithmetic_does(update, dtype):
-    """First extremes, once more with the other sign, then ordinary ones, in which old extremes are still kept."""
+    """First extremes, once more with the other sign, then ordinary ones, in which old extremes are
+    still kept."""
     largest, ordinary = gradient(dtype), np.linspace(-2, 2, gradient(dtype).size).astype(dtype)
     fits = np.abs(largest) < LARGEST[dtype] / 10 if update in (momentum, nesterov) else True
     optimizer, kept = OPTIMIZERS[update](), {}
-    weight, expected = fastnn.Variable(np.ones(largest.size), dtype=dtype), np.ones(largest.size, np.longdouble)
+    weight, expected = (
+        fastnn.Variable(np.ones(largest.size), dtype=dtype),
+        np.ones(largest.size, np.longdouble),
+    )
     for t, g in enumerate([largest, largest, -largest, ordinary, 0 * ordinary, ordinary], 1):
         g = np.where(fits, g, 0).astype(dtype)
         optimizer.apply([g], [weight])
         expected = update(t, expected, g.astype(np.longdouble), kept, dtype)
-        scale = 1 + np.abs(expected) + (RATE * np.abs(largest) if update in (sgd, momentum, nesterov) else 0)
+        scale = (
+            1
+            + np.abs(expected)
+            + (RATE * np.abs(largest) if update in (sgd, momentum, nesterov) else 0)
+        )
         assert (np.abs(weight.numpy() - expected) <= 8 * np.finfo(dtype).eps * t * scale).all()
 
 
@@ -99,7 +115,8 @@ def test_extreme_gradients_give_what_exact_arithmetic_does(update, dtype):
 @pytest.mark.parametrize("processor", ["AVX-512", "AVX2", "128 bits"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_processors_form_keeps_infinite_states(processor, dtype):
-    """The estimate of a reciprocal is of AVX-512 only. As often as vectors, and once more for what is left over."""
+    """The estimate of a reciprocal is of AVX-512 only. As often as vectors, and once more for what
+    is left over."""
     inf, n = np.inf, 67
     rate, steps, g = np.array([RATE]), np.zeros(1, np.int64), np.full(n, 2, dtype)
 
@@ -137,7 +154,11 @@ def test_two_hundred_layers_start():
     """Through which gradients grow until their squares are infinite."""
     fastnn.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    hidden = [layer for _ in range(200) for layer in (layers.Dense(8, "relu"), layers.BatchNormalization())]
+    hidden = [
+        layer
+        for _ in range(200)
+        for layer in (layers.Dense(8, "relu"), layers.BatchNormalization())
+    ]
     model = fastnn.Sequential([fastnn.Input((8,)), *hidden, layers.Dense(3, "softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")
     history = model.fit(rng.normal(size=(64, 8)), rng.integers(0, 3, 64), epochs=2, verbose=0)
@@ -154,18 +175,26 @@ def variables(place):
     """Of two types and in several runs, of which the last is about to overflow."""
     full = np.ones(131, "float32")
     full[place] = -0.999 * LARGEST["float32"]
-    return [fastnn.Variable(v, dtype=v.dtype) for v in (np.ones(3), np.ones((2, 2), "float32"), full)]
+    return [
+        fastnn.Variable(v, dtype=v.dtype) for v in (np.ones(3), np.ones((2, 2), "float32"), full)
+    ]
 
 
 def gradients(place):
     last = np.zeros(131, "float32")
     last[place] = 1
-    return [fastnn.tensor(g, dtype=g.dtype) for g in (np.zeros(3), np.zeros((2, 2), "float32"), last)]
+    return [
+        fastnn.tensor(g, dtype=g.dtype) for g in (np.zeros(3), np.zeros((2, 2), "float32"), last)
+    ]
 
 
 def contents(optimizer, weights):
     """Weights, what the optimizer keeps of them, and its count."""
-    kept = [optimizer._memory[w.chunk, name].bytes()[: w.chunk.used].copy() for w in weights for name in optimizer.states]
+    kept = [
+        optimizer._memory[w.chunk, name].bytes()[: w.chunk.used].copy()
+        for w in weights
+        for name in optimizer.states
+    ]
     return [*[w.numpy() for w in weights], *kept, optimizer.iterations]
 
 
@@ -179,12 +208,15 @@ def assert_same(one, other):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", ["eager", "recorded", "two threads"])
 def test_a_step_that_would_make_a_weight_infinite_changes_nothing(update, place, way):
-    """In the last of several runs, at an enormous rate. The ordinary step after is what it is without."""
+    """In the last of several runs, at an enormous rate. The ordinary step after is what it is
+    without."""
     if way == "two threads":
         if INTERPRETED:
             pytest.skip("interpreted kernels have one lane")
         fastnn.set_threads(2)
-    (optimizer, weights), (other, same) = [(OPTIMIZERS[update](), variables(place)) for _ in range(2)]
+    (optimizer, weights), (other, same) = [
+        (OPTIMIZERS[update](), variables(place)) for _ in range(2)
+    ]
 
     def step_of(optimizer, weights):
         def step(*given):
@@ -198,7 +230,10 @@ def test_a_step_that_would_make_a_weight_infinite_changes_nothing(update, place,
         call_of_step(*small)
     before = contents(optimizer, weights)
     optimizer.learning_rate = LARGEST["float32"] / 32
-    message = f"{optimizer.name}'s check: the update of element {place} would overflow; nothing was changed. Lower the learning"
+    message = (
+        f"{optimizer.name}'s check: the update of element {place} would overflow; "
+        "nothing was changed. Lower the learning"
+    )
     with pytest.raises(FloatingPointError, match=message) as caught:
         step(*gradients(place))
     assert not isinstance(caught.value, NotFiniteError)
@@ -212,13 +247,19 @@ def test_a_step_that_would_make_a_weight_infinite_changes_nothing(update, place,
 @ALL
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_weight_becomes_infinite_whatever_comes(update, dtype):
-    """Random gradients of all sizes, and rates: a step is refused, with all as before, or leaves finite weights."""
+    """Random gradients of all sizes, and rates: a step is refused, with all as before, or leaves
+    finite weights."""
     rng = np.random.default_rng(0)
     powers, refused = np.log10(LARGEST[dtype]), 0
     for rate in (RATE, 1.0, 1e5, LARGEST[dtype] / 10):
-        weight, optimizer = fastnn.Variable(rng.normal(size=70), dtype=dtype), OPTIMIZERS[update](rate)
+        weight, optimizer = (
+            fastnn.Variable(rng.normal(size=70), dtype=dtype),
+            OPTIMIZERS[update](rate),
+        )
         for _ in range(60):
-            g = rng.choice([-1, 1, 0], 70) * 10 ** rng.uniform(-powers, powers if rng.random() < 0.5 else 0, 70)
+            g = rng.choice([-1, 1, 0], 70) * 10 ** rng.uniform(
+                -powers, powers if rng.random() < 0.5 else 0, 70
+            )
             before = weight.numpy()
             try:
                 optimizer.apply([g.astype(dtype)], [weight])
@@ -238,7 +279,9 @@ def test_a_large_velocity_is_not_forgotten(nesterov):
     for _ in range(2 - nesterov):
         optimizer.apply([[0.0, 0.0]], [weight])
     before = contents(optimizer, [weight])
-    with pytest.raises(FloatingPointError, match="sgd's check: the update of element 1 would overflow"):
+    with pytest.raises(
+        FloatingPointError, match="sgd's check: the update of element 1 would overflow"
+    ):
         optimizer.apply([[0.0, 0.0]], [weight])
     assert_same(contents(optimizer, [weight]), before)
 
@@ -280,7 +323,10 @@ def test_in_fit_it_is_said_where_and_all_is_as_before():
     model = fastnn.Sequential([fastnn.Input((4,)), layers.BatchNormalization(), layers.Dense(1)])
     model.compile(optimizers.SGD(LARGEST["float32"]), "mse")
     before = model.get_weights()
-    with pytest.raises(FloatingPointError, match=r"training, epoch 1, step 1: sgd's check: the update of element \d+ would overf"):
+    with pytest.raises(
+        FloatingPointError,
+        match=r"training, epoch 1, step 1: sgd's check: the update of element \d+ would overf",
+    ):
         model.fit(rng.normal(size=(8, 4)), np.full((8, 1), 1e4), verbose=0)
     assert_same(model.get_weights(), before)
     assert model.optimizer.iterations == 0

@@ -13,9 +13,11 @@ from fastnn.kernels import scalar
 from fastnn.kernels.cpu import matmul, pointwise
 
 pytestmark = pytest.mark.skipif(
-    INTERPRETED or platform.machine() not in ("x86_64", "AMD64"), reason="only x86-64 has vectors of several widths"
+    INTERPRETED or platform.machine() not in ("x86_64", "AMD64"),
+    reason="only x86-64 has vectors of several widths",
 )
-WIDER = {128: r"%[yz]mm", 256: r"%zmm|%[xy]mm(?:1[6-9]|2\d|3[01])|\{%k", 512: "none"}  # registers that such a processor has not
+# registers that such a processor has not
+WIDER = {128: r"%[yz]mm", 256: r"%zmm|%[xy]mm(?:1[6-9]|2\d|3[01])|\{%k", 512: "none"}
 
 
 def description():
@@ -38,7 +40,9 @@ def run(program, bits, **environment):
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
-@pytest.mark.parametrize("kernel", [pointwise.unary(scalar.exp), matmul.matmul], ids=["exp", "matmul"])
+@pytest.mark.parametrize(
+    "kernel", [pointwise.unary(scalar.exp), matmul.matmul], ids=["exp", "matmul"]
+)
 def test_kernels_use_vectors_of_that_width_and_registers_of_such_a_processor(kernel, bits):
     from fastnn.device.compiler import optimised
 
@@ -73,10 +77,14 @@ def test_a_process_takes_the_width_it_is_told():
     assert done.stdout.split() == ["16", "128"], done.stderr
 
 
-@pytest.mark.parametrize(("text", "message"), [("300", "expected 128, 256, 512; got '300'"), ("wide", "got 'wide'")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("300", "expected 128, 256, 512; got '300'"), ("wide", "got 'wide'")]
+)
 def test_another_width_is_refused(monkeypatch, text, message):
     monkeypatch.setenv(native.WIDTH_VARIABLE, text)
-    with pytest.raises(ValueError, match=f"the environment variable FASTNN_VECTOR_BITS: .*{message}"):
+    with pytest.raises(
+        ValueError, match=f"the environment variable FASTNN_VECTOR_BITS: .*{message}"
+    ):
         native.processor.__wrapped__()
 
 
@@ -92,7 +100,8 @@ def test_a_width_that_the_processor_has_not_is_refused():
         ("znver5", ["+avx512f"], 512, 2),
         ("icelake-server", ["+avx512f"], 512, 2),
         ("rocketlake", ["+avx512f"], 512, 1),
-        ("rocketlake", ["+avx512f", "+amx-tile"], 512, 2),  # what LLVM calls a server that it does not know
+        # what LLVM calls a server that it does not know
+        ("rocketlake", ["+avx512f", "+amx-tile"], 512, 2),
         ("znver4", ["+avx512f"], 256, 2),
         ("znver3", ["+avx2"], 256, 2),
         ("znver1", ["+avx2"], 256, 1),
@@ -100,11 +109,17 @@ def test_a_width_that_the_processor_has_not_is_refused():
     ],
 )
 def test_how_many_multiply_adds_begin_in_a_cycle(name, features, bits, ports):
-    assert native.of_width(name, "x86_64-unknown-linux-gnu", [*features, "+avx2"], bits)[2].fma_ports == ports
+    assert (
+        native.of_width(name, "x86_64-unknown-linux-gnu", [*features, "+avx2"], bits)[2].fma_ports
+        == ports
+    )
 
 
 def test_the_doctor_says_who_chose_the_width():
     done = subprocess.run(
-        [sys.executable, "-m", "fastnn", "doctor"], env={**os.environ, native.WIDTH_VARIABLE: "128"}, capture_output=True, text=True
+        [sys.executable, "-m", "fastnn", "doctor"],
+        env={**os.environ, native.WIDTH_VARIABLE: "128"},
+        capture_output=True,
+        text=True,
     )
     assert "vectors of 128 bits, as FASTNN_VECTOR_BITS has it" in done.stdout, done.stderr

@@ -1,4 +1,5 @@
-"""What it costs to know whether a tape is still good, and what else than attributes it depends on."""
+"""What it costs to know whether a tape is still good, and what else than attributes it depends
+on."""
 
 import copy
 import gc
@@ -45,7 +46,9 @@ def test_a_hundred_other_models_cost_no_recording_and_leave_nothing(recordings):
         return list(recordings)
 
     def live(number):
-        other = fastnn.Sequential([layers.Dense(4), layers.BatchNormalization(), layers.Dense(2)], name=f"other {number}")
+        other = fastnn.Sequential(
+            [layers.Dense(4), layers.BatchNormalization(), layers.Dense(2)], name=f"other {number}"
+        )
         compiled(other)
         for _ in range(3):
             other.trainable = False
@@ -110,7 +113,11 @@ def test_a_copy_of_an_object_is_read_by_no_tape():
 
 def test_names_of_a_recorded_function_may_come_to_mean_other_objects(recordings):
     scope = {"fastnn": fastnn, "model": Scale(1.0)}
-    exec("def by_global(x): return model(x)\ndef within(x): return [f(x) for f in (lambda x: model(x),)]", scope)
+    exec(
+        "def by_global(x): return model(x)\ndef within(x): return [f(x) for f in (lambda x: "
+        "model(x),)]",
+        scope,
+    )
     model = Scale(1.0)
 
     def by_closure(x):
@@ -202,7 +209,9 @@ def test_a_child_forked_while_another_thread_records_notes_nothing():
         is_right = "__getattribute__" not in vars(Watched) and not vars(model).get(READERS)
         model.predict(ROWS)
         model.scale = 2.0
-        is_right &= bool((model.predict(ROWS) == model(ROWS).numpy()).all()) and "__getattribute__" not in vars(Watched)
+        is_right &= bool(
+            (model.predict(ROWS) == model(ROWS).numpy()).all()
+        ) and "__getattribute__" not in vars(Watched)
         os._exit(0 if is_right else 1)
     done.set()
     thread.join()

@@ -1,4 +1,5 @@
-"""Files of weights: others read them, we read others', names last, and a broken file changes nothing."""
+"""Files of weights: others read them, we read others', names last, and a broken file changes
+nothing."""
 
 import json
 import os
@@ -17,8 +18,12 @@ from fastnn.errors import ShapeError
 
 
 def network(**base):
-    inner = fastnn.Sequential([layers.Dense(3), layers.BatchNormalization()], name=base.pop("inner", None))
-    return fastnn.Sequential([fastnn.Input((2,)), inner, layers.Dense(2, use_bias=False), layers.Dense(1, **base)])
+    inner = fastnn.Sequential(
+        [layers.Dense(3), layers.BatchNormalization()], name=base.pop("inner", None)
+    )
+    return fastnn.Sequential(
+        [fastnn.Input((2,)), inner, layers.Dense(2, use_bias=False), layers.Dense(1, **base)]
+    )
 
 
 NAMES = [
@@ -36,7 +41,10 @@ NAMES = [
 
 def arrays(names, model, dtype="float32"):
     rng = np.random.default_rng(0)
-    return {name: rng.normal(size=w.shape).astype(dtype) for name, w in zip(names, model.weights, strict=True)}
+    return {
+        name: rng.normal(size=w.shape).astype(dtype)
+        for name, w in zip(names, model.weights, strict=True)
+    }
 
 
 def assert_weights(model, expected):
@@ -113,7 +121,11 @@ def test_names_do_not_clash_and_do_not_depend_on_what_was_built_before():
         model = fastnn.Sequential([Own(), Own()])
         model(np.ones((1, 2)))
         names = list(weights.named(model))
-        assert names == [f"{own}/{w}" for own in ("own", "own_1") for w in ("twin", "twin_1", "dense/kernel", "dense/bias")]
+        assert names == [
+            f"{own}/{w}"
+            for own in ("own", "own_1")
+            for w in ("twin", "twin_1", "dense/kernel", "dense/bias")
+        ]
 
 
 PROCESS = """
@@ -122,7 +134,8 @@ from fastnn import layers
 for _ in range(3):
     fastnn.Sequential([layers.Dense(1), layers.BatchNormalization()])
 inner = fastnn.Sequential([layers.Dense(3), layers.BatchNormalization()])
-model = fastnn.Sequential([fastnn.Input((2,)), inner, layers.Dense(2, use_bias=False), layers.Dense(1)])
+model = fastnn.Sequential([fastnn.Input((2,)), inner, layers.Dense(2, use_bias=False),
+layers.Dense(1)])
 model.load_weights(sys.argv[1])
 print([w.tolist() for w in model.get_weights()])
 """
@@ -131,7 +144,9 @@ print([w.tolist() for w in model.get_weights()])
 def test_another_process_reads_them_whatever_it_built_before(tmp_path):
     model = network()
     model.save_weights(tmp_path / "w.safetensors")
-    done = subprocess.run([sys.executable, "-c", PROCESS, tmp_path / "w.safetensors"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESS, tmp_path / "w.safetensors"], capture_output=True, text=True
+    )
     assert not done.stderr
     assert json.loads(done.stdout) == [w.tolist() for w in model.get_weights()]
 
@@ -148,7 +163,9 @@ def test_an_existing_file_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError("no space"), KeyboardInterrupt()])
-@pytest.mark.parametrize(("place", "moment"), [(os, "fsync"), (os, "replace"), (fastnn.Variable, "numpy")])
+@pytest.mark.parametrize(
+    ("place", "moment"), [(os, "fsync"), (os, "replace"), (fastnn.Variable, "numpy")]
+)
 def test_a_write_that_fails_leaves_the_old_file_whole(place, moment, error, tmp_path, monkeypatch):
     path = tmp_path / "w.safetensors"
     network().save_weights(path)
@@ -167,7 +184,10 @@ def test_a_write_that_fails_leaves_the_old_file_whole(place, moment, error, tmp_
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".keras", ".pt", ".pth", ".npz", ".H5"])
 @pytest.mark.parametrize("call", ["save_weights", "load_weights"])
 def test_names_of_other_formats_are_refused_with_the_way_out(call, suffix, tmp_path):
-    with pytest.raises(ValueError, match=rf"^{call}: .* safetensors files; got 'w{suffix}'. Call it w.safetensors.$"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^{call}: .* safetensors files; got 'w{suffix}'. Call it w.safetensors.$",
+    ):
         getattr(network(), call)(tmp_path / f"w{suffix}")
     assert os.listdir(tmp_path) == []
 
@@ -187,11 +207,16 @@ def test_files_that_cannot_be_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        (lambda v: v.pop("dense_1/bias"), ValueError, r"is of another model: it lacks 'dense_1/bias'; known are dense/kernel, "),
-        (lambda v: v.update(extra=np.ones(1, "f4")), ValueError, r"it holds 'extra', which the model has not"),
-        (lambda v: v.update({"dense/kernel": np.ones((2, 3), "f4")}), ShapeError, r"'dense/kernel' has shape \(3, 2\); .*\(2, 3\)"),
-        (lambda v: v.update({"dense_1/bias": np.array(1, "f4")}), ShapeError, r"'dense_1/bias' has shape \(1\); .* holds \(\)"),
-        (lambda v: v.update({"dense_1/bias": np.ones(1, "f2")}), ValueError, r"'dense_1/bias' is of type 'F16'; fastnn reads F32"),
+        (lambda v: v.pop("dense_1/bias"), ValueError,
+         r"is of another model: it lacks 'dense_1/bias'; known are dense/kernel, "),
+        (lambda v: v.update(extra=np.ones(1, "f4")), ValueError,
+         r"it holds 'extra', which the model has not"),
+        (lambda v: v.update({"dense/kernel": np.ones((2, 3), "f4")}), ShapeError,
+         r"'dense/kernel' has shape \(3, 2\); .*\(2, 3\)"),
+        (lambda v: v.update({"dense_1/bias": np.array(1, "f4")}), ShapeError,
+         r"'dense_1/bias' has shape \(1\); .* holds \(\)"),
+        (lambda v: v.update({"dense_1/bias": np.ones(1, "f2")}), ValueError,
+         r"'dense_1/bias' is of type 'F16'; fastnn reads F32"),
         (lambda v: v.clear(), ValueError, "it lacks 'sequential/dense/kernel'"),
     ],
     ids=["missing", "unknown", "transposed", "no dimensions", "half precision", "empty"],
@@ -214,7 +239,9 @@ class Broken:
 
     def __init__(self, folder):
         self.path = folder / "w.safetensors"
-        self.model = fastnn.Sequential([fastnn.Input((2,)), layers.Dense(2, bias_initializer="ones")])
+        self.model = fastnn.Sequential(
+            [fastnn.Input((2,)), layers.Dense(2, bias_initializer="ones")]
+        )
         self.model.save_weights(self.path)
         self.whole, self.weights = self.path.read_bytes(), self.model.get_weights()
         end = 8 + int.from_bytes(self.whole[:8], "little")
@@ -222,7 +249,11 @@ class Broken:
 
     def file(self, table, numbers=None, length=None):
         head = table if isinstance(table, bytes) else json.dumps(table).encode()
-        return (len(head) if length is None else length).to_bytes(8, "little") + head + (numbers or self.numbers)
+        return (
+            (len(head) if length is None else length).to_bytes(8, "little")
+            + head
+            + (numbers or self.numbers)
+        )
 
     def with_bias(self, **entry):
         return self.file({**self.table, "dense/bias": {**self.table["dense/bias"], **entry}})
@@ -258,7 +289,8 @@ def test_every_truncated_file_is_refused(broken):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (lambda b: b.file(b.table, length=(1 << 64) - 1), "its table should have 18446744073709551615 bytes"),
+        (lambda b: b.file(b.table, length=(1 << 64) - 1),
+         "its table should have 18446744073709551615 bytes"),
         (lambda b: b.file(b.table, length=0), "not JSON"),
         (lambda b: b.file(b"\xff\xfe\x00"), "not JSON"),
         (lambda b: b.file(b"{" * 3), "not JSON"),
@@ -275,7 +307,8 @@ def test_every_truncated_file_is_refused(broken):
         (lambda b: b.with_bias(shape=[3]), "'dense/bias' does not lie where"),
         (lambda b: b.with_bias(shape=[1 << 62, 4]), "'dense/bias' does not lie where"),
         (lambda b: b.with_bias(shape=[1] * 70 + [2]), "dimension"),
-        (lambda b: b.with_bias(dtype="I32"), "'dense/bias' is of type 'I32'; fastnn reads F32, F64"),
+        (lambda b: b.with_bias(dtype="I32"),
+         "'dense/bias' is of type 'I32'; fastnn reads F32, F64"),
         (lambda b: b.with_bias(dtype=["F32"]), "not one of safetensors"),
         (lambda b: b.with_bias(data_offsets=[16, 28]), "'dense/bias' does not lie where"),
         (lambda b: b.with_bias(data_offsets=[12, 20]), "'dense/bias' does not lie where"),
@@ -284,12 +317,16 @@ def test_every_truncated_file_is_refused(broken):
         (lambda b: b.with_bias(data_offsets=[16]), "unpack"),
         (lambda b: b.with_bias(data_offsets=[16, 20, 24]), "unpack"),
         (lambda b: b.with_bias(data_offsets=["16", "24"]), "not one of safetensors"),
-        (lambda b: b.file({**b.table, "twice": b.table["dense/bias"]}), "'twice' does not lie where"),
-        (lambda b: b.file({"dense/kernel": b.table["dense/kernel"]}), "8 bytes follow the last weight"),
+        (lambda b: b.file({**b.table, "twice": b.table["dense/bias"]}),
+         "'twice' does not lie where"),
+        (lambda b: b.file({"dense/kernel": b.table["dense/kernel"]}),
+         "8 bytes follow the last weight"),
     ],
 )  # fmt: skip
 def test_a_table_that_lies_is_refused(broken, content, why):
-    with pytest.raises(ValueError, match=rf"w\.safetensors is not a whole safetensors file: .*{why}"):
+    with pytest.raises(
+        ValueError, match=rf"w\.safetensors is not a whole safetensors file: .*{why}"
+    ):
         broken.path.write_bytes(content(broken)) and weights.read(broken.path)
     assert not broken.load(content(broken))
 

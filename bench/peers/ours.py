@@ -3,7 +3,20 @@
 import numpy as np
 
 import fastnn
-from bench.cases import FLOAT, Both, Chain, Decay, Fit, Loop, Network, OpCall, Predict, Product, Record, Update
+from bench.cases import (
+    FLOAT,
+    Both,
+    Chain,
+    Decay,
+    Fit,
+    Loop,
+    Network,
+    OpCall,
+    Predict,
+    Product,
+    Record,
+    Update,
+)
 from fastnn import layers
 from fastnn.tape.run import Program
 
@@ -28,7 +41,11 @@ def model_of(case: Network) -> fastnn.Sequential:
 
 
 def compiled(case: Fit) -> fastnn.Sequential:
-    loss, metrics = ("binary_crossentropy", ["accuracy"]) if case.widths[-1] == 1 else ("sparse_categorical_crossentropy", [])
+    loss, metrics = (
+        ("binary_crossentropy", ["accuracy"])
+        if case.widths[-1] == 1
+        else ("sparse_categorical_crossentropy", [])
+    )
     model = model_of(case)
     model.compile(OPTIMIZERS[case.optimizer](case.rate), loss, metrics)
     return model
@@ -39,7 +56,9 @@ def fit(case: Fit):
 
     def fresh():
         model = compiled(case)
-        return lambda: model.fit(x, y, batch_size=case.batch, epochs=case.epochs, verbose=0).history["loss"][-1]
+        return lambda: model.fit(
+            x, y, batch_size=case.batch, epochs=case.epochs, verbose=0
+        ).history["loss"][-1]
 
     return fresh
 
@@ -82,10 +101,16 @@ def speedup(case: Product, rounds: int = 30) -> float:
 
 
 def decay(case: Decay):
-    """Seconds of a step at first, and a function that takes so many steps and then times one. The rows are zeros, and L2 decay
-    of the weights, in the loss, is all that moves them: they, their gradients and velocities go on through the denormal numbers."""
+    """Seconds of a step at first, and a function that takes so many steps and then times one. The
+    rows are zeros, and L2 decay of the weights, in the loss, is all that moves them: they, their
+    gradients and velocities go on through the denormal numbers."""
     x = fastnn.tensor(np.zeros((case.batch, case.widths[0]), FLOAT))
-    model = fastnn.Sequential([fastnn.Input((case.widths[0],)), *[layers.Dense(n, activation="relu") for n in case.widths[1:]]])
+    model = fastnn.Sequential(
+        [
+            fastnn.Input((case.widths[0],)),
+            *[layers.Dense(n, activation="relu") for n in case.widths[1:]],
+        ]
+    )
     optimizer = fastnn.optimizers.SGD(0.01, momentum=0.9)
     optimizer.build(model.trainable_variables)
 
@@ -146,8 +171,8 @@ def loop(case: Loop):
 
 
 def both(case: Both):
-    """A tape of the op and its gradient. The variables' gradients are written over by every step; the result is returned, or what
-    no gradient needs would be left out."""
+    """A tape of the op and its gradient. The variables' gradients are written over by every step;
+    the result is returned, or what no gradient needs would be left out."""
     function = fastnn.ops.registry[case.op]
     inputs = [fastnn.Variable(a) if a.dtype == FLOAT else fastnn.tensor(a) for a in case.arrays()]
 

@@ -1,4 +1,5 @@
-"""JAX: the whole fit is one jitted function, a scan over epochs of a scan over batches, compiled before it is timed.
+"""JAX: the whole fit is one jitted function, a scan over epochs of a scan over batches, compiled
+before it is timed.
 
 Unrolling the scan by 4 or 10 steps was tried: no faster."""
 
@@ -15,13 +16,16 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 
 
 def forward(weights, x, norm=False):
-    """The last layer's result and, with batch normalisation, the mean and variance of each batch."""
+    """The last layer's result and, with batch normalisation, the mean and variance of each
+    batch."""
     statistics = []
     for n in range(0, len(weights) - 2, 4 if norm else 2):
         x = x @ weights[n] + weights[n + 1]
         if norm:
             statistics += [x.mean(axis=0), x.var(axis=0)]
-            x = (x - statistics[-2]) * jax.lax.rsqrt(statistics[-1] + 1e-3) * weights[n + 2] + weights[n + 3]
+            x = (x - statistics[-2]) * jax.lax.rsqrt(statistics[-1] + 1e-3) * weights[
+                n + 2
+            ] + weights[n + 3]
         x = jax.nn.relu(x)
     return x @ weights[-2] + weights[-1], statistics
 
@@ -43,7 +47,9 @@ def updated_by_adam(weights, gradients, means, squares, t, rate):
     scale = rate * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
     means = tree_map(lambda m, g: m + (g - m) * (1 - BETA_1), means, gradients)
     squares = tree_map(lambda v, g: v + (g * g - v) * (1 - BETA_2), squares, gradients)
-    weights = tree_map(lambda w, m, v: w - scale * m / (jnp.sqrt(v) + EPSILON), weights, means, squares)
+    weights = tree_map(
+        lambda w, m, v: w - scale * m / (jnp.sqrt(v) + EPSILON), weights, means, squares
+    )
     return weights, means, squares
 
 
@@ -57,7 +63,9 @@ def fit(case: Fit):
         loss, (accuracy, statistics) = loss
         moving = [m * 0.99 + s * 0.01 for m, s in zip(moving, statistics, strict=True)]
         if case.optimizer == "adam":
-            weights, means, squares = updated_by_adam(weights, gradients, means, squares, t + 1.0, case.rate)
+            weights, means, squares = updated_by_adam(
+                weights, gradients, means, squares, t + 1.0, case.rate
+            )
         else:
             weights = [w - case.rate * g for w, g in zip(weights, gradients, strict=True)]
         return (weights, means, squares, moving, t + 1), (loss, accuracy)
@@ -71,8 +79,14 @@ def fit(case: Fit):
     @jax.jit
     def whole(weights, key):
         zeros = [jnp.zeros_like(w) for w in weights] if case.optimizer == "adam" else []
-        moving = [f(n) for n in case.widths[1:-1] for f in (jnp.zeros, jnp.ones)] if case.norm else []
-        return jax.lax.scan(epoch, (weights, zeros, zeros, moving, jnp.float32(0)), jax.random.split(key, case.epochs))
+        moving = (
+            [f(n) for n in case.widths[1:-1] for f in (jnp.zeros, jnp.ones)] if case.norm else []
+        )
+        return jax.lax.scan(
+            epoch,
+            (weights, zeros, zeros, moving, jnp.float32(0)),
+            jax.random.split(key, case.epochs),
+        )
 
     def run():
         _, (losses, _accuracies) = jax.block_until_ready(whole(initial, jax.random.key(0)))
@@ -104,19 +118,29 @@ OPS = {
     "matmul": jnp.matmul,
     "exp": jnp.exp,
     "tanh": jnp.tanh,
-    "batch_norm": lambda x, gamma, beta: gamma * (x - x.mean(axis=0)) * jax.lax.rsqrt(x.var(axis=0) + 1e-3) + beta,
+    "batch_norm": lambda x, gamma, beta: (
+        gamma * (x - x.mean(axis=0)) * jax.lax.rsqrt(x.var(axis=0) + 1e-3) + beta
+    ),
     "layer_norm": lambda x, gamma, beta: (
-        gamma * (x - x.mean(axis=1, keepdims=True)) * jax.lax.rsqrt(x.var(axis=1, keepdims=True) + 1e-3) + beta
+        gamma
+        * (x - x.mean(axis=1, keepdims=True))
+        * jax.lax.rsqrt(x.var(axis=1, keepdims=True) + 1e-3)
+        + beta
     ),
     "softmax": partial(jax.nn.softmax, axis=1),
     "sum": lambda x, axis: x.sum(axis=axis),
-    "softmax_cross_entropy": lambda z, labels: jax.nn.logsumexp(z, axis=1) - jnp.take_along_axis(z, labels[:, None], axis=1)[:, 0],
+    "softmax_cross_entropy": lambda z, labels: (
+        jax.nn.logsumexp(z, axis=1) - jnp.take_along_axis(z, labels[:, None], axis=1)[:, 0]
+    ),
     "gather": lambda source, order, cursor, rows: source[order[:rows]],
 }
 
 
 def op(case: OpCall):
-    function, inputs = jax.jit(partial(OPS[case.op], **case.attributes)), [jnp.asarray(a) for a in case.arrays()]
+    function, inputs = (
+        jax.jit(partial(OPS[case.op], **case.attributes)),
+        [jnp.asarray(a) for a in case.arrays()],
+    )
     return lambda: function(*inputs).block_until_ready()
 
 
@@ -129,7 +153,10 @@ def repeated(call, times):
 
 
 def both(case: Both):
-    function, inputs = partial(OPS[case.op], **case.attributes), [jnp.asarray(a) for a in case.arrays()]
+    function, inputs = (
+        partial(OPS[case.op], **case.attributes),
+        [jnp.asarray(a) for a in case.arrays()],
+    )
     numbers = [n for n, x in enumerate(inputs) if x.dtype == jnp.float32]
 
     def of(*leaves):

@@ -1,4 +1,5 @@
-"""NumPy: forward and backward by hand, arrays updated in place; ops are their records' references."""
+"""NumPy: forward and backward by hand, arrays updated in place; ops are their records'
+references."""
 
 import numpy as np
 

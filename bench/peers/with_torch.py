@@ -1,4 +1,5 @@
-"""PyTorch, eager. Adam is the default one (on a CPU neither `foreach` nor `fused`), losses take logits."""
+"""PyTorch, eager. Adam is the default one (on a CPU neither `foreach` nor `fused`), losses take
+logits."""
 
 import os
 from functools import partial
@@ -93,12 +94,18 @@ OPS = {
     "gelu_tanh": partial(functional.gelu, approximate="tanh"),
     "silu": functional.silu,
     "softplus": functional.softplus,
-    "batch_norm": lambda x, gamma, beta: functional.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-3),
-    "layer_norm": lambda x, gamma, beta: functional.layer_norm(x, gamma.shape, gamma, beta, eps=1e-3),
+    "batch_norm": lambda x, gamma, beta: functional.batch_norm(
+        x, None, None, gamma, beta, training=True, eps=1e-3
+    ),
+    "layer_norm": lambda x, gamma, beta: functional.layer_norm(
+        x, gamma.shape, gamma, beta, eps=1e-3
+    ),
     "softmax": partial(torch.softmax, dim=1),
     "sum": lambda x, axis: x.sum(dim=axis),
     "dropout": lambda x, state, rate: functional.dropout(x, rate),
-    "softmax_cross_entropy": lambda z, labels: functional.cross_entropy(z, labels, reduction="none"),
+    "softmax_cross_entropy": lambda z, labels: functional.cross_entropy(
+        z, labels, reduction="none"
+    ),
     "gather": lambda source, order, cursor, rows: source.index_select(0, order[:rows]),
 }
 
@@ -121,7 +128,11 @@ def loop(case: Loop):
 
 
 def both(case: Both):
-    function, inputs, above = OPS[case.op], [torch.from_numpy(a) for a in case.arrays()], torch.from_numpy(case.above())
+    function, inputs, above = (
+        OPS[case.op],
+        [torch.from_numpy(a) for a in case.arrays()],
+        torch.from_numpy(case.above()),
+    )
     leaves = [t.requires_grad_() for t in inputs if t.is_floating_point()]
 
     def call():

@@ -1,4 +1,5 @@
-"""Where kernels run: memory, object code, threads. FASTNN_INTERPRET=1 puts interpreted kernels in place of compiled ones."""
+"""Where kernels run: memory, object code, threads. FASTNN_INTERPRET=1 puts interpreted kernels in
+place of compiled ones."""
 
 import os
 

@@ -1,8 +1,10 @@
-"""Memory. A buffer is a piece of it that starts on a cache line, or one that a plan has yet to place.
+"""Memory. A buffer is a piece of it that starts on a cache line, or one that a plan has yet to
+place.
 
-An address is good in one process, and as long as its memory is. What is here therefore says itself how it is copied and pickled
-(`__reduce__`): as its bytes, for which the copy takes memory of its own. Objects that share a buffer share one in the copy, for
-pickle and deepcopy remember what they have met. Everything that is made of buffers follows from that.
+An address is good in one process, and as long as its memory is. What is here therefore says itself
+how it is copied and pickled (`__reduce__`): as its bytes, for which the copy takes memory of its
+own. Objects that share a buffer share one in the copy, for pickle and deepcopy remember what they
+have met. Everything that is made of buffers follows from that.
 """
 
 import copy
@@ -20,20 +22,30 @@ from fastnn.errors import DeadTensorError, RecordingError
 from .locks import Turn, Turns, together
 
 CACHE_LINE = 64
-LETTERS = {np.dtype(name): np.dtype(name).str[1:] for name in ("float32", "float64", "int64", "uint32", "bool")}
+LETTERS = {
+    np.dtype(name): np.dtype(name).str[1:]
+    for name in ("float32", "float64", "int64", "uint32", "bool")
+}
 
 
 class Buffer:
-    """`nbytes` at `address`. `owner` is an array that holds the memory, of which this is a part from byte `offset` on.
+    """`nbytes` at `address`. `owner` is an array that holds the memory, of which this is a part
+    from byte `offset` on.
 
-    While a step is recorded its buffers have no memory (`address` is None, `maker` the recorder); once it is planned, they
-    are dead to Python.
+    While a step is recorded its buffers have no memory (`address` is None, `maker` the recorder);
+    once it is planned, they are dead to Python.
     """
 
     __slots__ = ("address", "maker", "nbytes", "offset", "owner")
 
     def __init__(self, address, nbytes, owner, offset, maker=None):
-        self.address, self.nbytes, self.owner, self.offset, self.maker = address, nbytes, owner, offset, maker
+        self.address, self.nbytes, self.owner, self.offset, self.maker = (
+            address,
+            nbytes,
+            owner,
+            offset,
+            maker,
+        )
 
     def part(self, offset, nbytes):
         """A piece of this buffer."""
@@ -41,7 +53,12 @@ class Buffer:
 
     def lie_in(self, other):
         """Be the memory that another buffer is."""
-        self.address, self.nbytes, self.owner, self.offset = other.address, other.nbytes, other.owner, other.offset
+        self.address, self.nbytes, self.owner, self.offset = (
+            other.address,
+            other.nbytes,
+            other.owner,
+            other.offset,
+        )
 
     def array(self, shape, dtype):
         """The memory as a NumPy array, not copied."""
@@ -57,24 +74,31 @@ class Buffer:
         return holding, (self.bytes(),)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Buffer":
-        make, arguments = self.__reduce__()  # makes a copy of the bytes, so they need not be copied before
-        return make(*[a if isinstance(a, np.ndarray) else copy.deepcopy(a, memo) for a in arguments])
+        # makes a copy of the bytes, so they need not be copied before
+        make, arguments = self.__reduce__()
+        return make(
+            *[a if isinstance(a, np.ndarray) else copy.deepcopy(a, memo) for a in arguments]
+        )
 
     def unreadable(self):
         """The error for reading a buffer that has no memory."""
         if self.maker.active:
             return RecordingError(
-                f"a tensor of {self.maker.name} was read while it is being recorded: its values exist only when the tape runs. "
-                "Return it from the step and read it there, or run the step eagerly (run_eagerly=True)."
+                f"a tensor of {self.maker.name} was read while it is being recorded: its values "
+                "exist only when the tape runs. "
+                "Return it from the step and read it there, or run the step eagerly "
+                "(run_eagerly=True)."
             )
         return DeadTensorError(
-            f"a tensor made while recording {self.maker.name} was used after it: its memory ended with the step. "
+            f"a tensor made while recording {self.maker.name} was used after it: its memory ended "
+            "with the step. "
             "Return it from the step to keep it."
         )
 
 
 def address_of(array: np.ndarray) -> int:
-    """Where the first element of a writable, contiguous array lies; a quarter of the time that array.ctypes.data takes."""
+    """Where the first element of a writable, contiguous array lies; a quarter of the time that
+    array.ctypes.data takes."""
     return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
 
 
@@ -99,7 +123,8 @@ def whole_lines(nbytes: int) -> int:
 
 
 def reserve(nbytes: int, large_pages: bool = False) -> Buffer:
-    """Zeroed memory that the system provides page by page, as it is first written: if it can, in pages of 2 MB."""
+    """Zeroed memory that the system provides page by page, as it is first written: if it can, in
+    pages of 2 MB."""
     # Private, or a forked child would train its parent's weights.
     flags = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     memory = mmap.mmap(-1, max(nbytes, 1), **flags)
@@ -111,8 +136,9 @@ def reserve(nbytes: int, large_pages: bool = False) -> Buffer:
 
 
 class Chunk:
-    """A run of variables' memory, and zeroed memory of the same layout for what goes with each of them: gradients, moments.
-    Variables that lie next to each other here do so there too, and are updated by one instruction."""
+    """A run of variables' memory, and zeroed memory of the same layout for what goes with each of
+    them: gradients, moments. Variables that lie next to each other here do so there too, and are
+    updated by one instruction."""
 
     def __init__(self, nbytes: int, large_pages: bool, turn: Turn, used: int = 0):
         self.memory, self.large_pages, self.used = reserve(nbytes, large_pages), large_pages, used
@@ -120,7 +146,8 @@ class Chunk:
         self.turn = _turns[id(self.memory.owner)] = turn  # of who works on these variables
 
     def __reduce__(self) -> tuple:
-        """The layout alone: places bring their values along, so that a copied layer does not hold its model's weights."""
+        """The layout alone: places bring their values along, so that a copied layer does not hold
+        its model's weights."""
         return Chunk, (self.memory.nbytes, self.large_pages, self.turn, self.used)
 
     def mirror(self, key: object) -> Buffer:
@@ -130,7 +157,8 @@ class Chunk:
 
 
 class Mirror(Buffer):
-    """Zeroed memory of a chunk's layout, for what goes with its variables. Copies take along what the chunk uses of it."""
+    """Zeroed memory of a chunk's layout, for what goes with its variables. Copies take along what
+    the chunk uses of it."""
 
     __slots__ = ("chunk",)
 
@@ -145,13 +173,20 @@ class Mirror(Buffer):
 
 
 class Place(Buffer):
-    """Where a variable lies in a chunk, or, with a key, what goes with it in that mirror of the chunk."""
+    """Where a variable lies in a chunk, or, with a key, what goes with it in that mirror of the
+    chunk."""
 
     __slots__ = ("chunk", "key")
 
     def __init__(self, chunk: Chunk, offset: int, nbytes: int, key: object = None):
         memory = chunk.memory if key is None else chunk.mirror(key)
-        self.address, self.nbytes, self.owner, self.offset, self.maker = memory.address + offset, nbytes, memory.owner, offset, None
+        self.address, self.nbytes, self.owner, self.offset, self.maker = (
+            memory.address + offset,
+            nbytes,
+            memory.owner,
+            offset,
+            None,
+        )
         self.chunk, self.key = chunk, key
 
     def __reduce__(self) -> tuple:
@@ -174,11 +209,13 @@ def turn_of(buffers: Iterable[Buffer]) -> Turn | Turns:
 
 
 class Arena:
-    """Places variables one after another. A chunk takes memory only as far as it is used, so it may be generous."""
+    """Places variables one after another. A chunk takes memory only as far as it is used, so it may
+    be generous."""
 
     CHUNK_BYTES = 1 << 24
-    # A variable this large, or a chunk that follows a full one, lies in large pages: an update of 8 million parameters then takes
-    # 0.9 of the time, but a small model would take up some of 2 MB of which it needs little. From NumPy, which has the same bound.
+    # A variable this large, or a chunk that follows a full one, lies in large pages: an update of 8
+    # million parameters then takes 0.9 of the time, but a small model would take up some of 2 MB of
+    # which it needs little. From NumPy, which has the same bound.
     LARGE = 1 << 22
 
     def __init__(self):
@@ -186,7 +223,8 @@ class Arena:
         self.turn = Turn(of_weights=True)
 
     def place(self, nbytes: int, kind: object) -> tuple[Chunk, int]:
-        """A chunk and an offset in it for a variable; variables of one kind (trainable or not) lie together."""
+        """A chunk and an offset in it for a variable; variables of one kind (trainable or not) lie
+        together."""
         size = whole_lines(nbytes)
         chunk = self.chunks.get(kind)
         if chunk is None or chunk.used + size > chunk.memory.nbytes:
@@ -197,8 +235,8 @@ class Arena:
 
 
 def own_copy(held: Any) -> Any:
-    """`__copy__` of what holds memory: copy.copy copies that too. Two objects for one memory would be in each other's way: two
-    variables would write their gradients over each other's."""
+    """`__copy__` of what holds memory: copy.copy copies that too. Two objects for one memory would
+    be in each other's way: two variables would write their gradients over each other's."""
     return copy.deepcopy(held)
 
 

@@ -1,8 +1,10 @@
-"""Object code on disk: a private folder, files written aside and renamed, nothing loaded whose checksum does not fit.
+"""Object code on disk: a private folder, files written aside and renamed, nothing loaded whose
+checksum does not fit.
 
-The checksum covers the identity of the whole build (every kernel's source, the compiler's, the versions of Numba and llvmlite,
-the processor) and the object's name, so a truncated file, a file of another machine and a renamed one are all just compiled
-again. Loading never runs anything but the object code itself, which only the owner can have put there: see `_private`.
+The checksum covers the identity of the whole build (every kernel's source, the compiler's, the
+versions of Numba and llvmlite, the processor) and the object's name, so a truncated file, a file of
+another machine and a renamed one are all just compiled again. Loading never runs anything but the
+object code itself, which only the owner can have put there: see `_private`.
 """
 
 import errno
@@ -21,7 +23,8 @@ from . import temporary
 
 try:
     import fcntl
-except ImportError:  # Windows: two processes may then compile the same kernel, and the second rename wins
+# Windows: two processes may then compile the same kernel, and the second rename wins
+except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 CHECKSUM_BYTES = 32
@@ -35,17 +38,20 @@ class Problem(NamedTuple):
 
 
 def default_folder() -> Path | None:
-    """Where object code is kept: FASTNN_CACHE_DIR, or the user's cache folder; None where nobody knows of one."""
+    """Where object code is kept: FASTNN_CACHE_DIR, or the user's cache folder; None where nobody
+    knows of one."""
     if chosen := os.environ.get("FASTNN_CACHE_DIR"):
         return Path(chosen)
     home = os.path.expanduser("~")
-    base = os.environ.get("XDG_CACHE_HOME") or (None if home == "~" else os.path.join(home, ".cache"))
+    base = os.environ.get("XDG_CACHE_HOME") or (
+        None if home == "~" else os.path.join(home, ".cache")
+    )
     return Path(base) / "fastnn" if base else None
 
 
 class ObjectCache:
-    """The objects of one identity. They are kept in `folder`, or, where that cannot be, which is said once, in a temporary one
-    (`is_temporary`), or nowhere (`folder` is None)."""
+    """The objects of one identity. They are kept in `folder`, or, where that cannot be, which is
+    said once, in a temporary one (`is_temporary`), or nowhere (`folder` is None)."""
 
     def __init__(self, identity: bytes, base: Path | None = None):
         self.identity, self.name = identity, hashlib.sha256(identity).hexdigest()[:20]
@@ -66,13 +72,15 @@ class ObjectCache:
         self.readable.insert(0, folder)
 
     def _move(self, problem):
-        """From now on keep objects in the temporary folder. What lies where they were kept is still read."""
+        """From now on keep objects in the temporary folder. What lies where they were kept is still
+        read."""
         base, self.folder = self.base, None
         place = None if self.is_temporary and os.path.isdir(base) else temporary.folder()
         if place is not None and _make_private(place / self.name) is None:
             self.base, self.is_temporary = place, True
             self._keep_in(place / self.name)
-        if self.folder is None or temporary.is_own(place):  # else the process that made it has said so
+        # else the process that made it has said so
+        if self.folder is None or temporary.is_own(place):
             _say_once(_message(base, problem, self.folder))
 
     def read(self, name):
@@ -106,7 +114,8 @@ class ObjectCache:
                 self._move(_problem(error, self.folder))
 
     def keeps(self) -> bool:
-        """Whether objects can be kept, be it in a temporary folder, which is found out by trying."""
+        """Whether objects can be kept, be it in a temporary folder, which is found out by
+        trying."""
         attempt = f"attempt {os.getpid()}"
         self.write(attempt, bytes(1 << 16))
         if self.folder is not None:
@@ -118,7 +127,8 @@ class ObjectCache:
 
     @contextmanager
     def lock(self, name):
-        """Held while one process compiles `name`; others wait and then find it. The system releases it if the process dies."""
+        """Held while one process compiles `name`; others wait and then find it. The system releases
+        it if the process dies."""
         file = None
         while file is None and self.folder is not None and fcntl is not None:
             try:
@@ -129,8 +139,14 @@ class ObjectCache:
             yield
             return
         with file:
-            # One byte of one file stands for each name, so that different kernels compile side by side.
-            fcntl.lockf(file, fcntl.LOCK_EX, 1, int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"))
+            # One byte of one file stands for each name, so that different kernels compile side by
+            # side.
+            fcntl.lockf(
+                file,
+                fcntl.LOCK_EX,
+                1,
+                int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"),
+            )
             yield
 
     def contents(self):
@@ -149,7 +165,10 @@ def _message(base, problem, kept):
     if kept is None:
         lines.append("Every process compiles them anew.")
     else:
-        lines.append(f"They lie in {kept.parent} until this process ends, for those that it starts too; others compile them anew.")
+        lines.append(
+            f"They lie in {kept.parent} until this process ends, for those that it starts too; "
+            "others compile them anew."
+        )
     if problem.mend:
         lines.append(f"To mend it: {problem.mend}")
     lines.append("To keep them elsewhere: export FASTNN_CACHE_DIR=/var/tmp/fastnn-$(id -u)")
@@ -157,7 +176,8 @@ def _message(base, problem, kept):
 
 
 def _make_private(folder):
-    """Make the folder if need be; returns what is wrong with it, or None. Object code is run, so nobody else may write it."""
+    """Make the folder if need be; returns what is wrong with it, or None. Object code is run, so
+    nobody else may write it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -182,5 +202,8 @@ def _problem(error, folder):
     if error.errno == errno.EACCES and place.stat().st_uid == os.getuid():
         return Problem(f"you may not write to {place}", f"chmod u+rwx {here}")
     if error.errno == errno.EACCES:
-        return Problem(f"{place} belongs to another user", f"sudo chown $(id -u) {here}" if place.name == ".cache" else "")
+        return Problem(
+            f"{place} belongs to another user",
+            f"sudo chown $(id -u) {here}" if place.name == ".cache" else "",
+        )
     return Problem(error.strerror or str(error))

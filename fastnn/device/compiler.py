@@ -1,12 +1,15 @@
-"""From a kernel to object code. Everything private of Numba's that fastnn touches stands in this file.
+"""From a kernel to object code. Everything private of Numba's that fastnn touches stands in this
+file.
 
-The object holds one visible C function `int64 name(block, lane, lanes)`: it reads address and shape of every array and every
-scalar from the argument block (8-byte slots), calls the kernel and returns its status. All else is made internal, so that
-LLVM removes what nothing reaches: Numba's error paths, reference counting, environments.
+The object holds one visible C function `int64 name(block, lane, lanes)`: it reads address and shape
+of every array and every scalar from the argument block (8-byte slots), calls the kernel and returns
+its status. All else is made internal, so that LLVM removes what nothing reaches: Numba's error
+paths, reference counting, environments.
 
-Numba's own optimisation and code generation are switched off (they would run once for every helper); one O3 pipeline sees
-the whole kernel. Before it, the kernel's array pointers are marked `noalias`: by contract a written array overlaps no other
-argument, and without it every loop would test for overlap at run time. Both together compile a matmul three times faster.
+Numba's own optimisation and code generation are switched off (they would run once for every
+helper); one O3 pipeline sees the whole kernel. Before it, the kernel's array pointers are marked
+`noalias`: by contract a written array overlaps no other argument, and without it every loop would
+test for overlap at run time. Both together compile a matmul three times faster.
 """
 
 import inspect
@@ -17,7 +20,8 @@ from fastnn.kernels.marks import DTYPE_NAMES, ITEM_BYTES, Specialiser
 
 VECTOR_NOTE = "fastnn: bits of a vector: "  # what `native.vector_bits` looks for in an object
 USED = "llvm.compiler.used"
-PACKED = "fastnn.packed."  # begins the names of functions that have a form for vectors, whose name ends in their length
+# begins the names of functions that have a form for vectors, whose name ends in their length
+PACKED = "fastnn.packed."
 FASTMATH_OF_A_NAMED_SUM = {"reassoc"}  # never nnan, ninf or contract: see kernels/cpu/pointwise.py
 
 
@@ -30,8 +34,8 @@ def compile_kernel(kernel, dtype, target, name, cpu, features):
 def optimised(kernel, dtype, target, name, cpu, features, triple=None):
     """LLVM's machine and the kernel's module, ready to be written as object code or as assembly.
 
-    `cpu` and `features` are LLVM's words for the processor; `target` is what kernels know of it. `triple` is another machine's
-    than this one's, whose code can be looked at.
+    `cpu` and `features` are LLVM's words for the processor; `target` is what kernels know of it.
+    `triple` is another machine's than this one's, whose code can be looked at.
     """
     from llvmlite import binding
     from numba.core.compiler_lock import global_compiler_lock
@@ -39,7 +43,9 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     with global_compiler_lock, _frontend_only():
-        specialiser = Specialiser(dtype, target, _element_type(dtype), _make_helper, _intrinsic_maker(dtype, target))
+        specialiser = Specialiser(
+            dtype, target, _element_type(dtype), _make_helper, _intrinsic_maker(dtype, target)
+        )
         dispatcher = _jit(specialiser.bound(kernel.function))
         arguments = [_numba_type(p, dtype) for p in kernel.parameters]
         ir_text = _link_entry_point(dispatcher, arguments, name)
@@ -47,32 +53,55 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
     for definition in (*module.functions, *module.global_variables):
         if not definition.is_declaration and definition.name not in (name, USED):
             definition.linkage = "internal"
-    architecture = binding.Target.from_triple(triple) if triple else binding.Target.from_default_triple()
-    # On x86-64 code that refers to itself by distances, of which `elf.load` has little to fill in; elsewhere LLVM loads it.
-    kind = {"reloc": "pic", "codemodel": "small"} if target.architecture == "x86_64" else {"codemodel": "jitdefault", "jit": True}
+    architecture = (
+        binding.Target.from_triple(triple) if triple else binding.Target.from_default_triple()
+    )
+    # On x86-64 code that refers to itself by distances, of which `elf.load` has little to fill in;
+    # elsewhere LLVM loads it.
+    kind = (
+        {"reloc": "pic", "codemodel": "small"}
+        if target.architecture == "x86_64"
+        else {"codemodel": "jitdefault", "jit": True}
+    )
     machine = architecture.create_target_machine(cpu=cpu, features=features, opt=3, **kind)
     if triple:
         module.triple, module.data_layout = triple, str(machine.target_data)
     options = binding.create_pipeline_tuning_options(speed_level=3)
-    options.slp_vectorization = True  # for short loops of known length, which are written out before loops are packed
+    # for short loops of known length, which are written out before loops are packed
+    options.slp_vectorization = True
     passes = binding.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
     if PACKED in ir_text:
         module = _with_packed_forms_inlined(str(module), passes)
     width = _vector_bits(str(module), 8 * target.vector_bytes)
-    module.link_in(binding.parse_assembly(f'!llvm.ident = !{{!0}}\n!0 = !{{!"{VECTOR_NOTE}{width}"}}'))
+    module.link_in(
+        binding.parse_assembly(f'!llvm.ident = !{{!0}}\n!0 = !{{!"{VECTOR_NOTE}{width}"}}')
+    )
     return machine, module
 
 
 def _with_packed_forms(ir_text):
-    """Tell the vectoriser of functions that have a form for vectors, in the way of LLVM's vector function ABI."""
-    forms = re.findall(rf'^define .*?@"?({re.escape(PACKED)}[^"(]*)\.(\d+)"?\((.*)\)', ir_text, flags=re.M)
+    """Tell the vectoriser of functions that have a form for vectors, in the way of LLVM's vector
+    function ABI."""
+    forms = re.findall(
+        rf'^define .*?@"?({re.escape(PACKED)}[^"(]*)\.(\d+)"?\((.*)\)', ir_text, flags=re.M
+    )
     for name, lanes, vectors in forms:
-        variant = f'"vector-function-abi-variant"="_ZGV_LLVM_N{lanes}{"v" * vectors.count("<")}_{name}({name}.{lanes})"'
-        ir_text = re.sub(rf'^(.* call .*@"?{re.escape(name)}"?\([^)]*\)).*$', rf"\1 {variant}", ir_text, flags=re.M)
+        kinds = "v" * vectors.count("<")
+        variant = (
+            f'"vector-function-abi-variant"="_ZGV_LLVM_N{lanes}{kinds}_{name}({name}.{lanes})"'
+        )
+        ir_text = re.sub(
+            rf'^(.* call .*@"?{re.escape(name)}"?\([^)]*\)).*$',
+            rf"\1 {variant}",
+            ir_text,
+            flags=re.M,
+        )
     if forms:
         used = ", ".join(f'ptr @"{name}.{lanes}"' for name, lanes, _ in forms)
-        ir_text += f'\n@{USED} = appending global [{len(forms)} x ptr] [{used}], section "llvm.metadata"\n'
+        ir_text += (
+            f'\n@{USED} = appending global [{len(forms)} x ptr] [{used}], section "llvm.metadata"\n'
+        )
     return ir_text
 
 
@@ -81,8 +110,11 @@ def _with_packed_forms_inlined(ir_text, passes):
     from llvmlite import binding
 
     ir_text = re.sub(rf"^@{re.escape(USED)} = .*$", "", ir_text, flags=re.M)
-    # Their own attributes give way, and nobody else's: `call_apart` makes functions that are to stay whole.
-    ir_text = re.sub(rf'^(define .*@"?{re.escape(PACKED)}.*) #\d+ ', r"\1 alwaysinline ", ir_text, flags=re.M)
+    # Their own attributes give way, and nobody else's: `call_apart` makes functions that are to
+    # stay whole.
+    ir_text = re.sub(
+        rf'^(define .*@"?{re.escape(PACKED)}.*) #\d+ ', r"\1 alwaysinline ", ir_text, flags=re.M
+    )
     module, inliner = binding.parse_assembly(ir_text), binding.create_new_module_pass_manager()
     inliner.add_always_inliner_pass()
     inliner.run(module, passes)
@@ -90,13 +122,17 @@ def _with_packed_forms_inlined(ir_text, passes):
 
 
 def _vector_bits(ir_text, most):
-    """How wide the vectors are that the optimised code works on: the widest, or 0 where it has none."""
+    """How wide the vectors are that the optimised code works on: the widest, or 0 where it has
+    none."""
     return max([min(int(n) * int(bits), most) for n, bits in _vectors(ir_text)], default=0)
 
 
 def _vectors(ir_text):
     names = {"float": "32", "double": "64"}
-    return {(n, names.get(kind, kind[1:])) for n, kind in re.findall(r"<(\d+) x (float|double|i32|i64)>", ir_text)}
+    return {
+        (n, names.get(kind, kind[1:]))
+        for n, kind in re.findall(r"<(\d+) x (float|double|i32|i64)>", ir_text)
+    }
 
 
 def _element_type(dtype):
@@ -119,28 +155,38 @@ def _jit(function, fastmath=False, inline=False):
     from numba import njit
 
     # Without _nrt=False every kernel would want Numba's reference counting at run time.
-    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+    options = {
+        "error_model": "numpy",
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+        "_nrt": False,
+    }
     return njit(fastmath=fastmath, forceinline=inline, **options)(function)
 
 
 @contextmanager
 def _frontend_only():
-    """Numba types and lowers, and leaves optimising and machine code to us: it would make both for every helper too."""
+    """Numba types and lowers, and leaves optimising and machine code to us: it would make both for
+    every helper too."""
     from numba.core.codegen import CPUCodeLibrary
     from numba.core.cpu import CPUContext
     from numba.core.dispatcher import Dispatcher
 
-    def add_overload(dispatcher, result):  # Numba's own asks for a function that can be called from Python
+    # Numba's own asks for a function that can be called from Python
+    def add_overload(dispatcher, result):
         dispatcher.overloads[tuple(result.signature.args)] = result
 
-    def finalize(library):  # Numba's own hands the module to its engine, which makes machine code of it
+    # Numba's own hands the module to its engine, which makes machine code of it
+    def finalize(library):
         library._finalized = True
 
     replaced = {
         (CPUCodeLibrary, "_optimize_functions"): lambda _library, _module: None,
         (CPUCodeLibrary, "_optimize_final_module"): lambda _library: None,
         (CPUCodeLibrary, "_finalize_final_module"): finalize,
-        (CPUContext, "get_executable"): lambda _context, _library, _descriptor, _environment: object(),
+        (CPUContext, "get_executable"): lambda _context, _library, _descriptor, _environment: (
+            object()
+        ),
         (Dispatcher, "add_overload"): add_overload,
     }
     before = {place: getattr(*place) for place in replaced}
@@ -163,7 +209,13 @@ class Emitter:
     def __init__(self, context, builder, kinds, dtype, target):
         from llvmlite import ir
 
-        self.context, self.builder, self.module, self.kinds, self.target = context, builder, builder.module, kinds, target
+        self.context, self.builder, self.module, self.kinds, self.target = (
+            context,
+            builder,
+            builder.module,
+            kinds,
+            target,
+        )
         self.dtype, self.item_bytes = dtype, ITEM_BYTES[dtype]
         self.real = ir.FloatType() if self.item_bytes == 4 else ir.DoubleType()
         self.bits = ir.IntType(8 * self.item_bytes)
@@ -177,7 +229,8 @@ class Emitter:
         return self.builder.call(cgutils.get_or_insert_function(self.module, kind, name), arguments)
 
     def frozen(self, value):
-        """The same value; but no longer one that was just loaded, as far as instructions are chosen by that."""
+        """The same value; but no longer one that was just loaded, as far as instructions are chosen
+        by that."""
         from llvmlite.ir.instructions import Instruction
 
         freeze = Instruction(self.builder.block, value.type, "freeze", [value])
@@ -185,13 +238,16 @@ class Emitter:
         return freeze
 
     def call_apart(self, name, values, build):
-        """Call a function of its own, which `build(*values)` fills. It is compiled once and stays whole: the optimiser neither
-        copies it into its callers nor, with them, once for each way through their loops."""
+        """Call a function of its own, which `build(*values)` fills. It is compiled once and stays
+        whole: the optimiser neither copies it into its callers nor, with them, once for each way
+        through their loops."""
         from llvmlite import ir
 
         function = self.module.globals.get(name)
         if function is None:
-            function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [v.type for v in values]), name)
+            function = ir.Function(
+                self.module, ir.FunctionType(ir.VoidType(), [v.type for v in values]), name
+            )
             function.linkage = "internal"
             function.attributes.add("noinline")
             outside, self.builder = self.builder, ir.IRBuilder(function.append_basic_block())
@@ -213,7 +269,8 @@ class Emitter:
         return ir.VectorType(self.real, lanes)
 
     def packed(self, mark, values):
-        """Call a primitive that also has a form for whole vectors: a function of its own until loops are packed."""
+        """Call a primitive that also has a form for whole vectors: a function of its own until
+        loops are packed."""
         from llvmlite import ir
 
         lanes = self.target.vector_bytes // self.item_bytes
@@ -221,14 +278,25 @@ class Emitter:
         if name not in self.module.globals:
             for symbol, emit, inline, kind in (
                 (name, mark.emit, "noinline", lambda one: one),
-                (f"{name}.{lanes}", mark.emit_packed, "alwaysinline", lambda one: ir.VectorType(one, lanes)),
+                (
+                    f"{name}.{lanes}",
+                    mark.emit_packed,
+                    "alwaysinline",
+                    lambda one: ir.VectorType(one, lanes),
+                ),
             ):
                 signature = ir.FunctionType(kind(self.real), [kind(value.type) for value in values])
                 function = ir.Function(self.module, signature, symbol)
-                function.linkage = "weak_odr"  # kept, though nothing calls it yet, and one of several alike
+                # kept, though nothing calls it yet, and one of several alike
+                function.linkage = "weak_odr"
                 function.attributes.add(inline)
                 builder = ir.IRBuilder(function.append_basic_block())
-                builder.ret(emit(Emitter(self.context, builder, self.kinds, self.dtype, self.target), *function.args))
+                builder.ret(
+                    emit(
+                        Emitter(self.context, builder, self.kinds, self.dtype, self.target),
+                        *function.args,
+                    )
+                )
         return self.builder.call(self.module.globals[name], values)
 
     def flat_array(self, value, kind):
@@ -250,11 +318,14 @@ class Emitter:
         from numba.core import cgutils
 
         kind = ir.ArrayType(self.real, len(numbers))
-        table = cgutils.global_constant(self.module, "table", ir.Constant(kind, [float(n) for n in numbers]))
+        table = cgutils.global_constant(
+            self.module, "table", ir.Constant(kind, [float(n) for n in numbers])
+        )
         return self.builder.load(self.builder.gep(table, [self.integer(32)(0), index]))
 
     def stack_array(self, kind, size):
-        """Memory of the kernel's own, aligned to a cache line: a new array (size,) of elements of a Numba type."""
+        """Memory of the kernel's own, aligned to a cache line: a new array (size,) of elements of a
+        Numba type."""
         from llvmlite import ir
         from numba import types
         from numba.core import cgutils
@@ -266,7 +337,9 @@ class Emitter:
         array = self.context.make_array(types.Array(kind, 1, "C"))(self.context, self.builder)
         array.data = self.builder.bitcast(memory, element.as_pointer())
         array.nitems, array.itemsize = slot(size), slot(self.context.get_abi_sizeof(element))
-        array.shape, array.strides = (cgutils.pack_array(self.builder, [n]) for n in (array.nitems, array.itemsize))
+        array.shape, array.strides = (
+            cgutils.pack_array(self.builder, [n]) for n in (array.nitems, array.itemsize)
+        )
         return array._getvalue()
 
     def array(self, value, kind):
@@ -295,19 +368,29 @@ def _intrinsic_maker(dtype, target):
         }
 
         def typing(_context, *given):
-            expected = [kinds.get(kind, g) for kind, g in zip(mark.arguments, given, strict=True)]  # "any", "literal": as it comes
+            # "any", "literal": as it comes
+            expected = [kinds.get(kind, g) for kind, g in zip(mark.arguments, given, strict=True)]
 
             def lower(context, builder, signature, values):
                 emitter = Emitter(context, builder, signature.args, dtype, target)
-                result = emitter.packed(mark, values) if mark.emit_packed else mark.emit(emitter, *values)
+                result = (
+                    emitter.packed(mark, values)
+                    if mark.emit_packed
+                    else mark.emit(emitter, *values)
+                )
                 return context.get_dummy_value() if mark.result == "void" else result
 
-            result = types.Array(expected[0], 1, "C") if mark.result == "alike" else kinds[mark.result]
+            result = (
+                types.Array(expected[0], 1, "C") if mark.result == "alike" else kinds[mark.result]
+            )
             return result(*expected), lower
 
-        # Numba wants named parameters (it would pack *given into one tuple) and reads them from the signature.
+        # Numba wants named parameters (it would pack *given into one tuple) and reads them from the
+        # signature.
         names = ["context", *(f"a{i}" for i in range(len(mark.arguments)))]
-        typing.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names])
+        typing.__signature__ = inspect.Signature(
+            [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
+        )
         typing.__name__ = typing.__qualname__ = mark.name
         return intrinsic(prefer_literal="literal" in mark.arguments)(typing)
 
@@ -315,7 +398,8 @@ def _intrinsic_maker(dtype, target):
 
 
 def _link_entry_point(dispatcher, arguments, name):
-    """LLVM IR of the kernel, its helpers and the C function that unpacks an argument block for it."""
+    """LLVM IR of the kernel, its helpers and the C function that unpacks an argument block for
+    it."""
     from llvmlite import ir
     from numba import types
     from numba.core import cgutils
@@ -337,13 +421,20 @@ def _link_entry_point(dispatcher, arguments, name):
     def array(kind):
         address, shape = next_slot(), [next_slot() for _ in range(kind.ndim)]
         element = context.get_data_type(kind.dtype)
-        item, count, strides = ir.Constant(slot, context.get_abi_sizeof(element)), ir.Constant(slot, 1), []
+        item, count, strides = (
+            ir.Constant(slot, context.get_abi_sizeof(element)),
+            ir.Constant(slot, 1),
+            [],
+        )
         for extent in reversed(shape):
             strides.insert(0, builder.mul(count, item))
             count = builder.mul(count, extent)
         value = cgutils.create_struct_proxy(kind)(context, builder)
         value.data = builder.inttoptr(address, element.as_pointer())
-        value.shape, value.strides = cgutils.pack_array(builder, shape), cgutils.pack_array(builder, strides)
+        value.shape, value.strides = (
+            cgutils.pack_array(builder, shape),
+            cgutils.pack_array(builder, strides),
+        )
         value.nitems, value.itemsize = count, item
         return value._getvalue()
 
@@ -352,14 +443,24 @@ def _link_entry_point(dispatcher, arguments, name):
         if isinstance(kind, types.Array):
             values.append(array(kind))
         else:
-            values.append(builder.bitcast(next_slot(), ir.DoubleType()) if kind == types.float64 else next_slot())
+            values.append(
+                builder.bitcast(next_slot(), ir.DoubleType())
+                if kind == types.float64
+                else next_slot()
+            )
     descriptor = compiled.fndesc
     callee = context.declare_function(module, descriptor)
     _, result = context.call_conv.call_function(
-        builder, callee, descriptor.restype, descriptor.argtypes, [*values, entry.args[1], entry.args[2]]
+        builder,
+        callee,
+        descriptor.restype,
+        descriptor.argtypes,
+        [*values, entry.args[1], entry.args[2]],
     )
     status = (
-        ir.Constant(slot, 0) if descriptor.restype == types.none else context.cast(builder, result, descriptor.restype, types.intp)
+        ir.Constant(slot, 0)
+        if descriptor.restype == types.none
+        else context.cast(builder, result, descriptor.restype, types.intp)
     )
     builder.ret(status)
     library.add_ir_module(module)
@@ -368,6 +469,10 @@ def _link_entry_point(dispatcher, arguments, name):
 
     def with_noalias(line):
         own = descriptor.mangled_name in line.group(0)
-        return re.sub(r"ptr (?:[a-z]+(?:\([^)]*\))? )*(%[^ ,)]+)", r"ptr noalias \1", line.group(0)) if own else line.group(0)
+        return (
+            re.sub(r"ptr (?:[a-z]+(?:\([^)]*\))? )*(%[^ ,)]+)", r"ptr noalias \1", line.group(0))
+            if own
+            else line.group(0)
+        )
 
     return re.sub(r"^define .*$", with_noalias, str(library._final_module), flags=re.M)

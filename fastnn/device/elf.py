@@ -1,5 +1,5 @@
-"""Object code as compilers write it (ELF, 64 bits): read, and for x86-64 loaded, without LLVM, whose import takes longer than a
-small fit does.
+"""Object code as compilers write it (ELF, 64 bits): read, and for x86-64 loaded, without LLVM,
+whose import takes longer than a small fit does.
 
 Source: System V Application Binary Interface, chapter 4; its AMD64 supplement, section 4.4.
 """
@@ -15,7 +15,8 @@ X86_64 = 62  # `e_machine`
 SYMBOLS, RELOCATIONS, WITHOUT_DATA = 2, 4, 8  # `sh_type`
 WRITABLE, IN_MEMORY = 1, 2  # `sh_flags`
 UNWINDING = ".eh_frame"  # of no use to code that raises nothing
-# What a relocation writes: how, and whether it is the distance from there; R_X86_64_64, R_X86_64_PC32 and R_X86_64_PLT32.
+# What a relocation writes: how, and whether it is the distance from there; R_X86_64_64,
+# R_X86_64_PC32 and R_X86_64_PLT32.
 FORMS = {1: ("<Q", False), 2: ("<i", True), 4: ("<i", True)}
 JUMP = b"\xff\x25" + bytes(4)  # to the address that follows
 JUMP_BYTES = 16
@@ -49,7 +50,16 @@ def sections(code: bytes) -> list[Section]:
         return b"" if kind == WITHOUT_DATA else code[offset : offset + size]
 
     return [
-        Section(_text(code, names + name), kind, flags, size, link, target, alignment, data(kind, offset, size))
+        Section(
+            _text(code, names + name),
+            kind,
+            flags,
+            size,
+            link,
+            target,
+            alignment,
+            data(kind, offset, size),
+        )
         for name, kind, flags, _address, offset, size, link, target, alignment, _entry in headers
     ]
 
@@ -58,7 +68,10 @@ def symbols(parts: list[Section]) -> list[Symbol]:
     """The names that an object defines or wants, in its order: the first stands for none."""
     table = next(part for part in parts if part.kind == SYMBOLS)
     names = parts[table.link].data
-    return [Symbol(_text(names, name), section, offset) for name, section, offset in struct.iter_unpack("<I2xHQ8x", table.data)]
+    return [
+        Symbol(_text(names, name), section, offset)
+        for name, section, offset in struct.iter_unpack("<I2xHQ8x", table.data)
+    ]
 
 
 def undefined_symbols(code: bytes) -> set[str]:
@@ -67,15 +80,19 @@ def undefined_symbols(code: bytes) -> set[str]:
 
 
 def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
-    """The address of the function `name`, once the object's code is in memory; None where the object is not one that can be
-    loaded here, which LLVM then has to do. elsewhere: addresses of what it wants. It is never unloaded: when the interpreter ends
-    other threads may be in it still."""
+    """The address of the function `name`, once the object's code is in memory; None where the
+    object is not one that can be loaded here, which LLVM then has to do. elsewhere: addresses of
+    what it wants. It is never unloaded: when the interpreter ends other threads may be in it
+    still."""
     parts = sections(code)
     if not _is_loadable(code, parts):
         return None
     names = symbols(parts)
     places, size = _layout(parts)
-    jumps = {symbol.name: size + JUMP_BYTES * n for n, symbol in enumerate(s for s in names[1:] if s.section == 0)}
+    jumps = {
+        symbol.name: size + JUMP_BYTES * n
+        for n, symbol in enumerate(s for s in names[1:] if s.section == 0)
+    }
     size = -(-(size + JUMP_BYTES * len(jumps)) // PAGE) * PAGE
     base, memory = _mapped(size), bytearray(size)
     for n, place in places.items():
@@ -86,11 +103,16 @@ def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
         if section in places:
             how, is_distance = FORMS[form]
             symbol, place = names[number], places[section] + offset
-            target = (places[symbol.section] + symbol.offset if symbol.section else jumps[symbol.name]) + addend
+            target = (
+                places[symbol.section] + symbol.offset if symbol.section else jumps[symbol.name]
+            ) + addend
             struct.pack_into(how, memory, place, target - place if is_distance else base + target)
     ctypes.memmove(base, bytes(memory), size)
     if _library().mprotect(base, size, mmap.PROT_READ | mmap.PROT_EXEC):
-        raise OSError(ctypes.get_errno(), "this system lets no process run code that it made: fastnn needs that, as Numba does")
+        raise OSError(
+            ctypes.get_errno(),
+            "this system lets no process run code that it made: fastnn needs that, as Numba does",
+        )
     return next(base + places[s.section] + s.offset for s in names[1:] if s.name == name)
 
 
@@ -99,7 +121,10 @@ def _library():
     """The C library."""
     library = ctypes.CDLL(None, use_errno=True)
     address, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    library.mmap.restype, library.mmap.argtypes = address, [address, size, number, number, number, ctypes.c_long]
+    library.mmap.restype, library.mmap.argtypes = (
+        address,
+        [address, size, number, number, number, ctypes.c_long],
+    )
     library.mprotect.argtypes = [address, size, number]
     return library
 
@@ -120,7 +145,11 @@ def _is_loadable(code, parts):
         machine == X86_64
         and hasattr(mmap, "MAP_ANONYMOUS")
         and not any(part.flags & WRITABLE for part in parts if _is_in_memory(part))
-        and all(form in FORMS for section, _, form, _, _ in _relocations(parts) if _is_in_memory(parts[section]))
+        and all(
+            form in FORMS
+            for section, _, form, _, _ in _relocations(parts)
+            if _is_in_memory(parts[section])
+        )
     )
 
 
@@ -129,8 +158,8 @@ def _is_in_memory(part):
 
 
 def _layout(parts):
-    """Where each section lies that is to be in memory, by its number, and how many bytes they take. Data and code share no line
-    of a cache."""
+    """Where each section lies that is to be in memory, by its number, and how many bytes they take.
+    Data and code share no line of a cache."""
     places, size = {}, 0
     for n, part in enumerate(parts):
         if _is_in_memory(part):

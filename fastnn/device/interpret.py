@@ -1,7 +1,9 @@
-"""Interpreted mode (FASTNN_INTERPRET=1): kernels run as plain Python on NumPy arrays, with bounds checks and tracebacks.
+"""Interpreted mode (FASTNN_INTERPRET=1): kernels run as plain Python on NumPy arrays, with bounds
+checks and tracebacks.
 
-The same functions as in native.py: an "address" is a number given out here, and the walker itself runs as Python. Results
-agree with compiled ones within rounding, not bit for bit, and there is one lane.
+The same functions as in native.py: an "address" is a number given out here, and the walker itself
+runs as Python. Results agree with compiled ones within rounding, not bit for bit, and there is one
+lane.
 """
 
 import ctypes
@@ -12,7 +14,8 @@ import numpy as np
 from fastnn.kernels.cpu import machine_code, walker
 from fastnn.kernels.marks import Kernel, Specialiser, Target
 
-TARGET = Target(16, 16, "interpreted", 8)  # small vectors, tiles and blocks, so that small arrays cross their edges
+# small vectors, tiles and blocks, so that small arrays cross their edges
+TARGET = Target(16, 16, "interpreted", 8)
 
 compiled: list = []
 listeners: list = []
@@ -34,7 +37,9 @@ def entry(kernel: Kernel, dtype: str) -> int:
     """The number under which a kernel is called for an element type."""
     if dtype not in kernel.entries:
         if dtype not in kernel.dtypes:
-            raise TypeError(f"kernel {kernel.name} is compiled for {', '.join(kernel.dtypes)}; got {dtype}")
+            raise TypeError(
+                f"kernel {kernel.name} is compiled for {', '.join(kernel.dtypes)}; got {dtype}"
+            )
         kernel.entries[dtype] = number = next(_numbers)
         machine_code.callables[number] = _callable(kernel, dtype)
     return kernel.entries[dtype]
@@ -43,7 +48,9 @@ def entry(kernel: Kernel, dtype: str) -> int:
 def function(kernel: Kernel, dtype: str):
     """The kernel as a Python function for one element type."""
     if dtype not in _specialisers:
-        _specialisers[dtype] = Specialiser(dtype, TARGET, np.dtype(dtype).type, lambda _mark, f: f, lambda _mark, f: f)
+        _specialisers[dtype] = Specialiser(
+            dtype, TARGET, np.dtype(dtype).type, lambda _mark, f: f, lambda _mark, f: f
+        )
     return _specialisers[dtype].bound(kernel.function)
 
 
@@ -57,12 +64,19 @@ def _callable(kernel, dtype):
                 kind = ctypes.c_double if p.dtype == "float" else ctypes.c_int64
                 arguments.append(kind.from_address(block + 8 * next(slots)).value)
                 continue
-            address, *shape = (ctypes.c_int64.from_address(block + 8 * next(slots)).value for _ in range(1 + len(p.letters)))
+            address, *shape = (
+                ctypes.c_int64.from_address(block + 8 * next(slots)).value
+                for _ in range(1 + len(p.letters))
+            )
             for letter, extent in zip(p.letters, shape, strict=True):
                 if sizes.setdefault(letter, extent) != extent:
-                    raise ValueError(f"kernel {kernel.name}: {p.name} has {letter} = {extent}, another argument {sizes[letter]}")
+                    raise ValueError(
+                        f"kernel {kernel.name}: {p.name} has {letter} = {extent}, another "
+                        f"argument {sizes[letter]}"
+                    )
             arguments.append(_array(address, shape, np.dtype(dtype if p.dtype == "T" else p.dtype)))
-        with np.errstate(all="ignore"):  # NaN and Inf go through kernels silently, as they do natively
+        # NaN and Inf go through kernels silently, as they do natively
+        with np.errstate(all="ignore"):
             return python(*arguments, lane, lanes) or 0
 
     return call
@@ -72,7 +86,9 @@ def _array(address, shape, dtype):
     count = int(np.prod(shape))
     if count == 0:
         return np.empty(shape, dtype)
-    return np.frombuffer((ctypes.c_char * (count * dtype.itemsize)).from_address(address), dtype).reshape(shape)
+    return np.frombuffer(
+        (ctypes.c_char * (count * dtype.itemsize)).from_address(address), dtype
+    ).reshape(shape)
 
 
 def enter(address: int, block: bytes) -> int:

@@ -1,11 +1,13 @@
 """Locks: whose turn it is to work on some weights, and what a forked child finds of all this.
 
-A run of training, evaluation or prediction is made of slices of native work of a tenth of a second at most, each of which ends
-between two steps. `Turn` lets one slice at a time work on some memory, and lets those go first who wait.
+A run of training, evaluation or prediction is made of slices of native work of a tenth of a second
+at most, each of which ends between two steps. `Turn` lets one slice at a time work on some memory,
+and lets those go first who wait.
 
-Every lock of the library is made by `lock`: a child that is forked while another thread holds one finds it free, since that
-thread is not there to release it. What such a thread is in the middle of that would leave something half done is waited for
-before the process forks: native work on weights, a layer being built, a step being recorded, a kernel being compiled.
+Every lock of the library is made by `lock`: a child that is forked while another thread holds one
+finds it free, since that thread is not there to release it. What such a thread is in the middle of
+that would leave something half done is waited for before the process forks: native work on weights,
+a layer being built, a step being recorded, a kernel being compiled.
 """
 
 import os
@@ -16,10 +18,14 @@ from itertools import count
 from typing import Any
 from weakref import WeakSet
 
-PATIENCE = 0.1  # seconds: those who give way wait no longer; and what is in use is waited for no longer before another is made
+# seconds: those who give way wait no longer; and what is in use is waited for no longer before
+# another is made
+PATIENCE = 0.1
 GIVE_WAY = 0.005  # seconds that pass before way is given again
 POLL = 1e-4  # seconds between two looks
-LONGEST_FORK = 60.0  # seconds that a fork waits: only a thread that waits for the one that forks would hold it up for so long
+# seconds that a fork waits: only a thread that waits for the one that forks would hold it up for so
+# long
+LONGEST_FORK = 60.0
 
 _locks: WeakSet[Any] = WeakSet()
 _turns: WeakSet["Turn"] = WeakSet()
@@ -33,17 +39,19 @@ def lock() -> Any:
     return made
 
 
-# Held while a step is recorded or a layer built, which puts gradients and weights on what other threads see: one thread at a time
-# does that. Who has a turn does not, so a fork may wait in one order: for this, the turns of weights by number, `compiling`.
+# Held while a step is recorded or a layer built, which puts gradients and weights on what other
+# threads see: one thread at a time does that. Who has a turn does not, so a fork may wait in one
+# order: for this, the turns of weights by number, `compiling`.
 making = lock()
 
 
 class Turn:
     """One at a time: `run` calls a function when the others have left.
 
-    Python's locks go to whoever asks first, and that is the thread which has just let go: between two slices of training it would
-    take the lock again before another has woken up. So those who wait say so, and whoever comes lets them go first; but not more
-    often than every few milliseconds, since to wake a thread takes longer than many a prediction.
+    Python's locks go to whoever asks first, and that is the thread which has just let go: between
+    two slices of training it would take the lock again before another has woken up. So those who
+    wait say so, and whoever comes lets them go first; but not more often than every few
+    milliseconds, since to wake a thread takes longer than many a prediction.
     """
 
     __slots__ = ("__weakref__", "due", "number", "of_weights", "waiting", "work")
@@ -58,7 +66,8 @@ class Turn:
         return Turn, (self.of_weights,)  # a copy's memory is its own
 
     def run(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """What `call(*arguments)` returns. Whatever happens, Ctrl-C between any two lines included, the lock is free afterwards."""
+        """What `call(*arguments)` returns. Whatever happens, Ctrl-C between any two lines included,
+        the lock is free afterwards."""
         if self.waiting:
             self.give_way()
         token = object()
@@ -119,7 +128,10 @@ _forking = _Forking()
 
 def _before_fork():
     end, token = time.monotonic() + LONGEST_FORK, object()
-    turns = [*sorted([turn for turn in list(_turns) if turn.of_weights], key=lambda turn: turn.number), compiling]
+    turns = [
+        *sorted([turn for turn in list(_turns) if turn.of_weights], key=lambda turn: turn.number),
+        compiling,
+    ]
     for turn in turns:
         turn.waiting.add(token)  # no slice begins before this thread had its turn
     _forking.held = []
@@ -146,4 +158,6 @@ def _after_fork_in_child():
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+    )

@@ -1,4 +1,5 @@
-"""The threads that walk a program together: one pool for the process, started when first needed, asleep when not."""
+"""The threads that walk a program together: one pool for the process, started when first needed,
+asleep when not."""
 
 import ctypes
 import os
@@ -15,7 +16,8 @@ from .processors import Allowed, allowed
 MOST_LANES = 64  # barriers have a cache line for each
 VARIABLE = "FASTNN_NUM_THREADS"
 
-_lock = lock()  # held while the pool runs a program; who finds it taken runs on one lane, with the same bits
+# held while the pool runs a program; who finds it taken runs on one lane, with the same bits
+_lock = lock()
 _chosen: int | None = None  # by `choose`
 
 
@@ -33,7 +35,8 @@ def choose(count: int | None) -> None:
 
 
 def lanes() -> Allowed:
-    """How many lanes may be used, and who says so: set_threads, the environment's variable, or what the system allows."""
+    """How many lanes may be used, and who says so: set_threads, the environment's variable, or what
+    the system allows."""
     if _chosen is not None:
         return Allowed(_chosen, "set_threads")
     text = os.environ.get(VARIABLE, "").strip()
@@ -55,7 +58,11 @@ def yield_address() -> int:
 @cache
 def clock_address() -> int:
     """The address of C's `clock_gettime`, for the walker; 0 where there is none."""
-    return 0 if sys.platform == "win32" else ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
+    return (
+        0
+        if sys.platform == "win32"
+        else ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
+    )
 
 
 def now() -> int:
@@ -64,11 +71,14 @@ def now() -> int:
 
 
 LANE = "fastnn lane"  # what such threads are called
-STACK = 3 << 19  # bytes that a thread must have which calls kernels: their own memory, 1.34 MB at most, and what calls them
+# bytes that a thread must have which calls kernels: their own memory, 1.34 MB at most, and what
+# calls them
+STACK = 3 << 19
 
 
 def started(call: Callable[[], object]) -> threading.Thread:
-    """A thread that runs `call`, with the stack that kernels need, whatever the user's own threads are given."""
+    """A thread that runs `call`, with the stack that kernels need, whatever the user's own threads
+    are given."""
     thread = threading.Thread(target=call, daemon=True, name=LANE)
     before = threading.stack_size(2 * STACK)  # some C libraries count a guard page out
     try:
@@ -105,7 +115,8 @@ class Worker:
     def place(self, processors: set[int]) -> None:
         """Run it on these from now on."""
         if processors != self.processors and self.thread.native_id is not None:
-            self.processors = set()  # Ctrl-C may come between any two lines: nothing is known until all is done
+            # Ctrl-C may come between any two lines: nothing is known until all is done
+            self.processors = set()
             try:
                 os.sched_setaffinity(self.thread.native_id, processors)
             except OSError:  # not allowed: the system's choice then
@@ -123,9 +134,9 @@ def _current_processor() -> Callable[[], int]:
 
 
 def _keep_apart(workers):
-    """Keep the other lanes off this thread's processor, if there are enough. The system wakes a thread where the one runs that
-    wakes it, and since that one runs on, it takes milliseconds until one of them is moved: slices of two lanes were seen to
-    take as long as on one."""
+    """Keep the other lanes off this thread's processor, if there are enough. The system wakes a
+    thread where the one runs that wakes it, and since that one runs on, it takes milliseconds until
+    one of them is moved: slices of two lanes were seen to take as long as on one."""
     if not hasattr(os, "sched_setaffinity"):
         return
     processors = os.sched_getaffinity(0)
@@ -135,10 +146,11 @@ def _keep_apart(workers):
 
 
 def run(walk: Callable[[int, int], int], lanes: int, abort: Callable[[], None]) -> int:
-    """Call `walk(lane, lanes)` on `lanes` threads, this one among them, and wait for all; returns what lane 0 did.
+    """Call `walk(lane, lanes)` on `lanes` threads, this one among them, and wait for all; returns
+    what lane 0 did.
 
-    Whatever happens here, Ctrl-C between any two lines included, the other lanes have been told to stop and have left before
-    this returns or raises: they use memory that is freed afterwards.
+    Whatever happens here, Ctrl-C between any two lines included, the other lanes have been told to
+    stop and have left before this returns or raises: they use memory that is freed afterwards.
     """
     if lanes == 1 or _lock._is_owned():  # by this thread, which a signal has called away from a run
         return walk(0, 1)
@@ -162,7 +174,8 @@ def _together(walk, lanes, abort):
 
 
 def _leave(abort, lanes):
-    """Stop the lanes and wait until each has come to the end of its queue. Ctrl-C is put off till then."""
+    """Stop the lanes and wait until each has come to the end of its queue. Ctrl-C is put off till
+    then."""
     interrupted = False
     while True:
         try:

@@ -1,7 +1,8 @@
-"""How many processors this process may use, and who says so: affinity, and the quotas of the control groups it is in.
+"""How many processors this process may use, and who says so: affinity, and the quotas of the
+control groups it is in.
 
-A quota is time, not processors: lanes beyond it would all be stopped together for the rest of each period, so only whole
-processors count.
+A quota is time, not processors: lanes beyond it would all be stopped together for the rest of each
+period, so only whole processors count.
 """
 
 import os
@@ -32,8 +33,9 @@ def installed() -> int:
 
 @cache
 def quota(root: Path = Path("/")) -> float | None:
-    """The smallest quota of the control groups this process is in and of those around them, in processors; None: there is none.
-    Read once: it seldom changes. `root`: where to look for /proc and what it names, for tests."""
+    """The smallest quota of the control groups this process is in and of those around them, in
+    processors; None: there is none. Read once: it seldom changes. `root`: where to look for /proc
+    and what it names, for tests."""
     try:
         own = (root / "proc/self/cgroup").read_text().splitlines()
         mounts = (root / "proc/self/mountinfo").read_text().splitlines()
@@ -66,16 +68,20 @@ class _Mount(NamedTuple):
         return cls(*before.split()[3:5], kind, options.split(","))
 
     def carries(self, controllers):
-        """Whether it is the hierarchy of a line of /proc/self/cgroup; version 2 has one, without controllers' names."""
-        return self.kind == "cgroup2" if not controllers else self.kind == "cgroup" and "cpu" in controllers.split(",") and (
-            "cpu" in self.controllers
-        )  # fmt: skip
+        """Whether it is the hierarchy of a line of /proc/self/cgroup; version 2 has one, without
+        controllers' names."""
+        if not controllers:
+            return self.kind == "cgroup2"
+        return (
+            self.kind == "cgroup" and "cpu" in controllers.split(",") and "cpu" in self.controllers
+        )
 
     def folders(self, root, group):
         """The group's folder and those around it, as far as they are mounted here."""
         top = root / self.place.lstrip("/")
         inner = os.path.relpath(group, self.group)
-        folder = top if inner.startswith("..") else top / inner  # outside of what is mounted: a container's own view
+        # outside of what is mounted: a container's own view
+        folder = top if inner.startswith("..") else top / inner
         return [folder, *[p for p in folder.parents if p == top or top in p.parents]]
 
 

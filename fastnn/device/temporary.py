@@ -1,7 +1,9 @@
-"""A private folder for as long as a process runs, which the processes that it starts share: where nothing can be kept otherwise.
+"""A private folder for as long as a process runs, which the processes that it starts share: where
+nothing can be kept otherwise.
 
-The process that made it removes it when it ends. Each that uses it holds a lock on it, which the system releases however a process
-ends; so what a killed one has left behind is removed by the next that needs such a folder.
+The process that made it removes it when it ends. Each that uses it holds a lock on it, which the
+system releases however a process ends; so what a killed one has left behind is removed by the next
+that needs such a folder.
 """
 
 import os
@@ -21,7 +23,8 @@ _held: dict[str, int] = {}  # folder -> the file that holds the lock
 
 
 def folder() -> Path | None:
-    """The folder of this process, or of the one that started it, or a new one; None where none can be made."""
+    """The folder of this process, or of the one that started it, or a new one; None where none can
+    be made."""
     known = os.environ.get(VARIABLE)
     if known and os.path.isdir(known) and (known in _held or _hold(known)):
         return Path(known)
@@ -34,7 +37,8 @@ def folder() -> Path | None:
         made = tempfile.mkdtemp(prefix=PREFIX)
     except OSError:
         return None
-    # When this process ends, even if it is one of multiprocessing's, but not one that it has forked; and after its children.
+    # When this process ends, even if it is one of multiprocessing's, but not one that it has
+    # forked; and after its children.
     Finalize(None, shutil.rmtree, (made, True), exitpriority=-100)
     if not _hold(made):
         return None
@@ -57,7 +61,8 @@ def _hold(path):
 
 
 def _locked(path, kind):
-    """An open file with a lock on a folder that is this user's alone, which forked children share; or None."""
+    """An open file with a lock on a folder that is this user's alone, which forked children share;
+    or None."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:

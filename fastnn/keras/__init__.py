@@ -1,10 +1,34 @@
-"""Keras's names for what fastnn has: `import fastnn.keras as keras`, or `from fastnn.keras.layers import Dense`."""
+"""Keras's names for what fastnn has: `import fastnn.keras as keras`, or `from fastnn.keras.layers
+import Dense`."""
 
 import sys
 
-from fastnn import activations, callbacks, config, initializers, layers, losses, metrics, optimizers, random, utils
+from fastnn import (
+    activations,
+    callbacks,
+    config,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    random,
+    utils,
+)
 from fastnn.layers import Input
 from fastnn.model import Model, Sequential
 
-for _module in (activations, callbacks, config, initializers, layers, losses, metrics, optimizers, random, utils):
-    sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module  # so that import statements find them here
+for _module in (
+    activations,
+    callbacks,
+    config,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    random,
+    utils,
+):
+    # so that import statements find them here
+    sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module

@@ -1,4 +1,5 @@
-"""Layers. Each is a class with `build`, which makes its weights for an input's shape, and `call`, which computes."""
+"""Layers. Each is a class with `build`, which makes its weights for an input's shape, and `call`,
+which computes."""
 
 from .base import Layer
 from .core import Activation, Dense, Input, InputLayer, ReLU, Softmax

@@ -1,4 +1,5 @@
-"""What all layers share: names, weights, building on first use, and telling tapes that something about them changed."""
+"""What all layers share: names, weights, building on first use, and telling tapes that something
+about them changed."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,27 +23,32 @@ _used_names: dict[str, int] = {}
 
 def kind_name(kind: type) -> str:
     """BatchNormalization: batch_normalization."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])|(?<=[A-Z])([A-Z])(?=[a-z])", r"_\1\2", kind.__name__).lower()
+    return re.sub(
+        r"(?<=[a-z0-9])([A-Z])|(?<=[A-Z])([A-Z])(?=[a-z])", r"_\1\2", kind.__name__
+    ).lower()
 
 
 def unique_name(kind: type) -> str:
-    """dense, dense_1, ...: a name for a layer that was given none, counted through the process as Keras does."""
+    """dense, dense_1, ...: a name for a layer that was given none, counted through the process as
+    Keras does."""
     base = kind_name(kind)
     number = _used_names[base] = _used_names.get(base, -1) + 1
     return f"{base}_{number}" if number else base
 
 
 class Layer(Watched):
-    """A function with weights. Subclasses define `call(inputs)` or `call(inputs, training)` from ops and other layers, and, if
-    they have weights of their own, `build(input_shape)`, which makes them with `add_weight`.
+    """A function with weights. Subclasses define `call(inputs)` or `call(inputs, training)` from
+    ops and other layers, and, if they have weights of their own, `build(input_shape)`, which makes
+    them with `add_weight`.
 
-    name: None makes one up of the class's name. trainable: False keeps gradients and updates from its weights.
-    dtype: of weights and results; None is `config.floatx()`.
+    name: None makes one up of the class's name. trainable: False keeps gradients and updates from
+    its weights. dtype: of weights and results; None is `config.floatx()`.
 
     Layers (and lists of them) that are attributes belong to it, with their weights.
 
-    copy.deepcopy and pickle copy all of it, a model with its optimizer, its moments and where its random numbers are: the copy
-    trains on with the same bits, by itself. copy.copy gives another layer with the same weights. Names stay.
+    copy.deepcopy and pickle copy all of it, a model with its optimizer, its moments and where its
+    random numbers are: the copy trains on with the same bits, by itself. copy.copy gives another
+    layer with the same weights. Names stay.
 
     >>> import fastnn
     >>> class Scale(fastnn.layers.Layer):
@@ -59,7 +65,9 @@ class Layer(Watched):
         self.name = str(name) if name is not None else unique_name(type(self))
         self.dtype = np.dtype(dtype or config.floatx())
         if self.dtype not in FLOATS:
-            raise TypeError(f"layer {self.name!r}: dtype must be float32 or float64; got {self.dtype}")
+            raise TypeError(
+                f"layer {self.name!r}: dtype must be float32 or float64; got {self.dtype}"
+            )
         self.built = False
         self._own_weights: list[Variable] = []
         self._arena: Arena | None = None
@@ -86,14 +94,21 @@ class Layer(Watched):
             self.build_for((None, *x.shape[1:]))
         if training is None:
             training = bool(context.training)
-        before, context.layers, context.training = (context.layers, context.training), (*context.layers, self.name), training
+        before, context.layers, context.training = (
+            (context.layers, context.training),
+            (*context.layers, self.name),
+            training,
+        )
         try:
             y = self.call(x, **({"training": training} if self._takes_training else {}))
         finally:
             context.layers, context.training = before
         if not isinstance(y, Tensor):
-            raise TypeError(f"layer {self.name!r}: call must return a tensor; got {type(y).__name__}")
-        if y.buffer is x.buffer and not isinstance(inputs, Tensor):  # the user's array, which may be written over
+            raise TypeError(
+                f"layer {self.name!r}: call must return a tensor; got {type(y).__name__}"
+            )
+        # the user's array, which may be written over
+        if y.buffer is x.buffer and not isinstance(inputs, Tensor):
             return copied(y)
         return y
 
@@ -116,15 +131,25 @@ class Layer(Watched):
         return self._arena
 
     def add_weight(
-        self, shape: Sequence[int], initializer: Any = "glorot_uniform", name: str = "weight", trainable: bool = True
+        self,
+        shape: Sequence[int],
+        initializer: Any = "glorot_uniform",
+        name: str = "weight",
+        trainable: bool = True,
     ) -> Variable:
-        """A new weight of this layer, made by an initializer; an untrainable one gets no gradient."""
+        """A new weight of this layer, made by an initializer; an untrainable one gets no
+        gradient."""
         with outside_the_step():
             value = initializers.get(initializer)(tuple(shape), self.dtype)
-            value = value.buffer.array(value.shape, value.dtype) if isinstance(value, Tensor) else np.asarray(value)
+            value = (
+                value.buffer.array(value.shape, value.dtype)
+                if isinstance(value, Tensor)
+                else np.asarray(value)
+            )
             if value.shape != tuple(shape):
                 raise ShapeError(
-                    f"layer {self.name!r}: the initializer of {name} gave shape {shape_text(value.shape)}, not {shape_text(shape)}"
+                    f"layer {self.name!r}: the initializer of {name} gave shape "
+                    f"{shape_text(value.shape)}, not {shape_text(shape)}"
                 )
             variable = Variable(value, trainable, name, self.dtype, self.arena())
         self._own_weights.append(variable)
@@ -134,11 +159,15 @@ class Layer(Watched):
     # ---- structure
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy or pickle has; copy.copy's result has the same weights, but no list of them in common."""
+        """What a copy or pickle has; copy.copy's result has the same weights, but no list of them
+        in common."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor) and value.buffer.owner is None:
                 error = value.buffer.unreadable()
-                raise type(error)(f"layer {self.name!r} cannot be copied: its {name} has no values; set it to None before. {error}")
+                raise type(error)(
+                    f"layer {self.name!r} cannot be copied: its {name} has no values; set it to "
+                    f"None before. {error}"
+                )
         return {**vars(self), "_own_weights": list(self._own_weights)}
 
     def __setattr__(self, name, value):
@@ -156,7 +185,8 @@ class Layer(Watched):
 
     @property
     def trainable(self) -> bool:
-        """Whether its weights, and those of the layers within, are learned. May be assigned at any time."""
+        """Whether its weights, and those of the layers within, are learned. May be assigned at any
+        time."""
         return self._trainable
 
     @trainable.setter
@@ -194,21 +224,31 @@ class Layer(Watched):
         return sum(v.size for v in self.weights)
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weights, in the order of `weights`; while another thread trains, as they are between two steps."""
+        """Copies of the weights, in the order of `weights`; while another thread trains, as they
+        are between two steps."""
         variables = self.weights
         return turn_of([v.buffer for v in variables]).run(lambda: [v.numpy() for v in variables])
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Put in what `get_weights` gave: as many arrays, of the same shapes. If one does not fit, none is changed."""
+        """Put in what `get_weights` gave: as many arrays, of the same shapes. If one does not fit,
+        none is changed."""
         variables = self.weights
         if len(weights) != len(variables):
-            hint = "" if self.built else " It is not built yet: call it once, or give its input's shape."
-            raise ValueError(f"set_weights: {self.name!r} has {len(variables)} weights; got {len(weights)} arrays.{hint}")
+            hint = (
+                ""
+                if self.built
+                else " It is not built yet: call it once, or give its input's shape."
+            )
+            raise ValueError(
+                f"set_weights: {self.name!r} has {len(variables)} weights; got {len(weights)} "
+                f"arrays.{hint}"
+            )
         arrays = [np.asarray(w) for w in weights]
         for variable, array in zip(variables, arrays, strict=True):
             if array.shape != variable.shape:
                 raise ShapeError(
-                    f"set_weights: {variable.name!r} of {self.name!r} has shape {shape_text(variable.shape)}; got "
+                    f"set_weights: {variable.name!r} of {self.name!r} has shape "
+                    f"{shape_text(variable.shape)}; got "
                     f"{shape_text(array.shape)}"
                 )
 

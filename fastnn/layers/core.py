@@ -11,17 +11,23 @@ from fastnn import activations, initializers, ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer
 
-# Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss takes what they were given.
-FUSED = {getattr(activations, name): name for name in ("relu", "tanh", "elu", "softplus", "softsign", "hard_sigmoid")}
+# Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss
+# takes what they were given.
+FUSED = {
+    getattr(activations, name): name
+    for name in ("relu", "tanh", "elu", "softplus", "softsign", "hard_sigmoid")
+}
 
 
 class Dense(Layer):
     """y = activation(x kernel + bias): each output a weighted sum of all inputs.
 
-    x: (..., C), y: (..., units); kernel: (C, units), bias: (units,). Arguments and defaults are Keras's.
+    x: (..., C), y: (..., units); kernel: (C, units), bias: (units,). Arguments and defaults are
+    Keras's.
 
-    units: how many outputs. activation: a name, a function of a tensor, or None for none. use_bias: whether there is a bias.
-    kernel_initializer, bias_initializer: names or initializers. input_shape: of one row, where it is a model's first layer.
+    units: how many outputs. activation: a name, a function of a tensor, or None for none. use_bias:
+    whether there is a bias. kernel_initializer, bias_initializer: names or initializers.
+    input_shape: of one row, where it is a model's first layer.
 
     >>> import fastnn
     >>> layer = fastnn.layers.Dense(2, kernel_initializer="ones", activation="relu")
@@ -43,16 +49,30 @@ class Dense(Layer):
         super().__init__(**base)
         if not _is_extent(units):
             raise ValueError(f"Dense: units must be an integer from 1 on; got {units!r}")
-        self.units, self.use_bias, self.activation = int(units), use_bias, activations.get(activation)
-        self.kernel_initializer, self.bias_initializer = initializers.get(kernel_initializer), initializers.get(bias_initializer)
+        self.units, self.use_bias, self.activation = (
+            int(units),
+            use_bias,
+            activations.get(activation),
+        )
+        self.kernel_initializer, self.bias_initializer = (
+            initializers.get(kernel_initializer),
+            initializers.get(bias_initializer),
+        )
         self.input_shape = row_shape(input_shape)
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
         if input_shape[-1] is None:
-            raise ShapeError(f"Dense {self.name!r}: the last dimension of its input must be known; got {shape_text(input_shape)}")
-        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, "kernel")
-        self.bias = self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None
+            raise ShapeError(
+                f"Dense {self.name!r}: the last dimension of its input must be known; got "
+                f"{shape_text(input_shape)}"
+            )
+        self.kernel = self.add_weight(
+            (input_shape[-1], self.units), self.kernel_initializer, "kernel"
+        )
+        self.bias = (
+            self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None
+        )
 
     def call(self, x):
         self.compute_output_shape(x.shape)
@@ -67,11 +87,13 @@ class Dense(Layer):
     def compute_output_shape(self, input_shape):
         if len(input_shape) < 2:
             raise ShapeError(
-                f"Dense {self.name!r}: expected rows, shape (any, columns); got {shape_text(input_shape)}. One row is x[None]."
+                f"Dense {self.name!r}: expected rows, shape (any, columns); got "
+                f"{shape_text(input_shape)}. One row is x[None]."
             )
         if self.built and input_shape[-1] != self.kernel.shape[0]:
             raise ShapeError(
-                f"Dense {self.name!r}: expected {self.kernel.shape[0]} columns, as it was built for; got {input_shape[-1]}, shape "
+                f"Dense {self.name!r}: expected {self.kernel.shape[0]} columns, as it was built "
+                f"for; got {input_shape[-1]}, shape "
                 f"{shape_text(input_shape)}."
             )
         return (*input_shape[:-1], self.units)
@@ -94,18 +116,33 @@ class Activation(Layer):
 
 
 class ReLU(Layer):
-    """max(x, 0), of any shape; see `activations.relu` for the arguments, which are numbers from 0 on and have Keras's defaults.
+    """max(x, 0), of any shape; see `activations.relu` for the arguments, which are numbers from 0
+    on and have Keras's defaults.
 
     >>> import fastnn
     >>> fastnn.layers.ReLU(max_value=6.0)([[-1.0, 3.0, 9.0]]).numpy()
     array([[0., 3., 6.]], dtype=float32)
     """
 
-    def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **base: Any):
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **base: Any,
+    ):
         super().__init__(**base)
-        for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
-            if not (isinstance(value, Real) and 0 <= value < inf) and not (value is None and name == "max_value"):
-                allowed = "a number from 0 on, or None" if name == "max_value" else "a number from 0 on"
+        for name, value in (
+            ("max_value", max_value),
+            ("negative_slope", negative_slope),
+            ("threshold", threshold),
+        ):
+            if not (isinstance(value, Real) and 0 <= value < inf) and not (
+                value is None and name == "max_value"
+            ):
+                allowed = (
+                    "a number from 0 on, or None" if name == "max_value" else "a number from 0 on"
+                )
                 raise ValueError(f"ReLU: {name} must be {allowed}; got {value!r}")
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
@@ -158,7 +195,9 @@ def row_shape(shape: Any) -> tuple[int, ...] | None:
         return None
     extents = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if not all(_is_extent(e) for e in extents):
-        raise ShapeError(f"input_shape: expected the extents of one row, integers from 1 on; got {shape!r}")
+        raise ShapeError(
+            f"input_shape: expected the extents of one row, integers from 1 on; got {shape!r}"
+        )
     return tuple(int(e) for e in extents)
 
 

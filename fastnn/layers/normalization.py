@@ -11,11 +11,16 @@ from fastnn.tensor import tensor
 
 
 def scale_and_center(layer, input_shape):
-    """gamma and beta of a layer that normalises the last dimension; what scale=False and center=False leave out is a constant of
-    the layer, not a weight."""
-    if layer.axis not in (-1, len(input_shape) - 1) or len(input_shape) < 2 or input_shape[-1] is None:
+    """gamma and beta of a layer that normalises the last dimension; what scale=False and
+    center=False leave out is a constant of the layer, not a weight."""
+    if (
+        layer.axis not in (-1, len(input_shape) - 1)
+        or len(input_shape) < 2
+        or input_shape[-1] is None
+    ):
         raise ShapeError(
-            f"{type(layer).__name__} {layer.name!r}: normalises the last dimension, axis=-1, of two or more; got axis={layer.axis} "
+            f"{type(layer).__name__} {layer.name!r}: normalises the last dimension, axis=-1, of "
+            f"two or more; got axis={layer.axis} "
             f"for shape {shape_text(input_shape)}. Transpose the input first."
         )
     columns, found = (input_shape[-1],), []
@@ -32,20 +37,24 @@ def rows_of(layer, x):
     """x as rows of the columns the layer was built for."""
     if x.shape[-1:] != layer.gamma.shape:
         raise ShapeError(
-            f"{type(layer).__name__} {layer.name!r}: expected {layer.gamma.shape[0]} columns, as it was built for; got shape "
+            f"{type(layer).__name__} {layer.name!r}: expected {layer.gamma.shape[0]} columns, as "
+            "it was built for; got shape "
             f"{shape_text(x.shape)}"
         )
     return x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
 
 
 class BatchNormalization(Layer):
-    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, column by column: (..., C) to (..., C).
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, column by column: (..., C) to (...,
+    C).
 
-    In training mean and variance (biased) are the batch's, and moving averages go along: moving = momentum moving +
-    (1 - momentum) batch; otherwise, and wherever `trainable` is False, the moving averages are used. Ioffe and Szegedy, "Batch
-    normalization: accelerating deep network training by reducing internal covariate shift", 2015. Defaults are Keras's.
+    In training mean and variance (biased) are the batch's, and moving averages go along: moving =
+    momentum moving + (1 - momentum) batch; otherwise, and wherever `trainable` is False, the moving
+    averages are used. Ioffe and Szegedy, "Batch normalization: accelerating deep network training
+    by reducing internal covariate shift", 2015. Defaults are Keras's.
 
-    momentum: of the moving averages, 0.99. epsilon: added to the variance, 1e-3. center, scale: whether there are beta and gamma.
+    momentum: of the moving averages, 0.99. epsilon: added to the variance, 1e-3. center, scale:
+    whether there are beta and gamma.
 
     >>> import fastnn
     >>> layer = fastnn.layers.BatchNormalization()
@@ -69,27 +78,50 @@ class BatchNormalization(Layer):
     ):
         super().__init__(**base)
         if not 0 <= momentum <= 1:
-            raise ValueError(f"BatchNormalization: momentum must lie between 0 and 1; got {momentum!r}")
+            raise ValueError(
+                f"BatchNormalization: momentum must lie between 0 and 1; got {momentum!r}"
+            )
         if not epsilon > 0:
             raise ValueError(f"BatchNormalization: epsilon must be above 0; got {epsilon!r}")
-        self.axis, self.momentum, self.epsilon, self.center, self.scale = axis, momentum, epsilon, center, scale
-        self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
+        self.axis, self.momentum, self.epsilon, self.center, self.scale = (
+            axis,
+            momentum,
+            epsilon,
+            center,
+            scale,
+        )
+        self.beta_initializer, self.gamma_initializer = (
+            initializers.get(beta_initializer),
+            initializers.get(gamma_initializer),
+        )
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape):
         self.gamma, self.beta = scale_and_center(self, input_shape)
         columns = self.gamma.shape
-        self.moving_mean = self.add_weight(columns, self.moving_mean_initializer, "moving_mean", trainable=False)
-        self.moving_variance = self.add_weight(columns, self.moving_variance_initializer, "moving_variance", trainable=False)
+        self.moving_mean = self.add_weight(
+            columns, self.moving_mean_initializer, "moving_mean", trainable=False
+        )
+        self.moving_variance = self.add_weight(
+            columns, self.moving_variance_initializer, "moving_variance", trainable=False
+        )
 
     def call(self, x, training=None):
         rows = rows_of(self, x)
         if training and self.trainable:
             y, mean, variance = ops.batch_norm(rows, self.gamma, self.beta, epsilon=self.epsilon)
-            commit(lambda: self._move(mean, variance), variance)  # which is not finite where the mean is not
+            # which is not finite where the mean is not
+            commit(lambda: self._move(mean, variance), variance)
         else:
-            y = ops.batch_norm_inference(rows, self.gamma, self.beta, self.moving_mean, self.moving_variance, epsilon=self.epsilon)
+            y = ops.batch_norm_inference(
+                rows,
+                self.gamma,
+                self.beta,
+                self.moving_mean,
+                self.moving_variance,
+                epsilon=self.epsilon,
+            )
         return y if x.ndim == 2 else ops.reshape(y, x.shape)
 
     def _move(self, mean, variance):
@@ -98,8 +130,9 @@ class BatchNormalization(Layer):
 
 
 class LayerNormalization(Layer):
-    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, row by row, mean and variance (biased) being those of the last
-    dimension: (..., C) to (..., C). Ba, Kiros and Hinton, "Layer normalization", 2016. Arguments and defaults are Keras's.
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, row by row, mean and variance
+    (biased) being those of the last dimension: (..., C) to (..., C). Ba, Kiros and Hinton, "Layer
+    normalization", 2016. Arguments and defaults are Keras's.
 
     epsilon: added to the variance, 1e-3. center, scale: whether there are beta and gamma.
 
@@ -122,7 +155,10 @@ class LayerNormalization(Layer):
         if not epsilon > 0:
             raise ValueError(f"LayerNormalization: epsilon must be above 0; got {epsilon!r}")
         self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
-        self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
+        self.beta_initializer, self.gamma_initializer = (
+            initializers.get(beta_initializer),
+            initializers.get(gamma_initializer),
+        )
 
     def build(self, input_shape):
         self.gamma, self.beta = scale_and_center(self, input_shape)

@@ -5,12 +5,13 @@ from fastnn.layers.base import Layer
 
 
 class Dropout(Layer):
-    """In training, each number is zero with probability `rate`, and the others are multiplied with 1 / (1 - rate), so that their
-    mean stays; otherwise x itself. Any shape. Srivastava and others, "Dropout: a simple way to prevent neural networks from
-    overfitting", 2014. Keras's arguments.
+    """In training, each number is zero with probability `rate`, and the others are multiplied with
+    1 / (1 - rate), so that their mean stays; otherwise x itself. Any shape. Srivastava and others,
+    "Dropout: a simple way to prevent neural networks from overfitting", 2014. Keras's arguments.
 
-    rate: from 0 to below 1, taken to the nearest of 65,536 steps. seed: an integer makes the numbers a function of it alone; None
-    draws a generator from the process's when the layer is first called.
+    rate: from 0 to below 1, taken to the nearest of 65,536 steps. seed: an integer makes the
+    numbers a function of it alone; None draws a generator from the process's when the layer is
+    first called.
 
     >>> import fastnn
     >>> layer = fastnn.layers.Dropout(0.5, seed=0)
@@ -27,7 +28,9 @@ class Dropout(Layer):
         self.rate, self.seed = float(rate), seed
 
     def build(self, input_shape):
-        self.generator = random.default.spawn() if self.seed is None else random.Generator(self.seed)
+        self.generator = (
+            random.default.spawn() if self.seed is None else random.Generator(self.seed)
+        )
 
     def call(self, x, training=None):
         if not training or self.rate == 0:

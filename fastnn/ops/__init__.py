@@ -1,4 +1,5 @@
-"""The ops. Each is a record (`record.Op`) that is called like a function, on tensors, arrays and numbers."""
+"""The ops. Each is a record (`record.Op`) that is called like a function, on tensors, arrays and
+numbers."""
 
 from importlib import import_module
 

@@ -8,15 +8,31 @@ from .record import Case, Op, expect_float, expect_shape
 gather = Op(
     "gather",
     lambda source, order, cursor, *, rows: [((rows, *source.shape[1:]), source.dtype)],
-    lambda outputs, inputs, rows: [(kernels.gather, (_rows(inputs[0]), *inputs[1:], _rows(outputs[0])))],
+    lambda outputs, inputs, rows: [
+        (kernels.gather, (_rows(inputs[0]), *inputs[1:], _rows(outputs[0])))
+    ],
     reference=reference.gather,
     cases=[
-        Case((shape, lambda rng, n=shape[0]: rng.permutation(n), lambda rng, at=at: rng.integers(at, at + 1, 1)), {"rows": rows})
-        for shape, at, rows in [((1, 1), 0, 1), ((9, 5), 2, 4), ((40, 17), 7, 33), ((9,), 1, 3), ((5, 2, 3), 0, 5)]
+        Case(
+            (
+                shape,
+                lambda rng, n=shape[0]: rng.permutation(n),
+                lambda rng, at=at: rng.integers(at, at + 1, 1),
+            ),
+            {"rows": rows},
+        )
+        for shape, at, rows in [
+            ((1, 1), 0, 1),
+            ((9, 5), 2, 4),
+            ((40, 17), 7, 33),
+            ((9,), 1, 3),
+            ((5, 2, 3), 0, 5),
+        ]
     ],
     indices=(1, 2),
     flops=0,
-    doc="Rows of source: those that `order` names from place `cursor` on. order: int64; cursor: int64, one element.",
+    doc="Rows of source: those that `order` names from place `cursor` on. order: int64; cursor: "
+    "int64, one element.",
 )
 
 
@@ -41,10 +57,13 @@ def _bits(shape):
 binary_match = Op(
     "binary_match",
     lambda p, target, *, threshold=0.5: [((p.shape[0],), _pair("binary_match", p, target))],
-    lambda outputs, inputs, threshold=0.5: [(kernels.binary_match, (*inputs, float(threshold), *outputs))],
+    lambda outputs, inputs, threshold=0.5: [
+        (kernels.binary_match, (*inputs, float(threshold), *outputs))
+    ],
     reference=reference.binary_match,
     cases=[Case((shape, _bits(shape)), domain=(0.0, 1.0)) for shape in TARGETS],
-    doc="The share of a row's targets that equal 1 where p > threshold and 0 elsewhere. p, target: (N, C).",
+    doc="The share of a row's targets that equal 1 where p > threshold and 0 elsewhere. p, "
+    "target: (N, C).",
 )
 
 
@@ -62,7 +81,8 @@ class_match = Op(
     reference=reference.class_match,
     cases=[Case((shape, lambda rng, s=shape: rng.integers(0, s[1], s[0]))) for shape in TARGETS],
     indices=(1,),
-    doc="1 where the largest of a row of p (N, C) stands at the label (N,), else 0; of equals the first counts.",
+    doc="1 where the largest of a row of p (N, C) stands at the label (N,), else 0; of equals the "
+    "first counts.",
 )
 
 categorical_match = Op(
@@ -71,5 +91,6 @@ categorical_match = Op(
     lambda outputs, inputs: [(kernels.categorical_match, (*inputs, *outputs))],
     reference=reference.categorical_match,
     cases=[Case((shape, shape)) for shape in TARGETS],
-    doc="1 where the largest of a row of p and of a row of target (both (N, C)) stand at the same place, else 0.",
+    doc="1 where the largest of a row of p and of a row of target (both (N, C)) stand at the same "
+    "place, else 0.",
 )

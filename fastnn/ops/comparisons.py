@@ -18,12 +18,18 @@ def _comparison(name, function, swapped, reference, doc):
 
     def infer(x, y):
         if x.dtype != y.dtype:
-            raise DTypeError(f"{name}: x is {x.dtype} and y is {y.dtype}. Convert one of them, as in x.astype('float32').")
+            raise DTypeError(
+                f"{name}: x is {x.dtype} and y is {y.dtype}. Convert one of them, as in "
+                "x.astype('float32')."
+            )
         return [(together(name, x, y), BOOL)]
 
     forward = of_pairs(pointwise.binary(function, "b1", ANY))
     calls = (lambda outputs, inputs: forward(outputs, inputs[::-1])) if swapped else forward
-    doc = f"True where x {doc} y, else False; NaN is unequal to everything. x, y: any element type, both alike; shapes broadcast."
+    doc = (
+        f"True where x {doc} y, else False; NaN is unequal to everything. x, y: any element type, "
+        "both alike; shapes broadcast."
+    )
     cases = [*[Case(pair) for pair in PAIRS], Case((lambda rng: rng.integers(0, 3, 131),) * 2)]
     return Op(name, infer, calls, None, reference, cases, FAR, compares=True, doc=doc)
 
@@ -33,7 +39,9 @@ not_equal = _comparison("not_equal", scalar.not_equal, False, np.not_equal, "is 
 less = _comparison("less", scalar.less, False, np.less, "is less than")
 less_equal = _comparison("less_equal", scalar.less_equal, False, np.less_equal, "is at most")
 greater = _comparison("greater", scalar.less, True, np.greater, "is greater than")
-greater_equal = _comparison("greater_equal", scalar.less_equal, True, np.greater_equal, "is at least")
+greater_equal = _comparison(
+    "greater_equal", scalar.less_equal, True, np.greater_equal, "is at least"
+)
 
 
 FROM = {np.dtype(letter): pointwise.cast_from(letter) for letter in pointwise.CASTS}
@@ -43,7 +51,10 @@ def _cast_infer(x, *, dtype):
     dtype = np.dtype(dtype)
     if dtype in FLOATS or dtype == x.dtype or (x.dtype == BOOL and dtype == np.dtype("int64")):
         return [(x.shape, dtype)]
-    raise DTypeError(f"astype: expected float32 or float64, or int64 of a tensor of bool; got {dtype} of {x.dtype}")
+    raise DTypeError(
+        f"astype: expected float32 or float64, or int64 of a tensor of bool; got {dtype} of "
+        f"{x.dtype}"
+    )
 
 
 def _cast_calls(outputs, inputs, dtype):

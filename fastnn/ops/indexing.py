@@ -1,4 +1,5 @@
-"""Elements by their place: slices, and rows that an array of indices names. `fastnn.indexing` makes x[...] of them."""
+"""Elements by their place: slices, and rows that an array of indices names. `fastnn.indexing` makes
+x[...] of them."""
 
 import reprlib
 from collections.abc import Sequence
@@ -28,15 +29,22 @@ class Span(NamedTuple):
 
 
 def normal_key(key: Any) -> tuple:
-    """A key of integers, slices, None and Ellipsis as a tuple of integers, `Span`s, None and Ellipsis."""
-    return tuple([_normal(item) for item in (key if type(key) is tuple else (key,))])  # a Span is a tuple by itself
+    """A key of integers, slices, None and Ellipsis as a tuple of integers, `Span`s, None and
+    Ellipsis."""
+    # a Span is a tuple by itself
+    return tuple([_normal(item) for item in (key if type(key) is tuple else (key,))])
 
 
 def _normal(item):
     if item is None or item is Ellipsis or isinstance(item, Span):
         return item
     if isinstance(item, slice):
-        return Span(*[None if bound is None else _integer(bound) for bound in (item.start, item.stop, item.step)])
+        return Span(
+            *[
+                None if bound is None else _integer(bound)
+                for bound in (item.start, item.stop, item.step)
+            ]
+        )
     return _integer(item)
 
 
@@ -44,11 +52,15 @@ def _integer(item):
     if not isinstance(item, bool | np.bool_):
         with suppress(TypeError):
             return as_index(item)
-    raise IndexError(f"x[...]: expected integers, slices, None, '...' or arrays of integers; got {reprlib.repr(item)}")
+    raise IndexError(
+        "x[...]: expected integers, slices, None, '...' or arrays of integers; got "
+        f"{reprlib.repr(item)}"
+    )
 
 
 def in_full(key: Sequence[Any], ndim: int) -> list[Any]:
-    """A normal key that says something of each of `ndim` dimensions: all of those that Ellipsis stands for or that are left out."""
+    """A normal key that says something of each of `ndim` dimensions: all of those that Ellipsis
+    stands for or that are left out."""
     given = sum(i is not None and i is not Ellipsis for i in key)
     dots = [n for n, i in enumerate(key) if i is Ellipsis]
     if given > ndim or len(dots) > 1:
@@ -59,8 +71,8 @@ def in_full(key: Sequence[Any], ndim: int) -> list[Any]:
 
 
 class Slices(NamedTuple):
-    """How a slice lies in x: the result's shape, (rows, columns) in which it is copied, where it begins, the step from column to
-    column, and (extent, step) of the outer dimensions."""
+    """How a slice lies in x: the result's shape, (rows, columns) in which it is copied, where it
+    begins, the step from column to column, and (extent, step) of the outer dimensions."""
 
     shape: tuple[int, ...]
     rows: tuple[int, int]
@@ -89,7 +101,8 @@ def slices(x_shape: tuple[int, ...], key: tuple) -> Slices:
         else:
             first, step, count = in_range(item, extent, d - 1), 1, 1
         start += first * inner
-        if dims and dims[-1][1] == count * step * inner:  # neighbouring dimensions that go on in equal steps are one
+        # neighbouring dimensions that go on in equal steps are one
+        if dims and dims[-1][1] == count * step * inner:
             dims[-1] = dims[-1][0] * count, step * inner
         elif count != 1:
             dims.append((count, step * inner))
@@ -101,46 +114,70 @@ def slices(x_shape: tuple[int, ...], key: tuple) -> Slices:
 def in_range(index: int, extent: int, dimension: int) -> int:
     """An index counted from 0, for one that may be counted from the end."""
     if not -extent <= index < extent:
-        raise IndexError(f"x[...]: index {index} is out of range for dimension {dimension}, whose extent is {extent}")
+        raise IndexError(
+            f"x[...]: index {index} is out of range for dimension {dimension}, whose extent is "
+            f"{extent}"
+        )
     return index % extent
 
 
 def _slice_calls(outputs, inputs, key):
     plan = slices(inputs[0].shape, normal_key(key))
-    return [(kernels.strided_copy, (inputs[0].flat(), plan.outer, plan.start, plan.step, outputs[0].view(plan.rows)))]
+    return [
+        (
+            kernels.strided_copy,
+            (inputs[0].flat(), plan.outer, plan.start, plan.step, outputs[0].view(plan.rows)),
+        )
+    ]
 
 
 def _put_calls(outputs, inputs, shape, key):
     (dy,), dx, plan = inputs, outputs[0].flat(), slices(shape, key)
-    return [(kernels.zero, (dx,)), (kernels.strided_put, (dy.view(plan.rows), plan.outer, plan.start, plan.step, dx))]
+    return [
+        (kernels.zero, (dx,)),
+        (kernels.strided_put, (dy.view(plan.rows), plan.outer, plan.start, plan.step, dx)),
+    ]
 
 
-_put = Op("gradient of slice_copy", lambda dy, *, shape, key: [(shape, dy.dtype)], _put_calls, flops=0)
+_put = Op(
+    "gradient of slice_copy", lambda dy, *, shape, key: [(shape, dy.dtype)], _put_calls, flops=0
+)
 
 KEYS = [
-    ((), ()), ((), (None,)), ((5,), 2), ((5,), -1), ((131,), slice(None)), ((131,), slice(3, 120)), ((131,), slice(None, None, -1)),
-    ((200,), slice(190, 3, -3)), ((7,), slice(5, 2)), ((0,), slice(None)), ((5, 70), 3), ((5, 70), (slice(None), 3)),
-    ((5, 70), (slice(None), slice(2, 69))), ((5, 70), (slice(None, None, -2), None, slice(66, None, -5))), ((5, 0), (slice(1, 3),)),
-    ((4, 5, 6), (..., slice(1, 3), 0)), ((4, 5, 6), (slice(1, 3),)), ((4, 5, 6), (-1, ..., None)), ((2, 3, 4, 5), (slice(None), 1)),
-    ((2, 3, 4, 5), (slice(None, None, -1), slice(None, None, -1), slice(None, None, -1), slice(None, None, -1))),
+    ((), ()), ((), (None,)), ((5,), 2), ((5,), -1), ((131,), slice(None)), ((131,), slice(3, 120)),
+     ((131,), slice(None, None, -1)),
+    ((200,), slice(190, 3, -3)), ((7,), slice(5, 2)), ((0,), slice(None)), ((5, 70), 3),
+     ((5, 70), (slice(None), 3)),
+    ((5, 70), (slice(None), slice(2, 69))),
+     ((5, 70), (slice(None, None, -2), None, slice(66, None, -5))), ((5, 0), (slice(1, 3),)),
+    ((4, 5, 6), (..., slice(1, 3), 0)), ((4, 5, 6), (slice(1, 3),)), ((4, 5, 6), (-1, ..., None)),
+     ((2, 3, 4, 5), (slice(None), 1)),
+    ((2, 3, 4, 5),
+     (slice(None, None, -1), slice(None, None, -1), slice(None, None, -1), slice(None, None, -1))),
 ]  # fmt: skip
 
 slice_copy = Op(
     "slice_copy",
     lambda x, *, key: [(slices(x.shape, normal_key(key)).shape, x.dtype)],
     _slice_calls,
-    lambda g, dys, inputs, outputs, key: g.gradient(0, _put, dys[0], shape=inputs[0].shape, key=normal_key(key)),
+    lambda g, dys, inputs, outputs, key: g.gradient(
+        0, _put, dys[0], shape=inputs[0].shape, key=normal_key(key)
+    ),
     lambda x, key: x[key],
     [Case((shape,), {"key": key}) for shape, key in KEYS],
     flops=0,
-    doc="x[key], copied, for a key of integers, slices, None and Ellipsis, as NumPy has it. x: any element type.",
+    doc="x[key], copied, for a key of integers, slices, None and Ellipsis, as NumPy has it. x: "
+    "any element type.",
 )
 
 
 def _around(x_shape, axis):
     """(outer, own, inner) extents of an axis, and its number."""
     if isinstance(axis, bool) or not -len(x_shape) <= (axis := as_index(axis)) < len(x_shape):
-        raise ShapeError(f"take: axis {axis} is not one of the {len(x_shape)} dimensions of shape {shape_text(x_shape)}")
+        raise ShapeError(
+            f"take: axis {axis} is not one of the {len(x_shape)} dimensions of shape "
+            f"{shape_text(x_shape)}"
+        )
     axis %= len(x_shape)
     return (prod(x_shape[:axis]), x_shape[axis], prod(x_shape[axis + 1 :])), axis
 
@@ -164,7 +201,11 @@ def _take_gradient_calls(outputs, inputs, shape, axis):
     return [(kernels.take_gradient, (dy, indices.flat(), outputs[0].view((outer, extent, inner))))]
 
 
-_take_gradient = Op("gradient of take", lambda indices, dy, *, shape, axis: [(shape, dy.dtype)], _take_gradient_calls)
+_take_gradient = Op(
+    "gradient of take",
+    lambda indices, dy, *, shape, axis: [(shape, dy.dtype)],
+    _take_gradient_calls,
+)
 
 
 def _some(extent, *shape):
@@ -175,19 +216,23 @@ take = Op(
     "take",
     _take_infer,
     _take_calls,
-    lambda g, dys, inputs, outputs, axis=0: g.gradient(0, _take_gradient, inputs[1], dys[0], shape=inputs[0].shape, axis=axis),
+    lambda g, dys, inputs, outputs,
+    axis=0: g.gradient(0, _take_gradient, inputs[1], dys[0], shape=inputs[0].shape, axis=axis),
     lambda x, indices, axis=0: np.take(x, indices, axis),
     [
         Case((shape, _some(shape[axis], *indices)), {"axis": axis}, terms=max(1, prod(indices)))
         for shape, axis, indices in [
-            ((1,), 0, ()), ((5,), 0, (3,)), ((131,), 0, (2, 70)), ((9, 5), 0, (40,)), ((9, 70), 0, (7,)), ((9, 5), 1, (7,)),
+            ((1,), 0, ()), ((5,), 0, (3,)), ((131,), 0, (2, 70)), ((9, 5), 0, (40,)),
+             ((9, 70), 0, (7,)), ((9, 5), 1, (7,)),
             ((3, 9, 5), 1, (2, 3)), ((3, 9, 5), -1, (6,)), ((9, 5), 0, (0,)), ((9, 0), 0, (4,)),
         ]
     ],
     indices=(1,),
     flops=0,
-    doc="The rows of x along `axis` that `indices` name, in place of that dimension, as numpy.take has it: x of any element type, "
-    "indices of any shape, int64, counted from the end where they are negative. Gradients of a row taken twice are added.",
+    doc="The rows of x along `axis` that `indices` name, in place of that dimension, as "
+        "numpy.take has it: x of any element type, "
+    "indices of any shape, int64, counted from the end where they are negative. Gradients of a "
+    "row taken twice are added.",
 )  # fmt: skip
 
 
@@ -198,8 +243,14 @@ def _flat_infer(x, y, *, extent):
 def _flat_calls(outputs, inputs, extent):
     x, y = inputs
     _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
-    return [(kernels.flat_index, (x.flat(), y.flat(), outer, x_step, y_step, extent, outputs[0].view(rows)))]
+    return [
+        (
+            kernels.flat_index,
+            (x.flat(), y.flat(), outer, x_step, y_step, extent, outputs[0].view(rows)),
+        )
+    ]
 
 
-# Of indices of several dimensions, those of all as one: x extent + y, y being an index of the last, whose extent is given.
+# Of indices of several dimensions, those of all as one: x extent + y, y being an index of the last,
+# whose extent is given.
 flat_index = Op("index", _flat_infer, _flat_calls, flops=0)

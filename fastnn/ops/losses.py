@@ -1,4 +1,5 @@
-"""Softmax, and losses by element or row. The fused forms take what softmax or sigmoid was computed from; `fused` finds it."""
+"""Softmax, and losses by element or row. The fused forms take what softmax or sigmoid was computed
+from; `fused` finds it."""
 
 import numpy as np
 
@@ -22,7 +23,8 @@ def _rows(name, x, argument="x"):
 
 def _softmax_infer(x):
     dtype = _rows("softmax", x)
-    return [(x.shape, dtype), ((x.shape[0],), dtype), ((x.shape[0],), dtype)]  # y; the largest and the total of each row
+    # y; the largest and the total of each row
+    return [(x.shape, dtype), ((x.shape[0],), dtype), ((x.shape[0],), dtype)]
 
 
 _softmax_gradient = Op(
@@ -56,7 +58,10 @@ def _expect_targets(name, x, target, argument):
 def _expect_labels(name, x, labels, argument):
     dtype = _rows(name, x, argument)
     if labels.dtype != np.dtype("int64"):
-        raise DTypeError(f"{name}: labels must be int64; got {labels.dtype}. Make them so: fastnn.tensor(labels, 'int64').")
+        raise DTypeError(
+            f"{name}: labels must be int64; got {labels.dtype}. Make them so: "
+            "fastnn.tensor(labels, 'int64')."
+        )
     expect_shape(name, "labels", labels.shape, (x.shape[0],))
     return dtype
 
@@ -80,20 +85,25 @@ def _sigmoid_gradient(g, dys, inputs, outputs):
 _sigmoid_gradient_op = Op(
     "gradient of sigmoid_cross_entropy",
     lambda p, target, dloss: [(p.shape, p.dtype)],
-    lambda outputs, inputs: [(kernels.sigmoid_cross_entropy_gradient, tuple(t.flat() for t in (*inputs, *outputs)))],
+    lambda outputs, inputs: [
+        (kernels.sigmoid_cross_entropy_gradient, tuple(t.flat() for t in (*inputs, *outputs)))
+    ],
     flops=2,
 )
 
 sigmoid_cross_entropy = Op(
     "sigmoid_cross_entropy",
     _sigmoid_infer,
-    lambda outputs, inputs: [(kernels.sigmoid_cross_entropy, tuple(t.flat() for t in (*inputs[:2], *outputs)))],
+    lambda outputs, inputs: [
+        (kernels.sigmoid_cross_entropy, tuple(t.flat() for t in (*inputs[:2], *outputs)))
+    ],
     _sigmoid_gradient,
     reference.sigmoid_cross_entropy,
     [Case((shape, shape)) for shape in [(0, 2), (1,), (5,), (65,), (4, 3), (7, 1)]],
     constant=(1,),
     flops=50,
-    doc="max(z, 0) - z target + log(1 + e^-|z|), element by element: the binary cross-entropy of sigmoid(z). p, if at hand, is "
+    doc="max(z, 0) - z target + log(1 + e^-|z|), element by element: the binary cross-entropy of "
+    "sigmoid(z). p, if at hand, is "
     "sigmoid(z) and spares the gradient computing it.",
 )
 
@@ -104,7 +114,10 @@ _binary_gradient_op = Op(
     "gradient of binary_cross_entropy",
     lambda p, target, dloss, *, clip: [(p.shape, p.dtype)],
     lambda outputs, inputs, clip: [
-        (kernels.binary_cross_entropy_gradient, (*(t.flat() for t in inputs), float(clip), outputs[0].flat()))
+        (
+            kernels.binary_cross_entropy_gradient,
+            (*(t.flat() for t in inputs), float(clip), outputs[0].flat()),
+        )
     ],
     flops=6,
 )
@@ -126,14 +139,18 @@ binary_cross_entropy = Op(
     "binary_cross_entropy",
     _binary_infer,
     lambda outputs, inputs, clip=CLIP: [
-        (kernels.binary_cross_entropy, (*(t.flat() for t in inputs), float(clip), outputs[0].flat()))
+        (
+            kernels.binary_cross_entropy,
+            (*(t.flat() for t in inputs), float(clip), outputs[0].flat()),
+        )
     ],
     _binary_gradient,
     reference.binary_cross_entropy,
     [Case((_between(shape), _between(shape))) for shape in [(0, 2), (1,), (5,), (65,), (4, 3)]],
     constant=(1,),
     flops=54,
-    doc="-target log(p) - (1 - target) log(1 - p), element by element, p kept `clip` (1e-7, Keras's) away from 0 and 1.",
+    doc="-target log(p) - (1 - target) log(1 - p), element by element, p kept `clip` (1e-7, "
+    "Keras's) away from 0 and 1.",
 )
 
 
@@ -176,25 +193,35 @@ softmax_cross_entropy = Op(
     instructions=(13, 18),  # as softmax, whose result it keeps
     gradient_instructions=(1, 1),
     flops=lambda inputs, outputs: 26 * inputs[1].size if len(inputs) > 2 else 25 * inputs[0].size,
-    doc="-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, largest and total, if at hand, are what "
+    doc="-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, largest and "
+    "total, if at hand, are what "
     "softmax made of z.",
 )
 
 _class_gradient_op = Op(
     "gradient of class_cross_entropy",
     lambda p, labels, dloss, *, clip: [(p.shape, p.dtype)],
-    lambda outputs, inputs, clip: [(kernels.class_cross_entropy_gradient, (*inputs, float(clip), *outputs))],
+    lambda outputs, inputs, clip: [
+        (kernels.class_cross_entropy_gradient, (*inputs, float(clip), *outputs))
+    ],
     flops=4,
 )
 
 class_cross_entropy = Op(
     "class_cross_entropy",
-    lambda p, labels, *, clip=CLIP: [((p.shape[0],), _expect_labels("class_cross_entropy", p, labels, "p"))],
-    lambda outputs, inputs, clip=CLIP: [(kernels.class_cross_entropy, (*inputs, float(clip), *outputs))],
-    lambda g, dys, inputs, outputs, clip=CLIP: g.gradient(0, _class_gradient_op, *inputs, dys[0], clip=clip),
+    lambda p, labels, *, clip=CLIP: [
+        ((p.shape[0],), _expect_labels("class_cross_entropy", p, labels, "p"))
+    ],
+    lambda outputs, inputs, clip=CLIP: [
+        (kernels.class_cross_entropy, (*inputs, float(clip), *outputs))
+    ],
+    lambda g, dys, inputs, outputs, clip=CLIP: g.gradient(
+        0, _class_gradient_op, *inputs, dys[0], clip=clip
+    ),
     reference.class_cross_entropy,
     [Case((_between(shape), _labels(shape)), terms=shape[1]) for shape in EXTENTS],
     indices=(1,),
     flops=lambda inputs, outputs, **_: 2 * inputs[0].size,
-    doc="log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1; labels: (N,), int64.",
+    doc="log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1; "
+    "labels: (N,), int64.",
 )

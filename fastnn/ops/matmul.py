@@ -31,18 +31,26 @@ EXTENTS = [
     (1, 9, 1),
 ]
 
-UNIT = (-1.0, 1.0)  # sums of products of such numbers are of size sqrt(K), to which the tolerance is absolute
+# sums of products of such numbers are of size sqrt(K), to which the tolerance is absolute
+UNIT = (-1.0, 1.0)
 
 
 def _matmul_shapes(a, b, transpose_a, transpose_b):
     for name, x in (("a", a), ("b", b)):
         if len(x.shape) != 2:
-            raise ShapeError(f"matmul: {name} must have two dimensions; got shape {shape_text(x.shape)}. Use reshape first.")
-    (rows, depth), (other, columns) = (s[::-1] if t else s for s, t in ((a.shape, transpose_a), (b.shape, transpose_b)))
+            raise ShapeError(
+                f"matmul: {name} must have two dimensions; got shape {shape_text(x.shape)}. Use "
+                "reshape first."
+            )
+    (rows, depth), (other, columns) = (
+        s[::-1] if t else s for s, t in ((a.shape, transpose_a), (b.shape, transpose_b))
+    )
     if depth != other:
         raise ShapeError(
-            f"matmul: the columns of a and the rows of b must agree; got {shape_text((rows, depth))} and "
-            f"{shape_text((other, columns))}{' after transposing' if transpose_a or transpose_b else ''}."
+            "matmul: the columns of a and the rows of b must agree; got "
+            f"{shape_text((rows, depth))} and "
+            f"{shape_text((other, columns))}"
+            f"{' after transposing' if transpose_a or transpose_b else ''}."
         )
     return rows, depth, columns
 
@@ -53,28 +61,37 @@ VECTOR = 64  # bytes of the vectors that costs are counted for
 
 
 def _way(rows, depth, columns, dtype, transpose_a, transpose_b, add):
-    """How: by "tiles"; by "dots", products of rows, in which a vector's elements are neighbours in K; row after row of B ("row");
-    row after row of C ("outer"); or as the transpose of B^T A ("turned").
+    """How: by "tiles"; by "dots", products of rows, in which a vector's elements are neighbours in
+    K; row after row of B ("row"); row after row of C ("outer"); or as the transpose of B^T A
+    ("turned").
 
-    A B must have the same bits for a row of A whatever the other rows, so that a prediction does not depend on its batch. There
-    the number of rows chooses between "row" and "tiles" only, which give the same ones.
+    A B must have the same bits for a row of A whatever the other rows, so that a prediction does
+    not depend on its batch. There the number of rows chooses between "row" and "tiles" only, which
+    give the same ones.
     """
     if depth == 1:
-        is_narrow = transpose_a and rows >= SOME and columns <= 2 * VECTOR // dtype.itemsize  # a tile wide: 0.4 to 0.9 of the time
+        # a tile wide: 0.4 to 0.9 of the time
+        is_narrow = transpose_a and rows >= SOME and columns <= 2 * VECTOR // dtype.itemsize
         return "tiles" if is_narrow else "outer"
     if transpose_a:
         may_turn = rows > columns and not add and not transpose_b
         is_quicker = may_turn and _turned_is_quicker(depth, columns, VECTOR // dtype.itemsize)
         return "row" if columns == 1 else "turned" if is_quicker else "tiles"
     if transpose_b:
-        return "dots" if 1 in (rows, columns) or _dots_are_quicker(rows, depth, columns, VECTOR // dtype.itemsize) else "tiles"
+        return (
+            "dots"
+            if 1 in (rows, columns)
+            or _dots_are_quicker(rows, depth, columns, VECTOR // dtype.itemsize)
+            else "tiles"
+        )
     return "dots" if columns == 1 else "row" if rows == 1 else "tiles"
 
 
 def _dots_are_quicker(rows, depth, columns, lanes):
-    """For A B^T, in cycles: adding up a vector's elements takes 1.5 for each sum, turning B 0.35 for each element; tiles leave the
-    last vector, or half of one, partly empty, and with half a vector alone they wait for A. Of many rows tiles are
-    taken where it hardly matters, for they go through large matrices in blocks."""
+    """For A B^T, in cycles: adding up a vector's elements takes 1.5 for each sum, turning B 0.35
+    for each element; tiles leave the last vector, or half of one, partly empty, and with half a
+    vector alone they wait for A. Of many rows tiles are taken where it hardly matters, for they go
+    through large matrices in blocks."""
 
     def up(n, unit):
         return -(-n // unit) * unit
@@ -85,8 +102,9 @@ def _dots_are_quicker(rows, depth, columns, lanes):
 
 
 def _turned_is_quicker(depth, columns, lanes):
-    """For A^T B, in cycles for a row of the result: turned its vectors are full, but a transpose takes 0.75 for each element; tiles
-    leave the last vector partly empty, or the last half, which takes half the time."""
+    """For A^T B, in cycles for a row of the result: turned its vectors are full, but a transpose
+    takes 0.75 for each element; tiles leave the last vector partly empty, or the last half, which
+    takes half the time."""
     half = lanes // 2
     return depth * columns / lanes + 0.75 * columns < depth * -(-columns // half) / 2
 
@@ -100,10 +118,15 @@ def _scratch(dtype, rows, depth, columns, transpose_a, transpose_b, add):
 def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, add=False):
     dtype = expect_float("matmul", a=a, b=b)
     rows, depth, columns = _matmul_shapes(a, b, transpose_a, transpose_b)
-    return [((rows, columns), dtype), *_scratch(dtype, rows, depth, columns, transpose_a, transpose_b, add)]
+    return [
+        ((rows, columns), dtype),
+        *_scratch(dtype, rows, depth, columns, transpose_a, transpose_b, add),
+    ]
 
 
-def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=False, bias=None, lowest=-inf):
+def _matmul_calls(
+    outputs, inputs, transpose_a=False, transpose_b=False, add=False, bias=None, lowest=-inf
+):
     (a, b), (c, *scratch) = inputs, outputs
     (rows, columns), depth = c.shape, a.shape[not transpose_a]
     way = _way(rows, depth, columns, c.dtype, transpose_a, transpose_b, add)
@@ -117,13 +140,17 @@ def _matmul_calls(outputs, inputs, transpose_a=False, transpose_b=False, add=Fal
         return [(kernels.dots, (a, b.view((columns, depth)), start, lowest, add, c))]
     if way == "turned":
         (turned,) = scratch
-        return [(kernels.matmul_turned, (b, a, start, 1, 0, lowest, 0, turned)), (kernels.transpose, (turned, c))]
+        return [
+            (kernels.matmul_turned, (b, a, start, 1, 0, lowest, 0, turned)),
+            (kernels.transpose, (turned, c)),
+        ]
     kernel = kernels.matmul_turned if transpose_a else kernels.matmul
     return [(kernel, (a, b, start, int(transpose_a), int(transpose_b), lowest, add, c))]
 
 
 def _after_product(derivative, op):
-    """The op of (y, a, b) that makes what `op`, the gradient by `derivative` and maybe its sums, makes of y and a b^T."""
+    """The op of (y, a, b) that makes what `op`, the gradient by `derivative` and maybe its sums,
+    makes of y and a b^T."""
     kernel = matmul_and_gradient(derivative)
 
     def way(y, a):
@@ -131,13 +158,18 @@ def _after_product(derivative, op):
 
     def chunks_of_sums(y):
         (rows, columns), (chunks, _) = y.shape, chunks_of(y.shape)
-        return 1 if rows * columns < FEW or columns >= chunks * COLUMNS else chunks  # as many lanes can share out the columns
+        # as many lanes can share out the columns
+        return 1 if rows * columns < FEW or columns >= chunks * COLUMNS else chunks
 
     def infer(y, a, b, *, add=False):
         if way(y, a) != "tiles":
             return [*op.infer(y, y), (y.shape, y.dtype)]
         chunks, sums = chunks_of_sums(y), [(y.shape[1:], y.dtype)] * (op.results - 1)
-        return [(y.shape, y.dtype), *sums, *([] if sums and chunks == 1 else [((chunks, y.shape[1]), y.dtype)])]
+        return [
+            (y.shape, y.dtype),
+            *sums,
+            *([] if sums and chunks == 1 else [((chunks, y.shape[1]), y.dtype)]),
+        ]
 
     def calls(outputs, inputs, add=False):
         y, a, b = inputs
@@ -157,15 +189,27 @@ def _after_product(derivative, op):
     def flops(inputs, outputs, **_):
         return (2 * inputs[1].shape[1] + op.flops) * outputs[0].size
 
-    return Op(f"matmul and {op.name}", infer, calls, flops=flops, results=op.results, accumulates=op.accumulates)
+    return Op(
+        f"matmul and {op.name}",
+        infer,
+        calls,
+        flops=flops,
+        results=op.results,
+        accumulates=op.accumulates,
+    )
 
 
 # By the op that a gradient rule calls first: the one that makes the product before it as well.
-after_product = {op: _after_product(f.derivative, op) for f in from_output.values() for op in (f.gradient, f.gradient_and_sums)}
+after_product = {
+    op: _after_product(f.derivative, op)
+    for f in from_output.values()
+    for op in (f.gradient, f.gradient_and_sums)
+}
 
 
 def _matmul_gradient(g, dys, inputs, outputs, transpose_a=False, transpose_b=False, add=False):
-    (dc,), (a, b) = dys, inputs  # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B stands transposed
+    # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B stands transposed
+    (dc,), (a, b) = dys, inputs
     if transpose_a:
         g.gradient(0, matmul, b, dc, transpose_a=transpose_b, transpose_b=True)
     elif transpose_b:
@@ -190,21 +234,28 @@ matmul = Op(
     _matmul_gradient,
     reference.matmul,
     [
-        Case(_turned((m, k), (k, n), ta, tb), {"transpose_a": ta, "transpose_b": tb}, max(k, 1), UNIT)
+        Case(
+            _turned((m, k), (k, n), ta, tb), {"transpose_a": ta, "transpose_b": tb}, max(k, 1), UNIT
+        )
         for m, k, n in EXTENTS
         for ta in (False, True)
         for tb in (False, True)
     ],
-    flops=lambda inputs, outputs, transpose_a=False, **_: 2 * outputs[0].size * inputs[0].shape[not transpose_a],
+    flops=lambda inputs, outputs, transpose_a=False, **_: (
+        2 * outputs[0].size * inputs[0].shape[not transpose_a]
+    ),
     accumulates=True,
-    doc="The matrix product of a (M, K) and b (K, N), either of them transposed first if its flag is set.",
+    doc="The matrix product of a (M, K) and b (K, N), either of them transposed first if its flag "
+    "is set.",
 )
 
 
 def activation_name(activation):
     """The name of an activation that `linear` can fuse, or None for none."""
     if activation is not None and activation not in from_output:
-        raise ValueError(f"linear: unknown activation {activation!r}; {nearest(activation, from_output)}")
+        raise ValueError(
+            f"linear: unknown activation {activation!r}; {nearest(activation, from_output)}"
+        )
     return activation
 
 
@@ -213,7 +264,13 @@ def _linear_infer(x, w, bias=None, *, activation=None):
     dtype = expect_float("linear", **named)
     expect_shape("linear", "w", w.shape, (None, None))
     if len(x.shape) != 2 or x.shape[1] != w.shape[0]:
-        expect_shape("linear", "x", x.shape, (None, w.shape[0]), "Its columns are multiplied with the rows of w.")
+        expect_shape(
+            "linear",
+            "x",
+            x.shape,
+            (None, w.shape[0]),
+            "Its columns are multiplied with the rows of w.",
+        )
     if bias is not None:
         expect_shape("linear", "bias", bias.shape, (w.shape[1],))
     activation_name(activation)
@@ -230,7 +287,8 @@ def _linear_calls(outputs, inputs, activation=None):
 
 def _linear_gradient(g, dys, inputs, outputs, activation=None):
     (dy,) = dys
-    # y = activation(x w + bias): dz = dy activation'(y), dw = x^T dz, dbias = sum of dz's rows, dx = dz w^T
+    # y = activation(x w + bias): dz = dy activation'(y), dw = x^T dz, dbias = sum of dz's rows, dx
+    # = dz w^T
     with_bias = len(inputs) == 3 and g.wants(2)
     if activation is None:
         dz = dy
@@ -250,10 +308,15 @@ linear = Op(
     _linear_calls,
     _linear_gradient,
     reference.linear,
-    [Case(((m, k), (k, n), (n,)), {"activation": f}, max(k, 1), UNIT) for m, k, n in EXTENTS for f in (None, "relu", "tanh")]
+    [
+        Case(((m, k), (k, n), (n,)), {"activation": f}, max(k, 1), UNIT)
+        for m, k, n in EXTENTS
+        for f in (None, "relu", "tanh")
+    ]
     + [Case(((5, 7), (7, 3)), terms=7, domain=UNIT)],
     flops=lambda inputs, outputs, **_: 2 * outputs[0].size * inputs[1].shape[0],
     takes_product=lambda activation=None: activation is not None,
-    doc="activation(x w + bias) for x (N, K), w (K, M), bias (M,) or none. activation: None, or the name of a function of one "
+    doc="activation(x w + bias) for x (N, K), w (K, M), bias (M,) or none. activation: None, or "
+    "the name of a function of one "
     "number whose derivative follows from its result: 'relu', 'sigmoid', 'tanh', 'exp'.",
 )

@@ -8,13 +8,28 @@ from .pointwise import multiply, subtract
 from .record import Case, Op, Tolerance, expect_float, expect_shape
 from .reduce import chunks_of, rows_of_chunk, spread, sum_of_chunks
 
-# Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; far ones for small caches at the end.
-SHAPES = [(1, 3), (2, 1), (5, 7), (4, 16), (9, 17), (32, 5), (33, 64), (8, 65), (6, 131), (103, 19), (67, 5)]
+# Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; far
+# ones for small caches at the end.
+SHAPES = [
+    (1, 3),
+    (2, 1),
+    (5, 7),
+    (4, 16),
+    (9, 17),
+    (32, 5),
+    (33, 64),
+    (8, 65),
+    (6, 131),
+    (103, 19),
+    (67, 5),
+]
 
 
 def _expect(name, x, **columns):
     dtype = expect_float(name, x=x, **columns)
-    expect_shape(name, "x", x.shape, (None, None), "Reshape it: all dimensions but the last are rows.")
+    expect_shape(
+        name, "x", x.shape, (None, None), "Reshape it: all dimensions but the last are rows."
+    )
     for argument, t in columns.items():
         expect_shape(name, argument, t.shape, (x.shape[1],))
     return dtype
@@ -22,7 +37,13 @@ def _expect(name, x, **columns):
 
 def _infer(x, gamma, beta, *, epsilon=1e-3):
     dtype = _expect("batch_norm", x, gamma=gamma, beta=beta)
-    expect_shape("batch_norm", "x", x.shape, (x.shape[0] or 1, None), "Statistics of no rows are not defined.")
+    expect_shape(
+        "batch_norm",
+        "x",
+        x.shape,
+        (x.shape[0] or 1, None),
+        "Statistics of no rows are not defined.",
+    )
     # y, mean, variance; rest and factor, for the gradient; scale and shift; statistics of chunks
     return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 6, *[(chunks_of(x.shape), dtype)] * 2]
 
@@ -68,13 +89,16 @@ batch_norm = Op(
     _gradient,
     reference.batch_norm,
     [Case((shape, (shape[1],), (shape[1],)), terms=shape[0]) for shape in SHAPES],
-    tolerance=Tolerance(absolute=16),  # one over the deviation of a few rows multiplies the rounding of x
+    # one over the deviation of a few rows multiplies the rounding of x
+    tolerance=Tolerance(absolute=16),
     flops=12,
     instructions=(3, 3),  # 13 for the statistics of eight rows, 1 for the result
     gradient_instructions=(3, 3),
     results=3,
-    doc="Columns of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,): gamma (x - mean) / "
-    "sqrt(variance + epsilon) + beta, the variance that of the N rows (biased). Returns y, mean, variance.",
+    doc="Columns of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta "
+    "(C,): gamma (x - mean) / "
+    "sqrt(variance + epsilon) + beta, the variance that of the N rows (biased). Returns y, mean, "
+    "variance.",
 )
 
 
@@ -90,7 +114,9 @@ def _inference_calls(outputs, inputs, epsilon=1e-3):
 
 
 def _inference_gradient(g, dys, inputs, outputs, epsilon=1e-3):
-    g.gradients((0, 1, 2), _inference_gradient_op, inputs[0], inputs[1], inputs[3], outputs[1], dys[0])
+    g.gradients(
+        (0, 1, 2), _inference_gradient_op, inputs[0], inputs[1], inputs[3], outputs[1], dys[0]
+    )
 
 
 _inference_gradient_op = Op(
@@ -108,19 +134,30 @@ batch_norm_inference = Op(
     _inference_gradient,
     reference.batch_norm_inference,
     [
-        Case((shape, (c := shape[1],), (c,), (c,), lambda rng, c=shape[1]: rng.uniform(0.5, 2, c)), terms=shape[0])
+        Case(
+            (shape, (c := shape[1],), (c,), (c,), lambda rng, c=shape[1]: rng.uniform(0.5, 2, c)),
+            terms=shape[0],
+        )
         for shape in SHAPES
     ],
     constant=(3, 4),
     flops=4,
-    doc="The same by given statistics, which get no gradient: gamma (x - mean) / sqrt(variance + epsilon) + beta.",
+    doc="The same by given statistics, which get no gradient: gamma (x - mean) / sqrt(variance + "
+    "epsilon) + beta.",
 )
 
 
 def _layer_infer(x, gamma, beta, *, epsilon=1e-3):
     dtype = _expect("layer_norm", x, gamma=gamma, beta=beta)
-    expect_shape("layer_norm", "x", x.shape, (None, x.shape[1] or 1), "Statistics of no columns are not defined.")
-    return [(x.shape, dtype), *[((x.shape[0],), dtype)] * 3]  # y; mean, rest and factor of each row, for the gradient
+    expect_shape(
+        "layer_norm",
+        "x",
+        x.shape,
+        (None, x.shape[1] or 1),
+        "Statistics of no columns are not defined.",
+    )
+    # y; mean, rest and factor of each row, for the gradient
+    return [(x.shape, dtype), *[((x.shape[0],), dtype)] * 3]
 
 
 def _layer_gradient_infer(x, gamma, mean, rest, factor, dy):
@@ -146,14 +183,22 @@ _layer_gradient_op = Op(
 layer_norm = Op(
     "layer_norm",
     _layer_infer,
-    lambda outputs, inputs, epsilon=1e-3: [(row_kernels.layer_norm, (*inputs, float(epsilon), *outputs))],
-    lambda g, dys, inputs, outputs, epsilon=1e-3: g.gradients((0, 1, 2), _layer_gradient_op, *inputs[:2], *outputs[1:], dys[0]),
+    lambda outputs, inputs, epsilon=1e-3: [
+        (row_kernels.layer_norm, (*inputs, float(epsilon), *outputs))
+    ],
+    lambda g, dys, inputs, outputs, epsilon=1e-3: g.gradients(
+        (0, 1, 2), _layer_gradient_op, *inputs[:2], *outputs[1:], dys[0]
+    ),
     reference.layer_norm,
-    [Case((shape, (shape[1],), (shape[1],)), terms=shape[1]) for shape in (*SHAPES[1:], (65, 6), (3, 1500), (0, 4))],
+    [
+        Case((shape, (shape[1],), (shape[1],)), terms=shape[1])
+        for shape in (*SHAPES[1:], (65, 6), (3, 1500), (0, 4))
+    ],
     tolerance=Tolerance(absolute=16),
     flops=9,
     instructions=(3, 3),
     gradient_instructions=(7, 7),
-    doc="Rows of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,): gamma (x - mean) / "
+    doc="Rows of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,): "
+    "gamma (x - mean) / "
     "sqrt(variance + epsilon) + beta, the variance that of the C numbers (biased).",
 )

@@ -1,5 +1,5 @@
-"""Functions of one number and of two, applied to every element. To add one: its formula and derivative in
-kernels/scalar.py, and one record here. Functions of two broadcast as NumPy's do."""
+"""Functions of one number and of two, applied to every element. To add one: its formula and
+derivative in kernels/scalar.py, and one record here. Functions of two broadcast as NumPy's do."""
 
 from functools import lru_cache
 from math import inf, prod
@@ -19,20 +19,34 @@ SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
 SHAPES = ((), *((n,) for n in SIZES), (3, 5, 7))
 PAIRS = (
     *(((n,), (n,)) for n in SIZES),
-    *(((5, 7), (7,)), ((5, 1), (7,)), ((5, 7), ()), ((), (4, 17)), ((3, 1, 5), (4, 1)), ((2, 3, 4, 5), (3, 1, 5)), ((0, 3), (3,))),
+    *(
+        ((5, 7), (7,)),
+        ((5, 1), (7,)),
+        ((5, 7), ()),
+        ((), (4, 17)),
+        ((3, 1, 5), (4, 1)),
+        ((2, 3, 4, 5), (3, 1, 5)),
+        ((0, 3), (3,)),
+    ),
 )
 
 
 def unary(
-    name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0), gradient_flops=None, attributes=None, tested=(), **record
+    name, function, derivative, saves, reference, doc, domain=(-4.0, 4.0), gradient_flops=None,
+    attributes=None, tested=(), **record
 ):  # fmt: skip
-    """The op y = function(x); `saves` says whether the derivative takes x or y. gradient_flops: of the derivative, a few unless
-    given if it takes y, or as many as the function's. attributes: defaults of the numbers, from 0 on, that function and derivative
-    take last; products are fused with the defaults. `tested`: what else to test them with."""
+    """The op y = function(x); `saves` says whether the derivative takes x or y. gradient_flops: of
+    the derivative, a few unless given if it takes y, or as many as the function's. attributes:
+    defaults of the numbers, from 0 on, that function and derivative take last; products are fused
+    with the defaults. `tested`: what else to test them with."""
     attributes = attributes or {}
     count = len(attributes)
     forward = pointwise.unary_by(function, count) if count else pointwise.unary(function)
-    backward = pointwise.unary_gradient_by(derivative, count) if count else pointwise.unary_gradient(derivative)
+    backward = (
+        pointwise.unary_gradient_by(derivative, count)
+        if count
+        else pointwise.unary_gradient(derivative)
+    )
 
     def numbers(given):
         """Those that the kernels take; the formula may leave some."""
@@ -51,17 +65,23 @@ def unary(
     gradient_op = Op(
         f"gradient of {name}",
         lambda saved, dy, **_: [(dy.shape, dy.dtype)],
-        lambda outputs, inputs, **given: [(backward, (inputs[0].flat(), inputs[1].flat(), *numbers(given), outputs[0].flat()))],
+        lambda outputs, inputs, **given: [
+            (backward, (inputs[0].flat(), inputs[1].flat(), *numbers(given), outputs[0].flat()))
+        ],
         flops=gradient_flops or (3.0 if saves == "y" else record.get("flops", 1.0)),
     )
 
     def gradient(g, dys, inputs, outputs, **given):
-        g.gradient(0, gradient_op, inputs[0] if saves == "x" else outputs[0], dys[0], **changed(given))
+        g.gradient(
+            0, gradient_op, inputs[0] if saves == "x" else outputs[0], dys[0], **changed(given)
+        )
 
     op = Op(
         name,
         infer,
-        calls=lambda outputs, inputs, **given: [(forward, (inputs[0].flat(), *numbers(given), outputs[0].flat()))],
+        calls=lambda outputs, inputs, **given: [
+            (forward, (inputs[0].flat(), *numbers(given), outputs[0].flat()))
+        ],
         gradient=gradient,
         reference=reference,
         cases=[Case((shape,), given, domain=domain) for given in ({}, *tested) for shape in SHAPES],
@@ -81,7 +101,10 @@ FEW = 1 << 13  # elements that are summed sooner by columns than in chunks of ro
 
 def _gradient_and_sums(name, derivative, flops):
     """The op of dx = derivative(y, dy), (N, C), and of the sums of its columns, (C,)."""
-    of_few, of_chunks = pointwise.unary_gradient_and_sums(derivative), pointwise.unary_gradient_and_chunk_sums(derivative)
+    of_few, of_chunks = (
+        pointwise.unary_gradient_and_sums(derivative),
+        pointwise.unary_gradient_and_chunk_sums(derivative),
+    )
 
     def infer(y, dy, *, add=False):
         chunks = [(chunks_of(dy.shape), dy.dtype)] if prod(dy.shape) >= FEW else []
@@ -95,12 +118,15 @@ def _gradient_and_sums(name, derivative, flops):
         else:
             yield of_few, (*inputs, int(add), dx, sums)
 
-    return Op(f"gradient of {name} and its sums", infer, calls, flops=flops, results=2, accumulates=True)
+    return Op(
+        f"gradient of {name} and its sums", infer, calls, flops=flops, results=2, accumulates=True
+    )
 
 
 class FromOutput(NamedTuple):
-    """A function that can be fused into a product (matmul.linear), because its derivative needs the output only: its formula and
-    derivative, the op of its gradient, and the one that gives, of (N, C), the sums of the gradient's columns as well."""
+    """A function that can be fused into a product (matmul.linear), because its derivative needs the
+    output only: its formula and derivative, the op of its gradient, and the one that gives, of (N,
+    C), the sums of the gradient's columns as well."""
 
     formula: Any
     derivative: Any
@@ -113,8 +139,9 @@ from_output: dict[str, FromOutput] = {}
 
 @lru_cache(maxsize=1024)
 def broadcast(x_shape, y_shape):
-    """How two shapes run together: the result's shape, its (rows, columns), the inputs' steps within a row (0 or 1), and of
-    each outer dimension (extent, step of x, step of y). Neighbouring dimensions that behave alike are one."""
+    """How two shapes run together: the result's shape, its (rows, columns), the inputs' steps
+    within a row (0 or 1), and of each outer dimension (extent, step of x, step of y). Neighbouring
+    dimensions that behave alike are one."""
     shape = np.broadcast_shapes(x_shape, y_shape)
     padded = [(1,) * (len(shape) - len(s)) + s for s in (x_shape, y_shape)]
     dims: list[list] = []  # [extent, x moves, y moves], outermost first
@@ -131,7 +158,13 @@ def broadcast(x_shape, y_shape):
     for extent, x_moves, y_moves in reversed(dims):
         outer.insert(0, (extent, x_size if x_moves else 0, y_size if y_moves else 0))
         x_size, y_size = x_size * (extent if x_moves else 1), y_size * (extent if y_moves else 1)
-    return shape, (prod(e for e, *_ in dims), columns), int(x_step), int(y_step), Constant(np.array(outer, np.int64).reshape(-1, 3))
+    return (
+        shape,
+        (prod(e for e, *_ in dims), columns),
+        int(x_step),
+        int(y_step),
+        Constant(np.array(outer, np.int64).reshape(-1, 3)),
+    )
 
 
 def together(name, x, y):
@@ -142,7 +175,8 @@ def together(name, x, y):
         return broadcast(x.shape, y.shape)[0]
     except ValueError:
         raise ShapeError(
-            f"{name}: shapes {shape_text(x.shape)} and {shape_text(y.shape)} do not broadcast: from the last dimension on, "
+            f"{name}: shapes {shape_text(x.shape)} and {shape_text(y.shape)} do not broadcast: "
+            "from the last dimension on, "
             "extents must be equal or 1."
         ) from None
 
@@ -160,7 +194,8 @@ def of_pairs(kernel):
 
 
 def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **record):
-    """The op z = function(x, y); `derivatives` are those by x and by y, each a function of (x, y, dz)."""
+    """The op z = function(x, y); `derivatives` are those by x and by y, each a function of (x, y,
+    dz)."""
 
     def infer(x, y):
         dtype = expect_float(name, x=x, y=y)
@@ -173,7 +208,20 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
             x, y, dz = inputs
             _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
             kernel = pointwise.in_one_row(backward, x_step, y_step) if rows[0] == 1 else backward
-            return [(kernel, (x.flat(), y.flat(), outer, x_step, y_step, dz.view(rows), outputs[0].view(rows)))]
+            return [
+                (
+                    kernel,
+                    (
+                        x.flat(),
+                        y.flat(),
+                        outer,
+                        x_step,
+                        y_step,
+                        dz.view(rows),
+                        outputs[0].view(rows),
+                    ),
+                )
+            ]
 
         return Op(f"gradient of {name}", lambda x, y, dz: [(dz.shape, dz.dtype)], gradient_calls)
 
@@ -188,27 +236,42 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
                 g.gradient(i, op, *inputs, dz)
 
     doc = f"{doc} x, y: float32 or float64, both alike; shapes broadcast."
-    calls, cases = of_pairs(pointwise.binary(function)), [Case(pair, domain=domain) for pair in PAIRS]
+    calls, cases = (
+        of_pairs(pointwise.binary(function)),
+        [Case(pair, domain=domain) for pair in PAIRS],
+    )
     return Op(name, infer, calls, gradient, reference, cases, doc=doc, **record)
 
 
-FAR = (-inf, inf, np.nan, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30)  # where every function is compared with NumPy's
+# where every function is compared with NumPy's
+FAR = (-inf, inf, np.nan, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30)
 
 exp = unary(
     "exp", scalar.exp, scalar.exp_gradient, "y", np.exp, "e^x.",
-    edges=(*FAR, 88.72283, 88.72284, -87.33, -104.0, 709.78, 709.79), flops=20, instructions=(11, 17),
+    edges=(*FAR, 88.72283, 88.72284, -87.33, -104.0, 709.78, 709.79), flops=20,
+    instructions=(11, 17),
 )  # fmt: skip
 log = unary(
-    "log", scalar.log, scalar.log_gradient, "x", np.log, "The natural logarithm; -inf at 0, NaN below.",
-    edges=(*FAR, 1.1754944e-38, 0.99999994), domain=(0.01, 4.0), flops=26, gradient_flops=1, instructions=(16, 20),
+    "log", scalar.log, scalar.log_gradient, "x", np.log,
+    "The natural logarithm; -inf at 0, NaN below.",
+    edges=(*FAR, 1.1754944e-38, 0.99999994), domain=(0.01, 4.0), flops=26, gradient_flops=1,
+    instructions=(16, 20),
 )  # fmt: skip
 sqrt = unary(
     "sqrt", scalar.sqrt, scalar.sqrt_gradient, "y", np.sqrt, "The square root; NaN below 0.",
     edges=FAR, domain=(0.01, 4.0), instructions=(10, 16),
 )  # fmt: skip
-negative = unary("negative", scalar.negative, scalar.negative_gradient, "y", np.negative, "-x.", edges=FAR)
+negative = unary(
+    "negative", scalar.negative, scalar.negative_gradient, "y", np.negative, "-x.", edges=FAR
+)
 absolute = unary(
-    "absolute", scalar.absolute, scalar.absolute_gradient, "x", reference.absolute, "|x|; its gradient at 0 is 0.", edges=FAR
+    "absolute",
+    scalar.absolute,
+    scalar.absolute_gradient,
+    "x",
+    reference.absolute,
+    "|x|; its gradient at 0 is 0.",
+    edges=FAR,
 )
 square = unary("square", scalar.square, scalar.square_gradient, "x", np.square, "x^2.", edges=FAR)
 relu = unary(
@@ -216,7 +279,8 @@ relu = unary(
     "max(x, 0); its gradient at 0 is 0.", edges=(-inf, inf, np.nan, 1e30, -1e30),
 )  # fmt: skip
 sigmoid = unary(
-    "sigmoid", scalar.sigmoid, scalar.sigmoid_gradient, "y", lambda x: 1 / (1 + np.exp(-x)), "1 / (1 + e^-x).",
+    "sigmoid", scalar.sigmoid, scalar.sigmoid_gradient, "y", lambda x: 1 / (1 + np.exp(-x)),
+    "1 / (1 + e^-x).",
     edges=(*FAR, -88.0, 88.0, -700.0), flops=20, instructions=(11, 18), fused_by_losses=True,
 )  # fmt: skip
 tanh = unary(
@@ -230,12 +294,14 @@ erf = unary(
     edges=(*FAR, 1.2, -6.0, 1e-20), flops=34, instructions=(22, 54),
 )  # fmt: skip
 gelu = unary(
-    "gelu", scalar.gelu, scalar.gelu_gradient, "x", reference.gelu, "x Phi(x), Phi being the normal distribution's share below x.",
+    "gelu", scalar.gelu, scalar.gelu_gradient, "x", reference.gelu,
+    "x Phi(x), Phi being the normal distribution's share below x.",
     edges=(inf, np.nan, 0.0, 1e30, 9.0), flops=21, instructions=(14, 40),
 )  # fmt: skip
 gelu_tanh = unary(
     "gelu_tanh", scalar.gelu_tanh, scalar.gelu_tanh_gradient, "x", reference.gelu_tanh,
-    "gelu by way of tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.", edges=(inf, np.nan, 0.0, 1e30, 9.0),
+    "gelu by way of tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.",
+    edges=(inf, np.nan, 0.0, 1e30, 9.0),
     flops=25, instructions=(15, 22),
 )  # fmt: skip
 silu = unary(
@@ -248,18 +314,23 @@ softplus = unary(
 )  # fmt: skip
 general_relu = unary(
     "general_relu", scalar.general_relu, scalar.general_relu_gradient, "x", reference.general_relu,
-    "x, but max_value at most, and negative_slope (x - threshold) up to the threshold, where its gradient is negative_slope; from "
+    "x, but max_value at most, and negative_slope (x - threshold) up to the threshold, where its "
+    "gradient is negative_slope; from "
     "max_value on it is 0.", attributes={"negative_slope": 0.0, "max_value": inf, "threshold": 0.0},
-    tested=({"negative_slope": 0.2}, {"max_value": 2.0}, {"negative_slope": 0.2, "max_value": 2.0, "threshold": 1.0}),
+    tested=({"negative_slope": 0.2}, {"max_value": 2.0},
+    {"negative_slope": 0.2, "max_value": 2.0, "threshold": 1.0}),
     edges=(-inf, inf, np.nan, 1e30, -1e30), flops=4, instructions=(1, 1),
 )  # fmt: skip
 elu = unary(
-    "elu", scalar.elu, scalar.elu_gradient, "y", lambda x, alpha=1.0: np.where(np.real(x) > 0, x, alpha * np.expm1(x)),
-    "x, or alpha (e^x - 1) where x is negative.", attributes={"alpha": 1.0}, tested=({"alpha": 0.3}, {"alpha": 0.0}),
+    "elu", scalar.elu, scalar.elu_gradient, "y", lambda x,
+    alpha=1.0: np.where(np.real(x) > 0, x, alpha * np.expm1(x)),
+    "x, or alpha (e^x - 1) where x is negative.", attributes={"alpha": 1.0},
+    tested=({"alpha": 0.3}, {"alpha": 0.0}),
     edges=(*FAR, -1e-6, -88.0, 100.0), flops=22, instructions=(12, 17),
 )  # fmt: skip
 softsign = unary(
-    "softsign", scalar.softsign, scalar.softsign_gradient, "y", lambda x: x / (1 + np.where(np.real(x) < 0, -x, x)),
+    "softsign", scalar.softsign, scalar.softsign_gradient, "y",
+    lambda x: x / (1 + np.where(np.real(x) < 0, -x, x)),
     "x / (1 + |x|).", edges=FAR, flops=3, instructions=(3, 4),
 )  # fmt: skip
 hard_sigmoid = unary(
@@ -271,9 +342,21 @@ hard_sigmoid = unary(
 
 BOTH_PASS = (scalar.pass_gradient, scalar.pass_gradient)
 add = binary("add", scalar.add, BOTH_PASS, np.add, "x + y.", edges=FAR)
-subtract = binary("subtract", scalar.subtract, (scalar.pass_gradient, scalar.negate_gradient), np.subtract, "x - y.", edges=FAR)
+subtract = binary(
+    "subtract",
+    scalar.subtract,
+    (scalar.pass_gradient, scalar.negate_gradient),
+    np.subtract,
+    "x - y.",
+    edges=FAR,
+)
 multiply = binary(
-    "multiply", scalar.multiply, (scalar.multiply_gradient_x, scalar.multiply_gradient_y), np.multiply, "x y.", edges=FAR
+    "multiply",
+    scalar.multiply,
+    (scalar.multiply_gradient_x, scalar.multiply_gradient_y),
+    np.multiply,
+    "x y.",
+    edges=FAR,
 )
 divide = binary(
     "divide", scalar.divide, (scalar.divide_gradient_x, scalar.divide_gradient_y), np.divide,
@@ -282,14 +365,17 @@ divide = binary(
 maximum = binary(
     "maximum", scalar.maximum, (scalar.maximum_gradient_x, scalar.maximum_gradient_y),
     lambda x, y: np.where((np.real(x) >= np.real(y)) | np.isnan(x), x, y),
-    "The larger of x and y, NaN if either is; where they are equal the gradient goes to x.", edges=FAR,
+    "The larger of x and y, NaN if either is; where they are equal the gradient goes to x.",
+    edges=FAR,
 )  # fmt: skip
 squared_difference = binary(
-    "squared_difference", scalar.squared_difference, (scalar.squared_difference_gradient_x, scalar.squared_difference_gradient_y),
+    "squared_difference", scalar.squared_difference,
+    (scalar.squared_difference_gradient_x, scalar.squared_difference_gradient_y),
     lambda x, y: (x - y) ** 2, "(x - y)^2.", edges=(0.0, 1.0, 1e10, inf, np.nan),
 )  # fmt: skip
 power = binary(
     "power", scalar.power, (scalar.power_gradient_x, scalar.power_gradient_y), reference.power,
-    "x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not positive.",
+    "x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is "
+    "not positive.",
     edges=(*FAR, 0.5, 2.0, 3.0, -2.5), domain=(0.5, 4.0), flops=80, instructions=(46, 62),
 )  # fmt: skip

@@ -1,4 +1,5 @@
-"""What an op is: everything other code asks about it, in one place. Dispatch, tests, benchmarks and tables are derived."""
+"""What an op is: everything other code asks about it, in one place. Dispatch, tests, benchmarks and
+tables are derived."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +15,17 @@ registry: dict[str, "Op"] = {}
 
 
 class Tolerance(NamedTuple):
-    """|result - reference| <= eps (absolute scale + relative |reference|) sqrt(terms), eps that of the element type."""
+    """|result - reference| <= eps (absolute scale + relative |reference|) sqrt(terms), eps that of
+    the element type."""
 
     absolute: float = 2.0
     relative: float = 4.0
 
 
 class Case(NamedTuple):
-    """One call to test and to time. An input is a shape, drawn evenly from `domain`, or a function that draws the array from a
-    NumPy generator. `terms` is how many numbers are summed for one element."""
+    """One call to test and to time. An input is a shape, drawn evenly from `domain`, or a function
+    that draws the array from a NumPy generator. `terms` is how many numbers are summed for one
+    element."""
 
     inputs: tuple
     attributes: dict = {}
@@ -34,24 +37,34 @@ class Case(NamedTuple):
 class Op:
     """A differentiable function of tensors.
 
-    infer      (inputs, *, attributes) -> (shape, dtype) of each output, or the output itself where it shares an input's memory;
-               raises where the inputs do not fit. Outputs beyond `results` are kept for the gradient and not returned.
+    infer      (inputs, *, attributes) -> (shape, dtype) of each output, or the output itself where
+               it shares an input's memory; raises where the inputs do not fit. Outputs beyond
+               `results` are kept for the gradient and not returned.
     calls      (outputs, inputs, **attributes) -> the kernel calls, as (kernel, arguments).
-    gradient   (g, dys, inputs, outputs, **attributes): says, through `g`, by which ops the inputs' gradients are made. dys: one
-               upstream gradient for each of `results`; None for a result that the loss does not use (of a single one, never).
-    reference  the same in NumPy, for float64 and, where it is analytic, for complex numbers; of several results, a tuple.
-    cases      what to test and time; of a pointwise op also `edges`, values at which it is compared with NumPy.
+    gradient   (g, dys, inputs, outputs, **attributes): says, through `g`, by which ops the inputs'
+               gradients are made. dys: one upstream gradient for each of `results`; None for a
+               result that the loss does not use (of a single one, never).
+    reference  the same in NumPy, for float64 and, where it is analytic, for complex numbers; of
+               several results, a tuple.
+    cases      what to test and time; of a pointwise op also `edges`, values at which it is compared
+               with NumPy.
     flops      of one element of the first output, or a function of (inputs, outputs, **attributes).
-    instructions  of one element, in float32 and in float64: those of its arithmetic that the unit of multiply-adds takes, which are
-               products, multiply-adds and comparisons; sums and shifts run beside it. The most that it can do is what a loop
-               of them in registers does. A division holds it for 3 (float64: 4), a square root for 10 (16), on Zen 4.
+    instructions  of one element, in float32 and in float64: those of its arithmetic that the unit
+               of multiply-adds takes, which are products, multiply-adds and comparisons; sums and
+               shifts run beside it. The most that it can do is what a loop of them in registers
+               does. A division holds it for 3 (float64: 4), a square root for 10 (16), on Zen 4.
                `gradient_instructions` likewise of the gradients of all inputs.
-    constant   the inputs that get no gradient though they are floats, by position; `indices` those that are int64.
-    fused_by_losses  whether losses look behind its result for what it was given, gradient or no gradient.
-    takes_product  whether the gradient rule, with the op's attributes, needs dy only for the derivative that it begins with: then
-               a product that makes dy may be made together with it (`matmul.after_product`).
-    accumulates  whether, called with add=True, it adds to its output: a gradient for a variable that has one already.
-    compares   whether it takes any element type, and inputs of two types are converted to one that has the numbers of both.
+    constant   the inputs that get no gradient though they are floats, by position; `indices` those
+               that are int64.
+    fused_by_losses  whether losses look behind its result for what it was given, gradient or no
+               gradient.
+    takes_product  whether the gradient rule, with the op's attributes, needs dy only for the
+               derivative that it begins with: then a product that makes dy may be made together
+               with it (`matmul.after_product`).
+    accumulates  whether, called with add=True, it adds to its output: a gradient for a variable
+               that has one already.
+    compares   whether it takes any element type, and inputs of two types are converted to one that
+               has the numbers of both.
     """
 
     run: ClassVar[Callable[..., Any]]  # tensor.apply, which knows tensors
@@ -81,7 +94,8 @@ class Op:
     def __post_init__(self):
         object.__setattr__(self, "__doc__", self.doc)
         object.__setattr__(self, "__name__", self.name)
-        code = self.infer.__code__  # what may be given by position: the inputs, then the attributes in their order
+        # what may be given by position: the inputs, then the attributes in their order
+        code = self.infer.__code__
         named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
         object.__setattr__(self, "arity", code.co_argcount)
         object.__setattr__(self, "names", tuple(self.names) or named)
@@ -91,13 +105,17 @@ class Op:
     def __call__(self, *inputs, **attributes):
         if len(inputs) > self.arity:
             if len(inputs) > self.arity + len(self.names):
-                raise TypeError(f"{self.name}: takes {self.arity + len(self.names)} arguments at most; got {len(inputs)}")
+                raise TypeError(
+                    f"{self.name}: takes {self.arity + len(self.names)} arguments at most; got "
+                    f"{len(inputs)}"
+                )
             attributes.update(zip(self.names, inputs[self.arity :], strict=False))
             inputs = inputs[: self.arity]
         return Op.run(self, inputs, attributes)
 
     def __reduce__(self) -> str:
-        """As a function is: every copy is the op itself, and a pickle its name in the module that it is a variable of."""
+        """As a function is: every copy is the op itself, and a pickle its name in the module that
+        it is a variable of."""
         for name in (__package__, *sys.modules):
             if getattr(sys.modules.get(name), "__dict__", {}).get(self.name) is self:
                 object.__setattr__(self, "__module__", name)
@@ -114,12 +132,18 @@ class Constant:
     __slots__ = ("address", "array", "buffer", "dtype", "nbytes", "shape")
 
     def __init__(self, array: np.ndarray):
-        self.array, self.shape, self.dtype, self.nbytes = array, array.shape, array.dtype, array.nbytes
+        self.array, self.shape, self.dtype, self.nbytes = (
+            array,
+            array.shape,
+            array.dtype,
+            array.nbytes,
+        )
         self.address, self.buffer = array.ctypes.data, self
 
 
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
-NONE = {dtype: Constant(np.empty(0, dtype)) for dtype in FLOATS}  # for a kernel's array that may be left out: bias, weights
+# for a kernel's array that may be left out: bias, weights
+NONE = {dtype: Constant(np.empty(0, dtype)) for dtype in FLOATS}
 
 
 def expect_float(name: str, **inputs: Any) -> np.dtype:
@@ -128,26 +152,47 @@ def expect_float(name: str, **inputs: Any) -> np.dtype:
     first, tensor = next(items)
     dtype = tensor.dtype
     if dtype not in FLOATS:
-        raise DTypeError(f"{name}: {first} must be float32 or float64; got {dtype}. Convert it first, as in x.astype('float32').")
+        raise DTypeError(
+            f"{name}: {first} must be float32 or float64; got {dtype}. Convert it first, as in "
+            "x.astype('float32')."
+        )
     for other, t in items:
         if t.dtype is not dtype and t.dtype != dtype:
             raise DTypeError(
-                f"{name}: {first} is {dtype} and {other} is {t.dtype}. Convert one of them: fastnn computes in one element type."
+                f"{name}: {first} is {dtype} and {other} is {t.dtype}. Convert one of them: "
+                "fastnn computes in one element type."
             )
     return dtype
 
 
-def expect_attribute(name: str, argument: str, value: Any, defaults: Mapping[str, float], dtype: np.dtype) -> None:
-    """Raise unless an attribute that kernels take as a number is one of `defaults`, and from 0 on in `dtype` or its default."""
+def expect_attribute(
+    name: str, argument: str, value: Any, defaults: Mapping[str, float], dtype: np.dtype
+) -> None:
+    """Raise unless an attribute that kernels take as a number is one of `defaults`, and from 0 on
+    in `dtype` or its default."""
     if argument not in defaults:
-        raise TypeError(f"{name}: unknown argument {argument!r}; {nearest(argument, defaults) if defaults else 'it takes x alone'}")
+        raise TypeError(
+            f"{name}: unknown argument {argument!r}; "
+            f"{nearest(argument, defaults) if defaults else 'it takes x alone'}"
+        )
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not (0 <= value <= float(np.finfo(dtype).max) or value == defaults[argument]):
-        raise ValueError(f"{name}: {argument} must be a number from 0 on, in the range of {dtype}; got {value!r}")
+    if not is_number or not (
+        0 <= value <= float(np.finfo(dtype).max) or value == defaults[argument]
+    ):
+        raise ValueError(
+            f"{name}: {argument} must be a number from 0 on, in the range of {dtype}; got {value!r}"
+        )
 
 
-def expect_shape(name: str, argument: str, got: Sequence[int], expected: Sequence[int | None], hint: str = "") -> None:
+def expect_shape(
+    name: str, argument: str, got: Sequence[int], expected: Sequence[int | None], hint: str = ""
+) -> None:
     """Raise unless `got` is `expected`, in which None stands for any extent."""
-    if len(got) != len(expected) or any(e is not None and e != g for g, e in zip(got, expected, strict=True)):
+    if len(got) != len(expected) or any(
+        e is not None and e != g for g, e in zip(got, expected, strict=True)
+    ):
         way_out = f" {hint}" if hint else ""
-        raise ShapeError(f"{name}: {argument} must have shape {shape_text(expected)}; got {shape_text(got)}.{way_out}")
+        raise ShapeError(
+            f"{name}: {argument} must have shape {shape_text(expected)}; got "
+            f"{shape_text(got)}.{way_out}"
+        )

@@ -12,12 +12,15 @@ from fastnn.kernels.cpu import reduce as kernels
 from .record import Case, Op, expect_float
 
 CHUNK = 4096  # elements summed by one lane when everything becomes one number
-MANY = 1 << 20  # elements whose rows are summed in chunks: fewer are summed sooner than their chunks' sums are joined
+# elements whose rows are summed in chunks: fewer are summed sooner than their chunks' sums are
+# joined
+MANY = 1 << 20
 MOST_CHUNKS, LEAST_ROWS = 64, 32
 
 
 def rows_of_chunk(rows):
-    """Rows of which sums are taken together: no more than MOST_CHUNKS times, and in eights, as kernels take them."""
+    """Rows of which sums are taken together: no more than MOST_CHUNKS times, and in eights, as
+    kernels take them."""
     return max(LEAST_ROWS, -(-rows // (8 * MOST_CHUNKS)) * 8)
 
 
@@ -28,7 +31,12 @@ def chunks_of(shape):
 
 def sum_of_chunks(chunks, out, add=False):
     """The call that joins them: out (C,) = their sum, or out += that."""
-    return kernels.sum_middle, (chunks.view((1, *chunks.shape)), 1.0, int(add), out.view((1, *out.shape)))
+    return kernels.sum_middle, (
+        chunks.view((1, *chunks.shape)),
+        1.0,
+        int(add),
+        out.view((1, *out.shape)),
+    )
 
 
 def _chunks(outer, summed, inner):
@@ -42,15 +50,23 @@ def _chunks(outer, summed, inner):
 
 @lru_cache(maxsize=1024)
 def _plan(name, shape, axis, keepdims):
-    """The result's shape and the passes that make it, innermost summed dimensions first: (outer, summed, inner) extents."""
+    """The result's shape and the passes that make it, innermost summed dimensions first: (outer,
+    summed, inner) extents."""
     axes = range(len(shape)) if axis is None else axis
     for a in axes:
         if not -len(shape) <= a < len(shape):
-            raise ShapeError(f"{name}: axis {a} is not one of the {len(shape)} dimensions of shape {shape_text(shape)}")
+            raise ShapeError(
+                f"{name}: axis {a} is not one of the {len(shape)} dimensions of shape "
+                f"{shape_text(shape)}"
+            )
     summed = {a % len(shape) for a in axes} if shape else set()
     if len(summed) < len(axes):
-        raise ShapeError(f"{name}: axis names a dimension twice: {axis}, of shape {shape_text(shape)}")
-    result = tuple(1 if d in summed else e for d, e in enumerate(shape) if keepdims or d not in summed)
+        raise ShapeError(
+            f"{name}: axis names a dimension twice: {axis}, of shape {shape_text(shape)}"
+        )
+    result = tuple(
+        1 if d in summed else e for d, e in enumerate(shape) if keepdims or d not in summed
+    )
     groups: list[list] = []  # [extent, is summed], neighbours alike made one
     for d, extent in enumerate(shape):
         if groups and groups[-1][1] == (d in summed):
@@ -74,7 +90,9 @@ def _normal(name, axis):
     try:
         return tuple(index(a) for a in (axis if isinstance(axis, tuple | list) else (axis,)))
     except TypeError:
-        raise TypeError(f"{name}: axis must be an integer, several in a tuple, or None for all; got {axis!r}") from None
+        raise TypeError(
+            f"{name}: axis must be an integer, several in a tuple, or None for all; got {axis!r}"
+        ) from None
 
 
 def _reduction(name, reference, mean, doc):
@@ -96,12 +114,18 @@ def _reduction(name, reference, mean, doc):
                 if inner == 1:
                     yield kernels.sum_chunks, (x.flat(), CHUNK, outputs[-1])
                 else:
-                    yield kernels.sum_row_chunks, (x.view((summed, inner)), rows_of_chunk(summed), outputs[-1])
+                    yield (
+                        kernels.sum_row_chunks,
+                        (x.view((summed, inner)), rows_of_chunk(summed), outputs[-1]),
+                    )
                 x, summed = outputs[-1], outputs[-1].shape[0]
             if inner == 1:
                 yield kernels.sum_last, (x.view((outer, summed)), scale, adding, out.view((outer,)))
             else:
-                yield kernels.sum_middle, (x.view((outer, summed, inner)), scale, adding, out.view((outer, inner)))
+                yield (
+                    kernels.sum_middle,
+                    (x.view((outer, summed, inner)), scale, adding, out.view((outer, inner))),
+                )
             x = out
 
     def gradient(g, dys, inputs, outputs, axis=None, keepdims=False, add=False):
@@ -110,14 +134,26 @@ def _reduction(name, reference, mean, doc):
     cases = [
         Case((shape,), {"axis": axis, "keepdims": keep}, terms=max(prod(shape), 1))
         for shape, axis in [
-            ((), None), ((0,), None), ((1,), 0), ((65,), 0), ((9000,), None), ((5, 7), None), ((5, 7), 0), ((5, 7), -1),
-            ((33, 65), 0), ((3, 4, 5), (0, 2)), ((3, 4, 5), 1), ((2, 3, 4, 5), (1, 3)), ((7, 1), 0), ((1, 7), 0), ((9, 131), 0),
+            ((), None), ((0,), None), ((1,), 0), ((65,), 0), ((9000,), None), ((5, 7), None),
+             ((5, 7), 0), ((5, 7), -1),
+            ((33, 65), 0), ((3, 4, 5), (0, 2)), ((3, 4, 5), 1), ((2, 3, 4, 5), (1, 3)), ((7, 1), 0),
+             ((1, 7), 0), ((9, 131), 0),
         ]
         for keep in (False, True)
         if not (mean and prod(shape) == 0)
     ]  # fmt: skip
     doc = f"{doc} axis: an integer, several, or None for all; keepdims keeps them with extent 1."
-    return Op(name, infer, calls, gradient, reference, cases, accumulates=True, doc=doc, flops=lambda i, o, **_: i[0].size)
+    return Op(
+        name,
+        infer,
+        calls,
+        gradient,
+        reference,
+        cases,
+        accumulates=True,
+        doc=doc,
+        flops=lambda i, o, **_: i[0].size,
+    )
 
 
 def _spread_calls(outputs, inputs, shape, axis, mean):
@@ -137,5 +173,15 @@ def _spread_infer(dy, *, shape, axis, mean):
 
 
 spread = Op("gradient of a sum", _spread_infer, _spread_calls)
-sum = _reduction("sum", lambda x, axis=None, keepdims=False: np.sum(x, axis=axis, keepdims=keepdims), False, "The sum of x.")
-mean = _reduction("mean", lambda x, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims), True, "The mean of x.")
+sum = _reduction(
+    "sum",
+    lambda x, axis=None, keepdims=False: np.sum(x, axis=axis, keepdims=keepdims),
+    False,
+    "The sum of x.",
+)
+mean = _reduction(
+    "mean",
+    lambda x, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims),
+    True,
+    "The mean of x.",
+)

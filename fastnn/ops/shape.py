@@ -1,4 +1,5 @@
-"""Ops that move elements without computing. `reshape` shares its input's memory; transposing copies."""
+"""Ops that move elements without computing. `reshape` shares its input's memory; transposing
+copies."""
 
 from functools import lru_cache
 from math import prod
@@ -13,10 +14,14 @@ from .record import FLOATS, Case, Constant, Op
 
 @lru_cache(maxsize=1024)
 def _order(shape, axes):
-    """The permutation in full, and how a copy walks: (rows, columns), step of a column, (extent, step) of outer dimensions."""
+    """The permutation in full, and how a copy walks: (rows, columns), step of a column, (extent,
+    step) of outer dimensions."""
     axes = tuple(reversed(range(len(shape)))) if axes is None else axes
     if sorted(a % len(shape) if shape else a for a in axes) != list(range(len(shape))):
-        raise ShapeError(f"transpose: axes must be a permutation of the {len(shape)} dimensions of {shape_text(shape)}; got {axes}")
+        raise ShapeError(
+            f"transpose: axes must be a permutation of the {len(shape)} dimensions of "
+            f"{shape_text(shape)}; got {axes}"
+        )
     axes = tuple(a % len(shape) for a in axes)
     steps = [prod(shape[d + 1 :]) for d in range(len(shape))]
     result = tuple(shape[a] for a in axes)
@@ -50,8 +55,25 @@ transpose = Op(
     _transpose_gradient,
     lambda x, axes=None: np.transpose(x, axes),
     [
-        *(Case((s,)) for s in [(), (5,), (0, 3), (1, 1), (4, 7), (16, 16), (17, 33), (8, 31), (37, 64), (3, 4, 5)]),
-        *(Case(((2, 3, 4, 5),), {"axes": axes}) for axes in [(0, 2, 1, 3), (3, 1, 0, 2), (-1, 0, 1, 2)]),
+        *(
+            Case((s,))
+            for s in [
+                (),
+                (5,),
+                (0, 3),
+                (1, 1),
+                (4, 7),
+                (16, 16),
+                (17, 33),
+                (8, 31),
+                (37, 64),
+                (3, 4, 5),
+            ]
+        ),
+        *(
+            Case(((2, 3, 4, 5),), {"axes": axes})
+            for axes in [(0, 2, 1, 3), (3, 1, 0, 2), (-1, 0, 1, 2)]
+        ),
         Case(((5, 6),), {"axes": (0, 1)}),
     ],
     doc="x with its dimensions in another order, copied: reversed, or by `axes`, a permutation.",
@@ -66,7 +88,10 @@ def reshaped(shape, x_shape):
     if shape.count(-1) == 1 and known and size % known == 0:
         shape = tuple(size // known if e == -1 else e for e in shape)
     if -1 in shape or prod(shape) != size:
-        raise ShapeError(f"reshape: {shape_text(x_shape)} has {size} elements, which do not make {shape_text(shape)}")
+        raise ShapeError(
+            f"reshape: {shape_text(x_shape)} has {size} elements, which do not make "
+            f"{shape_text(shape)}"
+        )
     return shape
 
 
@@ -76,7 +101,17 @@ reshape = Op(
     lambda outputs, inputs, shape: [],
     lambda g, dys, inputs, outputs, shape: g.pass_on(0, dys[0].view(inputs[0].shape)),
     lambda x, shape: np.reshape(x, shape),
-    [Case((s,), {"shape": t}) for s, t in [((), (1,)), ((0, 3), (3, 0)), ((4, 6), (24,)), ((4, 6), (2, -1, 3)), ((5,), -1)]],
-    doc="x under another shape with as many elements; one extent may be -1. The memory is shared with x.",
+    [
+        Case((s,), {"shape": t})
+        for s, t in [
+            ((), (1,)),
+            ((0, 3), (3, 0)),
+            ((4, 6), (24,)),
+            ((4, 6), (2, -1, 3)),
+            ((5,), -1),
+        ]
+    ],
+    doc="x under another shape with as many elements; one extent may be -1. The memory is shared "
+    "with x.",
     flops=0,
 )

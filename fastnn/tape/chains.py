@@ -1,10 +1,13 @@
-"""Chains: neighbouring calls that go through arrays of one size element by element. The walker runs them tile after tile, so that
-what one call writes is still in the nearest cache when the next reads it; and what nobody else reads never gets to memory: it
-lies in a piece of memory as large as one tile, of which every lane has its own.
+"""Chains: neighbouring calls that go through arrays of one size element by element. The walker runs
+them tile after tile, so that what one call writes is still in the nearest cache when the next reads
+it; and what nobody else reads never gets to memory: it lies in a piece of memory as large as one
+tile, of which every lane has its own.
 
-The kernels are those of single calls. A tile is one share of many, which a kernel works out as for lanes, so bits are the same.
+The kernels are those of single calls. A tile is one share of many, which a kernel works out as for
+lanes, so bits are the same.
 
-What a chain writes for others lies in such a tile too, if it is large, and is copied from there past the caches.
+What a chain writes for others lies in such a tile too, if it is large, and is copied from there
+past the caches.
 """
 
 from collections.abc import Collection
@@ -18,19 +21,23 @@ from fastnn.kernels.cpu.share import FLAT, share
 from .record import NUMBERS, Instruction
 
 TILE = 2048  # elements of a tile: three arrays of them fit in a first-level cache
-# What comes from beyond the second cache is fetched ahead by some 2 kB: larger tiles of an array of more than FAR elements let
-# memory rest while they are computed, and took 1.5 times as long for six calls, 1.3 for three (one thread, Zen 4).
+# What comes from beyond the second cache is fetched ahead by some 2 kB: larger tiles of an array of
+# more than FAR elements let memory rest while they are computed, and took 1.5 times as long for six
+# calls, 1.3 for three (one thread, Zen 4).
 FAR, FAR_TILE = 1 << 19, 512
-# A cache line is fetched before a part of it is written, but a copy of whole lines need not. For chains that write more than LARGE
-# elements for others it took 0.65 to 0.95 of the time, and so did reading them again. Of single calls some took longer: a tile
-# is computed while memory rests (one thread and two, Zen 4).
+# A cache line is fetched before a part of it is written, but a copy of whole lines need not. For
+# chains that write more than LARGE elements for others it took 0.65 to 0.95 of the time, and so did
+# reading them again. Of single calls some took longer: a tile is computed while memory rests (one
+# thread and two, Zen 4).
 LARGE = 1 << 20
-LEAST = 1 << 14  # elements from which on arrays are cut: fewer stay near, and every call of a kernel takes some 10 ns
+# elements from which on arrays are cut: fewer stay near, and every call of a kernel takes some 10
+# ns
+LEAST = 1 << 14
 
 
 class Chain(NamedTuple):
-    """Calls `first` to `last` - 1, in `tiles` tiles of `size` elements in all; `local` are the buffers only they use, with their
-    places in a tile's memory, of `nbytes`."""
+    """Calls `first` to `last` - 1, in `tiles` tiles of `size` elements in all; `local` are the
+    buffers only they use, with their places in a tile's memory, of `nbytes`."""
 
     first: int
     last: int
@@ -40,8 +47,11 @@ class Chain(NamedTuple):
     nbytes: int
 
 
-def chains(instructions: list[Instruction], waits: list[bool], kept: Collection[Buffer], lanes: int) -> list[Chain]:
-    """The chains of a tape, each between two barriers. The copies that large ones need become part of the tape."""
+def chains(
+    instructions: list[Instruction], waits: list[bool], kept: Collection[Buffer], lanes: int
+) -> list[Chain]:
+    """The chains of a tape, each between two barriers. The copies that large ones need become part
+    of the tape."""
     found, first = [], 0
     sizes = [_size(i) for i in instructions]
     while first < len(instructions):
@@ -71,28 +81,39 @@ class Part(NamedTuple):
 
 
 def _with_copies(instructions, first, last, size, kept):
-    """The calls of a chain, writing into tiles what others will read, and the copies from there into memory. What is updated in
-    place stays where it is: it has been fetched."""
+    """The calls of a chain, writing into tiles what others will read, and the copies from there
+    into memory. What is updated in place stays where it is: it has been fetched."""
     calls, outside = instructions[first:last], _outside(instructions, first, last) | set(kept)
     read: set[Buffer] = set()
     tiles: dict[Buffer, Buffer] = {}
     last_written = {}
     for n, i in enumerate(calls):
         read.update([a.buffer for p, a in i.tensors if p.read])
-        for _, a in [(p, a) for p, a in i.tensors if p.written and LETTERS[a.dtype] in copy_past_caches.dtypes]:
+        for _, a in [
+            (p, a)
+            for p, a in i.tensors
+            if p.written and LETTERS[a.dtype] in copy_past_caches.dtypes
+        ]:
             if a.buffer in outside - read - tiles.keys() and a.buffer.address is None:
                 tiles[a.buffer] = Buffer(None, a.buffer.nbytes, None, 0)
             last_written[a.buffer] = n, a.dtype
     found = []
     for n, i in enumerate(calls):
         arguments = [
-            Part(tiles[a.buffer], a.shape, a.dtype) if not isinstance(a, NUMBERS) and a.buffer in tiles else a for a in i.arguments
+            Part(tiles[a.buffer], a.shape, a.dtype)
+            if not isinstance(a, NUMBERS) and a.buffer in tiles
+            else a
+            for a in i.arguments
         ]
         found.append(Instruction(i.name, i.kernel, i.dtype, tuple(arguments), i.layer, i.flops))
         for buffer in [b for b in tiles if last_written[b][0] == n]:
             dtype = last_written[buffer][1]
             copied = tuple(Part(b, (size,), dtype) for b in (tiles[buffer], buffer))
-            found.append(Instruction("copy_past_caches", copy_past_caches, LETTERS[dtype], copied, i.layer, 0))
+            found.append(
+                Instruction(
+                    "copy_past_caches", copy_past_caches, LETTERS[dtype], copied, i.layer, 0
+                )
+            )
     return found
 
 
@@ -102,25 +123,34 @@ def _outside(instructions, first, last):
 
 
 def _size(instruction):
-    """Elements of the arrays that a call goes through one by one, in shares of FLAT; 0 for other calls, and for few elements."""
+    """Elements of the arrays that a call goes through one by one, in shares of FLAT; 0 for other
+    calls, and for few elements."""
     kernel = instruction.kernel
     written = [instruction.arguments[n] for n in kernel.writes]
-    if all([a.buffer.nbytes < LEAST for a in written]) or all([unit != FLAT for _, unit in kernel.split]):
+    if all([a.buffer.nbytes < LEAST for a in written]) or all(
+        [unit != FLAT for _, unit in kernel.split]
+    ):
         return 0
     letter, unit, size = instruction.shared_out()
     # What writes nothing is a check: all of it comes before anything of what follows.
-    in_shares = written and all([_is_shared(kernel.parameters[n], instruction.arguments[n], letter, size) for n in kernel.writes])
+    in_shares = written and all(
+        [
+            _is_shared(kernel.parameters[n], instruction.arguments[n], letter, size)
+            for n in kernel.writes
+        ]
+    )
     return size if unit == FLAT and size >= LEAST and in_shares else 0
 
 
 def _is_shared(parameter, array, letter, size):
-    """Whether lanes touch an array by own elements only. A row that is multiplied is read whole, though it may be as long."""
+    """Whether lanes touch an array by own elements only. A row that is multiplied is read whole,
+    though it may be as long."""
     return parameter.letters[-1] == letter and prod(array.shape) == size == array.shape[-1]
 
 
 class Touched(NamedTuple):
-    """What an argument touches: bytes of a buffer that is not placed yet, or of real memory; `item` is the size of an element, 0 if
-    it is read as a whole."""
+    """What an argument touches: bytes of a buffer that is not placed yet, or of real memory; `item`
+    is the size of an element, 0 if it is read as a whole."""
 
     place: Buffer | None
     start: int
@@ -139,24 +169,39 @@ def _touched(instruction, size):
         start, item = a.buffer.address or 0, a.dtype.itemsize
         place = a.buffer if a.buffer.address is None else None
         by_element = _is_shared(p, a, letter, size)
-        found.append(Touched(place, start, start + prod(a.shape) * item, item if by_element else 0, p.written))
+        found.append(
+            Touched(
+                place, start, start + prod(a.shape) * item, item if by_element else 0, p.written
+            )
+        )
     return found
 
 
 def _joins(before, own):
-    """Whether a call may run tile by tile with those before it: what one writes the other touches at the same elements or not at
-    all. And whether it reads what one of them wrote: else there is nothing to gain."""
+    """Whether a call may run tile by tile with those before it: what one writes the other touches
+    at the same elements or not at all. And whether it reads what one of them wrote: else there is
+    nothing to gain."""
     meeting = [(a, b) for a in before for b in own if (a.written or b.written) and a.meets(b)]
-    at_same = all(a.item and (a.start, a.stop, a.item) == (b.start, b.stop, b.item) for a, b in meeting)
+    at_same = all(
+        a.item and (a.start, a.stop, a.item) == (b.start, b.stop, b.item) for a, b in meeting
+    )
     return at_same and any(a.written for a, _ in meeting)
 
 
 def _chain(instructions, first, last, size, kept, lanes):
-    written = [a.buffer for i in instructions[first:last] for p, a in i.tensors if p.written and a.buffer.address is None]
+    written = [
+        a.buffer
+        for i in instructions[first:last]
+        for p, a in i.tensors
+        if p.written and a.buffer.address is None
+    ]
     elsewhere = _outside(instructions, first, last)
-    # As many tiles for each lane: what it takes is then the same, whether call by call or tile by tile.
+    # As many tiles for each lane: what it takes is then the same, whether call by call or tile by
+    # tile.
     tiles = lanes * -(-size // ((FAR_TILE if size > FAR else TILE) * lanes))
-    longest = max(stop - start for start, stop in (share(size, FLAT, tile, tiles) for tile in range(tiles)))
+    longest = max(
+        stop - start for start, stop in (share(size, FLAT, tile, tiles) for tile in range(tiles))
+    )
     local, nbytes = {}, 0
     for buffer in dict.fromkeys(written):
         if buffer not in elsewhere and buffer not in kept:

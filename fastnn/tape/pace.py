@@ -5,14 +5,20 @@ import time
 from collections.abc import Generator
 from typing import Any, TypeAlias
 
-SLICE = 0.1  # seconds: Ctrl-C and progress wait no longer, and what Python does in between is lost in it
-SHORT_SLICE, HURRY = 0.01, 1.0  # the same for a second after another thread has waited; to wake it takes a hundredth of a slice
+# seconds: Ctrl-C and progress wait no longer, and what Python does in between is lost in it
+SLICE = 0.1
+# the same for a second after another thread has waited; to wake it takes a hundredth of a slice
+SHORT_SLICE, HURRY = 0.01, 1.0
 TRIAL = 0.0003  # a slice so long tells how fast a number of lanes is
 LONG = 0.001  # a step so long is a trial by itself
 FIRST = 0.003  # the first slice after trials: in shorter ones lanes do little but wake up
-CLEAR = 1.5  # where one trial finds one of them so many times faster, that settles it; else another is made
-BARRIER = 1.5e-7  # seconds that one costs at the least, with what lanes then fetch from each other; a bare one takes 5e-8
-FIRST_WAIT, LONGEST_WAIT = 0.03, 5.0  # seconds till the lanes are looked at again, ten times as long after each look
+# where one trial finds one of them so many times faster, that settles it; else another is made
+CLEAR = 1.5
+# seconds that one costs at the least, with what lanes then fetch from each other; a bare one takes
+# 5e-8
+BARRIER = 1.5e-7
+# seconds till the lanes are looked at again, ten times as long after each look
+FIRST_WAIT, LONGEST_WAIT = 0.03, 5.0
 SHARE = 0.03  # of the time that looking may take
 
 Slice: TypeAlias = tuple[int, int, float]
@@ -20,25 +26,29 @@ Took: TypeAlias = tuple[float, float]
 
 
 class Pace:
-    """Runs a program in slices; chooses their length and the number of lanes, one or all, by what the last ones took.
+    """Runs a program in slices; chooses their length and the number of lanes, one or all, by what
+    the last ones took.
 
-    Lanes are timed, on steps that train as well as any others. What a step takes on one lane could be told beforehand from its
-    flops, bytes and calls, but the first steps tell it better; what it takes on several depends on where the system has put the
-    threads (a barrier was seen to cost 50 ns, 350, and on one processor 3 us), on whose cache the data lies in, and on
-    what else runs: a trial of 0.3 ms knows all that. Bits do not depend on it.
+    Lanes are timed, on steps that train as well as any others. What a step takes on one lane could
+    be told beforehand from its flops, bytes and calls, but the first steps tell it better; what it
+    takes on several depends on where the system has put the threads (a barrier was seen to cost 50
+    ns, 350, and on one processor 3 us), on whose cache the data lies in, and on what else runs: a
+    trial of 0.3 ms knows all that. Bits do not depend on it.
 
-    program: has `lanes` and, in a step, so many `barriers` on the average: where they alone cost more than all lanes could save,
-    one lane it is.
+    program: has `lanes` and, in a step, so many `barriers` on the average: where they alone cost
+    more than all lanes could save, one lane it is.
     """
 
     def __init__(self, program: Any):
         self.program, self.all_lanes, self.barriers = program, program.lanes, program.barriers
-        self.length, self.hurries_until = SLICE, 0.0  # of the slices to come; how long they are short
+        # of the slices to come; how long they are short
+        self.length, self.hurries_until = SLICE, 0.0
         self._course = self._slices()
         self.lanes, self.steps, self.limit = next(self._course)
 
     def run(self, epochs: int, steps: int) -> int:
-        """Run the program's next slice, of at most `steps` steps, when it is its turn; returns how many were done."""
+        """Run the program's next slice, of at most `steps` steps, when it is its turn; returns how
+        many were done."""
         turn = self.program.turn
         done = turn.run(self._run, epochs, steps)
         if turn.waiting:
@@ -53,11 +63,14 @@ class Pace:
         program.run(epochs, min(steps, self.steps), self.lanes, self.limit)
         seconds = time.perf_counter() - start
         # Where a callback cuts slices short, waking the lanes for each is part of what they cost.
-        each = (program.seconds_each(before) if whole else 0.0) or seconds / max(program.work() - before, 1e-9)
+        each = (program.seconds_each(before) if whole else 0.0) or seconds / max(
+            program.work() - before, 1e-9
+        )
         self.lanes, self.steps, self.limit = self._course.send((each, seconds))
         return program.done
 
-    # Generators of the next slice's lanes, steps and seconds at most, which are sent what a mean step of it and all of it took.
+    # Generators of the next slice's lanes, steps and seconds at most, which are sent what a mean
+    # step of it and all of it took.
 
     def _slices(self) -> Generator[Slice, Took, None]:
         steps, spent, each = 1, 0.0, 0.0
@@ -88,10 +101,16 @@ class Pace:
                 break
         return self.all_lanes if many < one else 1, one
 
-    def _stay(self, lanes: int, one: float, wait: float) -> Generator[Slice, Took, tuple[float, bool]]:
-        """So many lanes for `wait` seconds, but one from when all take longer than one did. What a step took on one, and whether
-        that happened."""
-        steps, spent, disappointed = max(1, min(max(4, round(FIRST / one)), round(SLICE / one))), 0.0, False
+    def _stay(
+        self, lanes: int, one: float, wait: float
+    ) -> Generator[Slice, Took, tuple[float, bool]]:
+        """So many lanes for `wait` seconds, but one from when all take longer than one did. What a
+        step took on one, and whether that happened."""
+        steps, spent, disappointed = (
+            max(1, min(max(4, round(FIRST / one)), round(SLICE / one))),
+            0.0,
+            False,
+        )
         while spent < wait:
             each, seconds = yield lanes, steps, max(2 * SLICE, 2 * steps * one)
             spent += seconds

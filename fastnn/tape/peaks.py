@@ -14,14 +14,18 @@ from fastnn.ops.record import Constant
 from .record import Recorder, emit
 from .run import MOST_LANES, Program, Tape
 
-SECONDS = 0.004  # one trial of a loop lasts at least so long: short enough to fit between what other processes do
-TRIALS = 25  # of which the fastest counts: a floor is what the machine can do, not what it does on the average
+# one trial of a loop lasts at least so long: short enough to fit between what other processes do
+SECONDS = 0.004
+# of which the fastest counts: a floor is what the machine can do, not what it does on the average
+TRIALS = 25
 QUICK = (0.0005, 5)  # seconds and trials where a rough floor will do
-SMALLEST, LARGEST = 1 << 13, 1 << 26  # bytes of a working set: within the nearest cache, and beyond the last
+# bytes of a working set: within the nearest cache, and beyond the last
+SMALLEST, LARGEST = 1 << 13, 1 << 26
 
 
 def seconds_of(calls, lanes: int = 1, seconds: float = SECONDS, trials: int = TRIALS) -> float:
-    """Seconds of one repeat of calls one after another: (kernel, arguments but the last, which is how often)."""
+    """Seconds of one repeat of calls one after another: (kernel, arguments but the last, which is
+    how often)."""
     _run(calls, 1, lanes)()  # compiles what is missing
     repeats = 1
     while (once := _run(calls, repeats, lanes)()) < seconds:
@@ -31,7 +35,8 @@ def seconds_of(calls, lanes: int = 1, seconds: float = SECONDS, trials: int = TR
 
 
 def _run(calls, repeats, lanes):
-    inside, outside = (repeats, 1) if len(calls) == 1 else (1, repeats)  # one call alone repeats itself, without being called
+    # one call alone repeats itself, without being called
+    inside, outside = (repeats, 1) if len(calls) == 1 else (1, repeats)
     with Recorder("peak") as recorder:
         for kernel, arguments in calls:
             emit(kernel.name, kernel, (*arguments, inside))
@@ -59,34 +64,46 @@ def flops_per_second(dtype: np.dtype, lanes: int = 1, quick: bool = False) -> fl
     numbers = _zeros(3, dtype)
     numbers.array[:] = 0.5, 1.0, 0.0
     a_repeat = 2 * kernels.CHAINS * (backend.processor()[2].vector_bytes // dtype.itemsize) * lanes
-    return a_repeat / seconds_of([(kernels.multiply_adds, [numbers])], lanes, *(QUICK if quick else ()))
+    return a_repeat / seconds_of(
+        [(kernels.multiply_adds, [numbers])], lanes, *(QUICK if quick else ())
+    )
 
 
 Streams = tuple[int, int, int]  # arrays read, written and updated in place
 
 
-def seconds_of_streams(streams: Streams, elements: int, dtype: np.dtype, lanes: int = 1, quick: bool = False) -> float:
+def seconds_of_streams(
+    streams: Streams, elements: int, dtype: np.dtype, lanes: int = 1, quick: bool = False
+) -> float:
     """One pass over arrays of so many elements."""
     return seconds_of_passes((streams,), elements, dtype, lanes, quick)
 
 
 @cache
-def seconds_of_passes(passes: tuple[Streams, ...], elements: int, dtype: np.dtype, lanes: int = 1, quick: bool = False) -> float:
-    """Passes in turns, each over arrays of its own but for the first that it reads: what all touch together decides which cache
-    they find it in. 32 MB that are read, then 32 MB that are written take two and a half times what either takes alone where the
-    last cache has 32 MB."""
+def seconds_of_passes(
+    passes: tuple[Streams, ...], elements: int, dtype: np.dtype, lanes: int = 1, quick: bool = False
+) -> float:
+    """Passes in turns, each over arrays of its own but for the first that it reads: what all touch
+    together decides which cache they find it in. 32 MB that are read, then 32 MB that are written
+    take two and a half times what either takes alone where the last cache has 32 MB."""
     calls, shared = [], _zeros(elements, dtype)
     for streams in passes:
         kernel = kernels.STREAMS[streams]
-        arrays = [_zeros(MOST_LANES if p.name == "total" else elements, dtype) for p in kernel.parameters if p.letters]
+        arrays = [
+            _zeros(MOST_LANES if p.name == "total" else elements, dtype)
+            for p in kernel.parameters
+            if p.letters
+        ]
         calls.append((kernel, [shared, *arrays[1:]] if streams[0] else arrays))
     return seconds_of(calls, lanes, *(QUICK if quick else ()))
 
 
 def bytes_per_second(streams: Streams, nbytes: float) -> float:
-    """What streams move whose arrays together have some `nbytes`, rounded down to a power of two, for the fewer the faster: in the
-    nearest cache they move ten times as fast as in memory."""
-    return _bytes_per_second(streams, min(max(SMALLEST, 1 << (max(int(nbytes), 1).bit_length() - 1)), LARGEST))
+    """What streams move whose arrays together have some `nbytes`, rounded down to a power of two,
+    for the fewer the faster: in the nearest cache they move ten times as fast as in memory."""
+    return _bytes_per_second(
+        streams, min(max(SMALLEST, 1 << (max(int(nbytes), 1).bit_length() - 1)), LARGEST)
+    )
 
 
 @cache

@@ -1,7 +1,9 @@
-"""From recorded instructions to a tape: what is not needed goes, barriers are placed, buffers share memory.
+"""From recorded instructions to a tape: what is not needed goes, barriers are placed, buffers share
+memory.
 
-Nothing here changes bits. Barriers come first, from what each instruction touches, lane by lane; a buffer then takes over
-another's memory only across a barrier that stands anyway (for one lane, every instruction boundary is as good as one).
+Nothing here changes bits. Barriers come first, from what each instruction touches, lane by lane; a
+buffer then takes over another's memory only across a barrier that stands anyway (for one lane,
+every instruction boundary is as good as one).
 """
 
 from bisect import insort
@@ -33,7 +35,11 @@ class Access(NamedTuple):
     @classmethod
     def of(cls, instruction: Instruction, parameter: Parameter, argument: Any) -> "Access":
         buffer = argument.buffer
-        place, first = (buffer, 0) if buffer.address is None else (id(getattr(buffer, "owner", buffer)), buffer.address)
+        place, first = (
+            (buffer, 0)
+            if buffer.address is None
+            else (id(getattr(buffer, "owner", buffer)), buffer.address)
+        )
         last = first + prod(argument.shape) * argument.dtype.itemsize
         return cls(place, first, last, parameter.written, instruction, parameter, argument)
 
@@ -47,7 +53,10 @@ class Access(NamedTuple):
         if ahead is None or prod(shape[:ahead]) != 1:
             return ((self.first, self.last),) * lanes
         step = prod(shape[ahead + 1 :]) * self.argument.dtype.itemsize
-        return [(self.first + begin * step, self.first + end * step) for begin, end in _cuts(extent, unit, lanes)]
+        return [
+            (self.first + begin * step, self.first + end * step)
+            for begin, end in _cuts(extent, unit, lanes)
+        ]
 
 
 class Plan(NamedTuple):
@@ -61,7 +70,8 @@ class Plan(NamedTuple):
 
 
 def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) -> Plan:
-    """Plan a tape for up to `lanes` lanes. The buffers `kept` are read after a step, so they keep their memory to its end."""
+    """Plan a tape for up to `lanes` lanes. The buffers `kept` are read after a step, so they keep
+    their memory to its end."""
     kept = {b for b in kept if b.address is None}
     needed = _without_dead_code(instructions, kept)
     waits = _barriers(needed, lanes) if lanes > 1 else [False] * len(needed)
@@ -70,7 +80,8 @@ def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) ->
     for chain in found:  # its calls take turns
         boundaries[chain.first + 1 : chain.last] = [False] * (chain.last - chain.first - 1)
     lives = _lives(needed, boundaries, kept)
-    unplanned = sum(size for b, (size, _, _) in lives.items() if b.maker is not None)  # all but the tiles chains copy from
+    # all but the tiles chains copy from
+    unplanned = sum(size for b, (size, _, _) in lives.items() if b.maker is not None)
     local = {b: place for chain in found for b, place in chain.local.items()}
     offsets, total = _placed({b: life for b, life in lives.items() if b not in local})
     tile_bytes = max([chain.nbytes for chain in found], default=0)
@@ -81,7 +92,8 @@ def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) ->
 
 
 def _without_dead_code(instructions, kept):
-    """Those whose results someone reads: another instruction, the caller, or anybody where real memory is written."""
+    """Those whose results someone reads: another instruction, the caller, or anybody where real
+    memory is written."""
     wanted, needed = set(kept), []
     for i in reversed(instructions):
         writes = [i.arguments[n].buffer for n in i.kernel.writes]
@@ -98,7 +110,8 @@ def _cuts(extent, unit, lanes):
 
 
 def _conflict(one, other, lanes):
-    """Whether a lane of one may touch what another lane of the other writes, or writes what it reads."""
+    """Whether a lane of one may touch what another lane of the other writes, or writes what it
+    reads."""
     if not (one.written or other.written) or one.first >= other.last or other.first >= one.last:
         return False
     others = other.by_lane(lanes)
@@ -110,7 +123,8 @@ def _conflict(one, other, lanes):
 
 
 def _meet(own, since, lanes):
-    """Whether any of an instruction's own accesses conflicts with those since a barrier, which are kept by their place."""
+    """Whether any of an instruction's own accesses conflicts with those since a barrier, which are
+    kept by their place."""
     for a in own:
         for b in since.get(a.place, ()):
             if _conflict(a, b, lanes):
@@ -119,8 +133,8 @@ def _meet(own, since, lanes):
 
 
 def _barriers(instructions, lanes):
-    """A barrier before each instruction that conflicts with one since the last barrier; and before what follows a check,
-    so that all lanes know its verdict before anything is committed."""
+    """A barrier before each instruction that conflicts with one since the last barrier; and before
+    what follows a check, so that all lanes know its verdict before anything is committed."""
     waits, since, after_check = [], {}, False
     for i in instructions:
         own = [Access.of(i, p, i.arguments[n]) for n, p in i.kernel.arrays]
@@ -135,8 +149,8 @@ def _barriers(instructions, lanes):
 
 
 def _lives(instructions, boundaries, kept):
-    """(size, first instruction, last plus one) of every unplaced buffer: its memory is free for another from the first boundary
-    after its last use on."""
+    """(size, first instruction, last plus one) of every unplaced buffer: its memory is free for
+    another from the first boundary after its last use on."""
     uses: dict[Buffer, list] = {}
     for n, i in enumerate(instructions):
         for number, p in i.kernel.arrays:
@@ -156,12 +170,16 @@ def _lives(instructions, boundaries, kept):
         ends[n] = following
         if boundaries[n]:
             following = n
-    return {b: (whole_lines(b.nbytes), first, max(ends[last], last + 1)) for b, (first, last) in uses.items()}
+    return {
+        b: (whole_lines(b.nbytes), first, max(ends[last], last + 1))
+        for b, (first, last) in uses.items()
+    }
 
 
 def _placed(lives):
-    """An offset for every buffer, and the memory they need: largest first or, where that leaves gaps, latest first if that leaves
-    less (of 192 tapes each left up to 15 % and the better of both never more than 6)."""
+    """An offset for every buffer, and the memory they need: largest first or, where that leaves
+    gaps, latest first if that leaves less (of 192 tapes each left up to 15 % and the better of both
+    never more than 6)."""
     largest = sorted(lives.items(), key=lambda item: -item[1][0])
     offsets, total = _at_first_gaps(largest)
     if total > _most_alive(lives):

@@ -1,7 +1,9 @@
-"""Writing kernel calls down. Every op comes through `emit`: eager it runs at once, in a recorder it becomes an instruction.
+"""Writing kernel calls down. Every op comes through `emit`: eager it runs at once, in a recorder it
+becomes an instruction.
 
-A step is *compute*, then *commit*. What outlives it (moving statistics, for one) is handed to `Step.commit` and happens when
-the optimizer has checked loss and gradients, or at the step's end; counters (updates done, random draws) move on at its end.
+A step is *compute*, then *commit*. What outlives it (moving statistics, for one) is handed to
+`Step.commit` and happens when the optimizer has checked loss and gradients, or at the step's end;
+counters (updates done, random draws) move on at its end.
 """
 
 import struct
@@ -21,7 +23,8 @@ from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
 if TYPE_CHECKING:
     from .watch import Watch
 
-NUMBERS = (int, float)  # a tuple: `int | float` is made anew by every call, which took a third of a recording's time
+# a tuple: `int | float` is made anew by every call, which took a third of a recording's time
+NUMBERS = (int, float)
 NOWHERE: Mapping[Buffer, int] = {}
 CHECK = "check"  # the instruction between computing a step and committing it
 
@@ -35,19 +38,27 @@ class Context(threading.local):
     gradients = True
     training = False  # what layers are called with that are not told
     reads: "Watch | None" = None  # notes which attributes are read
-    watch: Callable | None = None  # called with (op's name, outputs) after an eager op: the search for a first NaN
+    # called with (op's name, outputs) after an eager op: the search for a first NaN
+    watch: Callable | None = None
 
 
 context = Context()
 
 
 class Instruction:
-    """One kernel call: what it is called, for messages, its arguments (tensors and numbers), and its floating-point work."""
+    """One kernel call: what it is called, for messages, its arguments (tensors and numbers), and
+    its floating-point work."""
 
     __slots__ = ("arguments", "dtype", "flops", "kernel", "layer", "name")
 
     def __init__(self, name, kernel, dtype, arguments, layer, flops):
-        self.name, self.kernel, self.dtype, self.arguments, self.layer = name, kernel, dtype, arguments, layer
+        self.name, self.kernel, self.dtype, self.arguments, self.layer = (
+            name,
+            kernel,
+            dtype,
+            arguments,
+            layer,
+        )
         self.flops = flops
 
     @property
@@ -56,7 +67,8 @@ class Instruction:
         return [(p, self.arguments[i]) for i, p in self.kernel.arrays]
 
     def shared_out(self) -> tuple[str | None, int, int]:
-        """The dimension that lanes share out, the unit they cut it to, and its extent; (None, 1, 1) if lane 0 does it all."""
+        """The dimension that lanes share out, the unit they cut it to, and its extent; (None, 1, 1)
+        if lane 0 does it all."""
         found: tuple[str | None, int, int] = None, 1, 1
         for letter, unit, argument, axis in self.kernel.shares:
             found = letter, unit, self.arguments[argument].shape[axis]
@@ -72,7 +84,8 @@ class Step:
         self.name = name
         self.commits: list[Callable[[], object]] = []
         self.advances: dict[Counter, int] = {}
-        self.checked: list = []  # what the optimizer checks besides gradients: losses, and what commits are made of
+        # what the optimizer checks besides gradients: losses, and what commits are made of
+        self.checked: list = []
 
     def __enter__(self):
         self.before, context.step = context.step, self
@@ -108,17 +121,22 @@ class Search(Step):
 
 
 class Recorder(Step):
-    """Writes instructions down instead of running them. The buffers made meanwhile have no memory until they are planned."""
+    """Writes instructions down instead of running them. The buffers made meanwhile have no memory
+    until they are planned."""
 
     def __init__(self, name: str):
         super().__init__(name)
         self.active = True
         self.instructions: list[Instruction] = []
-        self.had_gradient: dict[Any, Any] = {}  # variables and tensors whose gradient the step met, and which it was before
+        # variables and tensors whose gradient the step met, and which it was before
+        self.had_gradient: dict[Any, Any] = {}
 
     def __enter__(self):
         if context.recorder is not None:
-            raise RecordingError(f"{self.name} cannot be recorded while {context.recorder.name} is: call it before or after")
+            raise RecordingError(
+                f"{self.name} cannot be recorded while {context.recorder.name} is: call it before "
+                "or after"
+            )
         context.recorder = self
         return super().__enter__()
 
@@ -141,7 +159,8 @@ class Recorder(Step):
 
 @contextmanager
 def outside_the_step() -> Iterator[None]:
-    """Within it ops run at once, whatever is being recorded: layers make their weights so, on their first call."""
+    """Within it ops run at once, whatever is being recorded: layers make their weights so, on their
+    first call."""
     before = context.recorder, context.step, context.reads
     context.recorder = context.step = context.reads = None
     try:
@@ -151,8 +170,8 @@ def outside_the_step() -> Iterator[None]:
 
 
 def commit(call: Callable[[], object], *checked: Any) -> None:
-    """Let `call`, which emits kernel calls, happen when the step commits: if the tensors `checked` are finite. Outside a step,
-    now."""
+    """Let `call`, which emits kernel calls, happen when the step commits: if the tensors `checked`
+    are finite. Outside a step, now."""
     if context.step is None:
         call()
     else:
@@ -161,7 +180,8 @@ def commit(call: Callable[[], object], *checked: Any) -> None:
 
 
 class Counter:
-    """An integer in memory that steps move on. Kernels read it there and add how often the same step has used it before."""
+    """An integer in memory that steps move on. Kernels read it there and add how often the same
+    step has used it before."""
 
     def __init__(self, buffer: Buffer, index: int = 0):
         self.buffer, self.index, self.address = buffer, index, buffer.address + 8 * index
@@ -190,8 +210,8 @@ class Counter:
 
 
 def has_gradient(tensor: Any) -> bool:
-    """Whether a variable or a tensor has a gradient now. A recorded step is good only for those as it met them, so it keeps a
-    note."""
+    """Whether a variable or a tensor has a gradient now. A recorded step is good only for those as
+    it met them, so it keeps a note."""
     gradient = tensor._gradient
     if context.recorder is not None:
         context.recorder.had_gradient.setdefault(tensor, gradient)
@@ -205,8 +225,8 @@ def new_buffer(nbytes: int) -> Buffer:
 
 
 def block_of(kernel: Any, arguments: tuple, addresses: Mapping[Buffer, int] = NOWHERE) -> bytes:
-    """A kernel's argument block: address and extents of each array, and each number, as `kernel.block` says. `addresses`: of the
-    buffers that are planned."""
+    """A kernel's argument block: address and extents of each array, and each number, as
+    `kernel.block` says. `addresses`: of the buffers that are planned."""
     slots: list = []
     for a in arguments:
         if isinstance(a, NUMBERS):
@@ -229,7 +249,11 @@ def emit(name: str, kernel: Any, arguments: tuple, flops: float = 0) -> None:
     try:
         block = block_of(kernel, arguments)
     except struct.error:
-        raise next(a.buffer.unreadable() for a in arguments if not isinstance(a, NUMBERS) and a.buffer.address is None) from None
+        raise next(
+            a.buffer.unreadable()
+            for a in arguments
+            if not isinstance(a, NUMBERS) and a.buffer.address is None
+        ) from None
     status = enter(kernel.entries.get(dtype) or entry(kernel, dtype), block)
     if status:
         raise status_error(status, name, context.layers[-1] if context.layers else "")
@@ -244,6 +268,7 @@ def status_error(status: int, name: str, layer: str) -> Exception:
     if code == NOT_FINITE:
         return NotFiniteError(f"{where}: element {place} is not finite")
     return FloatingPointError(
-        f"{where}: the update of element {place} would overflow; nothing was changed. Lower the learning rate or the gradient, by "
+        f"{where}: the update of element {place} would overflow; nothing was changed. Lower the "
+        "learning rate or the gradient, by "
         "clipping or by a smaller loss."
     )

@@ -1,4 +1,5 @@
-"""What a tape says of itself: a line a call, with its work, its bytes and, once profiled, its time."""
+"""What a tape says of itself: a line a call, with its work, its bytes and, once profiled, its
+time."""
 
 import time
 from math import prod
@@ -12,7 +13,9 @@ from fastnn.kernels.cpu.walker import LENGTH
 def moved(instruction):
     """Bytes an instruction reads, writes, and updates in place."""
     tensors, moved = instruction.tensors, [0, 0, 0]
-    largest_output = max([prod(a.shape) * a.dtype.itemsize for p, a in tensors if p.written], default=0)
+    largest_output = max(
+        [prod(a.shape) * a.dtype.itemsize for p, a in tensors if p.written], default=0
+    )
     for p, a in tensors:
         size = prod(a.shape) * a.dtype.itemsize
         moved[p.written + (p.written and p.read)] += min(size, largest_output) if p.partly else size
@@ -20,15 +23,16 @@ def moved(instruction):
 
 
 def nbytes(instruction):
-    """Bytes an instruction moves: each argument once for reading and once for writing, as it does either."""
+    """Bytes an instruction moves: each argument once for reading and once for writing, as it does
+    either."""
     read, written, updated = moved(instruction)
     return read + written + 2 * updated
 
 
 def floor(instruction):
-    """Seconds that an instruction takes at the least, on one lane: its flops at the peak of multiply-adds, or its bytes at what
-    the most similar streams move where as many bytes lie. Other arithmetic than multiply-adds takes longer than that. Interpreted
-    kernels have none."""
+    """Seconds that an instruction takes at the least, on one lane: its flops at the peak of
+    multiply-adds, or its bytes at what the most similar streams move where as many bytes lie. Other
+    arithmetic than multiply-adds takes longer than that. Interpreted kernels have none."""
     if INTERPRETED:
         return 0.0
     from . import peaks  # measuring takes a moment
@@ -38,12 +42,15 @@ def floor(instruction):
     streams = (1, 0, 3) if updated > written else alone
     rate = peaks.bytes_per_second(streams, read + written + updated)
     dtype = np.dtype("float64" if instruction.dtype == "f8" else "float32")
-    return max(instruction.flops / peaks.flops_per_second(dtype, quick=True), nbytes(instruction) / rate)
+    return max(
+        instruction.flops / peaks.flops_per_second(dtype, quick=True), nbytes(instruction) / rate
+    )
 
 
 def work(instructions):
-    """Seconds that a step takes on one lane, roughly: of each call its flops or what it writes, whichever take longer on a core of
-    today, and the call. Good for comparing steps with each other."""
+    """Seconds that a step takes on one lane, roughly: of each call its flops or what it writes,
+    whichever take longer on a core of today, and the call. Good for comparing steps with each
+    other."""
     total = 1e-9
     for i in instructions:
         written = sum([i.arguments[n].buffer.nbytes for n in i.kernel.writes])
@@ -52,8 +59,9 @@ def work(instructions):
 
 
 def profile(tape, seconds):
-    """Seconds an instruction takes, each repeated natively for its share of `seconds`, in order, with what it writes put back
-    so that the next ones see a step's real values; at the end everything that outlives the step is as before."""
+    """Seconds an instruction takes, each repeated natively for its share of `seconds`, in order,
+    with what it writes put back so that the next ones see a step's real values; at the end
+    everything that outlives the step is as before."""
     from .run import Program  # which imports this
 
     times, lasting = [], saved(tape.instructions)
@@ -92,7 +100,8 @@ def _seconds(program, least):
 
 
 def saved(instructions, only_updated=False):
-    """Copies of the memory, outside the tape's own, that instructions write; or only of what they read as well."""
+    """Copies of the memory, outside the tape's own, that instructions write; or only of what they
+    read as well."""
     found = {}
     for i in instructions:
         for p, a in i.tensors:
@@ -117,18 +126,34 @@ def summary(tape):
     rows = [head + (["us", "share", "GFLOP/s", "GB/s", "of floor", "vectors"] if timed else [])]
     for n, i in enumerate(tape.instructions):
         shapes = " ".join("x".join(map(str, a.shape)) or "1" for _, a in i.tensors)
-        row = [("| " if tape.waits[n] else "> " if n in joined else "") + i.name, i.layer, shapes, f"{i.flops:.0f}", f"{nbytes(i)}"]
+        row = [
+            ("| " if tape.waits[n] else "> " if n in joined else "") + i.name,
+            i.layer,
+            shapes,
+            f"{i.flops:.0f}",
+            f"{nbytes(i)}",
+        ]
         rows.append(row + (_rates(tape, n, i) if timed else []))
-    total = ["total", "", "", f"{sum(i.flops for i in tape.instructions):.0f}", f"{sum(nbytes(i) for i in tape.instructions)}"]
+    total = [
+        "total",
+        "",
+        "",
+        f"{sum(i.flops for i in tape.instructions):.0f}",
+        f"{sum(nbytes(i) for i in tape.instructions)}",
+    ]
     if timed:
         seconds = sum(tape.times)
         total += [f"{1e6 * seconds:.3f}", "", "", "", f"{sum(tape.floors) / seconds:.0%}", ""]
     rows.append(total)
     widths = [max(len(r[c]) for r in rows) for c in range(len(total))]
-    lines = ["  ".join(_pad(v, w, c) for c, (v, w) in enumerate(zip(r, widths, strict=True))).rstrip() for r in rows]
+    lines = [
+        "  ".join(_pad(v, w, c) for c, (v, w) in enumerate(zip(r, widths, strict=True))).rstrip()
+        for r in rows
+    ]
     lines.insert(1, "  ".join("-" * w for w in widths))
     lines.append(
-        f"{tape.name}: {len(tape.instructions)} calls, buffers {tape.arena.nbytes} bytes planned, {tape.unplanned} unplanned"
+        f"{tape.name}: {len(tape.instructions)} calls, buffers {tape.arena.nbytes} bytes planned, "
+        f"{tape.unplanned} unplanned"
     )
     if joined:
         lines.append("'>' marks calls that go through their arrays tile by tile with the one above")

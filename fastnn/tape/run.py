@@ -38,17 +38,24 @@ ALONE = (1, 0, 0, 0, 0, 0)  # the row of `Tape.chains` of a call that belongs to
 
 
 class Tape:
-    """A recorded step, planned: calls and argument blocks for the walker, and the counters it moves on."""
+    """A recorded step, planned: calls and argument blocks for the walker, and the counters it moves
+    on."""
 
     def __init__(self, recorder: Recorder, kept: Sequence[Buffer] = (), lanes: int = 1):
         planned = plan(recorder.instructions, kept, lanes)
         self.name, self.lanes = recorder.name, lanes
         self.instructions: list[Instruction] = planned.instructions
-        self.arena, self.unplanned, self.addresses = planned.arena, planned.unplanned, planned.addresses
+        self.arena, self.unplanned, self.addresses = (
+            planned.arena,
+            planned.unplanned,
+            planned.addresses,
+        )
         self.waits = planned.waits
         self._make_blocks(planned)
-        self.held: Sequence[Any] = ()  # memory that it reads and does not own: who has the tape alone may run it
-        self.times: list[float] | None = None  # of each call and, beside them, the least they could be: see `profile`
+        # memory that it reads and does not own: who has the tape alone may run it
+        self.held: Sequence[Any] = ()
+        # of each call and, beside them, the least they could be: see `profile`
+        self.times: list[float] | None = None
         self.floors: list[float] = []
         self.work = report.work(self.instructions)
         self.counters = list(recorder.advances)
@@ -56,7 +63,8 @@ class Tape:
 
     def _make_blocks(self, planned):
         blocks = [block_of(i.kernel, i.arguments, self.addresses) for i in self.instructions]
-        # Where a chain keeps something in memory of each lane's own, each has argument blocks of its own.
+        # Where a chain keeps something in memory of each lane's own, each has argument blocks of
+        # its own.
         self.copies = self.lanes if planned.tile_bytes else 1
         memory = bytearray(b"".join(blocks) * self.copies or bytes(8))  # a step may compute nothing
         self.words = np.frombuffer(memory, np.int64)
@@ -71,12 +79,22 @@ class Tape:
                 memory, item = self.addresses[buffer], buffer.nbytes // chain.size
                 words = [self.start + 8 * slot for slot in self._slots(buffer)[:: self.copies]]
                 self.patches += [(word, memory, item, size, planned.tile_bytes) for word in words]
-            shared = (chain.tiles, chain.size, first, len(self.patches), size if self.copies > 1 else 0)
+            shared = (
+                chain.tiles,
+                chain.size,
+                first,
+                len(self.patches),
+                size if self.copies > 1 else 0,
+            )
             length = chain.last - chain.first
-            self.chains[chain.first : chain.last] = [(length, *shared), *[(1, *shared)] * (length - 1)]
+            self.chains[chain.first : chain.last] = [
+                (length, *shared),
+                *[(1, *shared)] * (length - 1),
+            ]
 
     def _slots(self, buffer):
-        """The words that hold the address of a buffer, found when first asked for: few are moved. Each stands in all copies."""
+        """The words that hold the address of a buffer, found when first asked for: few are moved.
+        Each stands in all copies."""
         if buffer not in self.slots:
             found = self.slots[buffer] = []
             distance = len(self.words) // self.copies
@@ -92,8 +110,8 @@ class Tape:
         return self.slots[buffer]
 
     def place(self, buffer: Buffer, address: int, rows: int | None = None) -> None:
-        """Let a buffer lie elsewhere from now on, the user's array of the next call, and have so many rows, if that is said, on
-        which nothing that was planned may depend."""
+        """Let a buffer lie elsewhere from now on, the user's array of the next call, and have so
+        many rows, if that is said, on which nothing that was planned may depend."""
         slots = self._slots(buffer)
         self.words[slots] = address
         if rows is not None:
@@ -104,7 +122,8 @@ class Tape:
                         a.shape = (rows, *a.shape[1:])
 
     def strides(self, buffer: Buffer, nbytes: int) -> list[tuple[int, int]]:
-        """What advances a buffer by `nbytes` after every step: batches of rows in order, which nothing need copy."""
+        """What advances a buffer by `nbytes` after every step: batches of rows in order, which
+        nothing need copy."""
         return [(self.start + 8 * slot, nbytes) for slot in self._slots(buffer)]
 
     @property
@@ -137,9 +156,10 @@ class Tape:
         return other
 
     def profile(self, seconds: float = 0.2) -> "Tape":
-        """Time every instruction by itself, repeated, on one lane, and work out what the machine could do at best; `summary()` then
-        shows both. State is as it was before, weights too."""
-        self.times = turn_of(self.buffers).run(report.profile, self, seconds)  # others do not see what it trains
+        """Time every instruction by itself, repeated, on one lane, and work out what the machine
+        could do at best; `summary()` then shows both. State is as it was before, weights too."""
+        # others do not see what it trains
+        self.times = turn_of(self.buffers).run(report.profile, self, seconds)
         self.floors = [report.floor(i) for i in self.instructions]
         return self
 
@@ -149,7 +169,8 @@ class Tape:
 
 
 class StepFailed(Exception):
-    """A kernel reported something: which instruction of which tape, and what. Nothing of that step was committed after it."""
+    """A kernel reported something: which instruction of which tape, and what. Nothing of that step
+    was committed after it."""
 
     def __init__(self, tape: Tape, instruction: Instruction, status: int):
         super().__init__(tape.name)
@@ -161,8 +182,8 @@ class StepFailed(Exception):
 
 
 def _entries(forms):
-    """The address of each of these kernels for these element types. Those that are new here are compiled side by side, and the
-    walker with them."""
+    """The address of each of these kernels for these element types. Those that are new here are
+    compiled side by side, and the walker with them."""
     missing = dict.fromkeys([f for f in [*forms, (walk_kernel, "f4")] if f[1] not in f[0].entries])
     if len(missing) > 1 and not INTERPRETED:
         from fastnn.device.together import compile_together
@@ -172,8 +193,8 @@ def _entries(forms):
 
 
 class Program:
-    """An epoch: tapes and how often each is run, one after another. `run` walks it natively from where it stands, on one lane
-    or on as many as the tapes are planned for."""
+    """An epoch: tapes and how often each is run, one after another. `run` walks it natively from
+    where it stands, on one lane or on as many as the tapes are planned for."""
 
     def __init__(self, segments: Sequence[tuple[Tape, int]]):
         self.segments = list(segments)
@@ -181,21 +202,37 @@ class Program:
         self.lanes = numbers.pop() if len(numbers) == 1 else 1
         tapes = [t for t, _ in self.segments]
         self._set_out(tapes)
-        # Of those who run it, and of all others who work on the same variables: they call `run` in it.
+        # Of those who run it, and of all others who work on the same variables: they call `run` in
+        # it.
         self.turn = turn_of([b for t in tapes for b in t.buffers])
-        mean = sum([t.work * steps for t, steps in self.segments]) / sum([steps for _, steps in self.segments])
+        mean = sum([t.work * steps for t, steps in self.segments]) / sum(
+            [steps for _, steps in self.segments]
+        )
         self._weights = [t.work / mean for t in tapes]
-        self._ahead = [0.0, *accumulate([w * steps for w, (_, steps) in zip(self._weights, self.segments, strict=True)])]
+        self._ahead = [
+            0.0,
+            *accumulate(
+                [w * steps for w, (_, steps) in zip(self._weights, self.segments, strict=True)]
+            ),
+        ]
 
     def _set_out(self, tapes):
-        """Write down what `walk` is given: tables of whole numbers, one after another, and its argument block."""
-        segments, chains, ahead = [], [], [0, 0, 0]  # instructions, advances and patches of the tapes before
+        """Write down what `walk` is given: tables of whole numbers, one after another, and its
+        argument block."""
+        # instructions, advances and patches of the tapes before
+        segments, chains, ahead = [], [], [0, 0, 0]
         for tape, steps in self.segments:
             first, first_advance, first_patch = ahead
-            ahead = [first + len(tape.instructions), first_advance + len(tape.advances), first_patch + len(tape.patches)]
+            ahead = [
+                first + len(tape.instructions),
+                first_advance + len(tape.advances),
+                first_patch + len(tape.patches),
+            ]
             segments.append((first, ahead[0], steps, first_advance, ahead[1]))
             for length, tiles, size, patch, last_patch, stride in tape.chains:
-                chains.append((length, tiles, size, first_patch + patch, first_patch + last_patch, stride))
+                chains.append(
+                    (length, tiles, size, first_patch + patch, first_patch + last_patch, stride)
+                )
         tables: list[tuple[tuple[int, ...], list[int]]] = [  # numbers in a row, rows
             ((), _entries([(i.kernel, i.dtype) for t in tapes for i in t.instructions])),
             ((), [n for t in tapes for n in t.blocks]),
@@ -215,7 +252,10 @@ class Program:
         self.shared[:] = 0
         if not INTERPRETED:
             self.shared[YIELD], self.shared[CLOCK] = pool.yield_address(), pool.clock_address()
-            self.shared[CLOCK_ID], self.shared[BASE] = getattr(time, "CLOCK_MONOTONIC", 0), shared.address
+            self.shared[CLOCK_ID], self.shared[BASE] = (
+                getattr(time, "CLOCK_MONOTONIC", 0),
+                shared.address,
+            )
         # The last two: epochs to reach, steps to do at most.
         self._block = np.array([*words, shared.address, len(self.shared), 0, 0], np.int64)
         self._address = address_of(self._block)
@@ -237,7 +277,8 @@ class Program:
         self.shared[EPOCH : STEP + 1] = place
 
     def rewind(self) -> None:
-        """Put a program of one step back to its beginning: of its position, only the epoch has moved."""
+        """Put a program of one step back to its beginning: of its position, only the epoch has
+        moved."""
         self.shared[EPOCH] = 0
 
     def _walk(self, lane, lanes):
@@ -247,8 +288,9 @@ class Program:
         self.shared[ABORT] = 1
 
     def run(self, epochs: int, steps: int = FOREVER, lanes: int = 1, seconds: float = 1e9) -> None:
-        """Walk until `epochs` are over or `steps` steps are done, whichever is first. On several lanes that have to wait for each
-        other, also no longer than `seconds`. With less than the number of lanes it is planned for, it takes one."""
+        """Walk until `epochs` are over or `steps` steps are done, whichever is first. On several
+        lanes that have to wait for each other, also no longer than `seconds`. With less than the
+        number of lanes it is planned for, it takes one."""
         self._block[-2], self._block[-1] = epochs, steps
         if lanes < self.lanes or self.lanes == 1:
             failed = walk(self._address, 0, 1)
@@ -265,15 +307,18 @@ class Program:
         return int(self.shared[DONE])
 
     def work(self) -> float:
-        """How much lies before the position, in mean steps: those of a program's segments are not alike."""
+        """How much lies before the position, in mean steps: those of a program's segments are not
+        alike."""
         epochs, segment, step = self.position
         return epochs * self._ahead[-1] + self._ahead[segment] + step * self._weights[segment]
 
     def seconds_each(self, before: float) -> float:
-        """What a mean step of the last run took, which began at the work `before`; the first step, in which lanes wake up, left
-        out. 0 if that was all."""
+        """What a mean step of the last run took, which began at the work `before`; the first step,
+        in which lanes wake up, left out. 0 if that was all."""
         done, first, last = self.shared[DONE : LAST_END + 1].tolist()
-        return 1e-9 * (last - first) / (self.work() - before) * done / (done - 1) if done > 1 else 0.0
+        return (
+            1e-9 * (last - first) / (self.work() - before) * done / (done - 1) if done > 1 else 0.0
+        )
 
     def _failure(self):
         statuses = self.shared[STATUS:].reshape(-1, LANE_WORDS)[:, :2]

@@ -1,8 +1,10 @@
-"""What a tape was made of: it is used only as long as everything that its step read while it was recorded is still so.
+"""What a tape was made of: it is used only as long as everything that its step read while it was
+recorded is still so.
 
-While a thread records, reads of attributes of layers, optimizers, losses and metrics are noted, and only then: for that time
-their common class has a `__getattribute__`. Assignments are told to the tapes that read that attribute of that object, and to
-no others. What nobody tells of, the contents of lists and dictionaries for one, is compared at every call.
+While a thread records, reads of attributes of layers, optimizers, losses and metrics are noted, and
+only then: for that time their common class has a `__getattribute__`. Assignments are told to the
+tapes that read that attribute of that object, and to no others. What nobody tells of, the contents
+of lists and dictionaries for one, is compared at every call.
 """
 
 import os
@@ -28,7 +30,8 @@ READERS = "_readers"  # the attribute that says which tapes read an object
 LAYERS = "(names of attributes with layers)"
 ABSENT = object()  # the value of an attribute that an object has not itself, but may get
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
-PLAIN = (bool, int, float, complex, str, bytes, np.generic)  # whose value counts; of all others, which object it is
+# whose value counts; of all others, which object it is
+PLAIN = (bool, int, float, complex, str, bytes, np.generic)
 
 settings: dict[str, object] = {}  # of the process, that tapes depend on
 own: Callable[[object, str], Any] = object.__getattribute__
@@ -63,7 +66,8 @@ def _noting(self, name):
 
 
 class Readers:
-    """The watches that read an object, and the names that each of them read. A copy of the object has none."""
+    """The watches that read an object, and the names that each of them read. A copy of the object
+    has none."""
 
     __slots__ = ("found",)
 
@@ -71,7 +75,8 @@ class Readers:
         self.found: dict[int, tuple[ref[Watch], dict[str, Any]]] = {}
 
     def add(self, watch: "Watch", names: dict[str, Any]) -> None:
-        for key in list(self.found):  # keys alone: pairs would be new objects, and making them lets other threads run
+        # keys alone: pairs would be new objects, and making them lets other threads run
+        for key in list(self.found):
             found = self.found.get(key)
             if found is not None and found[0]() is None:
                 self.found.pop(key, None)
@@ -92,7 +97,8 @@ class Readers:
 
 
 class Watch:
-    """What was read while something was recorded: `with Watch() as watch`, and then `watch.holds()` says whether it is still so.
+    """What was read while something was recorded: `with Watch() as watch`, and then `watch.holds()`
+    says whether it is still so.
 
     What the step itself assigned is taken as it left it: `call` may keep notes.
     """
@@ -102,12 +108,15 @@ class Watch:
             settings["lanes"] = pool.lanes().number
         self.settings = dict(settings)
         self.thread: int | None = None  # that records
-        self.read: dict[int, tuple[Watched, dict[str, Any]]] = {}  # names, and in the end what they stood for
+        # names, and in the end what they stood for
+        self.read: dict[int, tuple[Watched, dict[str, Any]]] = {}
         self.met: dict[int, Any] = {}  # variables whose `requires_gradient` counts
         self.asked: dict[int, Any] = {}  # and whose `trainable` does
-        self.untold: list[tuple[dict[str, Any], str, Contents]] = []  # of these, what changes without being assigned
+        # of these, what changes without being assigned
+        self.untold: list[tuple[dict[str, Any], str, Contents]] = []
         self.shared: list[tuple[type, str, Any]] = []  # attributes of users' classes
-        self.globals: list[tuple[dict[str, Any], str, Any]] = []  # which objects the function's names mean
+        # which objects the function's names mean
+        self.globals: list[tuple[dict[str, Any], str, Any]] = []
         self.cells: list[tuple[CellType, Any]] = []
         self.variables: list[Any] = []
         self.learned: list[bool] = []
@@ -142,7 +151,8 @@ class Watch:
         self.met.update([(id(v), v) for v in variables])
 
     def follow(self, function: Any, kinds: tuple[type, ...]) -> None:
-        """Watch which objects of these kinds a function's names mean: global ones, and those of functions around it."""
+        """Watch which objects of these kinds a function's names mean: global ones, and those of
+        functions around it."""
         while isinstance(function, partial):
             function = function.func
         if not hasattr(function, "__code__"):
@@ -150,8 +160,16 @@ class Watch:
         code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", {})
         if code is None:
             return
-        self.globals = [(scope, n, scope[n]) for n in dict.fromkeys(_names(code)) if isinstance(scope.get(n), kinds)]
-        self.cells = [(c, value) for c in function.__closure__ or () if isinstance(value := _contents(c), kinds)]
+        self.globals = [
+            (scope, n, scope[n])
+            for n in dict.fromkeys(_names(code))
+            if isinstance(scope.get(n), kinds)
+        ]
+        self.cells = [
+            (c, value)
+            for c in function.__closure__ or ()
+            if isinstance(value := _contents(c), kinds)
+        ]
 
     def _close(self):
         for obj, names in self.read.values():
@@ -181,7 +199,8 @@ class Watch:
         if self.thread is None:
             self.changed.update(dict.fromkeys([(id(obj), n) for n in names]))
         elif names and self.thread != threading.get_ident():
-            self.wrong.add((0, ""))  # by another thread, while this was recorded: who knows what was read
+            # by another thread, while this was recorded: who knows what was read
+            self.wrong.add((0, ""))
 
     def holds(self) -> bool:
         """Whether everything that was read is as it was."""
@@ -189,7 +208,17 @@ class Watch:
             self._review()
         if self.wrong or self.settings != settings:
             return False
-        return not (self.variables or self.untold or self.globals or self.cells or self.shared or self.trainable) or self._compare()
+        return (
+            not (
+                self.variables
+                or self.untold
+                or self.globals
+                or self.cells
+                or self.shared
+                or self.trainable
+            )
+            or self._compare()
+        )
 
     def _compare(self):
         """Whether what nobody tells of is as it was."""
@@ -207,7 +236,9 @@ class Watch:
         for attributes, name, contents in self.untold:
             if not contents.same(attributes.get(name)):
                 return False
-        return not self.shared or all([_same(getattr(kind, name, ABSENT), noted) for kind, name, noted in self.shared])
+        return not self.shared or all(
+            [_same(getattr(kind, name, ABSENT), noted) for kind, name, noted in self.shared]
+        )
 
     def _review(self):
         with _interception.lock:
@@ -216,7 +247,8 @@ class Watch:
                 if key not in self.read:  # a copy's
                     self.changed.pop(change, None)
                     continue
-                self.wrong.add(change)  # until it is compared: other threads must not take it for unchanged
+                # until it is compared: other threads must not take it for unchanged
+                self.wrong.add(change)
                 self.changed.pop(change, None)
                 obj, names = self.read[key]
                 if _same(type(obj) if name == "__class__" else _value(obj, name), names[name]):
@@ -253,9 +285,14 @@ def _value(obj, name):
 
 
 def _is_users(kind, name):
-    """Whether an attribute of a class is a value, no property, and one of a user's class: no assignment to it is told."""
+    """Whether an attribute of a class is a value, no property, and one of a user's class: no
+    assignment to it is told."""
     owner = next((k for k in kind.__mro__ if name in vars(k)), None)
-    return not (owner is None or owner.__module__.startswith("fastnn.") or hasattr(type(vars(owner)[name]), "__get__"))
+    return not (
+        owner is None
+        or owner.__module__.startswith("fastnn.")
+        or hasattr(type(vars(owner)[name]), "__get__")
+    )
 
 
 def _contents(cell):
@@ -287,7 +324,8 @@ def _same(value, noted):
 
 
 class Contents:
-    """What was in a list, tuple, dictionary or set, also in those within it. Of other objects in it counts which they are."""
+    """What was in a list, tuple, dictionary or set, also in those within it. Of other objects in it
+    counts which they are."""
 
     __slots__ = ("items", "keys", "kind", "mutable", "nested")
 
@@ -300,7 +338,8 @@ class Contents:
         if any([issubclass(kind, CONTAINERS) for kind in set(map(type, self.items))]):
             around = (*around, id(value))
             for place, item in enumerate(self.items):
-                if isinstance(item, CONTAINERS) and id(item) not in around:  # what contains itself is there only that object
+                # what contains itself is there only that object
+                if isinstance(item, CONTAINERS) and id(item) not in around:
                     contents = self.nested[place] = Contents(item, around)
                     self.mutable |= contents.mutable
 
@@ -313,13 +352,16 @@ class Contents:
                 return False
             value = value.values()
         if all(map(is_, value, self.items)):
-            return all([contents.same(self.items[place]) for place, contents in self.nested.items()])
+            return all(
+                [contents.same(self.items[place]) for place, contents in self.nested.items()]
+            )
         noted = [self.nested.get(place, item) for place, item in enumerate(self.items)]
         return all(map(_same, list(value), noted))
 
 
 class Kept(OrderedDict[tuple, tuple[Any, ...]]):
-    """What was recorded, by what a call looks like: for each look tuples of several, good for different states (`fits`)."""
+    """What was recorded, by what a call looks like: for each look tuples of several, good for
+    different states (`fits`)."""
 
     def __init__(self, most: int = 64):
         super().__init__()

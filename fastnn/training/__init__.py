@@ -1,1 +1,2 @@
-"""Training, evaluation and prediction: data checked (`data`), steps made programs (`epoch`), run in slices (`pace`, `driver`)."""
+"""Training, evaluation and prediction: data checked (`data`), steps made programs (`epoch`), run in
+slices (`pace`, `driver`)."""

@@ -1,4 +1,5 @@
-"""Data as users give it, checked and made what kernels take: contiguous arrays of one element type, never written to."""
+"""Data as users give it, checked and made what kernels take: contiguous arrays of one element type,
+never written to."""
 
 from collections.abc import Sequence
 from math import floor
@@ -27,7 +28,9 @@ class Rows(NamedTuple):
         return [a for a in self if a is not None]
 
     def part(self, rows: slice) -> "Rows":
-        return Rows(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+        return Rows(
+            self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows]
+        )
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
@@ -50,12 +53,17 @@ def inputs(x: Any, dtype: np.dtype) -> np.ndarray:
 
 
 def expect_finite(array: np.ndarray, name: str, given: Any = None) -> None:
-    """Raise if an element is NaN or infinite, naming the first ones, and their columns in the frame that was given."""
+    """Raise if an element is NaN or infinite, naming the first ones, and their columns in the frame
+    that was given."""
     if array.dtype not in FLOATS:
         return
     try:
         flat = array.reshape(-1)
-        emit("check of data", updates.check_finite, (Tensor(buffer_of(flat), flat.shape, flat.dtype),))
+        emit(
+            "check of data",
+            updates.check_finite,
+            (Tensor(buffer_of(flat), flat.shape, flat.dtype),),
+        )
     except NotFiniteError:
         raise not_finite(array, name, given) from None
 
@@ -66,29 +74,41 @@ def expect_rows(x: np.ndarray, other: Any, x_name: str, name: str) -> None:
     rows = shape[0] if shape else None
     if rows != len(x):
         raise ValueError(
-            f"{x_name} and {name} must have as many rows; got {len(x)} and {'a single number' if rows is None else rows}"
+            f"{x_name} and {name} must have as many rows; got {len(x)} and "
+            f"{'a single number' if rows is None else rows}"
         )
 
 
 def weights(sample_weight: Any, x: np.ndarray) -> np.ndarray | None:
     """Weights of rows, (N,)."""
-    return None if sample_weight is None else row_weights(as_array(sample_weight, x.dtype, "sample_weight"), len(x), x.dtype)
+    return (
+        None
+        if sample_weight is None
+        else row_weights(as_array(sample_weight, x.dtype, "sample_weight"), len(x), x.dtype)
+    )
 
 
 def split(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
-    """(training, validation): the last `fraction` of the rows, before any shuffling, as Keras takes them."""
+    """(training, validation): the last `fraction` of the rows, before any shuffling, as Keras takes
+    them."""
     if isinstance(fraction, bool) or not 0 < fraction < 1:
         raise ValueError(f"validation_split must lie between 0 and 1; got {fraction!r}")
     count = len(rows.x)
     at = floor(count * (1 - fraction))
     if not 0 < at < count:
-        raise ValueError(f"validation_split={fraction} of {count} rows leaves {at} to train and {count - at} to validate with")
+        raise ValueError(
+            f"validation_split={fraction} of {count} rows leaves {at} to train and {count - at} "
+            "to validate with"
+        )
     return rows.part(slice(None, at)), rows.part(slice(at, None))
 
 
 def pair(validation_data: Any) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight or None) of `validation_data`."""
     if not isinstance(validation_data, Sequence) or len(validation_data) not in (2, 3):
-        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight); got {type(validation_data).__name__}")
+        raise ValueError(
+            "validation_data: expected (x, y) or (x, y, sample_weight); got "
+            f"{type(validation_data).__name__}"
+        )
     x, y, *rest = validation_data
     return x, y, rest[0] if rest else None

@@ -1,4 +1,5 @@
-"""Runs the program of an epoch over and over, natively, and comes back to Python when somebody has to be told."""
+"""Runs the program of an epoch over and over, natively, and comes back to Python when somebody has
+to be told."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,18 +14,37 @@ from .progress import Progress
 
 
 class Driver:
-    """One run of `fit` or `evaluate`. `names` are those of loss and metrics; validation has the same, behind `val_`."""
+    """One run of `fit` or `evaluate`. `names` are those of loss and metrics; validation has the
+    same, behind `val_`."""
 
-    def __init__(self, model: Any, epoch: Epoch, names: list[str], callbacks: CallbackList, progress: Progress):
-        self.model, self.epoch, self.names, self.callbacks, self.progress = model, epoch, names, callbacks, progress
-        self.names_of_epoch = names + ([f"val_{n}" for n in names] if epoch.test and epoch.train else [])
-        self.finished: Callable[[int, list[str], list[list[float]]], None] = lambda first, names, means: None
+    def __init__(
+        self,
+        model: Any,
+        epoch: Epoch,
+        names: list[str],
+        callbacks: CallbackList,
+        progress: Progress,
+    ):
+        self.model, self.epoch, self.names, self.callbacks, self.progress = (
+            model,
+            epoch,
+            names,
+            callbacks,
+            progress,
+        )
+        self.names_of_epoch = names + (
+            [f"val_{n}" for n in names] if epoch.test and epoch.train else []
+        )
+        self.finished: Callable[[int, list[str], list[list[float]]], None] = (
+            lambda first, names, means: None
+        )
 
     # ---- fit
 
     def fit(self, epochs: int, renew: Callable[[], Epoch]) -> None:
-        """Train. `finished` is told of epochs that are over: number of the first one, names, and the means by each name. `renew`
-        gives the program anew when a callback has changed a layer or the optimizer."""
+        """Train. `finished` is told of epochs that are over: number of the first one, names, and
+        the means by each name. `renew` gives the program anew when a callback has changed a layer
+        or the optimizer."""
         hooks = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
         if not watched and not self.callbacks.overrides(*hooks):
@@ -75,7 +95,8 @@ class Driver:
                 self._walk(1)
                 self.callbacks.call(f"on_{kind}_batch_end", batch, self._logs(first))
                 batch += 1
-                if kind == "train" and self.model.stop_training:  # as in Keras, what is left of the epoch is validation
+                # as in Keras, what is left of the epoch is validation
+                if kind == "train" and self.model.stop_training:
                     program = self.epoch.program
                     program.position = (program.position[0], len(self.epoch.train), 0)
                     return
@@ -84,8 +105,8 @@ class Driver:
         return dict(zip(self.names, self.epoch.means(first, len(self.names)), strict=True))
 
     def _finish(self, number: int, first: int, last: int) -> Logs:
-        """Tell of the program's epochs from `first` to before `last`, which are over; the first one is the user's `number`. Returns
-        the last one's logs."""
+        """Tell of the program's epochs from `first` to before `last`, which are over; the first one
+        is the user's `number`. Returns the last one's logs."""
         if first == last:
             return {}
         means = self.epoch.finished(first, last)
@@ -120,6 +141,10 @@ class Driver:
         if isinstance(error, StepFailed):
             error = error.error()
         error = explained(error, lambda: part(step))
-        before = sum(p.repeats for p in self.epoch.parts[:segment] if p.source is not None and p.name == part.name)
+        before = sum(
+            p.repeats
+            for p in self.epoch.parts[:segment]
+            if p.source is not None and p.name == part.name
+        )
         kind = NotFiniteError if isinstance(error, NotFiniteError) else type(error)
         return kind(f"{part.name}, epoch {number + 1}, step {before + step + 1}: {error}")

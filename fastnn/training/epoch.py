@@ -1,4 +1,5 @@
-"""An epoch as a program: the steps through the data, recorded once, and where they take their rows."""
+"""An epoch as a program: the steps through the data, recorded once, and where they take their
+rows."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -22,13 +23,17 @@ from fastnn.tensor import INDEX, Tensor
 
 MOST_EPOCHS = 1024  # whose results are kept until Python fetches them
 MOST_KEPT = (
-    16  # programs for numbers of rows that data of one look has, and tapes of parts; if these are small, MOST_TAPED of them:
+    # programs for numbers of rows that data of one look has, and tapes of parts; if these are
+    # small, MOST_TAPED of them:
+    16
 )
-MOST_TAPED, KEPT_BYTES = 80, 1 << 24  # a tape for each size of a last batch, of training and of validation
+# a tape for each size of a last batch, of training and of validation
+MOST_TAPED, KEPT_BYTES = 80, 1 << 24
 
 
 class Order:
-    """The order of the rows in an epoch, drawn anew at its beginning, and how far steps have come."""
+    """The order of the rows in an epoch, drawn anew at its beginning, and how far steps have
+    come."""
 
     def __init__(self, generator: Generator):
         self.generator = generator
@@ -38,8 +43,10 @@ class Order:
         self.cursor = Counter(self.place.buffer)
 
     def hold(self, rows: int) -> None:
-        """Be the order of so many rows from now on. Data that grows finds more memory than it needs."""
-        for tensor, numbers in ((self.words, -(-rows // 4) * 4), (self.rows, rows)):  # random words are made four at a time
+        """Be the order of so many rows from now on. Data that grows finds more memory than it
+        needs."""
+        # random words are made four at a time
+        for tensor, numbers in ((self.words, -(-rows // 4) * 4), (self.rows, rows)):
             nbytes, held = numbers * tensor.dtype.itemsize, tensor.buffer.nbytes
             if nbytes > held:
                 tensor.buffer.lie_in(allocate(max(nbytes, 2 * held) if held else nbytes))
@@ -54,7 +61,8 @@ class Order:
 
 
 class Source:
-    """Arrays of as many rows each, of which steps take batches: by an order, or as they lie, without copying them."""
+    """Arrays of as many rows each, of which steps take batches: by an order, or as they lie,
+    without copying them."""
 
     def __init__(self, arrays: Sequence[np.ndarray], order: Order | None = None):
         self.order = order
@@ -62,7 +70,8 @@ class Source:
         self.bind(arrays)
 
     def bind(self, arrays: Sequence[np.ndarray]) -> None:
-        """Take rows of these arrays from now on: as many as there are, of the same shapes and types as the first ones."""
+        """Take rows of these arrays from now on: as many as there are, of the same shapes and types
+        as the first ones."""
         for tensor, array in zip(self.whole, arrays, strict=True):
             tensor.buffer.lie_in(buffer_of(array))
             tensor.shape = array.shape
@@ -77,13 +86,17 @@ class Source:
     def take(self, first: int, rows: int) -> list[Tensor]:
         """The next rows by the order, or those from `first` on."""
         if self.order is not None:
-            batch = [ops.gather(t, self.order.rows, self.order.place, rows=rows) for t in self.whole]
+            batch = [
+                ops.gather(t, self.order.rows, self.order.place, rows=rows) for t in self.whole
+            ]
             self.order.cursor.advance(rows)
             return batch
         taken = []
         for whole in self.whole:
             size = _row_bytes(whole)
-            buffer = Buffer(whole.buffer.address + first * size, rows * size, whole.buffer.owner, first * size)
+            buffer = Buffer(
+                whole.buffer.address + first * size, rows * size, whole.buffer.owner, first * size
+            )
             taken.append(Tensor(buffer, (rows, *whole.shape[1:]), whole.dtype))
         return taken
 
@@ -93,8 +106,9 @@ def _row_bytes(tensor):
 
 
 class Part:
-    """A step and how often an epoch repeats it. Called with a number it runs the step of that number. held: tensors with the rows'
-    number as their first extent, which it reads from their own memory."""
+    """A step and how often an epoch repeats it. Called with a number it runs the step of that
+    number. held: tensors with the rows' number as their first extent, which it reads from their own
+    memory."""
 
     def __init__(
         self,
@@ -108,11 +122,21 @@ class Part:
     ):
         self.name, self.step, self.repeats = name, step, repeats
         self.source, self.rows, self.first = source, rows, first
-        self.held = [*source.whole, source.order.rows] if source is not None and source.order is not None else list(held)
+        self.held = (
+            [*source.whole, source.order.rows]
+            if source is not None and source.order is not None
+            else list(held)
+        )
         self.taped: Taped | None = None
 
     def __call__(self, number: int = 0) -> None:
-        self.step(*(() if self.source is None else self.source.take(self.first + number * self.rows, self.rows)))
+        self.step(
+            *(
+                ()
+                if self.source is None
+                else self.source.take(self.first + number * self.rows, self.rows)
+            )
+        )
 
 
 class Taped:
@@ -130,7 +154,8 @@ class Taped:
             recorder.restore_gradients()
         self.tape = Tape(recorder, [], lanes)
         for tensor in self.in_place:
-            tensor.buffer.address, tensor.buffer.owner, tensor.buffer.maker = None, None, recorder  # the tape alone knows it now
+            # the tape alone knows it now
+            tensor.buffer.address, tensor.buffer.owner, tensor.buffer.maker = None, None, recorder
         self.held: list[tuple[Buffer, int, int]] = []  # as the tape has them
         self.watch: Watch | None = None  # of what was read, with others' that were recorded at once
 
@@ -141,7 +166,9 @@ class Taped:
     @cached_property
     def strides(self) -> list[tuple[int, int]]:
         """What takes it to the next rows."""
-        return [pair for t in self.in_place for pair in self.tape.strides(t.buffer, t.buffer.nbytes)]
+        return [
+            pair for t in self.in_place for pair in self.tape.strides(t.buffer, t.buffer.nbytes)
+        ]
 
     def bind(self, part: Part) -> None:
         """Take the rows of a part like the recorded one, as they lie now."""
@@ -149,7 +176,9 @@ class Taped:
             for tensor, whole in zip(
                 self.in_place, part.source.whole, strict=False
             ):  # one stopped in an epoch stands at later ones
-                self.tape.place(tensor.buffer, whole.buffer.address + part.first * _row_bytes(whole))
+                self.tape.place(
+                    tensor.buffer, whole.buffer.address + part.first * _row_bytes(whole)
+                )
         held = [(t.buffer, t.buffer.address, t.shape[0]) for t in part.held]
         if held != self.held:
             for buffer, address, rows in held:
@@ -158,7 +187,8 @@ class Taped:
 
 
 def parts_of(name: str, step: Callable[..., None], source: Source, batch_size: int) -> list[Part]:
-    """The steps once through a source: full batches and, if rows are left over, a smaller last one."""
+    """The steps once through a source: full batches and, if rows are left over, a smaller last
+    one."""
     count = source.whole[0].shape[0]
     full, rest = divmod(count, batch_size)
     parts = [Part(name, step, full, source, batch_size)] if full else []
@@ -166,7 +196,8 @@ def parts_of(name: str, step: Callable[..., None], source: Source, batch_size: i
 
 
 class Laid(NamedTuple):
-    """The parts for so many rows, those of training and of validation or evaluation among them, and a program of them."""
+    """The parts for so many rows, those of training and of validation or evaluation among them, and
+    a program of them."""
 
     train: list[Part]
     test: list[Part]
@@ -177,14 +208,16 @@ class Laid(NamedTuple):
 
     def fits(self) -> bool:
         """Whether everything is as it was recorded."""
-        watches = {id(part.taped.watch): part.taped.watch for part in self.parts if part.taped is not None}
+        watches = {
+            id(part.taped.watch): part.taped.watch for part in self.parts if part.taped is not None
+        }
         return all([watch is None or watch.holds() for watch in watches.values()])
 
 
 class Steps:
-    """Steps through data of one look, recorded for a size of batch once: programs for any number of rows are made of the same
-    tapes. lay_out: gives the parts, of training and others, for the rows that the sources have now. lanes: to plan for, at most;
-    None: as many as there may be."""
+    """Steps through data of one look, recorded for a size of batch once: programs for any number of
+    rows are made of the same tapes. lay_out: gives the parts, of training and others, for the rows
+    that the sources have now. lanes: to plan for, at most; None: as many as there may be."""
 
     def __init__(
         self,
@@ -201,8 +234,11 @@ class Steps:
         self.taken = lock()  # by the run that uses it
 
     def fits(self) -> bool:
-        """Whether everything is as it was when the last program was recorded; others' tapes are looked at when they are used."""
-        return all([watch.holds() for watch in self.watches]) and (self.last is None or self.last.fits())
+        """Whether everything is as it was when the last program was recorded; others' tapes are
+        looked at when they are used."""
+        return all([watch.holds() for watch in self.watches]) and (
+            self.last is None or self.last.fits()
+        )
 
     def take(self) -> bool:
         """Whether it is free, and now this run's."""
@@ -242,9 +278,14 @@ class Steps:
             tapes, back = [], []
             for p in parts:
                 strides = p.taped.strides if p.repeats > 1 else []
-                tapes.append(p.taped.tape.advancing(p.taped.tape.advances + strides) if strides else p.taped.tape)
+                tapes.append(
+                    p.taped.tape.advancing(p.taped.tape.advances + strides)
+                    if strides
+                    else p.taped.tape
+                )
                 back += [(word, -amount * p.repeats) for word, amount in strides]
-            if parts[-1].source is None:  # the end of an epoch: the next one begins with the first rows
+            # the end of an epoch: the next one begins with the first rows
+            if parts[-1].source is None:
                 tapes[-1] = tapes[-1].advancing(tapes[-1].advances + back)
             program = Program([(t, p.repeats) for t, p in zip(tapes, parts, strict=True)])
         return Laid(train, test, parts, tapes, program, Pace(program))
@@ -252,10 +293,13 @@ class Steps:
     def _record(self, parts):
         """Give each of these parts its tape."""
         held = [self.taped.get((p.name, p.rows)) for p in parts]
-        missing = [p for p, taped in zip(parts, held, strict=True) if taped is None or not taped.fits()]
+        missing = [
+            p for p, taped in zip(parts, held, strict=True) if taped is None or not taped.fits()
+        ]
         lanes = self.lanes or lanes_to_plan_for()
         if missing:
-            watch = Watch() if context.reads is None else None  # else whoever makes this notes what is read
+            # else whoever makes this notes what is read
+            watch = Watch() if context.reads is None else None
             with watch or nullcontext():
                 made = {(p.name, p.rows): Taped(p, lanes) for p in missing}
             for key, taped in made.items():
@@ -264,7 +308,9 @@ class Steps:
             part.taped = self.taped[part.name, part.rows]
             self.taped.move_to_end((part.name, part.rows))
         sizes = [taped.tape.arena.nbytes for taped in self.taped.values()]
-        while len(self.taped) > max(len(parts), MOST_KEPT if sum(sizes[-len(self.taped) :]) > KEPT_BYTES else MOST_TAPED):
+        while len(self.taped) > max(
+            len(parts), MOST_KEPT if sum(sizes[-len(self.taped) :]) > KEPT_BYTES else MOST_TAPED
+        ):
             self.taped.popitem(last=False)
 
 
@@ -275,7 +321,8 @@ class EagerProgram:
 
     def __init__(self, parts: Sequence[Part]):
         self.parts, self.position, self.done = list(parts), (0, 0, 0), 0
-        self.turn = Turn()  # of this program alone: while a user's code runs no other thread's steps wait for it
+        # of this program alone: while a user's code runs no other thread's steps wait for it
+        self.turn = Turn()
 
     def rewind(self) -> None:
         self.position = (0, 0, 0)
@@ -306,9 +353,16 @@ class EagerProgram:
 
 
 class Epoch(Steps):
-    """The steps of an epoch, and where its means go: a row of numbers, one for each of the totals, written at its end."""
+    """The steps of an epoch, and where its means go: a row of numbers, one for each of the totals,
+    written at its end."""
 
-    def __init__(self, sources: list[Source], lay_out: Callable[[], tuple[list[Part], list[Part]]], totals: Tensor, eager: bool):
+    def __init__(
+        self,
+        sources: list[Source],
+        lay_out: Callable[[], tuple[list[Part], list[Part]]],
+        totals: Tensor,
+        eager: bool,
+    ):
         def with_end():
             train, test = lay_out()
             return train, [*test, Part("end of epoch", self._end)]
@@ -318,7 +372,9 @@ class Epoch(Steps):
         memory = reserve(8 * (1 + MOST_EPOCHS * columns))
         self.row = Counter(memory)
         self._row = Tensor(memory.part(0, 8), (1,), INDEX)
-        self._results = Tensor(memory.part(8, 8 * MOST_EPOCHS * columns), (MOST_EPOCHS, columns), totals.dtype)
+        self._results = Tensor(
+            memory.part(8, 8 * MOST_EPOCHS * columns), (MOST_EPOCHS, columns), totals.dtype
+        )
 
     def _end(self):
         emit("end of epoch", batches.end_epoch, (self.totals, self._row, self._results))
@@ -333,14 +389,18 @@ class Epoch(Steps):
 
     def means(self, first: int, count: int) -> list[float]:
         """The means so far, of columns from `first` on."""
-        words = self.totals.buffer.array(self.totals.shape, self.totals.dtype)[first : first + count]
+        words = self.totals.buffer.array(self.totals.shape, self.totals.dtype)[
+            first : first + count
+        ]
         return [float(total / weight) if weight else 0.0 for total, weight in words]
 
     def finished(self, first: int, last: int) -> list[list[float]]:
-        """For each mean, those of the epochs from `first` to before `last`, which are over and no more than MOST_EPOCHS.
+        """For each mean, those of the epochs from `first` to before `last`, which are over and no
+        more than MOST_EPOCHS.
 
-        A list for each mean, not for each epoch: thousands of lists would call the garbage collector again and again, and Ctrl-C
-        is lost where Python's answer to it is raised in a callback of that (JAX and hypothesis have one).
+        A list for each mean, not for each epoch: thousands of lists would call the garbage
+        collector again and again, and Ctrl-C is lost where Python's answer to it is raised in a
+        callback of that (JAX and hypothesis have one).
         """
         results = self._results.buffer.array(self._results.shape, self._results.dtype)
         return results.take(range(first, last), axis=0, mode="wrap").T.tolist()

@@ -1,4 +1,5 @@
-"""Prediction: forward steps over all rows; for few rows, one tape that is called again and again."""
+"""Prediction: forward steps over all rows; for few rows, one tape that is called again and
+again."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,20 +23,36 @@ CHECK_OF_INPUT = "check of x"
 
 
 class Predictor:
-    """The model's results for rows of one shape. A single batch (`shape` says of how many rows) is copied to the tape's own memory
-    and back, so that a call costs a few microseconds; more rows, any number (None), are read and written where they lie, batches in
-    slices of native work between which other threads may have their turn."""
+    """The model's results for rows of one shape. A single batch (`shape` says of how many rows) is
+    copied to the tape's own memory and back, so that a call costs a few microseconds; more rows,
+    any number (None), are read and written where they lie, batches in slices of native work between
+    which other threads may have their turn."""
 
-    def __init__(self, model: Any, shape: Sequence[Any], output_shape: Sequence[Any], batch_size: int, eager: bool):
+    def __init__(
+        self,
+        model: Any,
+        shape: Sequence[Any],
+        output_shape: Sequence[Any],
+        batch_size: int,
+        eager: bool,
+    ):
         self.model, self.dtype = model, model.dtype
         self.another = lambda: Predictor(model, shape, output_shape, batch_size, eager)
         self.output_shape = tuple(output_shape[1:])
         self.single, (rows, *columns) = shape[0] is not None, shape
         rows = batch_size if rows is None else rows
-        self.x, self.y = np.zeros((rows, *columns), self.dtype), np.empty((rows, *self.output_shape), self.dtype)
+        self.x, self.y = (
+            np.zeros((rows, *columns), self.dtype),
+            np.empty((rows, *self.output_shape), self.dtype),
+        )
         source = Source([self.x, self.y])
         lanes = 1 if self.single else None  # to wake another takes longer than most batches
-        self.steps = Steps([source], lambda: (parts_of("prediction", self._step, source, batch_size), []), eager, lanes)
+        self.steps = Steps(
+            [source],
+            lambda: (parts_of("prediction", self._step, source, batch_size), []),
+            eager,
+            lanes,
+        )
         self.watches = self.steps.watches
         if not self.single:
             self.fits = self.steps.fits  # type: ignore[method-assign]
@@ -52,7 +69,9 @@ class Predictor:
         with no_grad():
             emit("copy", reduce.copy, (self.model(x, training=False).flat(), out.flat()))
 
-    def __call__(self, x: Any, callbacks: CallbackList | None = None, given: Any = None) -> np.ndarray:
+    def __call__(
+        self, x: Any, callbacks: CallbackList | None = None, given: Any = None
+    ) -> np.ndarray:
         given = x if given is None else given
         if type(x) is not np.ndarray or x.dtype != self.dtype:
             x = data.inputs(x, self.dtype)
@@ -102,6 +121,8 @@ class Predictor:
                 y[...] = self.turn.run(self._at_once, x)
             else:
                 laid.program.turn.run(laid.program.run, 1, 1)
-            callbacks.call("on_predict_batch_end", number, {"outputs": y[first : first + rows].copy()})
+            callbacks.call(
+                "on_predict_batch_end", number, {"outputs": y[first : first + rows].copy()}
+            )
             first += rows
         callbacks.call("on_predict_end", None)

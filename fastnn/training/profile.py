@@ -16,8 +16,11 @@ WASTE = 0.1  # of the vectors' lanes that an odd width may leave empty without a
 
 
 def profile(model: Any, epoch: Epoch, rows: int) -> str:
-    """The text `Trainer.profile` prints. Everything is as before when it returns, weights and counters too."""
-    number = max(range(len(epoch.train)), key=lambda n: (epoch.train[n].rows, epoch.train[n].repeats))
+    """The text `Trainer.profile` prints. Everything is as before when it returns, weights and
+    counters too."""
+    number = max(
+        range(len(epoch.train)), key=lambda n: (epoch.train[n].rows, epoch.train[n].repeats)
+    )
     part, tape = epoch.train[number], epoch.tapes[number]
     lasting = report.saved([i for t in epoch.tapes for i in t.instructions])
 
@@ -38,17 +41,24 @@ def profile(model: Any, epoch: Epoch, rows: int) -> str:
         report.restore(lasting)
     measured = {lanes: seconds for lanes, seconds in times.items() if seconds is not None}
     best = min(measured, key=lambda lanes: measured[lanes], default=1)
-    lines = [f"A training step of {part.rows} row{'s' * (part.rows != 1)}, each call by itself on one thread:", table]
+    lines = [
+        f"A training step of {part.rows} row{'s' * (part.rows != 1)}, each call by itself on one "
+        "thread:",
+        table,
+    ]
     if measured:
-        each = ", ".join(f"{1e6 * seconds:.4g} us on {lanes} thread{'s' * (lanes > 1)}" for lanes, seconds in measured.items())
+        each = ", ".join(
+            f"{1e6 * seconds:.4g} us on {lanes} thread{'s' * (lanes > 1)}"
+            for lanes, seconds in measured.items()
+        )
         lines.append(f"a whole step: {each}; the floor on one: {1e6 * sum(tape.floors):.4g} us")
         lines.append(f"threads: {best}, vectors of {8 * backend.processor()[2].vector_bytes} bits")
     return "\n".join([*lines, *advice(model, part.rows, rows)])
 
 
 def _seconds(tape: Tape, lanes: int) -> float | None:
-    """Seconds a step, the counters left where they are; None if repeating it on the same rows came to numbers that are not
-    finite."""
+    """Seconds a step, the counters left where they are; None if repeating it on the same rows came
+    to numbers that are not finite."""
     program, steps = Program([(tape.still(), 1 << 60)]), 1
     try:
         while True:
@@ -67,13 +77,22 @@ def advice(model: Any, batch: int, rows: int) -> list[str]:
     weights = named(model)
     lanes = backend.processor()[2].vector_bytes // model.dtype.itemsize
     if model.dtype == "float64":
-        return ["advice: float64 takes twice the time and memory of float32, which is enough for most models"]
+        return [
+            "advice: float64 takes twice the time and memory of float32, which is enough for most "
+            "models"
+        ]
     if batch == 1 and rows > 1:
-        return ["advice: batches of one row read every weight for that row alone; a larger batch_size takes hardly longer a step"]
+        return [
+            "advice: batches of one row read every weight for that row alone; a larger batch_size "
+            "takes hardly longer a step"
+        ]
     for name, variable in weights.items():
         width = variable.shape[-1] if len(variable.shape) > 1 else 0
         full = math.ceil(width / lanes) * lanes
         if width > lanes and width < (1 - WASTE) * full:
             way_out = f"{full} would take as long, {full - lanes} less"
-            return [f"advice: {name} has {width} columns, and vectors of {lanes} numbers compute {full}: {way_out}"]
+            return [
+                f"advice: {name} has {width} columns, and vectors of {lanes} numbers compute "
+                f"{full}: {way_out}"
+            ]
     return []

@@ -1,4 +1,5 @@
-"""What training prints: a line an epoch, a live one within long epochs, and a word about kernels being compiled."""
+"""What training prints: a line an epoch, a live one within long epochs, and a word about kernels
+being compiled."""
 
 import os
 import sys
@@ -13,7 +14,8 @@ LIVE = 0.2  # seconds between two changes of the live line
 
 
 class Progress:
-    """verbose: 0 prints nothing, 1 (and "auto") a line an epoch and, on a terminal, how far the current one is, 2 lines only."""
+    """verbose: 0 prints nothing, 1 (and "auto") a line an epoch and, on a terminal, how far the
+    current one is, 2 lines only."""
 
     def __init__(self, verbose: Any, epochs: int, title: str = "Epoch"):
         if verbose not in (0, 1, 2, "auto", False, True):
@@ -30,14 +32,22 @@ class Progress:
             head = f"{self.title} {number + 1}/{self.epochs}" if self.epochs else self.title
             print(f"{_clear(self.live)}{head} - {_text(logs)}", flush=self.live)
 
-    def within(self, position: tuple[int, int, int], epoch: Any, logs: Callable[[int], dict[str, float]]) -> None:
+    def within(
+        self, position: tuple[int, int, int], epoch: Any, logs: Callable[[int], dict[str, float]]
+    ) -> None:
         """A slice is over, somewhere in an epoch; `logs(0)` gives the means so far."""
-        if self.live and time.perf_counter() - self.shown > LIVE and position[0] < max(1, self.epochs):
+        if (
+            self.live
+            and time.perf_counter() - self.shown > LIVE
+            and position[0] < max(1, self.epochs)
+        ):
             self.shown = time.perf_counter()
             number, segment, step = position
             done = sum(p.repeats for p in epoch.parts[:segment]) + step
             head = f"{self.title} {number + 1}/{self.epochs}" if self.epochs else self.title
-            print(f"{_clear(True)}{head} {done}/{epoch.steps} - {_text(logs(0))}", end="", flush=True)
+            print(
+                f"{_clear(True)}{head} {done}/{epoch.steps} - {_text(logs(0))}", end="", flush=True
+            )
 
 
 def _clear(live):
@@ -49,8 +59,8 @@ def _text(logs):
 
 
 class CompileNotice:
-    """Within it, kernels that have to be compiled first are announced once and counted, if `on`. Of nested ones the outermost
-    speaks."""
+    """Within it, kernels that have to be compiled first are announced once and counted, if `on`. Of
+    nested ones the outermost speaks."""
 
     def __init__(self, on: bool):
         self.on, self.count = on, 0
@@ -64,7 +74,10 @@ class CompileNotice:
     def _heard(self, name):
         if self.count == 0:
             self.start = time.perf_counter()
-            print("fastnn compiles kernels for this processor; they are kept for the next time ...", flush=True)
+            print(
+                "fastnn compiles kernels for this processor; they are kept for the next time ...",
+                flush=True,
+            )
         self.count += 1
 
     def __exit__(self, *_):
@@ -72,7 +85,11 @@ class CompileNotice:
             with suppress(ValueError):  # in a forked child
                 backend.listeners.remove(self._heard)
             if self.count:
-                print(f"... {self.count} kernels compiled in {time.perf_counter() - self.start:.0f} s", flush=True)
+                print(
+                    f"... {self.count} kernels compiled in "
+                    f"{time.perf_counter() - self.start:.0f} s",
+                    flush=True,
+                )
 
 
 if hasattr(os, "register_at_fork"):

@@ -33,10 +33,12 @@ MOST_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one lon
 
 
 def _expect_no_recording(what):
-    """Raise within a step that is recorded: what this does from Python would happen once, and never in a replay."""
+    """Raise within a step that is recorded: what this does from Python would happen once, and never
+    in a replay."""
     if context.recorder is not None:
         raise RecordingError(
-            f"{what}: called while {context.recorder.name} is recorded, whose replays would not do it again. Call the model itself "
+            f"{what}: called while {context.recorder.name} is recorded, whose replays would not "
+            "do it again. Call the model itself "
             f"there, model(x), or {what} outside."
         )
 
@@ -77,20 +79,31 @@ class Trainer(Layer):
     def __getstate__(self) -> dict[str, Any]:
         state, drawn = super().__getstate__(), self._generator
         del state["_programs"], state["_lock"]
-        # Random numbers go on where they are, unless the process's were seeded since, as in the next fit of the original.
-        return {**state, "_generator": drawn[1] if drawn and drawn[0] == random.default.resets else None}
+        # Random numbers go on where they are, unless the process's were seeded since, as in the
+        # next fit of the original.
+        return {
+            **state,
+            "_generator": drawn[1] if drawn and drawn[0] == random.default.resets else None,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         generator = state["_generator"]
         vars(self).update(state, _generator=generator and (random.default.resets, generator))
         self._begin()
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), run_eagerly: bool = False) -> None:
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Sequence[Any] = (),
+        run_eagerly: bool = False,
+    ) -> None:
         """Say how to train.
 
-        optimizer: a name ("sgd", "adam", "rmsprop") or an optimizer. loss: a name, a loss or a function of (y_true, y_pred).
-        metrics: names or metrics; "accuracy" is the one that fits targets and predictions, as in Keras. run_eagerly: whether
-        every step runs from Python instead of being recorded: the same bits, slower; for looking into `call`.
+        optimizer: a name ("sgd", "adam", "rmsprop") or an optimizer. loss: a name, a loss or a
+        function of (y_true, y_pred). metrics: names or metrics; "accuracy" is the one that fits
+        targets and predictions, as in Keras. run_eagerly: whether every step runs from Python
+        instead of being recorded: the same bits, slower; for looking into `call`.
         """
         if isinstance(metrics, str | Metric):
             metrics = [metrics]
@@ -118,19 +131,23 @@ class Trainer(Layer):
     ) -> History:
         """Train, and return the history: of each epoch the means of loss and metrics.
 
-        x: (N, ...), y: (N, ...), arrays or what numpy.asarray takes; they are never written to. Labels of classes are whole
-        numbers. batch_size: 32 unless given; the last batch may be smaller. verbose: 0 nothing, 1 or "auto" a line an epoch,
-        2 the same without a live line. validation_split: the last part of the rows, kept out of training; validation_data: (x, y)
-        or (x, y, sample_weight). shuffle: whether each epoch takes the rows in a new order. sample_weight: (N,), (N, 1) or one
-        number, by which each row's loss is multiplied; a negative one trains away from its row. Defaults are Keras's.
+        x: (N, ...), y: (N, ...), arrays or what numpy.asarray takes; they are never written to.
+        Labels of classes are whole numbers. batch_size: 32 unless given; the last batch may be
+        smaller. verbose: 0 nothing, 1 or "auto" a line an epoch, 2 the same without a live line.
+        validation_split: the last part of the rows, kept out of training; validation_data: (x, y)
+        or (x, y, sample_weight). shuffle: whether each epoch takes the rows in a new order.
+        sample_weight: (N,), (N, 1) or one number, by which each row's loss is multiplied; a
+        negative one trains away from its row. Defaults are Keras's.
 
-        A loss or gradient that is not finite raises FloatingPointError, which names epoch, step and layer; the weights are those
-        before that step. Ctrl-C ends training, sets `stop_training` and returns the history so far.
+        A loss or gradient that is not finite raises FloatingPointError, which names epoch, step and
+        layer; the weights are those before that step. Ctrl-C ends training, sets `stop_training`
+        and returns the history so far.
 
-        Other threads may use the model meanwhile. `predict`, `evaluate`, recorded steps, `get_weights` and `save_weights` wait for
-        a slice of training at most, a tenth of a second or one step, and see the weights as they are between two steps. Called as
-        a function, or with run_eagerly=True, the model waits for nobody, and may see half of an update. A second `fit` waits for
-        the first.
+        Other threads may use the model meanwhile. `predict`, `evaluate`, recorded steps,
+        `get_weights` and `save_weights` wait for a slice of training at most, a tenth of a second
+        or one step, and see the weights as they are between two steps. Called as a function, or
+        with run_eagerly=True, the model waits for nobody, and may see half of an update. A second
+        `fit` waits for the first.
         """
         _expect_no_recording("fit")
         self._compiled("fit")
@@ -145,7 +162,9 @@ class Trainer(Layer):
             elif validation_split:
                 rows, test = data.split(rows, validation_split)
             steps = -(-len(rows.x) // batch_size)
-            history = History({"verbose": verbose, "epochs": epochs, "steps": steps}, random.default.seed)
+            history = History(
+                {"verbose": verbose, "epochs": epochs, "steps": steps}, random.default.seed
+            )
             called = CallbackList(callbacks, self, history.params)
             self.history, self.stop_training = history, False
 
@@ -160,7 +179,10 @@ class Trainer(Layer):
             except KeyboardInterrupt:
                 self.stop_training = True
                 history.cut()
-                print(f"\nfit was interrupted after {len(history.epoch)} of {epochs} epochs", file=sys.stderr)
+                print(
+                    f"\nfit was interrupted after {len(history.epoch)} of {epochs} epochs",
+                    file=sys.stderr,
+                )
             finally:
                 driver.epoch.release()
             called.call("on_train_end", {k: v[-1] for k, v in history.history.items()})
@@ -176,15 +198,17 @@ class Trainer(Layer):
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """The loss over data, followed by the metrics if there are any: a number, a list or, with return_dict, a dictionary.
-        Arguments as in `fit`."""
+        """The loss over data, followed by the metrics if there are any: a number, a list or, with
+        return_dict, a dictionary. Arguments as in `fit`."""
         _expect_no_recording("evaluate")
         self._compiled("evaluate")
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         progress = Progress(verbose, 0, "Evaluation")
         with CompileNotice(progress.on):
             rows = self._rows(x, y, sample_weight)
-            called = CallbackList(callbacks, self, {"verbose": verbose, "steps": -(-len(rows.x) // batch_size)})
+            called = CallbackList(
+                callbacks, self, {"verbose": verbose, "steps": -(-len(rows.x) // batch_size)}
+            )
             epoch = self._program("evaluate", None, rows, batch_size, False)
             try:
                 epoch.begin([rows.arrays()])
@@ -197,13 +221,21 @@ class Trainer(Layer):
             return named
         return results if len(results) > 1 else results[0]
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", callbacks: Any = None) -> np.ndarray:
-        """The model's results for rows x, as an array. batch_size: 32 unless given; it changes nothing but speed. verbose is taken
-        for Keras's sake: predicting prints nothing. Any number of threads may predict at once, also while another one trains: each
-        slice of batches is then computed with the weights between two steps (see `fit`)."""
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", callbacks: Any = None
+    ) -> np.ndarray:
+        """The model's results for rows x, as an array. batch_size: 32 unless given; it changes
+        nothing but speed. verbose is taken for Keras's sake: predicting prints nothing. Any number
+        of threads may predict at once, also while another one trains: each slice of batches is then
+        computed with the weights between two steps (see `fit`)."""
         _expect_no_recording("predict")
         if callbacks is None:
-            key = "predict", getattr(x, "shape", None), 32 if batch_size is None else batch_size, self.run_eagerly
+            key = (
+                "predict",
+                getattr(x, "shape", None),
+                32 if batch_size is None else batch_size,
+                self.run_eagerly,
+            )
             found = self._programs.good(key)
             if found is not None:  # the quick way, for one row at a time in a loop of one's own
                 return found(x)
@@ -213,35 +245,45 @@ class Trainer(Layer):
             output = self._output_shape(rows.shape)
             shape = rows.shape if len(rows) <= batch_size else (None, *rows.shape[1:])
             key = ("predict", shape, batch_size, self.run_eagerly)
-            predictor = self._kept(key, lambda: Predictor(self, shape, output, batch_size, self.run_eagerly))
+            predictor = self._kept(
+                key, lambda: Predictor(self, shape, output, batch_size, self.run_eagerly)
+            )
         called = CallbackList(callbacks, self, {"steps": -(-len(rows) // batch_size)})
         return predictor(rows, called, x)
 
-    def profile(self, x: Any, y: Any, batch_size: int | None = None, sample_weight: Any = None) -> None:
-        """Print where the time of a training step goes: for each call its time and share, GFLOP/s and GB/s, the fraction reached of
-        what this machine can do (multiply-adds in registers, streams through memory), and how wide its vectors are in the object
-        code; the whole step's time by threads; and a line of advice where something simple is lost. Arguments as in `fit`. Nothing
-        is trained: afterwards all is as before.
+    def profile(
+        self, x: Any, y: Any, batch_size: int | None = None, sample_weight: Any = None
+    ) -> None:
+        """Print where the time of a training step goes: for each call its time and share, GFLOP/s
+        and GB/s, the fraction reached of what this machine can do (multiply-adds in registers,
+        streams through memory), and how wide its vectors are in the object code; the whole step's
+        time by threads; and a line of advice where something simple is lost. Arguments as in `fit`.
+        Nothing is trained: afterwards all is as before.
 
         >>> import fastnn
-        >>> model = fastnn.Sequential([fastnn.Input((8,)), fastnn.layers.Dense(40, activation="relu"), fastnn.layers.Dense(1)])
+        >>> hidden = fastnn.layers.Dense(40, activation="relu")
+        >>> model = fastnn.Sequential([fastnn.Input((8,)), hidden, fastnn.layers.Dense(1)])
         >>> model.compile("adam", "mse")
         >>> x = fastnn.random.normal((64, 8), seed=0).numpy()
         >>> model.profile(x, x[:, :1], batch_size=1)  # doctest: +ELLIPSIS
         A training step of 1 row, each call by itself on one thread:
         ...
-        advice: batches of one row read every weight for that row alone; a larger batch_size takes hardly longer a step
+        advice: batches of one row read every weight for that row alone; a larger batch_size ...
         """
         self._compiled("profile")
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         if self.run_eagerly:
-            raise RuntimeError("profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to see its calls")
+            raise RuntimeError(
+                "profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to "
+                "see its calls"
+            )
         with self._lock:
             rows = self._rows(x, y, sample_weight)
             gradients = [(v, v._gradient) for v in self.trainable_variables]
             epoch = self._training("profile", rows, None, batch_size, True)
             try:
-                text = epoch.program.turn.run(profile, self, epoch, len(rows.x))  # others do not see what it trains
+                # others do not see what it trains
+                text = epoch.program.turn.run(profile, self, epoch, len(rows.x))
             finally:
                 epoch.release()
                 for variable, gradient in gradients:
@@ -250,7 +292,9 @@ class Trainer(Layer):
 
     # ---- parts
 
-    def _training(self, what: str, rows: Rows, test: Rows | None, batch_size: int, shuffle: bool) -> Epoch:
+    def _training(
+        self, what: str, rows: Rows, test: Rows | None, batch_size: int, shuffle: bool
+    ) -> Epoch:
         """The program of an epoch of training, at its beginning."""
         (optimizer, _), variables = self._compiled(what), self.trainable_variables
         if not variables:
@@ -264,7 +308,11 @@ class Trainer(Layer):
 
     def _compiled(self, what: str) -> tuple[Optimizer, Loss]:
         if self.optimizer is None or self.loss is None:
-            missing = "call compile(optimizer=..., loss=...) first" if self.optimizer is None else "compile with a loss"
+            missing = (
+                "call compile(optimizer=..., loss=...) first"
+                if self.optimizer is None
+                else "compile with a loss"
+            )
             raise RuntimeError(f"{what}: {missing}")
         return self.optimizer, self.loss
 
@@ -272,7 +320,10 @@ class Trainer(Layer):
         rows = data.inputs(x, self.dtype)
         expected = getattr(self, "input_shape", None)
         if expected is not None and rows.shape[1:] != tuple(expected[1:]):
-            raise ShapeError(f"model {self.name!r}: {name} must have shape {shape_text(expected)}; got {shape_text(np.shape(x))}")
+            raise ShapeError(
+                f"model {self.name!r}: {name} must have shape {shape_text(expected)}; got "
+                f"{shape_text(np.shape(x))}"
+            )
         if check:
             data.expect_finite(rows, name, x)
         return rows
@@ -280,7 +331,9 @@ class Trainer(Layer):
     def _rows(self, x: Any, y: Any, sample_weight: Any, what: str = "") -> Rows:
         """Checked rows of x, y and weights, targets as loss and metrics take them."""
         if x is None or y is None:
-            raise ValueError(f"{what}x and {what}y are both needed; {what}{'x' if x is None else 'y'} is missing")
+            raise ValueError(
+                f"{what}x and {what}y are both needed; {what}{'x' if x is None else 'y'} is missing"
+            )
         rows = self._inputs(x, f"{what}x")
         data.expect_rows(rows, y, f"{what}x", f"{what}y")
         shape = self._output_shape(rows.shape)
@@ -288,18 +341,22 @@ class Trainer(Layer):
         targets = loss.targets(y, shape, self.dtype)
         data.expect_finite(targets, f"{what}y", y)
         if self._metrics is None:
-            self._metrics = [metric_of(name, loss.takes_labels, shape[-1] or 1) for name in self._metric_names]
+            self._metrics = [
+                metric_of(name, loss.takes_labels, shape[-1] or 1) for name in self._metric_names
+            ]
         for metric in self._metrics:
             if metric.takes_labels != loss.takes_labels:
                 kinds = ["values of the prediction's shape", "labels"]
                 raise ValueError(
-                    f"metric {metric.name!r} takes {kinds[metric.takes_labels]}, the loss {loss.name} {kinds[loss.takes_labels]}: "
+                    f"metric {metric.name!r} takes {kinds[metric.takes_labels]}, the loss "
+                    f"{loss.name} {kinds[loss.takes_labels]}: "
                     "use metrics=['accuracy'], which fits itself to the loss"
                 )
         return Rows(rows, targets, data.weights(sample_weight, rows))
 
     def _output_shape(self, input_shape: Sequence[int]) -> Shape:
-        """The shape of predictions, found by calling the model without computing; it builds what is not built yet."""
+        """The shape of predictions, found by calling the model without computing; it builds what is
+        not built yet."""
         declared = self._declared_output_shape(input_shape)
         if declared is not None:
             return declared
@@ -311,7 +368,8 @@ class Trainer(Layer):
                 recorder.restore_gradients()
             if not y.shape or y.shape[0] != 2:
                 raise ShapeError(
-                    f"model {self.name!r}: a prediction must have a row for each row of x; got {shape_text(y.shape)} for 2 rows"
+                    f"model {self.name!r}: a prediction must have a row for each row of x; got "
+                    f"{shape_text(y.shape)} for 2 rows"
                 )
             return OutputShape((None, *y.shape[1:]))
 
@@ -325,7 +383,8 @@ class Trainer(Layer):
         return ["loss", *[m.name for m in self._metrics or ()]]
 
     def _drawing(self) -> random.Generator:
-        """What shuffles: the model's own generator, spawned from the process's when first needed and after it was seeded anew."""
+        """What shuffles: the model's own generator, spawned from the process's when first needed
+        and after it was seeded anew."""
         if self._generator is None or self._generator[0] != random.default.resets:
             self._generator = random.default.resets, random.default.spawn()
             for key in [k for k in list(self._programs) if k[0] == "fit"]:
@@ -343,10 +402,15 @@ class Trainer(Layer):
         self._programs.add(key, found)
         return found
 
-    def _program(self, kind: str, rows: Rows | None, test: Rows | None, batch_size: int, shuffle: bool) -> Epoch:
+    def _program(
+        self, kind: str, rows: Rows | None, test: Rows | None, batch_size: int, shuffle: bool
+    ) -> Epoch:
         """The program of an epoch over data of these shapes, made if need be."""
         generator = self._drawing() if shuffle else None
-        looks = tuple(None if r is None else tuple((a.shape[1:], a.dtype) for a in r.arrays()) for r in (rows, test))
+        looks = tuple(
+            None if r is None else tuple((a.shape[1:], a.dtype) for a in r.arrays())
+            for r in (rows, test)
+        )
         key = (kind, looks, batch_size, shuffle, self.run_eagerly)
 
         def make():
@@ -376,12 +440,23 @@ class Trainer(Layer):
             self._test_step(totals, first, *batch)
 
         def lay_out():
-            train = [] if order is None else [Part("shuffling", order.draw, held=(order.words, order.rows))]
+            train = (
+                []
+                if order is None
+                else [Part("shuffling", order.draw, held=(order.words, order.rows))]
+            )
             if train_source is not None:
                 train += parts_of("training", train_step, train_source, batch_size)
-            return train, [] if test_source is None else parts_of(name, test_step, test_source, batch_size)
+            return train, [] if test_source is None else parts_of(
+                name, test_step, test_source, batch_size
+            )
 
-        return Epoch([s for s in (train_source, test_source) if s is not None], lay_out, totals, self.run_eagerly)
+        return Epoch(
+            [s for s in (train_source, test_source) if s is not None],
+            lay_out,
+            totals,
+            self.run_eagerly,
+        )
 
     def _train_step(self, totals, x, y, weights=None):
         optimizer, loss_of = self._compiled("fit")
@@ -397,10 +472,16 @@ class Trainer(Layer):
             prediction = self(x, training=False)
             self._measure(totals, first, loss_of(y, prediction, weights), y, prediction)
 
-    def _measure(self, totals: Tensor, first: int, loss: Tensor, y: Tensor, prediction: Tensor) -> None:
-        """Add a batch's loss (as often as it has rows) and metrics to the means, when the step commits."""
+    def _measure(
+        self, totals: Tensor, first: int, loss: Tensor, y: Tensor, prediction: Tensor
+    ) -> None:
+        """Add a batch's loss (as often as it has rows) and metrics to the means, when the step
+        commits."""
         with no_grad():
-            means = [(loss, prediction.shape[0]), *[(m.measure(y, prediction), 1) for m in self._metrics or ()]]
+            means = [
+                (loss, prediction.shape[0]),
+                *[(m.measure(y, prediction), 1) for m in self._metrics or ()],
+            ]
 
         def add():
             for number, (values, scale) in enumerate(means, first):

@@ -12,7 +12,14 @@ AHEAD = 8  # rows that are fetched in advance: which comes next no processor gue
 LONG = 32  # elements of a row from which on a plain loop copies faster than one with a masked end
 
 
-@kernel(split=[("N", 4)], dtypes=ANY, source="some T[S, F]", order="some i8[S]", cursor="i8[s]", batch="out T[N, F]")
+@kernel(
+    split=[("N", 4)],
+    dtypes=ANY,
+    source="some T[S, F]",
+    order="some i8[S]",
+    cursor="i8[s]",
+    batch="out T[N, F]",
+)
 def gather(source, order, cursor, batch, lane, lanes):
     """batch[i] = source[order[cursor + i]]."""
     first, last = share(batch.shape[0], 4, lane, lanes)
@@ -39,7 +46,8 @@ def gather(source, order, cursor, batch, lane, lanes):
 
 @kernel(values="T[n]", weights="T[w]", scale="float", totals="inout f8[t]")
 def accumulate(values, weights, scale, totals, lane, lanes):
-    """totals += (scale * sum of values * weights, scale * sum of weights), in float64 and in order; empty weights are ones."""
+    """totals += (scale * sum of values * weights, scale * sum of weights), in float64 and in order;
+    empty weights are ones."""
     if lane == 0:
         total, weight = 0.0, 0.0
         for i in range(values.size):
@@ -52,7 +60,8 @@ def accumulate(values, weights, scale, totals, lane, lanes):
 
 @kernel(totals="inout f8[K, t]", row="i8[s]", history="inout f8[E, K]")
 def end_epoch(totals, row, history, lane, lanes):
-    """Write the means of an epoch into its row of the history (used over and over like a ring) and begin again."""
+    """Write the means of an epoch into its row of the history (used over and over like a ring) and
+    begin again."""
     if lane == 0:
         values = history[row[0] % history.shape[0]]
         for k in range(values.size):
@@ -66,7 +75,11 @@ def binary_match(p, target, threshold, match, lane, lanes):
     first, last = share(match.size, 4, lane, lanes)
     columns, limit = p.shape[1], T(threshold)
     if columns == 1:
-        p_column, targets, matches = flat(p[first:last]), flat(target[first:last]), match[first:last]
+        p_column, targets, matches = (
+            flat(p[first:last]),
+            flat(target[first:last]),
+            match[first:last],
+        )
         for i in range(matches.size):
             matches[i] = T(1) if targets[i] == (T(1) if p_column[i] > limit else T(0)) else T(0)
         return

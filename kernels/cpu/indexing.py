@@ -1,4 +1,5 @@
-"""Elements taken by their place: every so many-th, or those that an array of indices names; and their gradients, which put back."""
+"""Elements taken by their place: every so many-th, or those that an array of indices names; and
+their gradients, which put back."""
 
 from ..marks import ANY, helper, kernel
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
@@ -9,7 +10,8 @@ from .share import FLAT, share, share_either
 
 @helper
 def place_of_row(outer, start, row):
-    """Where a row begins whose places in the outer dimensions are those of number `row`; `outer`: (extent, step) of each."""
+    """Where a row begins whose places in the outer dimensions are those of number `row`; `outer`:
+    (extent, step) of each."""
     place = start
     for d in range(outer.shape[0] - 1, -1, -1):
         place += row % outer[d, 0] * outer[d, 1]
@@ -17,9 +19,18 @@ def place_of_row(outer, start, row):
     return place
 
 
-@kernel(split=ROWS_OR_COLUMNS, dtypes=ANY, x="T[X]", outer="i8[D, E]", start="int", step="int", out="out T[R, C]")
+@kernel(
+    split=ROWS_OR_COLUMNS,
+    dtypes=ANY,
+    x="T[X]",
+    outer="i8[D, E]",
+    start="int",
+    step="int",
+    out="out T[R, C]",
+)
 def strided_copy(x, outer, start, step, out, lane, lanes):
-    """out[r, j] = x[place + j step], row r's place being where `outer` says, counted from `start`. Steps may be negative."""
+    """out[r, j] = x[place + j step], row r's place being where `outer` says, counted from `start`.
+    Steps may be negative."""
     first, last, left, right = share_either(out.shape[0], 1, out.shape[1], FLAT, lane, lanes)
     for r in range(last - first):
         row, place = out[first + r, left:right], place_of_row(outer, start, first + r) + left * step
@@ -32,7 +43,9 @@ def strided_copy(x, outer, start, step, out, lane, lanes):
                 row[j] = x[place + j * step]
 
 
-@kernel(split=ROWS_OR_COLUMNS, dy="T[R, C]", outer="i8[D, E]", start="int", step="int", dx="inout T[X]")
+@kernel(
+    split=ROWS_OR_COLUMNS, dy="T[R, C]", outer="i8[D, E]", start="int", step="int", dx="inout T[X]"
+)
 def strided_put(dy, outer, start, step, dx, lane, lanes):
     """Its gradient, into zeros: dx[place + j step] = dy[r, j]. No two elements have one place."""
     first, last, left, right = share_either(dy.shape[0], 1, dy.shape[1], FLAT, lane, lanes)
@@ -56,14 +69,21 @@ def zero(x, lane, lanes):
 
 @helper
 def counted(index, extent):
-    """An index counted from 0, for one that may be counted from the end; -1 for one that is out of range."""
+    """An index counted from 0, for one that may be counted from the end; -1 for one that is out of
+    range."""
     place = index + extent if index < 0 else index
     return place if 0 <= place < extent else -1
 
 
-@kernel(split=ROWS_OR_COLUMNS, **{**BROADCAST, "x": "i8[X]", "y": "i8[Y]"}, extent="int", z="out i8[R, C]")
+@kernel(
+    split=ROWS_OR_COLUMNS,
+    **{**BROADCAST, "x": "i8[X]", "y": "i8[Y]"},
+    extent="int",
+    z="out i8[R, C]",
+)
 def flat_index(x, y, outer, x_step, y_step, extent, z, lane, lanes):
-    """z = x extent + y: of indices of two neighbouring dimensions, the second of this extent, those of both as one."""
+    """z = x extent + y: of indices of two neighbouring dimensions, the second of this extent, those
+    of both as one."""
     first, last, start, stop = share_either(z.shape[0], 1, z.shape[1], FLAT, lane, lanes)
     status = 0
     for i in range(first, last):
@@ -77,7 +97,9 @@ def flat_index(x, y, outer, x_step, y_step, extent, z, lane, lanes):
     return status
 
 
-@kernel(split=[("A", 1), ("M", 4)], dtypes=ANY, x="some T[A, S, B]", index="i8[M]", out="out T[A, M, B]")
+@kernel(
+    split=[("A", 1), ("M", 4)], dtypes=ANY, x="some T[A, S, B]", index="i8[M]", out="out T[A, M, B]"
+)
 def take(x, index, out, lane, lanes):
     """out[a, m] = x[a, index[m]]."""
     first, last, begin, end = share_either(out.shape[0], 1, out.shape[1], 4, lane, lanes)
@@ -99,8 +121,9 @@ def take(x, index, out, lane, lanes):
 
 @kernel(split=[("A", 1), ("S", 4)], dy="T[A, M, B]", index="i8[M]", dx="out T[A, S, B]")
 def take_gradient(dy, index, dx, lane, lanes):
-    """dx[a, s] = the sum of dy[a, m] where index[m] is s, in the order of m. A lane looks at every index and adds what belongs to
-    rows of its own, so the sums do not depend on how many lanes there are."""
+    """dx[a, s] = the sum of dy[a, m] where index[m] is s, in the order of m. A lane looks at every
+    index and adds what belongs to rows of its own, so the sums do not depend on how many lanes
+    there are."""
     first, last, begin, end = share_either(dx.shape[0], 1, dx.shape[1], 4, lane, lanes)
     for a in range(first, last):
         for s in range(begin, end):

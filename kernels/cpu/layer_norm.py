@@ -1,8 +1,8 @@
 """Layer normalisation: every row of x (N, C) on its own. Lanes share out the rows.
 
-y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance of the row. As in normalization.py, the mean is
-that of distances to the row's first element, and what rounding takes from it is kept beside it, so that nothing is lost of a row
-whose mean is far from zero.
+y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance of the row. As in
+normalization.py, the mean is that of distances to the row's first element, and what rounding takes
+from it is kept beside it, so that nothing is lost of a row whose mean is far from zero.
 """
 
 from ..marks import T, helper, kernel
@@ -12,8 +12,11 @@ from .rows import clear, row_copy_past_caches, row_distances, row_squares, slope
 from .share import FAR, TILE, past_caches, share, together
 
 ROWS = 4
-GROUP, FAR_GROUP = 4096, 1024  # elements of rows that are worked on together: of far ones fewer, or the fetching ahead pauses
-CHUNK = 32  # rows whose gradients of gamma and beta are summed together; the sums of all chunks follow in their order
+# elements of rows that are worked on together: of far ones fewer, or the fetching ahead pauses
+GROUP, FAR_GROUP = 4096, 1024
+# rows whose gradients of gamma and beta are summed together; the sums of all chunks follow in their
+# order
+CHUNK = 32
 
 
 @helper
@@ -27,7 +30,15 @@ def normalise_row_past_caches(x, mean, shift, factor, gamma, beta, y):
     tile = stack(T(0), TILE)
     for begin in range(0, y.size, TILE):
         end = min(begin + TILE, y.size)
-        normalise_row(x[begin:end], mean, shift, factor, gamma[begin:end], beta[begin:end], tile[: end - begin])
+        normalise_row(
+            x[begin:end],
+            mean,
+            shift,
+            factor,
+            gamma[begin:end],
+            beta[begin:end],
+            tile[: end - begin],
+        )
         row_copy_past_caches(tile[: end - begin], y[begin:end])
 
 
@@ -44,7 +55,8 @@ def normalise_two_rows(x, mean, rest, factor, gamma, beta, y):
 
 @helper
 def deviations(squares, rest, part, epsilon):
-    """factor = 1 / deviation of each row, in place of its sum of squares: roots and quotients of several rows are packed."""
+    """factor = 1 / deviation of each row, in place of its sum of squares: roots and quotients of
+    several rows are packed."""
     for i in range(squares.size):
         squares[i] = inverse_deviation(fma(-rest[i], rest[i], squares[i] * part), epsilon)
 
@@ -61,10 +73,14 @@ def deviations(squares, rest, part, epsilon):
     factor="out T[N]",
 )
 def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, lane, lanes):
-    """`mean`, `rest` (what rounding took from it) and `factor` (1 / deviation) are for the gradient. As many rows as stay in the
-    nearest cache go through each of three passes together: while the sum of one is completed, that of the next begins."""
+    """`mean`, `rest` (what rounding took from it) and `factor` (1 / deviation) are for the
+    gradient. As many rows as stay in the nearest cache go through each of three passes together:
+    while the sum of one is completed, that of the next begins."""
     first, last = share(x.shape[0], ROWS, lane, lanes)
-    part, group = T(1) / T(x.shape[1]), max(1, (FAR_GROUP if x.size > FAR else GROUP) // max(x.shape[1], 1))
+    part, group = (
+        T(1) / T(x.shape[1]),
+        max(1, (FAR_GROUP if x.size > FAR else GROUP) // max(x.shape[1], 1)),
+    )
     for begin in range(first, last, group):
         end = min(begin + group, last)
         for i in range(begin, end):
@@ -74,7 +90,9 @@ def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, lane, lanes):
         deviations(factor[begin:end], rest[begin:end], part, epsilon)
         if past_caches(y):
             for i in range(begin, end):
-                normalise_row_past_caches(x[i], mean[i], -rest[i] * factor[i], factor[i], gamma, beta, y[i])
+                normalise_row_past_caches(
+                    x[i], mean[i], -rest[i] * factor[i], factor[i], gamma, beta, y[i]
+                )
             continue
         pairs = together(x, begin, end, 2)
         for i in range(begin, pairs, 2):
@@ -98,7 +116,17 @@ def row_gradient(x, gamma, centre, rest, scale, level, slope, dy, dx, past):
         tile = stack(T(0), TILE)
         for begin in range(0, dx.size, TILE):
             end = min(begin + TILE, dx.size)
-            part_of_gradient(x[begin:end], gamma[begin:end], centre, shift, scale, level, slope, dy[begin:end], tile[: end - begin])
+            part_of_gradient(
+                x[begin:end],
+                gamma[begin:end],
+                centre,
+                shift,
+                scale,
+                level,
+                slope,
+                dy[begin:end],
+                tile[: end - begin],
+            )
             row_copy_past_caches(tile[: end - begin], dx[begin:end])
     else:
         part_of_gradient(x, gamma, centre, shift, scale, level, slope, dy, dx)
@@ -109,11 +137,23 @@ def two_row_gradients(x, gamma, mean, rest, factor, slopes, dy, dx):
     """Two at a time: gamma is read once."""
     a, b, da, db, p, q, part = x[0], x[1], dy[0], dy[1], dx[0], dx[1], T(1) / T(x.shape[1])
     a_centre, b_centre, a_scale, b_scale = mean[0], mean[1], factor[0], factor[1]
-    a_shift, b_shift, a_level, b_level = -rest[0] * a_scale, -rest[1] * b_scale, slopes[0] * part, slopes[2] * part
-    a_slope, b_slope = fma(-rest[0], slopes[0], slopes[1]) * a_scale * part, fma(-rest[1], slopes[2], slopes[3]) * b_scale * part
+    a_shift, b_shift, a_level, b_level = (
+        -rest[0] * a_scale,
+        -rest[1] * b_scale,
+        slopes[0] * part,
+        slopes[2] * part,
+    )
+    a_slope, b_slope = (
+        fma(-rest[0], slopes[0], slopes[1]) * a_scale * part,
+        fma(-rest[1], slopes[2], slopes[3]) * b_scale * part,
+    )
     for j in range(p.size):
-        p[j] = a_scale * fma(-a_slope, fma(a[j] - a_centre, a_scale, a_shift), fma(da[j], gamma[j], -a_level))
-        q[j] = b_scale * fma(-b_slope, fma(b[j] - b_centre, b_scale, b_shift), fma(db[j], gamma[j], -b_level))
+        p[j] = a_scale * fma(
+            -a_slope, fma(a[j] - a_centre, a_scale, a_shift), fma(da[j], gamma[j], -a_level)
+        )
+        q[j] = b_scale * fma(
+            -b_slope, fma(b[j] - b_centre, b_scale, b_shift), fma(db[j], gamma[j], -b_level)
+        )
 
 
 @kernel(
@@ -129,23 +169,47 @@ def two_row_gradients(x, gamma, mean, rest, factor, slopes, dy, dx):
     dbeta="out T[P, C]",
 )
 def layer_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, lane, lanes):
-    """dx = factor (g - mean of g - xhat mean of (g xhat)) with g = dy gamma and xhat the normalised row. Of each chunk of rows,
-    dgamma[p] = sum of dy xhat and dbeta[p] = sum of dy. They are summed in the first of a row's two passes: while it comes from
-    memory there is time, and the second has the nearest cache to itself (0.7 to 0.9 of the time of summing in the second)."""
-    (begin, end), slopes, past = share(dgamma.shape[0], 1, lane, lanes), stack(T(0), 4), past_caches(dx)
+    """dx = factor (g - mean of g - xhat mean of (g xhat)) with g = dy gamma and xhat the normalised
+    row. Of each chunk of rows, dgamma[p] = sum of dy xhat and dbeta[p] = sum of dy. They are summed
+    in the first of a row's two passes: while it comes from memory there is time, and the second has
+    the nearest cache to itself (0.7 to 0.9 of the time of summing in the second)."""
+    (begin, end), slopes, past = (
+        share(dgamma.shape[0], 1, lane, lanes),
+        stack(T(0), 4),
+        past_caches(dx),
+    )
     for p in range(begin, end):
         clear(dgamma[p])
         clear(dbeta[p])
         first, last = p * CHUNK, min((p + 1) * CHUNK, x.shape[0])
         pairs = together(x, first, last, 2)
         for i in range(first, pairs, 2):
-            slopes_and_sums(2, x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], slopes, dgamma[p], dbeta[p])
+            slopes_and_sums(
+                2, x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], slopes, dgamma[p], dbeta[p]
+            )
             if past:
                 for n in range(2):
                     k = i + n
-                    row_gradient(x[k], gamma, mean[k], rest[k], factor[k], slopes[2 * n], slopes[2 * n + 1], dy[k], dx[k], past)
+                    row_gradient(
+                        x[k],
+                        gamma,
+                        mean[k],
+                        rest[k],
+                        factor[k],
+                        slopes[2 * n],
+                        slopes[2 * n + 1],
+                        dy[k],
+                        dx[k],
+                        past,
+                    )
             else:
-                two_row_gradients(x[i:], gamma, mean[i:], rest[i:], factor[i:], slopes, dy[i:], dx[i:])
+                two_row_gradients(
+                    x[i:], gamma, mean[i:], rest[i:], factor[i:], slopes, dy[i:], dx[i:]
+                )
         for i in range(pairs, last):
-            slopes_and_sums(1, x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], slopes, dgamma[p], dbeta[p])
-            row_gradient(x[i], gamma, mean[i], rest[i], factor[i], slopes[0], slopes[1], dy[i], dx[i], past)
+            slopes_and_sums(
+                1, x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], slopes, dgamma[p], dbeta[p]
+            )
+            row_gradient(
+                x[i], gamma, mean[i], rest[i], factor[i], slopes[0], slopes[1], dy[i], dx[i], past
+            )

@@ -1,7 +1,8 @@
 """Losses and their gradients, by element or by row. The mean over them is a sum (reduce.py).
 
-Fused with their sigmoid or softmax they are computed from the logits z, which keeps the digits that log(probability) loses;
-without, from probabilities clipped to [clip, 1 - clip]. Labels of classes are indices; one out of range is reported by row.
+Fused with their sigmoid or softmax they are computed from the logits z, which keeps the digits that
+log(probability) loses; without, from probabilities clipped to [clip, 1 - clip]. Labels of classes
+are indices; one out of range is reported by row.
 """
 
 from ..elementary import log1p_of_fraction
@@ -16,7 +17,8 @@ ROWS = 4
 
 @kernel(split=[("n", FLAT)], z="T[n]", target="T[n]", loss="out T[n]")
 def sigmoid_cross_entropy(z, target, loss, lane, lanes):
-    """loss = max(z, 0) - z target + log(1 + e^-|z|) = -target log(p) - (1 - target) log(1 - p) with p = sigmoid(z)."""
+    """loss = max(z, 0) - z target + log(1 + e^-|z|) = -target log(p) - (1 - target) log(1 - p) with
+    p = sigmoid(z)."""
     start, stop = share(z.size, FLAT, lane, lanes)
     z, target, loss = z[start:stop], target[start:stop], loss[start:stop]
     for i in range(z.size):
@@ -66,7 +68,9 @@ def valid_label(label, classes):
     return label if 0 <= label < classes else 0
 
 
-@kernel(split=[("N", ROWS)], z="T[N, C]", largest="T[N]", total="T[N]", labels="i8[N]", loss="out T[N]")
+@kernel(
+    split=[("N", ROWS)], z="T[N, C]", largest="T[N]", total="T[N]", labels="i8[N]", loss="out T[N]"
+)
 def softmax_cross_entropy(z, largest, total, labels, loss, lane, lanes):
     """loss = -log(softmax(z)[label]) = log(total) + largest - z[label], from what softmax kept."""
     first, last = share(loss.size, ROWS, lane, lanes)
@@ -102,7 +106,8 @@ def clipped_sum(p, clip):
 
 @kernel(split=[("N", ROWS)], p="T[N, C]", labels="i8[N]", clip="float", loss="out T[N]")
 def class_cross_entropy(p, labels, clip, loss, lane, lanes):
-    """loss = log(sum of p) - log(p[label]), p clipped: probabilities need not add up to one (as Keras on TensorFlow)."""
+    """loss = log(sum of p) - log(p[label]), p clipped: probabilities need not add up to one (as
+    Keras on TensorFlow)."""
     first, last = share(loss.size, ROWS, lane, lanes)
     status = 0
     for i in range(first, last):
@@ -113,7 +118,9 @@ def class_cross_entropy(p, labels, clip, loss, lane, lanes):
     return status
 
 
-@kernel(split=[("N", ROWS)], p="T[N, C]", labels="i8[N]", dloss="T[N]", clip="float", dp="out T[N, C]")
+@kernel(
+    split=[("N", ROWS)], p="T[N, C]", labels="i8[N]", dloss="T[N]", clip="float", dp="out T[N, C]"
+)
 def class_cross_entropy_gradient(p, labels, dloss, clip, dp, lane, lanes):
     """dp = (1 / sum of p - 1 / p at the label) dloss, and 0 where p is clipped."""
     first, last = share(dloss.size, ROWS, lane, lanes)

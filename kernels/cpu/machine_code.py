@@ -1,4 +1,5 @@
-"""Primitives of the walker: calling a kernel by its address, words shared between threads, the processor's float mode."""
+"""Primitives of the walker: calling a kernel by its address, words shared between threads, the
+processor's float mode."""
 
 import ctypes
 
@@ -6,9 +7,12 @@ from ..marks import machine, primitive
 
 callables = {}  # interpreted mode: what stands for the address of a kernel's entry point
 
-# Denormal numbers are flushed to zero, as inputs and as results: dead units' moments decay into them, and they take ten times
-# as long. x86: the default mode with flush-to-zero and denormals-are-zero; Arm: bit 24 of the control register.
-FLUSH_DENORMALS = machine(lambda target, _item_bytes: 0x9FC0 if target.architecture == "x86_64" else 1 << 24)
+# Denormal numbers are flushed to zero, as inputs and as results: dead units' moments decay into
+# them, and they take ten times as long. x86: the default mode with flush-to-zero and
+# denormals-are-zero; Arm: bit 24 of the control register.
+FLUSH_DENORMALS = machine(
+    lambda target, _item_bytes: 0x9FC0 if target.architecture == "x86_64" else 1 << 24
+)
 
 
 @primitive("int <- int int int int")

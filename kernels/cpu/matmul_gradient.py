@@ -1,4 +1,5 @@
-"""A product of matrices and what the layer below needs first of it: the derivative of its activation and the sums for its bias."""
+"""A product of matrices and what the layer below needs first of it: the derivative of its
+activation and the sums for its bias."""
 
 import math
 from functools import cache
@@ -12,20 +13,23 @@ from .rows import clear
 from .share import share_either
 from .vectors import FROM_C, FROM_ZERO
 
-COLUMNS = 16  # lanes share out columns in multiples of this: whole vectors in float32, of which two make a tile
+# lanes share out columns in multiples of this: whole vectors in float32, of which two make a tile
+COLUMNS = 16
 # Rows of a panel that the nearest cache holds, of the product and of y: four of the tallest tiles.
 BLOCK_ROWS = machine(lambda target, _item_bytes: min(56, target.block))
 
 
 @helper
 def end_of_block(first, chunk):
-    """Where the rows end that are finished together from `first` on: they are of one chunk, and the same for any lanes."""
+    """Where the rows end that are finished together from `first` on: they are of one chunk, and the
+    same for any lanes."""
     return min(first + BLOCK_ROWS, (first // chunk + 1) * chunk)
 
 
 @helper
 def end_of_some(first, some, chunk):
-    """Where the rows end that are multiplied together, no more than `some`: whole chunks or, if those are larger, whole blocks."""
+    """Where the rows end that are multiplied together, no more than `some`: whole chunks or, if
+    those are larger, whole blocks."""
     if some >= chunk:
         return first + some // chunk * chunk
     return min(first + some, (first // chunk + 1) * chunk)
@@ -33,10 +37,12 @@ def end_of_some(first, some, chunk):
 
 @cache
 def matmul_and_gradient(derivative):
-    """dx = derivative(y, A B^T), and the sums of each `chunk` rows of its columns, or sums += them: what a layer, whose result is
-    y, needs first of the layer above, and the gradient of its bias. Tiles are finished while the nearest cache holds them.
+    """dx = derivative(y, A B^T), and the sums of each `chunk` rows of its columns, or sums += them:
+    what a layer, whose result is y, needs first of the layer above, and the gradient of its bias.
+    Tiles are finished while the nearest cache holds them.
 
-    Lanes share out the chunks or, if there is only one, the columns, and then turn only their own part of B.
+    Lanes share out the chunks or, if there is only one, the columns, and then turn only their own
+    part of B.
     """
 
     def strip(columns):
@@ -46,7 +52,8 @@ def matmul_and_gradient(derivative):
         def finish(y, dx, first, last, j, sums):
             total, value, other = stack(T(0), columns), stack(T(0), columns), stack(T(0), columns)
             clear(total)
-            for i in range(first, last, 2):  # two rows: a sum takes three or four cycles, and one begins in each
+            # two rows: a sum takes three or four cycles, and one begins in each
+            for i in range(first, last, 2):
                 y_row, dx_row = y[i, j : j + columns], dx[i, j : j + columns]
                 for c in range(columns):
                     value[c] = derivative(y_row[c], dx_row[c])
@@ -102,7 +109,12 @@ def matmul_and_gradient(derivative):
         (rows, depth), (chunks, columns) = a.shape, sums.shape
         begin, end, left, right = share_either(chunks, 1, columns, COLUMNS, lane, lanes)
         start_row, last = begin * chunk, min(end * chunk, rows)
-        panel, block, a_flat, a_first = stack(T(0), PANEL_MEMORY), stack(T(0), BLOCK_MEMORY), flat(a), 0
+        panel, block, a_flat, a_first = (
+            stack(T(0), PANEL_MEMORY),
+            stack(T(0), BLOCK_MEMORY),
+            flat(a),
+            0,
+        )
         is_copied = copies_a(a, 0, columns, last - start_row)
         if add == 0:
             for p in range(begin, end):
@@ -110,7 +122,9 @@ def matmul_and_gradient(derivative):
         k, start = 0, FROM_ZERO
         while True:  # once even if there is nothing to sum
             size, top = min(BLOCK, depth - k), start_row
-            some = rows_at_once(last - start_row, BLOCK_ROWS, size, BLOCK_MEMORY if is_copied else SOME)
+            some = rows_at_once(
+                last - start_row, BLOCK_ROWS, size, BLOCK_MEMORY if is_copied else SOME
+            )
             while top < last:
                 bottom = min(end_of_some(top, some, chunk), last)
                 if is_copied:
@@ -126,7 +140,8 @@ def matmul_and_gradient(derivative):
                         after = min(end_of_block(first, chunk), bottom)
                         a_first = (first - top) * size if is_copied else first * depth + k
                         multiply_panel(
-                            size, a_flat, a_first, depth, 1, is_copied, panel, 0, PANEL, panel, 0, 0,
+                            size, a_flat, a_first, depth, 1, is_copied, panel, 0, PANEL, panel, 0,
+                            0,
                             y[0, :0], start, T(-math.inf), dx, j, stop - j, first, after,
                         )  # fmt: skip
                         if k + size == depth:

@@ -2,14 +2,17 @@
 
 y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance.
 
-Lanes share out the rows, as the products around it do: what one lane has written the other need not fetch. So statistics are taken
-of chunks of rows, as many rows each whatever the lanes, and joined in the order of the chunks.
+Lanes share out the rows, as the products around it do: what one lane has written the other need not
+fetch. So statistics are taken of chunks of rows, as many rows each whatever the lanes, and joined
+in the order of the chunks.
 
-Sums are taken of x - x[0], the distance to the first row: for columns of mean 1e4 and deviation 1 a float32 mean is off by
-5e-4, while the distance and its mean are exact to a few units in the last place. What rounding takes from the mean is kept beside
-it, `rest`; it is so small that it need not be taken from each x, but only from what is added at the end.
+Sums are taken of x - x[0], the distance to the first row: for columns of mean 1e4 and deviation 1 a
+float32 mean is off by 5e-4, while the distance and its mean are exact to a few units in the last
+place. What rounding takes from the mean is kept beside it, `rest`; it is so small that it need not
+be taken from each x, but only from what is added at the end.
 
-Several rows are taken at a time, so that what belongs to a column is loaded once for them, if x is near.
+Several rows are taken at a time, so that what belongs to a column is loaded once for them, if x is
+near.
 """
 
 import numpy as np
@@ -39,19 +42,37 @@ def exact_sum(a, b):
 
 @helper
 def statistics(x, eights, first, offset, squares):
-    """offset = mean of x - first and squares = sum of (x - first - offset)^2 in one pass: up to row `eights`, of eight rows the
-    distances to the first of them, and what is so far joined with them (Chan, Golub and LeVeque, "Algorithms for computing the
-    sample variance", 1983). About one of eight, the sum of squares is at most eight times that about their mean, so little of it
+    """offset = mean of x - first and squares = sum of (x - first - offset)^2 in one pass: up to row
+    `eights`, of eight rows the distances to the first of them, and what is so far joined with them
+    (Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983). About one of
+    eight, the sum of squares is at most eight times that about their mean, so little of it
     cancels."""
     for j in range(offset.size):
         offset[j], squares[j] = T(0), T(0)
     for i in range(0, eights, 8):
-        x0, x1, x2, x3, x4, x5, x6, x7 = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
+        x0, x1, x2, x3, x4, x5, x6, x7 = (
+            x[i],
+            x[i + 1],
+            x[i + 2],
+            x[i + 3],
+            x[i + 4],
+            x[i + 5],
+            x[i + 6],
+            x[i + 7],
+        )
         share_of_new = T(8) / T(i + 8)
         between = T(i) * share_of_new
         for j in range(offset.size):
             near = x0[j]
-            b, c, d, e, f, g, h = x1[j] - near, x2[j] - near, x3[j] - near, x4[j] - near, x5[j] - near, x6[j] - near, x7[j] - near
+            b, c, d, e, f, g, h = (
+                x1[j] - near,
+                x2[j] - near,
+                x3[j] - near,
+                x4[j] - near,
+                x5[j] - near,
+                x6[j] - near,
+                x7[j] - near,
+            )
             total = ((b + c) + (d + e)) + ((f + g) + h)
             mean = total * T(0.125)
             near_squares = fma(b, b, fma(c, c, d * d)) + fma(e, e, fma(f, f, fma(g, g, h * h)))
@@ -75,10 +96,17 @@ def chunk_statistics(x, chunk, offsets, squares, lane, lanes):
     for left in range(0, x.shape[1], BLOCK):
         right = min(left + BLOCK, x.shape[1])
         for j in range(right - left):
-            first[j] = x[0, left + j]  # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
+            # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
+            first[j] = x[0, left + j]
         for p in range(begin, end):
             rows = x[p * chunk : min((p + 1) * chunk, x.shape[0]), left:right]
-            statistics(rows, together(x, 0, rows.shape[0], 8), first, offsets[p, left:right], squares[p, left:right])
+            statistics(
+                rows,
+                together(x, 0, rows.shape[0], 8),
+                first,
+                offsets[p, left:right],
+                squares[p, left:right],
+            )
 
 
 @kernel(
@@ -97,9 +125,26 @@ def chunk_statistics(x, chunk, offsets, squares, lane, lanes):
     scale="out T[C]",
     shift="out T[C]",
 )
-def join_statistics(x, gamma, beta, epsilon, chunk, offsets, squares, mean, variance, rest, factor, scale, shift, lane, lanes):
-    """Statistics of all rows from those of the chunks, as for `statistics`: mean + rest (what rounding took from it), variance and
-    factor (1 / deviation); y is then scale (x - mean) + shift."""
+def join_statistics(
+    x,
+    gamma,
+    beta,
+    epsilon,
+    chunk,
+    offsets,
+    squares,
+    mean,
+    variance,
+    rest,
+    factor,
+    scale,
+    shift,
+    lane,
+    lanes,
+):
+    """Statistics of all rows from those of the chunks, as for `statistics`: mean + rest (what
+    rounding took from it), variance and factor (1 / deviation); y is then scale (x - mean) +
+    shift."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
     offset, total = offsets[0, start:stop], squares[0, start:stop]
     for p in range(1, offsets.shape[0]):
@@ -112,7 +157,12 @@ def join_statistics(x, gamma, beta, epsilon, chunk, offsets, squares, mean, vari
             total[j] += fma(moved * moved, between, own_squares[j])
             offset[j] = fma(moved, share_of_new, offset[j])
     rows, first, gamma, beta = T(x.shape[0]), x[0, start:stop], gamma[start:stop], beta[start:stop]
-    mean, variance, rest, factor = mean[start:stop], variance[start:stop], rest[start:stop], factor[start:stop]
+    mean, variance, rest, factor = (
+        mean[start:stop],
+        variance[start:stop],
+        rest[start:stop],
+        factor[start:stop],
+    )
     scale, shift = scale[start:stop], shift[start:stop]
     for j in range(mean.size):
         mean[j], rest[j] = exact_sum(first[j], offset[j])
@@ -137,21 +187,31 @@ def scale_columns(x, mean, scale, shift, y, lane, lanes):
         for i in range(first, last):
             for begin in range(0, mean.size, TILE):
                 end = min(begin + TILE, mean.size)
-                scale_row(x[i, begin:end], mean[begin:end], scale[begin:end], shift[begin:end], tile[: end - begin])
+                scale_row(
+                    x[i, begin:end],
+                    mean[begin:end],
+                    scale[begin:end],
+                    shift[begin:end],
+                    tile[: end - begin],
+                )
                 row_copy_past_caches(tile[: end - begin], y[i, begin:end])
         return
     pairs = together(x, first, last, 2)
     for i in range(first, pairs, 2):
         a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
         for j in range(mean.size):
-            p[j], q[j] = fma(a[j] - mean[j], scale[j], shift[j]), fma(b[j] - mean[j], scale[j], shift[j])
+            p[j], q[j] = (
+                fma(a[j] - mean[j], scale[j], shift[j]),
+                fma(b[j] - mean[j], scale[j], shift[j]),
+            )
     for i in range(pairs, last):
         scale_row(x[i], mean, scale, shift, y[i])
 
 
 @helper
 def gradient_sums(x, pairs, mean, dy, products, dbeta):
-    """dbeta = sum of dy, products = sum of dy (x - mean): up to row `pairs` of two rows at a time."""
+    """dbeta = sum of dy, products = sum of dy (x - mean): up to row `pairs` of two rows at a
+    time."""
     for j in range(dbeta.size):
         products[j], dbeta[j] = T(0), T(0)
     for i in range(0, pairs, 2):
@@ -166,13 +226,28 @@ def gradient_sums(x, pairs, mean, dy, products, dbeta):
             products[j] = fma(a[j] - mean[j], p[j], products[j])
 
 
-@kernel(split=CHUNKS, x="T[N, C]", mean="T[C]", dy="T[N, C]", chunk="int", products="out T[P, C]", sums="out T[P, C]")
+@kernel(
+    split=CHUNKS,
+    x="T[N, C]",
+    mean="T[C]",
+    dy="T[N, C]",
+    chunk="int",
+    products="out T[P, C]",
+    sums="out T[P, C]",
+)
 def chunk_gradient_sums(x, mean, dy, chunk, products, sums, lane, lanes):
     """Of each `chunk` rows the sums of dy (x - mean) and of dy."""
     begin, end = share(sums.shape[0], 1, lane, lanes)
     for p in range(begin, end):
         first, last = p * chunk, min((p + 1) * chunk, x.shape[0])
-        gradient_sums(x[first:last], together(x, 0, last - first, 2), mean, dy[first:last], products[p], sums[p])
+        gradient_sums(
+            x[first:last],
+            together(x, 0, last - first, 2),
+            mean,
+            dy[first:last],
+            products[p],
+            sums[p],
+        )
 
 
 @kernel(
@@ -189,11 +264,19 @@ def chunk_gradient_sums(x, mean, dy, chunk, products, sums, lane, lanes):
     slope="out T[C]",
     level="out T[C]",
 )
-def join_gradient_sums(gamma, rest, factor, rows, products, sums, dgamma, dbeta, scale, slope, level, lane, lanes):
-    """dbeta = sum of dy, dgamma = sum of dy (x - mean - rest) factor; and, with xhat the normalised x and N rows, dx = gamma factor
-    (dy - dbeta / N - xhat dgamma / N) is scale dy + slope (x - mean) + level: the statistics depend on x too."""
+def join_gradient_sums(
+    gamma, rest, factor, rows, products, sums, dgamma, dbeta, scale, slope, level, lane, lanes
+):
+    """dbeta = sum of dy, dgamma = sum of dy (x - mean - rest) factor; and, with xhat the normalised
+    x and N rows, dx = gamma factor (dy - dbeta / N - xhat dgamma / N) is scale dy + slope (x -
+    mean) + level: the statistics depend on x too."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    gamma, rest, factor, part = gamma[start:stop], rest[start:stop], factor[start:stop], T(1) / T(rows)
+    gamma, rest, factor, part = (
+        gamma[start:stop],
+        rest[start:stop],
+        factor[start:stop],
+        T(1) / T(rows),
+    )
     dgamma, dbeta = dgamma[start:stop], dbeta[start:stop]
     scale, slope, level = scale[start:stop], slope[start:stop], level[start:stop]
     for j in range(gamma.size):
@@ -216,7 +299,16 @@ def combine_row(x, mean, scale, slope, level, dy, dx):
         dx[j] = fma(scale[j], dy[j], fma(slope[j], x[j] - mean[j], level[j]))
 
 
-@kernel(split=ROWS, x="T[N, C]", mean="T[C]", scale="T[C]", slope="T[C]", level="T[C]", dy="T[N, C]", dx="out T[N, C]")
+@kernel(
+    split=ROWS,
+    x="T[N, C]",
+    mean="T[C]",
+    scale="T[C]",
+    slope="T[C]",
+    level="T[C]",
+    dy="T[N, C]",
+    dx="out T[N, C]",
+)
 def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
     """dx = scale dy + slope (x - mean) + level."""
     first, last = share(x.shape[0], UNIT, lane, lanes)
@@ -246,11 +338,23 @@ def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
         combine_row(x[i], mean, scale, slope, level, dy[i], dx[i])
 
 
-@kernel(split=COLUMNS, gamma="T[C]", variance="T[C]", epsilon="float", factor="out T[C]", scale="out T[C]")
+@kernel(
+    split=COLUMNS,
+    gamma="T[C]",
+    variance="T[C]",
+    epsilon="float",
+    factor="out T[C]",
+    scale="out T[C]",
+)
 def inference_columns(gamma, variance, epsilon, factor, scale, lane, lanes):
     """factor = 1 / deviation, for the gradient, and scale = gamma factor."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
-    gamma, variance, factor, scale = gamma[start:stop], variance[start:stop], factor[start:stop], scale[start:stop]
+    gamma, variance, factor, scale = (
+        gamma[start:stop],
+        variance[start:stop],
+        factor[start:stop],
+        scale[start:stop],
+    )
     for j in range(gamma.size):
         factor[j] = inverse_deviation(variance[j], epsilon)
         scale[j] = factor[j] * gamma[j]
@@ -271,7 +375,14 @@ def batch_norm_inference_gradient(x, gamma, mean, factor, dy, dx, dgamma, dbeta,
     """dx = gamma factor dy: given statistics do not depend on x."""
     start, stop = share(gamma.size, FLAT, lane, lanes)
     pairs = together(x, 0, x.shape[0], 2)
-    gradient_sums(x[:, start:stop], pairs, mean[start:stop], dy[:, start:stop], dgamma[start:stop], dbeta[start:stop])
+    gradient_sums(
+        x[:, start:stop],
+        pairs,
+        mean[start:stop],
+        dy[:, start:stop],
+        dgamma[start:stop],
+        dbeta[start:stop],
+    )
     gamma, factor, dgamma = gamma[start:stop], factor[start:stop], dgamma[start:stop]
     for j in range(gamma.size):
         dgamma[j] *= factor[j]

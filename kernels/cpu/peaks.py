@@ -1,16 +1,19 @@
-"""What the machine can do at best, to compare kernels with: multiply-adds that stay in registers, and streams through memory."""
+"""What the machine can do at best, to compare kernels with: multiply-adds that stay in registers,
+and streams through memory."""
 
 from ..marks import T, helper, kernel, primitive
 from .share import FLAT, share
 from .vectors import Vectors
 
-# Chains of multiply-adds that run side by side: more than an instruction takes cycles, times those begun in one cycle.
+# Chains of multiply-adds that run side by side: more than an instruction takes cycles, times those
+# begun in one cycle.
 CHAINS = 12
 
 
 @primitive("T <- T T int")
 def multiply_add_chains(factor, summand, repeats):
-    """CHAINS vectors x, repeatedly x factor + summand, all in registers; returns an element of their sum."""
+    """CHAINS vectors x, repeatedly x factor + summand, all in registers; returns an element of
+    their sum."""
     total = summand * 0
     for chain in range(CHAINS):
         value = factor * chain
@@ -25,11 +28,18 @@ def _(emitter, factor, summand, repeats):
     builder, ir = emitter.builder, Vectors(emitter)
     factors, summands = ir.splat(factor), ir.splat(summand)
     starts = [builder.fmul(factors, ir.splat(emitter.real(float(c)))) for c in range(CHAINS)]
-    before, loop, after = builder.block, builder.append_basic_block("chains"), builder.append_basic_block("sum")
+    before, loop, after = (
+        builder.block,
+        builder.append_basic_block("chains"),
+        builder.append_basic_block("sum"),
+    )
     builder.branch(loop)
     builder.position_at_end(loop)
     count, chains = builder.phi(repeats.type), [builder.phi(ir.vector) for _ in starts]
-    results = [emitter.call(f"llvm.fma.{ir.name}", ir.vector, [chain, factors, summands]) for chain in chains]
+    results = [
+        emitter.call(f"llvm.fma.{ir.name}", ir.vector, [chain, factors, summands])
+        for chain in chains
+    ]
     following = builder.add(count, ir.number(1))
     pairs = [(count, ir.number(0), following), *zip(chains, starts, results, strict=True)]
     for phi, first, later in pairs:
@@ -51,7 +61,8 @@ def multiply_adds(numbers, repeats, lane, lanes):
 
 RUN = [("n", FLAT)]
 
-# Streams: `repeats` passes over arrays; the number of the pass is among the terms, so that no pass can be left out.
+# Streams: `repeats` passes over arrays; the number of the pass is among the terms, so that no pass
+# can be left out.
 
 
 @helper(reassociate=True)

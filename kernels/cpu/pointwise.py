@@ -1,8 +1,9 @@
 """Kernels made of a scalar function and a loop.
 
-Loops run from 0 over slices: a loop from a run-time start keeps the test for a negative index in its body, does not
-vectorise and was measured five to ten times slower. No fast-math flag is set: `contract` merges one operation's multiply
-with the next one's add, and a chain of kernels would then give other bits than the same chain in one loop.
+Loops run from 0 over slices: a loop from a run-time start keeps the test for a negative index in
+its body, does not vectorise and was measured five to ten times slower. No fast-math flag is set:
+`contract` merges one operation's multiply with the next one's add, and a chain of kernels would
+then give other bits than the same chain in one loop.
 """
 
 from functools import cache
@@ -13,7 +14,8 @@ from .reduce import add_rows
 from .rows import clear, row_copy_past_caches
 from .share import FLAT, TILE, columns_past_caches, share, share_either, together
 
-NUMBERS = {"first": "float", "second": "float", "third": "float"}  # a formula's attributes, of which it may have fewer
+# a formula's attributes, of which it may have fewer
+NUMBERS = {"first": "float", "second": "float", "third": "float"}
 
 
 @cache
@@ -30,14 +32,21 @@ def unary(function):
     return pointwise
 
 
-CASTS = {"f4": ("f8",), "f8": ("f4",), "i8": FLOATS, "b1": ("f4", "f8", "i8")}  # from each type to which others
+# from each type to which others
+CASTS = {"f4": ("f8",), "f8": ("f4",), "i8": FLOATS, "b1": ("f4", "f8", "i8")}
 
 
 @cache
 def cast_from(letter):
     """y = x, of another element type."""
 
-    @kernel(split=[("n", FLAT)], dtypes=CASTS[letter], name=f"cast_from_{letter}", x=f"{letter}[n]", y="out T[n]")
+    @kernel(
+        split=[("n", FLAT)],
+        dtypes=CASTS[letter],
+        name=f"cast_from_{letter}",
+        x=f"{letter}[n]",
+        y="out T[n]",
+    )
     def pointwise(x, y, lane, lanes):
         start, stop = share(x.size, FLAT, lane, lanes)
         x, y = x[start:stop], y[start:stop]
@@ -79,10 +88,22 @@ def unary_gradient(derivative):
 def unary_gradient_by(derivative, numbers):
     """dx = derivative(saved, dy, first, ...)."""
 
-    @kernel(split=[("n", FLAT)], name=f"{derivative.name}_by", saved="T[n]", dy="T[n]", **NUMBERS, dx="out T[n]")
+    @kernel(
+        split=[("n", FLAT)],
+        name=f"{derivative.name}_by",
+        saved="T[n]",
+        dy="T[n]",
+        **NUMBERS,
+        dx="out T[n]",
+    )
     def pointwise(saved, dy, first, second, third, dx, lane, lanes):
         start, stop = share(saved.size, FLAT, lane, lanes)
-        saved, dy, dx, attributes = saved[start:stop], dy[start:stop], dx[start:stop], (first, second, third)[:numbers]
+        saved, dy, dx, attributes = (
+            saved[start:stop],
+            dy[start:stop],
+            dx[start:stop],
+            (first, second, third)[:numbers],
+        )
         for i in range(saved.size):
             dx[i] = derivative(saved[i], dy[i], *attributes)
 
@@ -91,13 +112,14 @@ def unary_gradient_by(derivative, numbers):
 
 @cache
 def unary_gradient_and_sums(derivative):
-    """dx = derivative(y, dy), and the sums of its columns, or sums += them: what a layer needs of its activation, y, and the
-    gradient of its bias. Of few elements, that stay in the nearest cache."""
+    """dx = derivative(y, dy), and the sums of its columns, or sums += them: what a layer needs of
+    its activation, y, and the gradient of its bias. Of few elements, that stay in the nearest
+    cache."""
 
     @helper
     def strip(y, dy, dx, sums):
-        """FLAT columns, their sums in registers: a third of the time of two passes, if rows are short. Of longer ones each
-        strip would lie on other pages."""
+        """FLAT columns, their sums in registers: a third of the time of two passes, if rows are
+        short. Of longer ones each strip would lie on other pages."""
         total = stack(T(0), FLAT)
         for j in range(FLAT):
             total[j] = sums[j]
@@ -145,7 +167,8 @@ def unary_gradient_and_sums(derivative):
 
 @cache
 def unary_gradient_and_chunk_sums(derivative):
-    """The same of many elements, with the sums of each `chunk` rows: lanes share out rows, as the products around it do."""
+    """The same of many elements, with the sums of each `chunk` rows: lanes share out rows, as the
+    products around it do."""
 
     @helper
     def row(y, dy, dx, sums):
@@ -200,8 +223,9 @@ def unary_gradient_and_chunk_sums(derivative):
     return gradient_and_sums
 
 
-# Functions of two arrays broadcast. The result is seen as rows, in each of which an input either runs along (step 1) or
-# stands still (step 0); `outer` says where the inputs' rows begin: (extent, step of x, step of y) of each outer dimension.
+# Functions of two arrays broadcast. The result is seen as rows, in each of which an input either
+# runs along (step 1) or stands still (step 0); `outer` says where the inputs' rows begin: (extent,
+# step of x, step of y) of each outer dimension.
 
 
 @helper
@@ -221,8 +245,8 @@ BROADCAST = {"x": "T[X]", "y": "T[Y]", "outer": "i8[D, E]", "x_step": "int", "y_
 
 @cache
 def in_one_row(kernel, x_step, y_step):
-    """The kernel for a result of one row: inputs that run along with it are touched by a lane's own shares only, so lanes need not
-    wait for each other between it and a function of one array."""
+    """The kernel for a result of one row: inputs that run along with it are touched by a lane's own
+    shares only, so lanes need not wait for each other between it and a function of one array."""
     along = {name: "T[C]" for name, step in (("x", x_step), ("y", y_step)) if step == 1}
     return kernel.declared(kernel.name, **along)
 
@@ -231,7 +255,13 @@ def in_one_row(kernel, x_step, y_step):
 def binary(function, result="T", dtypes=FLOATS):
     """z = function(x, y). A comparison's result is "b1", true or false."""
 
-    @kernel(split=ROWS_OR_COLUMNS, dtypes=dtypes, name=function.name, **BROADCAST, z=f"out {result}[R, C]")
+    @kernel(
+        split=ROWS_OR_COLUMNS,
+        dtypes=dtypes,
+        name=function.name,
+        **BROADCAST,
+        z=f"out {result}[R, C]",
+    )
     def pointwise(x, y, outer, x_step, y_step, z, lane, lanes):
         first, last, start, stop = share_either(z.shape[0], 1, z.shape[1], FLAT, lane, lanes)
         for i in range(last - first):
@@ -257,7 +287,9 @@ def binary(function, result="T", dtypes=FLOATS):
 def binary_gradient(derivative):
     """out = derivative(x, y, dz), in the shape of dz; what was broadcast is summed afterwards."""
 
-    @kernel(split=ROWS_OR_COLUMNS, name=derivative.name, **BROADCAST, dz="T[R, C]", out="out T[R, C]")
+    @kernel(
+        split=ROWS_OR_COLUMNS, name=derivative.name, **BROADCAST, dz="T[R, C]", out="out T[R, C]"
+    )
     def pointwise(x, y, outer, x_step, y_step, dz, out, lane, lanes):
         first, last, start, stop = share_either(out.shape[0], 1, out.shape[1], FLAT, lane, lanes)
         for i in range(last - first):

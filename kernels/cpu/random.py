@@ -1,7 +1,9 @@
-"""Random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
+"""Random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+2011).
 
-A number is a function of the generator's key, the number of the draw and the element, never of a thread or of what was drawn
-before. `generator` is (key, draws so far); `earlier` counts the draws of the same step that come before this one.
+A number is a function of the generator's key, the number of the draw and the element, never of a
+thread or of what was drawn before. `generator` is (key, draws so far); `earlier` counts the draws
+of the same step that come before this one.
 """
 
 import math
@@ -48,17 +50,28 @@ def fraction_53(word, following):
     return np.float64(np.int64(((word << np.uint64(32)) | following) >> np.uint64(11))) * 2.0**-53
 
 
-fraction = by_dtype(fraction_24, fraction_53)  # in [0, 1), from one word or from two; both spend a pair for alike streams
+# in [0, 1), from one word or from two; both spend a pair for alike streams
+fraction = by_dtype(fraction_24, fraction_53)
 
 
 @helper
 def uniform_pairs(generator, earlier, first_block, base, width, out):
     for i in range(out.size // 2):
         a, b, c, d = words_of(generator, earlier, first_block + i)
-        out[2 * i], out[2 * i + 1] = fma(width, fraction(a, b), base), fma(width, fraction(c, d), base)
+        out[2 * i], out[2 * i + 1] = (
+            fma(width, fraction(a, b), base),
+            fma(width, fraction(c, d), base),
+        )
 
 
-@kernel(split=[("n", 2 * BLOCKS)], generator="i8[g]", earlier="int", low="float", high="float", out="out T[n]")
+@kernel(
+    split=[("n", 2 * BLOCKS)],
+    generator="i8[g]",
+    earlier="int",
+    low="float",
+    high="float",
+    out="out T[n]",
+)
 def uniform(generator, earlier, low, high, out, lane, lanes):
     """out = low + (high - low) u, u uniform in [0, 1)."""
     start, stop = share(out.size, 2 * BLOCKS, lane, lanes)
@@ -77,10 +90,23 @@ def cosine_of_turns(u):
     angle = (u - quarter * T(0.25)) * T(2 * math.pi)
     z = angle * angle
     cosine = T(2.08767569878681e-9)
-    for factor in (-2.755731922398589e-7, 2.48015873015873e-5, -1.388888888888889e-3, 4.1666666666666664e-2, -0.5, 1.0):
+    for factor in (
+        -2.755731922398589e-7,
+        2.48015873015873e-5,
+        -1.388888888888889e-3,
+        4.1666666666666664e-2,
+        -0.5,
+        1.0,
+    ):
         cosine = fma(cosine, z, T(factor))
     sine = T(-2.505210838544172e-8)
-    for factor in (2.7557319223985893e-6, -1.984126984126984e-4, 8.333333333333333e-3, -0.16666666666666666, 1.0):
+    for factor in (
+        2.7557319223985893e-6,
+        -1.984126984126984e-4,
+        8.333333333333333e-3,
+        -0.16666666666666666,
+        1.0,
+    ):
         sine = fma(sine, z, T(factor))
     sine *= angle
     if quarter == T(0) or quarter == T(4):
@@ -90,7 +116,14 @@ def cosine_of_turns(u):
     return -cosine if quarter == T(2) else sine
 
 
-@kernel(split=[("n", BLOCKS)], generator="i8[g]", earlier="int", mean="float", deviation="float", out="out T[n]")
+@kernel(
+    split=[("n", BLOCKS)],
+    generator="i8[g]",
+    earlier="int",
+    mean="float",
+    deviation="float",
+    out="out T[n]",
+)
 def normal(generator, earlier, mean, deviation, out, lane, lanes):
     """out = mean + deviation z, z normal by Box and Muller: sqrt(-2 log(1 - u)) cos(2 pi v)."""
     start, stop = share(out.size, BLOCKS, lane, lanes)
@@ -101,25 +134,33 @@ def normal(generator, earlier, mean, deviation, out, lane, lanes):
         out[i] = fma(T(deviation), radius * cosine_of_turns(fraction(c, d)), T(mean))
 
 
-UNIT_BLOCKS = 64  # Philox blocks that decide about a unit of dropout, of which each decides about eight elements
+# Philox blocks that decide about a unit of dropout, of which each decides about eight elements
+UNIT_BLOCKS = 64
 HALF = 4 * UNIT_BLOCKS
 UNIT = 2 * HALF
 
 
 @helper
 def words_of_unit(generator, earlier, unit, words):
-    """words (HALF,): word w of the unit's block i at w * UNIT_BLOCKS + i, so that the loop over blocks is packed."""
+    """words (HALF,): word w of the unit's block i at w * UNIT_BLOCKS + i, so that the loop over
+    blocks is packed."""
     first, second = words[:UNIT_BLOCKS], words[UNIT_BLOCKS : 2 * UNIT_BLOCKS]
     third, fourth = words[2 * UNIT_BLOCKS : 3 * UNIT_BLOCKS], words[3 * UNIT_BLOCKS :]
     for i in range(UNIT_BLOCKS):
         a, b, c, d = words_of(generator, earlier, unit * UNIT_BLOCKS + i)
-        first[i], second[i], third[i], fourth[i] = np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
+        first[i], second[i], third[i], fourth[i] = (
+            np.uint32(a),
+            np.uint32(b),
+            np.uint32(c),
+            np.uint32(d),
+        )
 
 
 @kernel(split=[("n", UNIT)], x="T[n]", generator="i8[g]", earlier="int", rate="float", y="out T[n]")
 def dropout(x, generator, earlier, rate, y, lane, lanes):
-    """y = x / (1 - rate), or 0 with probability `rate`, taken to the nearest 16 bits; or dx of dy. Of each unit the low halves of
-    the words decide about the first half, the high halves about the second. Making the words is four fifths of the time."""
+    """y = x / (1 - rate), or 0 with probability `rate`, taken to the nearest 16 bits; or dx of dy.
+    Of each unit the low halves of the words decide about the first half, the high halves about the
+    second. Making the words is four fifths of the time."""
     start, stop = share(x.size, UNIT, lane, lanes)
     threshold, words = min(int(rate * 65536.0 + 0.5), 65535), stack(np.uint32(0), HALF)
     factor, limit = T(1.0 / (1.0 - threshold / 65536.0)), np.uint32(threshold << 16)
@@ -134,8 +175,9 @@ def dropout(x, generator, earlier, rate, y, lane, lanes):
 
 @kernel(generator="i8[g]", earlier="int", words="out u4[W]", order="out i8[n]", cursor="out i8[s]")
 def begin_epoch(generator, earlier, words, order, cursor, lane, lanes):
-    """Put the cursor at the first row and the rows in a new order: Fisher and Yates from the identity, so that the order is a
-    function of the draw alone. The random words come first, in a loop that is packed; there is room for those of whole blocks."""
+    """Put the cursor at the first row and the rows in a new order: Fisher and Yates from the
+    identity, so that the order is a function of the draw alone. The random words come first, in a
+    loop that is packed; there is room for those of whole blocks."""
     if lane == 0:
         cursor[0] = 0
         for block in range(words.size // 4):

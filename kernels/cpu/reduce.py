@@ -1,4 +1,5 @@
-"""Sums over dimensions, and their gradients. Any axes are a few of these: neighbouring summed dimensions are one.
+"""Sums over dimensions, and their gradients. Any axes are a few of these: neighbouring summed
+dimensions are one.
 
 Sums go eight rows or one vector register at a time and in an order that depends on the shape alone.
 """
@@ -20,10 +21,20 @@ def sum_last(x, scale, add, out, lane, lanes):
 
 @helper
 def add_rows(x, total):
-    """total[j] += sum over rows of x[i, j], in groups of eight: less memory traffic and less rounding than one by one."""
+    """total[j] += sum over rows of x[i, j], in groups of eight: less memory traffic and less
+    rounding than one by one."""
     rows = x.shape[0]
     for i in range(0, rows - 7, 8):
-        a, b, c, d, e, f, g, h = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
+        a, b, c, d, e, f, g, h = (
+            x[i],
+            x[i + 1],
+            x[i + 2],
+            x[i + 3],
+            x[i + 4],
+            x[i + 5],
+            x[i + 6],
+            x[i + 7],
+        )
         for j in range(total.size):
             total[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
     for i in range(rows // 8 * 8, rows):
@@ -32,7 +43,9 @@ def add_rows(x, total):
             total[j] += row[j]
 
 
-@kernel(split=[("A", 1), ("B", FLAT)], x="T[A, R, B]", scale="float", add="int", out="inout T[A, B]")
+@kernel(
+    split=[("A", 1), ("B", FLAT)], x="T[A, R, B]", scale="float", add="int", out="inout T[A, B]"
+)
 def sum_middle(x, scale, add, out, lane, lanes):
     """out[a, b] = scale * sum over r of x[a, r, b], or out += that."""
     first, last, start, stop = share_either(out.shape[0], 1, out.shape[1], FLAT, lane, lanes)
@@ -107,7 +120,8 @@ def sum_chunks(x, chunk, partial, lane, lanes):
 
 @kernel(split=[("P", 1)], x="T[R, B]", chunk="int", partial="out T[P, B]")
 def sum_row_chunks(x, chunk, partial, lane, lanes):
-    """partial[p] = the sum of chunk number p of the rows: the first half of a sum of many, so that each lane reads whole rows."""
+    """partial[p] = the sum of chunk number p of the rows: the first half of a sum of many, so that
+    each lane reads whole rows."""
     first, last = share(partial.shape[0], 1, lane, lanes)
     for p in range(first, last):
         total = partial[p]

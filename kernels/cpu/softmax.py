@@ -1,5 +1,5 @@
-"""Softmax of rows. A row is padded to whole vectors on the stack, so that nothing is left over for single elements; many rows too
-short for that are taken as one long one by exp."""
+"""Softmax of rows. A row is padded to whole vectors on the stack, so that nothing is left over for
+single elements; many rows too short for that are taken as one long one by exp."""
 
 from ..marks import T, helper, kernel
 from ..primitives import flat, stack
@@ -14,7 +14,8 @@ LONG = 256  # elements of a row from which on its end, element by element, is no
 
 @helper
 def softmax_of_short_rows(x, y, largest, total):
-    """Rows shorter than a vector. A load finds what was stored before at once if both are of one size, so element by element."""
+    """Rows shorter than a vector. A load finds what was stored before at once if both are of one
+    size, so element by element."""
     for i in range(x.shape[0]):
         x_row, y_row, top = x[i], y[i], x[i, 0]
         for j in range(x_row.size):
@@ -36,7 +37,8 @@ def softmax_of_short_rows(x, y, largest, total):
 
 @helper
 def softmax_of_rows(x, padded, width, y, largest, total):
-    """Rows of less than LONG elements, row i meanwhile in padded[i * width : (i + 1) * width], `width` being whole vectors."""
+    """Rows of less than LONG elements, row i meanwhile in padded[i * width : (i + 1) * width],
+    `width` being whole vectors."""
     for i in range(x.shape[0]):
         largest[i] = row_maximum(x[i])
         row_distance(x[i], largest[i], padded[i * width : (i + 1) * width])
@@ -70,7 +72,8 @@ def softmax_of_long_row(x, y):
 
 @kernel(split=[("N", 4)], x="T[N, C]", y="out T[N, C]", largest="out T[N]", total="out T[N]")
 def softmax(x, y, largest, total, lane, lanes):
-    """y = e^(x - largest) / total, with the row's largest element and total = sum of e^(x - largest) kept for a loss."""
+    """y = e^(x - largest) / total, with the row's largest element and total = sum of e^(x -
+    largest) kept for a loss."""
     first, last = share(x.shape[0], 4, lane, lanes)
     columns = x.shape[1]
     width = (columns + WIDTH - 1) // WIDTH * WIDTH

@@ -1,12 +1,16 @@
-"""Optimizers' updates, one pass over memory each, over runs of variables that lie next to each other; and the checks before.
+"""Optimizers' updates, one pass over memory each, over runs of variables that lie next to each
+other; and the checks before.
 
-What changes between steps lies in memory: `rate` is the learning rate, `steps` the number of updates done.
+What changes between steps lies in memory: `rate` is the learning rate, `steps` the number of
+updates done.
 
-A step changes everything or nothing. So an update's kernel is called twice: with commit = 0, as a check that writes nothing
-(its form `declared` so), for every run of variables, and only then, with commit = 1, to update them. The check refuses what is
-not finite and what would make a weight so. Nearly always gradients alone, and the rate, tell that none can become so, which
-takes two instructions a vector; else the check works the update out, element by element. With commit = 1 every element is
-written, whatever it is: a choice of what to store would be a masked store, which is slow on some processors.
+A step changes everything or nothing. So an update's kernel is called twice: with commit = 0, as a
+check that writes nothing (its form `declared` so), for every run of variables, and only then, with
+commit = 1, to update them. The check refuses what is not finite and what would make a weight so.
+Nearly always gradients alone, and the rate, tell that none can become so, which takes two
+instructions a vector; else the check works the update out, element by element. With commit = 1
+every element is written, whatever it is: a choice of what to store would be a masked store, which
+is slow on some processors.
 """
 
 import numpy as np
@@ -19,22 +23,26 @@ from .share import FLAT, share
 
 RUN = [("n", FLAT)]
 LARGEST = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").max))
-SMALLEST = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").tiny))  # what is smaller is flushed to zero
-# The largest number, divided by this, is a quarter of half a unit in its last place: it may be added four times to any number, and
-# that stays finite.
+# what is smaller is flushed to zero
+SMALLEST = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").tiny))
+# The largest number, divided by this, is a quarter of half a unit in its last place: it may be
+# added four times to any number, and that stays finite.
 TIMES_ROOM = machine(lambda _target, item_bytes: 2.0 ** (np.finfo(f"f{item_bytes}").nmant + 4))
-SANE_RATE = 1e6  # up to which a step of Adam or RMSprop, which is the rate times little, needs no second look
+# up to which a step of Adam or RMSprop, which is the rate times little, needs no second look
+SANE_RATE = 1e6
 
 
 @helper
 def times(x, factor):
-    """A product of its own: the sum around it may be taken in any order, but the factor not out of it."""
+    """A product of its own: the sum around it may be taken in any order, but the factor not out of
+    it."""
     return x * factor
 
 
 @helper(reassociate=True)
 def plus(total, x):
-    """A sum that is finite only if all that is added to it is: infinity or NaN never leave it. It seldom overflows otherwise."""
+    """A sum that is finite only if all that is added to it is: infinity or NaN never leave it. It
+    seldom overflows otherwise."""
     return total + x
 
 
@@ -61,7 +69,8 @@ def refusal(i, gradient):
 
 @kernel(split=RUN, x="T[n]")
 def check_finite(x, lane, lanes):
-    """Report the first element that is NaN or infinite: the one instruction between computing a step and committing it."""
+    """Report the first element that is NaN or infinite: the one instruction between computing a
+    step and committing it."""
     start, stop = share(x.size, FLAT, lane, lanes)
     x = x[start:stop]
     if are_finite(x, T(1)):
@@ -107,11 +116,20 @@ def with_momentum(p, g, v, r, m, nesterov):
     grown="inout i8[s]",
     commit="int",
 )
-def sgd_momentum(parameter, gradient, velocity, rate, momentum, nesterov, grown, commit, lane, lanes):
-    """velocity = momentum velocity - rate gradient; parameter += velocity or, by Nesterov, momentum velocity - rate gradient.
-    `grown` becomes 1 when a velocity is so large that the gradient alone no longer tells what a step does."""
+def sgd_momentum(
+    parameter, gradient, velocity, rate, momentum, nesterov, grown, commit, lane, lanes
+):
+    """velocity = momentum velocity - rate gradient; parameter += velocity or, by Nesterov, momentum
+    velocity - rate gradient. `grown` becomes 1 when a velocity is so large that the gradient alone
+    no longer tells what a step does."""
     start, stop = share(parameter.size, FLAT, lane, lanes)
-    p, g, v, r, m = parameter[start:stop], gradient[start:stop], velocity[start:stop], T(rate[0]), T(momentum)
+    p, g, v, r, m = (
+        parameter[start:stop],
+        gradient[start:stop],
+        velocity[start:stop],
+        T(rate[0]),
+        T(momentum),
+    )
     if commit == 0:
         if grown[0] == 0 and are_finite(g, T(rate[0] * TIMES_ROOM)):
             return 0
@@ -150,7 +168,8 @@ def finite(x):
 
 @helper
 def mean_square(v, g, towards):
-    """v + towards (g^2 - v), whose `towards` is exact, next to 1 too. g^2 need not be finite; v, once infinite, stays so."""
+    """v + towards (g^2 - v), whose `towards` is exact, next to 1 too. g^2 need not be finite; v,
+    once infinite, stays so."""
     return fma(towards * g, g, fma(-towards, finite(v), v))
 
 
@@ -160,8 +179,9 @@ def nearer(r, x):
     return fma(r, fma(-x, r, T(1)), r)
 
 
-# A root and a division share one unit, which both together keep busy for 16 cycles a vector (Zen 4); a step from an estimate is
-# two multiply-adds, which run beside the root. The estimate for infinity is 0, which the step keeps if it is not told of infinity.
+# A root and a division share one unit, which both together keep busy for 16 cycles a vector (Zen
+# 4); a step from an estimate is two multiply-adds, which run beside the root. The estimate for
+# infinity is 0, which the step keeps if it is not told of infinity.
 
 
 @helper
@@ -174,7 +194,8 @@ def quotient_64(a, x):
     return a * nearer(nearer(reciprocal_estimate(x), finite(x)), finite(x)) if AVX512 else a / x
 
 
-quotient = by_dtype(quotient_32, quotient_64)  # a / x for a positive x, to two units in the last place; 0 if x is infinite
+# a / x for a positive x, to two units in the last place; 0 if x is infinite
+quotient = by_dtype(quotient_32, quotient_64)
 
 
 @helper
@@ -198,18 +219,25 @@ def of_adam(p, g, m, v, scale, towards_1, towards_2, e):
     epsilon="float",
     commit="int",
 )
-def adam(parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilon, commit, lane, lanes):
-    """m and v move towards the gradient and its square; parameter -= rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) +
-    epsilon) at update t. Every lane works the correction out itself: a value that one lane kept would need a barrier.
+def adam(
+    parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilon, commit, lane, lanes
+):
+    """m and v move towards the gradient and its square; parameter -= rate sqrt(1 - beta_2^t) / (1 -
+    beta_1^t) m / (sqrt(v) + epsilon) at update t. Every lane works the correction out itself: a
+    value that one lane kept would need a barrier.
 
-    |m| is at most sqrt(v / (1 - beta_2) / (1 - beta_1^2 / beta_2)), so that a step is the rate times little. Where beta_1^2 is
-    beta_2 or more, m may outlast v; but while v is finite |m| is at most sqrt(LARGEST / (1 - beta_2)), and v at least 0."""
+    |m| is at most sqrt(v / (1 - beta_2) / (1 - beta_1^2 / beta_2)), so that a step is the rate
+    times little. Where beta_1^2 is beta_2 or more, m may outlast v; but while v is finite |m|
+    is at most sqrt(LARGEST / (1 - beta_2)), and v at least 0."""
     start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, m, v = parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop]
     if commit == 0:
         longest = rate[0] / (1.0 - beta_1) * np.sqrt(LARGEST / (1.0 - beta_2)) / epsilon
-        is_sane = rate[0] < SANE_RATE and (beta_1 * beta_1 < beta_2 or longest < LARGEST / TIMES_ROOM)
-        if are_finite(g, T(1.001 if is_sane else np.inf)):  # which leaves room for the rounding of m
+        is_sane = rate[0] < SANE_RATE and (
+            beta_1 * beta_1 < beta_2 or longest < LARGEST / TIMES_ROOM
+        )
+        # which leaves room for the rounding of m
+        if are_finite(g, T(1.001 if is_sane else np.inf)):
             return 0
     t = steps[0] + earlier + 1
     scale = T(rate[0] * np.sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t)))
@@ -243,8 +271,8 @@ def of_rmsprop(p, g, s, r, towards, e):
     commit="int",
 )
 def rmsprop(parameter, gradient, square, rate, rho, epsilon, commit, lane, lanes):
-    """square = rho square + (1 - rho) gradient^2; parameter -= rate gradient / sqrt(square + epsilon), which is at most rate /
-    sqrt(1 - rho)."""
+    """square = rho square + (1 - rho) gradient^2; parameter -= rate gradient / sqrt(square +
+    epsilon), which is at most rate / sqrt(1 - rho)."""
     start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, s, r = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0])
     towards, e = T(1.0 - rho), T(max(epsilon, SMALLEST))
@@ -262,9 +290,12 @@ def rmsprop(parameter, gradient, square, rate, rho, epsilon, commit, lane, lanes
 
 
 def check_of(update):
-    """The same kernel, called with commit = 0: it writes nothing, and seldom reads more than the gradient."""
+    """The same kernel, called with commit = 0: it writes nothing, and seldom reads more than the
+    gradient."""
     changes = {p.name: f"some {p.dtype}[{p.letters[0]}]" for p in update.parameters if p.written}
     return update.declared(f"check_{update.name}", **changes)
 
 
-check_sgd, check_sgd_momentum, check_adam, check_rmsprop = map(check_of, (sgd, sgd_momentum, adam, rmsprop))
+check_sgd, check_sgd_momentum, check_adam, check_rmsprop = map(
+    check_of, (sgd, sgd_momentum, adam, rmsprop)
+)

@@ -1,9 +1,10 @@
 """The native loop that replays a program of recorded tapes, and the one that calls a single kernel.
 
-A program is one epoch, as segments: (first instruction, last plus one, how often to run it, first advance, last plus one).
-Every lane walks it all with its own lane number. Calls that form a chain (fastnn/tape/chains.py) are made tile after tile, as if
-each tile were a lane. Between steps the counters named in `advances` (address, increment) move on:
-learning steps, random draws, the place in the data. A step that fails is not counted: the position is that step's.
+A program is one epoch, as segments: (first instruction, last plus one, how often to run it, first
+advance, last plus one). Every lane walks it all with its own lane number. Calls that form a chain
+(fastnn/tape/chains.py) are made tile after tile, as if each tile were a lane. Between steps the
+counters named in `advances` (address, increment) move on: learning steps, random draws, the place
+in the data. A step that fails is not counted: the position is that step's.
 """
 
 from ..marks import helper, kernel
@@ -20,22 +21,29 @@ from .machine_code import (
 )
 from .share import FLAT, share
 
-# Words of `shared`, each group on a cache line of its own (8 words). Those before SYSTEM are cleared before a run.
+# Words of `shared`, each group on a cache line of its own (8 words). Those before SYSTEM are
+# cleared before a run.
 ARRIVED, GENERATION, STOP, ABORT, SYSTEM, POSITION, STATUS = 0, 8, 16, 24, 32, 40, 48
-OVER = STOP + 1  # whether the time is over, as all lanes are told at a barrier: lane 0 ends the step alone
+# whether the time is over, as all lanes are told at a barrier: lane 0 ends the step alone
+OVER = STOP + 1
 LATE = ABORT + 1  # whether a lane that waited has seen the time run out
-YIELD, CLOCK, CLOCK_ID, BASE, DEADLINE = range(SYSTEM, SYSTEM + 5)  # C functions, the address of `shared`, nanoseconds
-EPOCH, SEGMENT, STEP, DONE, FIRST_END, LAST_END = range(POSITION, POSITION + 6)  # and of a run: steps done, two times
-LANE_WORDS = 8  # a lane's status: (instruction + 1, status) at STATUS + LANE_WORDS * lane; then room for a time
-# Some 2 us, longer than lanes that are awake wait for each other in a small step. By then the lane waited for may have lost its
-# processor, perhaps to this one, which is therefore offered again and again. Where nobody wants it that takes 0.3 us; where two
-# lanes shared a processor, 512 spins took 13 us a barrier and 64 take 3.
+# C functions, the address of `shared`, nanoseconds
+YIELD, CLOCK, CLOCK_ID, BASE, DEADLINE = range(SYSTEM, SYSTEM + 5)
+# and of a run: steps done, two times
+EPOCH, SEGMENT, STEP, DONE, FIRST_END, LAST_END = range(POSITION, POSITION + 6)
+# a lane's status: (instruction + 1, status) at STATUS + LANE_WORDS * lane; then room for a time
+LANE_WORDS = 8
+# Some 2 us, longer than lanes that are awake wait for each other in a small step. By then the lane
+# waited for may have lost its processor, perhaps to this one, which is therefore offered again and
+# again. Where nobody wants it that takes 0.3 us; where two lanes shared a processor, 512 spins took
+# 13 us a barrier and 64 take 3.
 SPINS_BEFORE_YIELD = 64
 
 
 @kernel()
 def enter(lane, lanes):
-    """Call one kernel. The two numbers every entry point takes are here the kernel's address and its argument block."""
+    """Call one kernel. The two numbers every entry point takes are here the kernel's address and
+    its argument block."""
     mode = exchange_float_mode(FLUSH_DENORMALS)
     status = call_kernel(lane, lanes, 0, 1)
     exchange_float_mode(mode)
@@ -54,18 +62,58 @@ def enter(lane, lanes):
     epochs="int",
     budget="int",
 )
-def walk(functions, blocks, waits, chains, patches, segments, advances, shared, epochs, budget, lane, lanes):
-    """Run whole steps until `epochs` are over or `budget` steps are done, from the position in `shared` and leaving it there; or
-    until the deadline is over, if lanes have to wait for each other: where they lose their processors to other processes each
-    barrier may take milliseconds. Returns 1 if an instruction failed or Python asked to stop."""
+def walk(
+    functions,
+    blocks,
+    waits,
+    chains,
+    patches,
+    segments,
+    advances,
+    shared,
+    epochs,
+    budget,
+    lane,
+    lanes,
+):
+    """Run whole steps until `epochs` are over or `budget` steps are done, from the position in
+    `shared` and leaving it there; or until the deadline is over, if lanes have to wait for each
+    other: where they lose their processors to other processes each barrier may take milliseconds.
+    Returns 1 if an instruction failed or Python asked to stop."""
     mode = exchange_float_mode(FLUSH_DENORMALS)
-    failed = walk_steps(functions, blocks, waits, chains, patches, segments, advances, shared, epochs, budget, lane, lanes)
+    failed = walk_steps(
+        functions,
+        blocks,
+        waits,
+        chains,
+        patches,
+        segments,
+        advances,
+        shared,
+        epochs,
+        budget,
+        lane,
+        lanes,
+    )
     exchange_float_mode(mode)
     return failed
 
 
 @helper
-def walk_steps(functions, blocks, waits, chains, patches, segments, advances, shared, epochs, budget, lane, lanes):
+def walk_steps(
+    functions,
+    blocks,
+    waits,
+    chains,
+    patches,
+    segments,
+    advances,
+    shared,
+    epochs,
+    budget,
+    lane,
+    lanes,
+):
     epoch, segment, step, done, failed = shared[EPOCH], shared[SEGMENT], shared[STEP], 0, 0
     several = lanes > 1
     while True:
@@ -79,7 +127,17 @@ def walk_steps(functions, blocks, waits, chains, patches, segments, advances, sh
             break
         bounds = segments[segment]
         failed = run_instructions(
-            functions, blocks, waits, chains, patches, bounds[0], bounds[1], advances[:0], shared, lane, lanes
+            functions,
+            blocks,
+            waits,
+            chains,
+            patches,
+            bounds[0],
+            bounds[1],
+            advances[:0],
+            shared,
+            lane,
+            lanes,
         )
         if failed != 0:
             break
@@ -103,16 +161,20 @@ def walk_steps(functions, blocks, waits, chains, patches, segments, advances, sh
     return failed
 
 
-# Columns of `chains`, a row an instruction: how many calls a chain has (of one that begins none: 1) and its tiles (none: 0), the
-# elements they are cut from, its first patch and the last plus one, and the distance between the lanes' argument blocks.
+# Columns of `chains`, a row an instruction: how many calls a chain has (of one that begins none: 1)
+# and its tiles (none: 0), the elements they are cut from, its first patch and the last plus one,
+# and the distance between the lanes' argument blocks.
 LENGTH, TILES, SIZE, FIRST_PATCH, LAST_PATCH, BLOCKS_STRIDE = 0, 1, 2, 3, 4, 5
-# And of `patches`: a word of an argument block that holds the address of a buffer that is only a tile long, where that tile lies,
-# the size of an element, and how far apart both are for the next lane.
+# And of `patches`: a word of an argument block that holds the address of a buffer that is only a
+# tile long, where that tile lies, the size of an element, and how far apart both are for the next
+# lane.
 WORD, MEMORY, ITEM, WORD_STRIDE, MEMORY_STRIDE = 0, 1, 2, 3, 4
 
 
 @helper
-def run_instructions(functions, blocks, waits, chains, patches, first, last, no_advance, shared, lane, lanes):
+def run_instructions(
+    functions, blocks, waits, chains, patches, first, last, no_advance, shared, lane, lanes
+):
     i = first
     while i < last:
         if lanes > 1 and waits[i] != 0:
@@ -134,8 +196,8 @@ def run_instructions(functions, blocks, waits, chains, patches, first, last, no_
 
 @helper
 def run_chain(functions, blocks, chain, patches, first, shared, lane, lanes):
-    """This lane's tiles, each through all calls. A kernel takes its part of an array from the array's start, so a buffer that is
-    only a tile long seems to begin as far ahead of that tile."""
+    """This lane's tiles, each through all calls. A kernel takes its part of an array from the
+    array's start, so a buffer that is only a tile long seems to begin as far ahead of that tile."""
     begin, end = share(chain[TILES], 1, lane, lanes)
     offset, failed = chain[BLOCKS_STRIDE] * lane, 0
     for tile in range(begin, end):
@@ -145,13 +207,16 @@ def run_chain(functions, blocks, chain, patches, first, shared, lane, lanes):
             memory = patch[MEMORY] + patch[MEMORY_STRIDE] * lane
             set_word(patch[WORD] + patch[WORD_STRIDE] * lane, memory - start * patch[ITEM])
         for i in range(first, first + chain[LENGTH]):
-            failed |= note(call_kernel(functions[i], blocks[i] + offset, tile, chain[TILES]), i, shared, lane)
+            failed |= note(
+                call_kernel(functions[i], blocks[i] + offset, tile, chain[TILES]), i, shared, lane
+            )
     return failed
 
 
 @helper
 def note(status, instruction, shared, lane):
-    """Keep what a lane's first failing instruction reported, in the order of the tape; returns whether this one did."""
+    """Keep what a lane's first failing instruction reported, in the order of the tape; returns
+    whether this one did."""
     if status == 0:
         return 0
     place = STATUS + LANE_WORDS * lane
@@ -178,9 +243,10 @@ def time(shared, lane):
 
 @helper
 def barrier(shared, advances, lane, lanes):
-    """Wait for all lanes; returns whether to stop. The last to arrive decides that, moves the counters and releases the
-    others. All obey its word: if each looked at the statuses itself, a fast lane might fail again before a slow one had
-    looked, and one would leave while the other waits for ever."""
+    """Wait for all lanes; returns whether to stop. The last to arrive decides that, moves the
+    counters and releases the others. All obey its word: if each looked at the statuses itself, a
+    fast lane might fail again before a slow one had looked, and one would leave while the other
+    waits for ever."""
     generation = atomic_load(shared, GENERATION)  # it cannot move on before this lane has arrived
     if atomic_add(shared, ARRIVED, 1) == lanes - 1:
         stop = atomic_load(shared, ABORT)

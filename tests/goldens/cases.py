@@ -1,4 +1,5 @@
-"""Small training runs that Keras and fastnn both understand: `build` and `fit` by the names they share."""
+"""Small training runs that Keras and fastnn both understand: `build` and `fit` by the names they
+share."""
 
 from typing import Any, NamedTuple
 
@@ -16,14 +17,16 @@ class Case(NamedTuple):
     weighted: bool = False
 
 
-# No bias before a normalisation: its gradient is zero but for rounding, which Adam would blow up to whole steps.
+# No bias before a normalisation: its gradient is zero but for rounding, which Adam would blow up to
+# whole steps.
 HIDDEN = [("Dense", {"units": 16, "use_bias": False}), ("BatchNormalization", {}), ("ReLU", {})]
 SOFTMAX = [("Dense", {"units": 4, "activation": "softmax"})]
 PLAIN = [("Dense", {"units": 8, "activation": "tanh"}), ("Dense", {"units": 1})]
 
 CASES = {
     "article": Case(
-        [("Dense", {"units": 1, "activation": "sigmoid"})], ("SGD", {}), "binary_crossentropy", ["accuracy"], 10,
+        [("Dense", {"units": 1, "activation": "sigmoid"})], ("SGD", {}), "binary_crossentropy",
+        ["accuracy"], 10,
         {"batch_size": 10, "epochs": 3}, targets="normal",
     ),
     "classes": Case(
@@ -35,17 +38,22 @@ CASES = {
         {"batch_size": 16, "epochs": 2}, weighted=True,
     ),
     "momentum": Case(
-        PLAIN, ("SGD", {"learning_rate": 0.05, "momentum": 0.9}), "mse", [], 5, {"batch_size": 7, "epochs": 3}, "normal",
+        PLAIN, ("SGD", {"learning_rate": 0.05, "momentum": 0.9}), "mse", [], 5,
+        {"batch_size": 7, "epochs": 3}, "normal",
     ),
-    "nesterov": Case(PLAIN, ("SGD", {"momentum": 0.8, "nesterov": True}), "mse", ["mse"], 5, {"epochs": 3}, "normal"),
+    "nesterov": Case(PLAIN, ("SGD", {"momentum": 0.8, "nesterov": True}), "mse", ["mse"], 5,
+    {"epochs": 3}, "normal"),
     "rmsprop": Case(PLAIN, ("RMSprop", {}), "mean_squared_error", [], 5, {"epochs": 3}, "normal"),
     "relu probabilities": Case(
-        [("Dense", {"units": 8, "activation": "relu"}), ("Dense", {"units": 2, "activation": "sigmoid"}), ("ReLU", {})],
-        ("SGD", {"learning_rate": 0.1}), "binary_crossentropy", ["accuracy"], 5, {"epochs": 2}, "bits",
+        [("Dense", {"units": 8, "activation": "relu"}),
+        ("Dense", {"units": 2, "activation": "sigmoid"}), ("ReLU", {})],
+        ("SGD", {"learning_rate": 0.1}), "binary_crossentropy", ["accuracy"], 5, {"epochs": 2},
+         "bits",
     ),
     "softmax layer": Case(
         [("Dense", {"units": 8, "activation": "relu"}), ("Dense", {"units": 4}), ("Softmax", {})],
-        ("Adam", {}), "sparse_categorical_crossentropy", ["sparse_categorical_accuracy"], 5, {"epochs": 2},
+        ("Adam", {}), "sparse_categorical_crossentropy", ["sparse_categorical_accuracy"], 5,
+         {"epochs": 2},
     ),
 }  # fmt: skip
 ROWS = 103
@@ -56,7 +64,9 @@ def build(keras: Any, case: Case) -> Any:
     layers = [getattr(keras.layers, kind)(**arguments) for kind, arguments in case.layers]
     model = keras.Sequential([keras.Input((case.columns,)), *layers])
     kind, arguments = case.optimizer
-    model.compile(optimizer=getattr(keras.optimizers, kind)(**arguments), loss=case.loss, metrics=case.metrics)
+    model.compile(
+        optimizer=getattr(keras.optimizers, kind)(**arguments), loss=case.loss, metrics=case.metrics
+    )
     return model
 
 

@@ -1,4 +1,5 @@
-"""Writes keras.npz: what Keras on TensorFlow makes of the runs in `cases.py`. Run it where Keras is installed; see CONTRIBUTING.
+"""Writes keras.npz: what Keras on TensorFlow makes of the runs in `cases.py`. Run it where Keras is
+installed; see CONTRIBUTING.
 
 KERAS_BACKEND=tensorflow python tests/goldens/make_keras.py
 """
