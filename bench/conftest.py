@@ -40,8 +40,8 @@ def pytest_benchmark_update_machine_info(config, machine_info):
     if config.getoption("peer") == "ours":
         import numpy as np
 
-        from fastnn.device import backend
-        from fastnn.tape.peaks import bytes_per_second, flops_per_second
+        from fastnn.devices.cpu import backend
+        from fastnn.devices.cpu.peaks import bytes_per_second, flops_per_second
 
         machine_info["vector_bits"] = 8 * backend.processor()[2].vector_bytes
         machine_info["flops_per_second"] = {

@@ -1,11 +1,11 @@
 """The floor of a case: the time its arithmetic takes at the machine's peak, or its memory at what
-streams reach; what is above it is waiting, walking, calling. `fastnn.tape.peaks` measures both,
-with fastnn's own kernels, so the same compiler makes them. Its streams are plain loops, for which
-every line that is written is fetched before; where kernels write past the caches they can be faster
-than this floor."""
+streams reach; what is above it is waiting, walking, calling. `fastnn.devices.cpu.peaks` measures
+both, with fastnn's own kernels, so the same compiler makes them. Its streams are plain loops, for
+which every line that is written is fetched before; where kernels write past the caches they can be
+faster than this floor."""
 
 import fastnn
-from fastnn.tape.peaks import flops_per_second, seconds_of_passes, seconds_of_streams
+from fastnn.devices.cpu.peaks import flops_per_second, seconds_of_passes, seconds_of_streams
 from fastnn.tape.report import nbytes
 
 from .cases import (

@@ -26,9 +26,9 @@ import numpy as np
 
 import fastnn
 from fastnn import ops
-from fastnn.kernels.marks import kernel, primitive
+from fastnn.devices.cpu.program import Program, Tape
+from fastnn.kernels.declare import intrinsic, kernel
 from fastnn.tape.record import Recorder, emit
-from fastnn.tape.run import Program, Tape
 
 from .floor import flops_per_second, seconds_of_streams
 from .report import time_text
@@ -100,7 +100,7 @@ TO_REACH = {
 }
 
 
-@primitive("void <- int any any any int int int int int")
+@intrinsic("void <- int any any any int int int int int")
 def call_gemm(function, a, b, c, turned_a, turned_b, m, k, n):
     """C = A B by a CBLAS function of 64-bit integers at an address; a, b: (M, K), (K, N), or
     transposed if so said."""
@@ -133,7 +133,7 @@ def _(emitter, function, a, b, c, turned_a, turned_b, m, k, n):
     depth="int",
     repeats="int",
 )
-def blas(a, b, c, function, turned_a, turned_b, depth, repeats, lane, lanes):
+def blas(a, b, c, function, turned_a, turned_b, depth, repeats):
     for _ in range(repeats):
         call_gemm(function, a, b, c, turned_a, turned_b, c.shape[0], depth, c.shape[1])
 

@@ -15,7 +15,7 @@ import numpy as np
 
 import fastnn
 from fastnn import layers
-from fastnn.tape.pace import SLICE, Pace
+from fastnn.devices.cpu.autotune import SLICE, Pace
 
 ROUNDS = 7
 BAR = 1.1
@@ -67,7 +67,7 @@ def always_all(pace):
     """In the place of `Pace._slices`."""
     steps = 1
     while True:
-        each, _ = yield pace.all_lanes, steps, SLICE
+        each, _ = yield pace.all_threads, steps, SLICE
         steps = min(4 * steps, max(1, round(SLICE / each)))
 
 

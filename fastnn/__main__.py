@@ -15,10 +15,10 @@ EXTRAS = {
 
 def doctor() -> None:
     """Print what fastnn runs on."""
-    from fastnn.device import INTERPRETED, native, pool
+    from fastnn.devices.cpu import INTERPRETED, native, threads
 
     cpu, _, target = native.processor()
-    objects, lanes = native.objects(), pool.lanes()
+    objects, n_threads = native.objects(), threads.allowed()
     narrowed = f", as {native.WIDTH_VARIABLE} has it" if native.asked_bits() else ""
     kept = objects.keeps()
     count, size = objects.contents()
@@ -30,7 +30,8 @@ def doctor() -> None:
         "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": f"{cpu}, vectors of {8 * target.vector_bytes} bits{narrowed}",
-        "threads": f"at most {lanes.number}, as {lanes.reason} has it; {os.cpu_count()} processors",
+        "threads": f"at most {n_threads.number}, as {n_threads.reason} has it; {os.cpu_count()} "
+        "processors",
         "kernels": "interpreted, as FASTNN_INTERPRET says" if INTERPRETED else "compiled",
         "cache": f"{place}, {count} kernels, {size / 1e6:.1f} MB"
         if kept
@@ -55,7 +56,7 @@ def _version(distribution):
 
 def warmup() -> None:
     """Compile every kernel now, on all cores, so that no later run waits for it."""
-    from fastnn.warmup import warmup
+    from fastnn.compile.warmup import warmup
 
     warmup()
 

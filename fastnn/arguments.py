@@ -10,9 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn import config
+from fastnn.apply import apply
+from fastnn.convert import INDEX, as_numbers, nearest_type
 from fastnn.errors import DTypeError
 from fastnn.ops.record import FLOATS
-from fastnn.tensor import INDEX, Tensor, Variable, apply, as_numbers, nearest_type, operand
+from fastnn.tensor import Tensor, Variable, operand
 
 CONSTANTS = {int, bool, str, bytes, type(None)}
 NUMBERS = (int, float, np.number, np.bool_)

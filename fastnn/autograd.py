@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import ops
+from fastnn.apply import apply
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.cpu import reduce
 from fastnn.ops.matmul import after_product, matmul
 from fastnn.ops.record import Op
 from fastnn.tape.record import context, emit, has_gradient
-from fastnn.tensor import Node, Tensor, Variable, apply, copied, tensor
+from fastnn.tensor import Node, Tensor, Variable, copied, tensor
 
 
 @contextmanager
@@ -146,7 +147,7 @@ class Gradients:
         ]
         taken = [s is not None and has_gradient(t) for s, t in zip(slots, targets, strict=True)]
         if any(taken) and op.accumulates:
-            attributes["add"] = True
+            attributes["accumulate"] = True
         else:
             slots = [None if is_taken else s for s, is_taken in zip(slots, taken, strict=True)]
         outputs, rest = apply(op, inputs, attributes, slots, specs), None

@@ -1,8 +1,8 @@
 """Settings of the process: the element type of new tensors and layers, the number of threads."""
 
-from fastnn.device import pool
+from fastnn.devices.cpu import threads
 from fastnn.errors import nearest
-from fastnn.tape.watch import settings
+from fastnn.watch import settings
 
 _floatx = "float32"
 settings["floatx"] = _floatx
@@ -39,7 +39,7 @@ def get_threads() -> int:
     2
     >>> fastnn.set_threads(None)
     """
-    return pool.lanes().number
+    return threads.allowed().number
 
 
 def set_threads(count: int | None) -> None:
@@ -50,5 +50,5 @@ def set_threads(count: int | None) -> None:
     the quotas of its control groups. Steps that were recorded before are recorded anew when they
     are next used. Raises ValueError for anything else.
     """
-    pool.choose(count if count is None else pool.checked_count("set_threads", count))
-    settings["lanes"] = pool.lanes().number
+    threads.choose(count if count is None else threads.checked_count("set_threads", count))
+    settings["n_threads"] = threads.allowed().number

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 import fastnn
-from fastnn.device import backend
+from fastnn.devices.cpu import backend
 from fastnn.training.progress import CompileNotice
 
 SPLITS = 5

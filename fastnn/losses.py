@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
+from fastnn.convert import INDEX, as_array
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
 from fastnn.frames import not_finite
-from fastnn.tape.watch import Watched
-from fastnn.tensor import INDEX, Tensor, as_array, operand
+from fastnn.tensor import Tensor, operand
+from fastnn.watch import Watched
 
 Shape = Sequence[int | None]  # None for any extent
 

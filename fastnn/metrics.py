@@ -6,13 +6,14 @@ import numpy as np
 
 from fastnn import config, losses, ops
 from fastnn.autograd import no_grad
-from fastnn.device.buffers import own_copy, reserve
+from fastnn.convert import INDEX
+from fastnn.devices.cpu.memory import own_copy, reserve
 from fastnn.errors import nearest
 from fastnn.kernels.cpu import batches
 from fastnn.ops.record import FLOATS, NONE
 from fastnn.tape.record import emit
-from fastnn.tape.watch import Watched
-from fastnn.tensor import INDEX, Tensor, operand
+from fastnn.tensor import Tensor, operand
+from fastnn.watch import Watched
 
 TOTAL_WORDS = 2  # a mean's memory: the sum so far and the sum of the weights, in float64
 

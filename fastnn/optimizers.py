@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.autograd import no_grad
-from fastnn.device.buffers import CACHE_LINE, Chunk, Mirror, reserve, whole_lines
-from fastnn.device.locks import together
+from fastnn.devices.cpu.memory import CACHE_LINE, Chunk, Mirror, reserve, whole_lines
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
+from fastnn.locks import together
 from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
-from fastnn.tape.watch import Watched
 from fastnn.tensor import Tensor, Variable, operand
+from fastnn.watch import Watched
 
 
 class Run(NamedTuple):

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.device.buffers import allocate, own_copy
-from fastnn.device.locks import lock
+from fastnn.devices.cpu.memory import allocate, own_copy
 from fastnn.errors import ShapeError
 from fastnn.kernels.cpu import random as kernels
 from fastnn.kernels.reference import philox
+from fastnn.locks import lock
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import Counter, context, emit, new_buffer
 from fastnn.tensor import Tensor, tensor

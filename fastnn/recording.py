@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 
 from fastnn.arguments import filled, look, rebuilt, stand_ins
-from fastnn.device.buffers import Buffer, allocate
-from fastnn.device.locks import making
+from fastnn.devices.cpu.autotune import Pace
+from fastnn.devices.cpu.memory import Buffer, allocate
+from fastnn.devices.cpu.program import Program, StepFailed, Tape, threads_to_plan_for
 from fastnn.errors import NotFiniteError, RecordingError
-from fastnn.generators import Generators
-from fastnn.tape.pace import Pace
+from fastnn.foreign_random import Generators
+from fastnn.locks import making
 from fastnn.tape.record import Recorder, Search, context
-from fastnn.tape.run import Program, StepFailed, Tape, lanes_to_plan_for
-from fastnn.tape.watch import Kept, Watch, Watched, own
 from fastnn.tensor import Tensor, Variable
+from fastnn.watch import Kept, Watch, Watched, own
 
-# seconds that lanes take to wake up and to leave, in each call: shorter steps have one
+# seconds that threads take to wake up and to leave, in each call: shorter steps have one
 WAKING = 5e-5
 NOTHING: AbstractContextManager = nullcontext()
 METHODS = "_tapes_of_methods"  # the attribute of an object that holds those
@@ -252,7 +252,7 @@ class Recording:
         for t in flat:
             if t.buffer.address is None and t.buffer.maker is not recorder:
                 raise t.buffer.unreadable()
-        self.tape = Tape(recorder, [t.buffer for t in flat], lanes_to_plan_for())
+        self.tape = Tape(recorder, [t.buffer for t in flat], threads_to_plan_for())
         self.program = Program([(self.tape, 1)])
         self.pace = Pace(self.program) if self.tape.work > WAKING else None
         self.outputs = _mapped(

@@ -1,9 +1,9 @@
-"""Primitives for instructions of AVX-512 that LLVM does not find by itself. They may be named only
+"""Intrinsics for instructions of AVX-512 that LLVM does not find by itself. They may be named only
 where AVX512 is not 0."""
 
 import numpy as np
 
-from .marks import machine, primitive
+from .declare import intrinsic, machine
 
 AVX512 = machine(
     lambda target, _item_bytes: int(target.architecture == "x86_64" and target.vector_bytes == 64)
@@ -13,7 +13,7 @@ FROM_3_4_POSITIVE = 0b1011  # bits 0 and 1: from 3/4 on; bits 2 and 3: NaN below
 PIECES = 32  # the float32 that two registers hold
 
 
-@primitive("T <- T")
+@intrinsic("T <- T")
 def reciprocal_estimate(x):
     """1 / x to 14 bits."""
     return type(x)(1) / x
@@ -29,7 +29,7 @@ def _(emitter, x):
     return _call(emitter, "rcp14", [x])
 
 
-@primitive("T <- T T")
+@intrinsic("T <- T T")
 def scaled(x, n):
     """x 2^n for a whole n: infinite where that is too large, zero where it is subnormal. For n =
     -inf it is zero and for n = inf infinite, even if x is NaN."""
@@ -42,7 +42,7 @@ def _(emitter, x, n):
     return _call(emitter, "mask.scalef", [x, n], AS_SET)
 
 
-@primitive("T <- T")
+@intrinsic("T <- T")
 def exponent(x):
     """floor(log2(|x|)); -inf for 0."""
     return type(x)(np.frexp(x)[1] - 1)
@@ -58,7 +58,7 @@ def _(emitter, x):
     return _call(emitter, "mask.getexp", [x], AS_SET)
 
 
-@primitive("T <- T")
+@intrinsic("T <- T")
 def fraction(x):
     """x / 2^n in [3/4, 3/2); 1 for 0 and infinity, NaN below zero."""
     y = np.frexp(x)[0]
@@ -76,14 +76,14 @@ def _(emitter, x):
 
 
 def looked_up(name, numbers):
-    """The primitive `numbers[bits % PIECES]` for float32, called `name`; its numbers stay in
+    """The intrinsic `numbers[bits % PIECES]` for float32, called `name`; its numbers stay in
     registers."""
 
     def body(bits):
         return numbers[bits % PIECES]
 
     body.__name__ = name
-    mark = primitive("T <- bits")(body)
+    mark = intrinsic("T <- bits")(body)
 
     @mark.emits
     def _(emitter, bits):

@@ -6,7 +6,7 @@ the lowest instruction's, Python turns it into the error. The lowest place wins,
 does not depend on how work was shared out.
 """
 
-from .marks import helper
+from .declare import helper
 
 OK, INDEX_OUT_OF_RANGE, NOT_FINITE, UPDATE_OVERFLOW = 0, 1, 2, 3
 CODE_BITS = 8

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fastnn.device import INTERPRETED, elf, native
-from fastnn.kernels.marks import Target
+from fastnn.devices.cpu import INTERPRETED, elf, native
+from fastnn.kernels.declare import Target
 
 ON_X86_64 = pytest.mark.skipif(
     INTERPRETED or platform.machine() not in ("x86_64", "AMD64"),
@@ -41,7 +41,7 @@ def compiled(kernel, dtype, name):
     """The address of a kernel made for another processor, whose instructions this one has too."""
     from llvmlite import binding
 
-    from fastnn.device.compiler import compile_kernel
+    from fastnn.compile.frontend import compile_kernel
 
     if not binding.get_host_cpu_features().get(NEEDS[name]):
         pytest.skip(f"this processor has no {NEEDS[name]}")

@@ -1,9 +1,11 @@
 """One file a peer, all with the same functions, each of which makes of a case (`cases.py`) what is
 timed:
 
-    IMPORT                  the statement that imports it fit(case)               a function that
-    makes a fresh model and returns the run, which returns the last epoch's mean loss record(case)
-    likewise, for writing a step down predict, op, update     a function to call over and over
+    IMPORT                  the statement that imports it
+    fit(case)               a function that makes a fresh model and returns the run, which returns
+                            the last epoch's mean loss
+    record(case)            likewise, for writing a step down
+    predict, op, update     a function to call over and over
     product(case)           likewise, of `case.units` products
 
 A peer leaves out what it does not have. Each does what somebody who knows the peer well would write

@@ -18,7 +18,7 @@ from bench.cases import (
     Update,
 )
 from fastnn import layers
-from fastnn.tape.run import Program
+from fastnn.devices.cpu.program import Program
 
 IMPORT = "import fastnn"
 OPTIMIZERS = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}
@@ -71,7 +71,7 @@ def epoch_of(case: Fit):
 
 def product(case: Product):
     program = program_of_product(case)
-    return lambda: walked(program, case.units, program.lanes)
+    return lambda: walked(program, case.units, program.n_threads)
 
 
 def program_of_product(case: Product) -> Program:
@@ -84,20 +84,20 @@ def repeated(step) -> Program:
     return Program([(step.recording().tape, 1 << 60)])
 
 
-def walked(program, steps, lanes):
+def walked(program, steps, n_threads):
     program.position = (0, 0, 0)
-    program.run(1, steps, lanes)
+    program.run(1, steps, n_threads)
     return program.seconds_each(0.0) or None
 
 
 def speedup(case: Product, rounds: int = 30) -> float:
     """By all threads, inside a run: the fastest of some rounds of each, in turns."""
     program = program_of_product(case)
-    times = {lanes: [] for lanes in (1, program.lanes)}
+    times = {n_threads: [] for n_threads in (1, program.n_threads)}
     for _ in range(rounds):
-        for lanes, found in times.items():
-            found.append(walked(program, max(4, case.units), lanes))
-    return min(times[1]) / min(times[program.lanes])
+        for n_threads, found in times.items():
+            found.append(walked(program, max(4, case.units), n_threads))
+    return min(times[1]) / min(times[program.n_threads])
 
 
 def decay(case: Decay):
@@ -198,7 +198,7 @@ def replayed(tape, times):
 
     def run():
         program.position = (0, 0, 0)
-        program.run(1, lanes=program.lanes)
+        program.run(1, n_threads=program.n_threads)
 
     return run
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, initializers
-from fastnn.device.buffers import Arena, turn_of
-from fastnn.device.locks import making
+from fastnn.devices.cpu.memory import Arena, turn_of
 from fastnn.errors import ShapeError, shape_text
+from fastnn.locks import making
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import context, outside_the_step
-from fastnn.tape.watch import Watched, own, with_layers
 from fastnn.tensor import Tensor, Variable, copied, operand
+from fastnn.watch import Watched, own, with_layers
 
 Shape = tuple[int | None, ...]
 _used_names: dict[str, int] = {}

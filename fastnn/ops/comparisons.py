@@ -3,9 +3,9 @@
 import numpy as np
 
 from fastnn.errors import DTypeError
-from fastnn.kernels import scalar
-from fastnn.kernels.cpu import pointwise, reduce
-from fastnn.kernels.marks import ANY
+from fastnn.kernels.cpu import loops, reduce
+from fastnn.kernels.declare import ANY
+from fastnn.kernels.scalar import arithmetic
 
 from .pointwise import FAR, PAIRS, of_pairs, together
 from .record import FLOATS, Case, Op
@@ -24,7 +24,7 @@ def _comparison(name, function, swapped, reference, doc):
             )
         return [(together(name, x, y), BOOL)]
 
-    forward = of_pairs(pointwise.binary(function, "b1", ANY))
+    forward = of_pairs(loops.binary(function, "b1", ANY))
     calls = (lambda outputs, inputs: forward(outputs, inputs[::-1])) if swapped else forward
     doc = (
         f"True where x {doc} y, else False; NaN is unequal to everything. x, y: any element type, "
@@ -34,17 +34,17 @@ def _comparison(name, function, swapped, reference, doc):
     return Op(name, infer, calls, None, reference, cases, FAR, compares=True, doc=doc)
 
 
-equal = _comparison("equal", scalar.equal, False, np.equal, "is")
-not_equal = _comparison("not_equal", scalar.not_equal, False, np.not_equal, "is not")
-less = _comparison("less", scalar.less, False, np.less, "is less than")
-less_equal = _comparison("less_equal", scalar.less_equal, False, np.less_equal, "is at most")
-greater = _comparison("greater", scalar.less, True, np.greater, "is greater than")
+equal = _comparison("equal", arithmetic.equal, False, np.equal, "is")
+not_equal = _comparison("not_equal", arithmetic.not_equal, False, np.not_equal, "is not")
+less = _comparison("less", arithmetic.less, False, np.less, "is less than")
+less_equal = _comparison("less_equal", arithmetic.less_equal, False, np.less_equal, "is at most")
+greater = _comparison("greater", arithmetic.less, True, np.greater, "is greater than")
 greater_equal = _comparison(
-    "greater_equal", scalar.less_equal, True, np.greater_equal, "is at least"
+    "greater_equal", arithmetic.less_equal, True, np.greater_equal, "is at least"
 )
 
 
-FROM = {np.dtype(letter): pointwise.cast_from(letter) for letter in pointwise.CASTS}
+FROM = {np.dtype(letter): loops.cast_from(letter) for letter in loops.CASTS}
 
 
 def _cast_infer(x, *, dtype):

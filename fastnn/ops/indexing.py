@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.errors import DTypeError, ShapeError, shape_text
-from fastnn.kernels.cpu import indexing as kernels
+from fastnn.kernels.cpu import movement as kernels
 
 from .pointwise import broadcast
 from .record import Case, Constant, Op

@@ -30,17 +30,17 @@ def _softmax_infer(x):
 _softmax_gradient = Op(
     "gradient of softmax",
     lambda y, dy: [(y.shape, y.dtype)],
-    lambda outputs, inputs: [(softmax_kernels.softmax_gradient, (*inputs, *outputs))],
+    kernels="softmax.softmax_gradient",
     flops=4,
 )
 
 softmax = Op(
     "softmax",
     _softmax_infer,
-    lambda outputs, inputs: [(softmax_kernels.softmax, (*inputs, *outputs))],
-    lambda g, dys, inputs, outputs: g.gradient(0, _softmax_gradient, outputs[0], dys[0]),
-    reference.softmax,
-    [Case((shape,), terms=shape[1]) for shape in EXTENTS],
+    kernels="softmax.softmax",
+    gradient=lambda g, dys, inputs, outputs: g.gradient(0, _softmax_gradient, outputs[0], dys[0]),
+    reference=reference.softmax,
+    cases=[Case((shape,), terms=shape[1]) for shape in EXTENTS],
     flops=25,
     instructions=(13, 18),  # e^x and, for its row, a comparison and a product
     gradient_instructions=(2, 2),

@@ -12,7 +12,7 @@ from .record import NONE, Case, Op, expect_float, expect_shape
 from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
 from .reduce import sum as sum_op
 
-# Around the register tile (14 or 6 rows, panels of 8 to 32 columns), a lane's share and a prime.
+# Around the register tile (14 or 6 rows, panels of 8 to 32 columns), a thread's grain and a prime.
 EXTENTS = [
     (1, 1, 1),
     (2, 3, 1),
@@ -60,7 +60,7 @@ SOME, MANY = 32, 128  # rows
 VECTOR = 64  # bytes of the vectors that costs are counted for
 
 
-def _way(rows, depth, columns, dtype, transpose_a, transpose_b, add):
+def _way(rows, depth, columns, dtype, transpose_a, transpose_b, accumulate):
     """How: by "tiles"; by "dots", products of rows, in which a vector's elements are neighbours in
     K; row after row of B ("row"); row after row of C ("outer"); or as the transpose of B^T A
     ("turned").
@@ -74,7 +74,7 @@ def _way(rows, depth, columns, dtype, transpose_a, transpose_b, add):
         is_narrow = transpose_a and rows >= SOME and columns <= 2 * VECTOR // dtype.itemsize
         return "tiles" if is_narrow else "outer"
     if transpose_a:
-        may_turn = rows > columns and not add and not transpose_b
+        may_turn = rows > columns and not accumulate and not transpose_b
         is_quicker = may_turn and _turned_is_quicker(depth, columns, VECTOR // dtype.itemsize)
         return "row" if columns == 1 else "turned" if is_quicker else "tiles"
     if transpose_b:
@@ -109,43 +109,49 @@ def _turned_is_quicker(depth, columns, lanes):
     return depth * columns / lanes + 0.75 * columns < depth * -(-columns // half) / 2
 
 
-def _scratch(dtype, rows, depth, columns, transpose_a, transpose_b, add):
+def _scratch(dtype, rows, depth, columns, transpose_a, transpose_b, accumulate):
     """The memory that the calls need beside the result, for C^T."""
-    is_turned = _way(rows, depth, columns, dtype, transpose_a, transpose_b, add) == "turned"
+    is_turned = _way(rows, depth, columns, dtype, transpose_a, transpose_b, accumulate) == "turned"
     return [((columns, rows), dtype)] if is_turned else []
 
 
-def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, add=False):
+def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, accumulate=False):
     dtype = expect_float("matmul", a=a, b=b)
     rows, depth, columns = _matmul_shapes(a, b, transpose_a, transpose_b)
     return [
         ((rows, columns), dtype),
-        *_scratch(dtype, rows, depth, columns, transpose_a, transpose_b, add),
+        *_scratch(dtype, rows, depth, columns, transpose_a, transpose_b, accumulate),
     ]
 
 
 def _matmul_calls(
-    outputs, inputs, transpose_a=False, transpose_b=False, add=False, bias=None, lowest=-inf
+    outputs,
+    inputs,
+    transpose_a=False,
+    transpose_b=False,
+    accumulate=False,
+    bias=None,
+    clamp_min=-inf,
 ):
     (a, b), (c, *scratch) = inputs, outputs
     (rows, columns), depth = c.shape, a.shape[not transpose_a]
-    way = _way(rows, depth, columns, c.dtype, transpose_a, transpose_b, add)
-    start, add = NONE[c.dtype] if bias is None else bias, int(add)
-    if way == "outer" and bias is None and lowest == -inf:
-        return [(kernels.outer, (a.flat(), b.flat(), add, c))]
+    way = _way(rows, depth, columns, c.dtype, transpose_a, transpose_b, accumulate)
+    start, accumulate = NONE[c.dtype] if bias is None else bias, int(accumulate)
+    if way == "outer" and bias is None and clamp_min == -inf:
+        return [(kernels.outer, (a.flat(), b.flat(), accumulate, c))]
     if way == "row":
         x, w, y = (b, a, c) if transpose_a else (a, b, c)
-        return [(kernels.multiply_row, (x.flat(), w, start, lowest, add, y.flat()))]
+        return [(kernels.multiply_row, (x.flat(), w, start, clamp_min, accumulate, y.flat()))]
     if way == "dots":
-        return [(kernels.dots, (a, b.view((columns, depth)), start, lowest, add, c))]
+        return [(kernels.dots, (a, b.view((columns, depth)), start, clamp_min, accumulate, c))]
     if way == "turned":
         (turned,) = scratch
         return [
-            (kernels.matmul_turned, (b, a, start, 1, 0, lowest, 0, turned)),
+            (kernels.matmul_turned, (b, a, start, 1, 0, clamp_min, 0, turned)),
             (kernels.transpose, (turned, c)),
         ]
     kernel = kernels.matmul_turned if transpose_a else kernels.matmul
-    return [(kernel, (a, b, start, int(transpose_a), int(transpose_b), lowest, add, c))]
+    return [(kernel, (a, b, start, int(transpose_a), int(transpose_b), clamp_min, accumulate, c))]
 
 
 def _after_product(derivative, op):
@@ -158,10 +164,10 @@ def _after_product(derivative, op):
 
     def chunks_of_sums(y):
         (rows, columns), (chunks, _) = y.shape, chunks_of(y.shape)
-        # as many lanes can share out the columns
+        # as many threads can divide the columns
         return 1 if rows * columns < FEW or columns >= chunks * COLUMNS else chunks
 
-    def infer(y, a, b, *, add=False):
+    def infer(y, a, b, *, accumulate=False):
         if way(y, a) != "tiles":
             return [*op.infer(y, y), (y.shape, y.dtype)]
         chunks, sums = chunks_of_sums(y), [(y.shape[1:], y.dtype)] * (op.results - 1)
@@ -171,20 +177,20 @@ def _after_product(derivative, op):
             *([] if sums and chunks == 1 else [((chunks, y.shape[1]), y.dtype)]),
         ]
 
-    def calls(outputs, inputs, add=False):
+    def calls(outputs, inputs, accumulate=False):
         y, a, b = inputs
         if way(y, a) != "tiles":
             *own, product = outputs
             yield from _matmul_calls([product], (a, b), transpose_b=True)
-            yield from op.calls(own, (y, product), **({"add": True} if add else {}))
+            yield from op.calls(own, (y, product), **({"accumulate": True} if accumulate else {}))
             return
         dx, *sums = outputs[: op.results]
         chunks = chunks_of_sums(y)
         of_chunks = outputs[-1].view((chunks, y.shape[1]))
         chunk = rows_of_chunk(y.shape[0]) if chunks > 1 else y.shape[0]
-        yield kernel, (a, b, y, chunk, int(add and chunks == 1), dx, of_chunks)
+        yield kernel, (a, b, y, chunk, int(accumulate and chunks == 1), dx, of_chunks)
         if sums and chunks > 1:
-            yield sum_of_chunks(of_chunks, sums[0], add)
+            yield sum_of_chunks(of_chunks, sums[0], accumulate)
 
     def flops(inputs, outputs, **_):
         return (2 * inputs[1].shape[1] + op.flops) * outputs[0].size
@@ -207,7 +213,9 @@ after_product = {
 }
 
 
-def _matmul_gradient(g, dys, inputs, outputs, transpose_a=False, transpose_b=False, add=False):
+def _matmul_gradient(
+    g, dys, inputs, outputs, transpose_a=False, transpose_b=False, accumulate=False
+):
     # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B stands transposed
     (dc,), (a, b) = dys, inputs
     if transpose_a:
@@ -279,7 +287,9 @@ def _linear_infer(x, w, bias=None, *, activation=None):
 
 def _linear_calls(outputs, inputs, activation=None):
     x, w, bias = inputs if len(inputs) == 3 else (*inputs, None)
-    calls = _matmul_calls(outputs, (x, w), bias=bias, lowest=0.0 if activation == "relu" else -inf)
+    calls = _matmul_calls(
+        outputs, (x, w), bias=bias, clamp_min=0.0 if activation == "relu" else -inf
+    )
     if activation not in (None, "relu"):
         calls.append((kernels.activate(from_output[activation].formula), (outputs[0],)))
     return calls

@@ -1,5 +1,5 @@
 """Functions of one number and of two, applied to every element. To add one: its formula and
-derivative in kernels/scalar.py, and one record here. Functions of two broadcast as NumPy's do."""
+derivative in kernels/scalar/, and one record here. Functions of two broadcast as NumPy's do."""
 
 from functools import lru_cache
 from math import inf, prod
@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.errors import ShapeError, shape_text
-from fastnn.kernels import reference, scalar
-from fastnn.kernels.cpu import pointwise
+from fastnn.kernels import reference
+from fastnn.kernels.cpu import loops
+from fastnn.kernels.scalar import activations, arithmetic, elementary, power, special
 
 from .record import Case, Constant, Op, expect_attribute, expect_float
 from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
 
-# Sizes around a vector register (4 to 16 elements), around a lane's share (64), and a prime.
+# Sizes around a vector register (4 to 16 elements), around a thread's share (64), and a prime.
 SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
 SHAPES = ((), *((n,) for n in SIZES), (3, 5, 7))
 PAIRS = (
@@ -41,17 +42,15 @@ def unary(
     with the defaults. `tested`: what else to test them with."""
     attributes = attributes or {}
     count = len(attributes)
-    forward = pointwise.unary_by(function, count) if count else pointwise.unary(function)
+    forward = loops.unary_by(function, count) if count else loops.unary(function)
     backward = (
-        pointwise.unary_gradient_by(derivative, count)
-        if count
-        else pointwise.unary_gradient(derivative)
+        loops.unary_gradient_by(derivative, count) if count else loops.unary_gradient(derivative)
     )
 
     def numbers(given):
         """Those that the kernels take; the formula may leave some."""
         values = [float(given.get(a, default)) for a, default in attributes.items()]
-        return values + [0.0] * (len(pointwise.NUMBERS) - count) if count else []
+        return values + [0.0] * (len(loops.NUMBERS) - count) if count else []
 
     def changed(given):
         return {a: value for a, value in given.items() if value != attributes[a]}
@@ -102,21 +101,21 @@ FEW = 1 << 13  # elements that are summed sooner by columns than in chunks of ro
 def _gradient_and_sums(name, derivative, flops):
     """The op of dx = derivative(y, dy), (N, C), and of the sums of its columns, (C,)."""
     of_few, of_chunks = (
-        pointwise.unary_gradient_and_sums(derivative),
-        pointwise.unary_gradient_and_chunk_sums(derivative),
+        loops.unary_gradient_and_sums(derivative),
+        loops.unary_gradient_and_chunk_sums(derivative),
     )
 
-    def infer(y, dy, *, add=False):
+    def infer(y, dy, *, accumulate=False):
         chunks = [(chunks_of(dy.shape), dy.dtype)] if prod(dy.shape) >= FEW else []
         return [(dy.shape, dy.dtype), (dy.shape[1:], dy.dtype), *chunks]
 
-    def calls(outputs, inputs, add=False):
+    def calls(outputs, inputs, accumulate=False):
         dx, sums, *chunks = outputs
         if chunks:
             yield of_chunks, (*inputs, rows_of_chunk(dx.shape[0]), dx, *chunks)
-            yield sum_of_chunks(*chunks, sums, add)
+            yield sum_of_chunks(*chunks, sums, accumulate)
         else:
-            yield of_few, (*inputs, int(add), dx, sums)
+            yield of_few, (*inputs, int(accumulate), dx, sums)
 
     return Op(
         f"gradient of {name} and its sums", infer, calls, flops=flops, results=2, accumulates=True
@@ -187,7 +186,7 @@ def of_pairs(kernel):
     def calls(outputs, inputs):
         x, y = inputs
         _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
-        this = pointwise.in_one_row(kernel, x_step, y_step) if rows[0] == 1 else kernel
+        this = loops.in_one_row(kernel, x_step, y_step) if rows[0] == 1 else kernel
         return [(this, (x.flat(), y.flat(), outer, x_step, y_step, outputs[0].view(rows)))]
 
     return calls
@@ -202,12 +201,12 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
         return [(together(name, x, y), dtype)]
 
     def gradient_op(function):
-        backward = pointwise.binary_gradient(function)
+        backward = loops.binary_gradient(function)
 
         def gradient_calls(outputs, inputs):
             x, y, dz = inputs
             _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
-            kernel = pointwise.in_one_row(backward, x_step, y_step) if rows[0] == 1 else backward
+            kernel = loops.in_one_row(backward, x_step, y_step) if rows[0] == 1 else backward
             return [
                 (
                     kernel,
@@ -225,7 +224,7 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
 
         return Op(f"gradient of {name}", lambda x, y, dz: [(dz.shape, dz.dtype)], gradient_calls)
 
-    gradient_ops = [None if d is scalar.pass_gradient else gradient_op(d) for d in derivatives]
+    gradient_ops = [None if d is arithmetic.pass_gradient else gradient_op(d) for d in derivatives]
 
     def gradient(g, dys, inputs, outputs):
         (dz,) = dys
@@ -237,7 +236,7 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
 
     doc = f"{doc} x, y: float32 or float64, both alike; shapes broadcast."
     calls, cases = (
-        of_pairs(pointwise.binary(function)),
+        of_pairs(loops.binary(function)),
         [Case(pair, domain=domain) for pair in PAIRS],
     )
     return Op(name, infer, calls, gradient, reference, cases, doc=doc, **record)
@@ -247,73 +246,88 @@ def binary(name, function, derivatives, reference, doc, domain=(-4.0, 4.0), **re
 FAR = (-inf, inf, np.nan, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30)
 
 exp = unary(
-    "exp", scalar.exp, scalar.exp_gradient, "y", np.exp, "e^x.",
+    "exp", elementary.exp, arithmetic.exp_gradient, "y", np.exp, "e^x.",
     edges=(*FAR, 88.72283, 88.72284, -87.33, -104.0, 709.78, 709.79), flops=20,
     instructions=(11, 17),
 )  # fmt: skip
 log = unary(
-    "log", scalar.log, scalar.log_gradient, "x", np.log,
+    "log", elementary.log, arithmetic.log_gradient, "x", np.log,
     "The natural logarithm; -inf at 0, NaN below.",
     edges=(*FAR, 1.1754944e-38, 0.99999994), domain=(0.01, 4.0), flops=26, gradient_flops=1,
     instructions=(16, 20),
 )  # fmt: skip
 sqrt = unary(
-    "sqrt", scalar.sqrt, scalar.sqrt_gradient, "y", np.sqrt, "The square root; NaN below 0.",
+    "sqrt", arithmetic.sqrt, arithmetic.sqrt_gradient, "y", np.sqrt,
+    "The square root; NaN below 0.",
     edges=FAR, domain=(0.01, 4.0), instructions=(10, 16),
 )  # fmt: skip
 negative = unary(
-    "negative", scalar.negative, scalar.negative_gradient, "y", np.negative, "-x.", edges=FAR
+    "negative",
+    arithmetic.negative,
+    arithmetic.negative_gradient,
+    "y",
+    np.negative,
+    "-x.",
+    edges=FAR,
 )
 absolute = unary(
     "absolute",
-    scalar.absolute,
-    scalar.absolute_gradient,
+    arithmetic.absolute,
+    arithmetic.absolute_gradient,
     "x",
     reference.absolute,
     "|x|; its gradient at 0 is 0.",
     edges=FAR,
 )
-square = unary("square", scalar.square, scalar.square_gradient, "x", np.square, "x^2.", edges=FAR)
+square = unary(
+    "square", arithmetic.square, arithmetic.square_gradient, "x", np.square, "x^2.", edges=FAR
+)
 relu = unary(
-    "relu", scalar.relu, scalar.relu_gradient, "y", lambda x: np.where(np.real(x) < 0, 0.0, x),
+    "relu", activations.relu, activations.relu_gradient, "y",
+    lambda x: np.where(np.real(x) < 0, 0.0, x),
     "max(x, 0); its gradient at 0 is 0.", edges=(-inf, inf, np.nan, 1e30, -1e30),
 )  # fmt: skip
 sigmoid = unary(
-    "sigmoid", scalar.sigmoid, scalar.sigmoid_gradient, "y", lambda x: 1 / (1 + np.exp(-x)),
+    "sigmoid", elementary.sigmoid, activations.sigmoid_gradient, "y",
+    lambda x: 1 / (1 + np.exp(-x)),
     "1 / (1 + e^-x).",
     edges=(*FAR, -88.0, 88.0, -700.0), flops=20, instructions=(11, 18), fused_by_losses=True,
 )  # fmt: skip
 tanh = unary(
-    "tanh", scalar.tanh, scalar.tanh_gradient, "y", np.tanh, "(e^x - e^-x) / (e^x + e^-x).",
+    "tanh", elementary.tanh, activations.tanh_gradient, "y", np.tanh,
+    "(e^x - e^-x) / (e^x + e^-x).",
     edges=(*FAR, 10.0, -20.0, 1e-4), flops=22, instructions=(13, 16),
 )  # fmt: skip
 
 erf = unary(
-    "erf", scalar.erf, scalar.erf_gradient, "x", reference.erf,
+    "erf", special.erf, special.erf_gradient, "x", reference.erf,
     "The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.",
     edges=(*FAR, 1.2, -6.0, 1e-20), flops=34, instructions=(22, 54),
 )  # fmt: skip
 gelu = unary(
-    "gelu", scalar.gelu, scalar.gelu_gradient, "x", reference.gelu,
+    "gelu", special.gelu, special.gelu_gradient, "x", reference.gelu,
     "x Phi(x), Phi being the normal distribution's share below x.",
     edges=(inf, np.nan, 0.0, 1e30, 9.0), flops=21, instructions=(14, 40),
 )  # fmt: skip
 gelu_tanh = unary(
-    "gelu_tanh", scalar.gelu_tanh, scalar.gelu_tanh_gradient, "x", reference.gelu_tanh,
+    "gelu_tanh", activations.gelu_tanh, activations.gelu_tanh_gradient, "x", reference.gelu_tanh,
     "gelu by way of tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.",
     edges=(inf, np.nan, 0.0, 1e30, 9.0),
     flops=25, instructions=(15, 22),
 )  # fmt: skip
 silu = unary(
-    "silu", scalar.silu, scalar.silu_gradient, "x", lambda x: x / (1 + np.exp(-x)), "x sigmoid(x).",
+    "silu", activations.silu, activations.silu_gradient, "x", lambda x: x / (1 + np.exp(-x)),
+    "x sigmoid(x).",
     edges=(inf, np.nan, 0.0, 1.0, 1e30), flops=21, instructions=(12, 19),
 )  # fmt: skip
 softplus = unary(
-    "softplus", scalar.softplus, scalar.softplus_gradient, "y", reference.softplus, "log(1 + e^x).",
+    "softplus", activations.softplus, activations.softplus_gradient, "y", reference.softplus,
+    "log(1 + e^x).",
     edges=(*FAR, 100.0, -80.0, -800.0), flops=36, gradient_flops=20, instructions=(20, 31),
 )  # fmt: skip
 general_relu = unary(
-    "general_relu", scalar.general_relu, scalar.general_relu_gradient, "x", reference.general_relu,
+    "general_relu", activations.general_relu, activations.general_relu_gradient, "x",
+    reference.general_relu,
     "x, but max_value at most, and negative_slope (x - threshold) up to the threshold, where its "
     "gradient is negative_slope; from "
     "max_value on it is 0.", attributes={"negative_slope": 0.0, "max_value": inf, "threshold": 0.0},
@@ -322,59 +336,60 @@ general_relu = unary(
     edges=(-inf, inf, np.nan, 1e30, -1e30), flops=4, instructions=(1, 1),
 )  # fmt: skip
 elu = unary(
-    "elu", scalar.elu, scalar.elu_gradient, "y", lambda x,
+    "elu", activations.elu, activations.elu_gradient, "y", lambda x,
     alpha=1.0: np.where(np.real(x) > 0, x, alpha * np.expm1(x)),
     "x, or alpha (e^x - 1) where x is negative.", attributes={"alpha": 1.0},
     tested=({"alpha": 0.3}, {"alpha": 0.0}),
     edges=(*FAR, -1e-6, -88.0, 100.0), flops=22, instructions=(12, 17),
 )  # fmt: skip
 softsign = unary(
-    "softsign", scalar.softsign, scalar.softsign_gradient, "y",
+    "softsign", activations.softsign, activations.softsign_gradient, "y",
     lambda x: x / (1 + np.where(np.real(x) < 0, -x, x)),
     "x / (1 + |x|).", edges=FAR, flops=3, instructions=(3, 4),
 )  # fmt: skip
 hard_sigmoid = unary(
-    "hard_sigmoid", scalar.hard_sigmoid, scalar.hard_sigmoid_gradient, "y",
+    "hard_sigmoid", activations.hard_sigmoid, activations.hard_sigmoid_gradient, "y",
     lambda x: np.where(np.real(x) < -3, 0.0, np.where(np.real(x) > 3, 1.0, (x + 3) / 6)),
     "(x + 3) / 6, but 0 at least and 1 at most; its gradient at -3 and 3 is 0.",
     edges=(-inf, inf, np.nan, -3.0, 3.0, 0.0, 1e30, -4.0), flops=4, instructions=(1, 1),
 )  # fmt: skip
 
-BOTH_PASS = (scalar.pass_gradient, scalar.pass_gradient)
-add = binary("add", scalar.add, BOTH_PASS, np.add, "x + y.", edges=FAR)
+BOTH_PASS = (arithmetic.pass_gradient, arithmetic.pass_gradient)
+add = binary("add", arithmetic.add, BOTH_PASS, np.add, "x + y.", edges=FAR)
 subtract = binary(
     "subtract",
-    scalar.subtract,
-    (scalar.pass_gradient, scalar.negate_gradient),
+    arithmetic.subtract,
+    (arithmetic.pass_gradient, arithmetic.negate_gradient),
     np.subtract,
     "x - y.",
     edges=FAR,
 )
 multiply = binary(
     "multiply",
-    scalar.multiply,
-    (scalar.multiply_gradient_x, scalar.multiply_gradient_y),
+    arithmetic.multiply,
+    (arithmetic.multiply_gradient_x, arithmetic.multiply_gradient_y),
     np.multiply,
     "x y.",
     edges=FAR,
 )
 divide = binary(
-    "divide", scalar.divide, (scalar.divide_gradient_x, scalar.divide_gradient_y), np.divide,
+    "divide", arithmetic.divide, (arithmetic.divide_gradient_x, arithmetic.divide_gradient_y),
+    np.divide,
     "x / y, as IEEE 754 has it for y = 0.", edges=FAR, domain=(0.5, 4.0),
 )  # fmt: skip
 maximum = binary(
-    "maximum", scalar.maximum, (scalar.maximum_gradient_x, scalar.maximum_gradient_y),
+    "maximum", arithmetic.maximum, (arithmetic.maximum_gradient_x, arithmetic.maximum_gradient_y),
     lambda x, y: np.where((np.real(x) >= np.real(y)) | np.isnan(x), x, y),
     "The larger of x and y, NaN if either is; where they are equal the gradient goes to x.",
     edges=FAR,
 )  # fmt: skip
 squared_difference = binary(
-    "squared_difference", scalar.squared_difference,
-    (scalar.squared_difference_gradient_x, scalar.squared_difference_gradient_y),
+    "squared_difference", arithmetic.squared_difference,
+    (arithmetic.squared_difference_gradient_x, arithmetic.squared_difference_gradient_y),
     lambda x, y: (x - y) ** 2, "(x - y)^2.", edges=(0.0, 1.0, 1e10, inf, np.nan),
 )  # fmt: skip
 power = binary(
-    "power", scalar.power, (scalar.power_gradient_x, scalar.power_gradient_y), reference.power,
+    "power", power.power, (power.power_gradient_x, power.power_gradient_y), reference.power,
     "x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is "
     "not positive.",
     edges=(*FAR, 0.5, 2.0, 3.0, -2.5), domain=(0.5, 4.0), flops=80, instructions=(46, 62),

@@ -40,7 +40,9 @@ class Op:
     infer      (inputs, *, attributes) -> (shape, dtype) of each output, or the output itself where
                it shares an input's memory; raises where the inputs do not fit. Outputs beyond
                `results` are kept for the gradient and not returned.
-    calls      (outputs, inputs, **attributes) -> the kernel calls, as (kernel, arguments).
+    kernels    the launcher that computes the outputs, "family.name" of kernels/<device>/, or the
+               kernel, where one call does it all: see `devices/cpu/device.py`. None: a view.
+    formula    what the launcher is made of, where it is made of a formula.
     gradient   (g, dys, inputs, outputs, **attributes): says, through `g`, by which ops the inputs'
                gradients are made. dys: one upstream gradient for each of `results`; None for a
                result that the loss does not use (of a single one, never).
@@ -61,17 +63,17 @@ class Op:
     takes_product  whether the gradient rule, with the op's attributes, needs dy only for the
                derivative that it begins with: then a product that makes dy may be made together
                with it (`matmul.after_product`).
-    accumulates  whether, called with add=True, it adds to its output: a gradient for a variable
-               that has one already.
+    accumulates  whether, called with accumulate=True, it adds to its output: a gradient for a
+               variable that has one already.
     compares   whether it takes any element type, and inputs of two types are converted to one that
                has the numbers of both.
     """
 
-    run: ClassVar[Callable[..., Any]]  # tensor.apply, which knows tensors
+    run: ClassVar[Callable[..., Any]]  # apply.apply, which knows tensors
 
     name: str
     infer: Callable
-    calls: Callable
+    calls: Callable | None = None
     gradient: Callable | None = None
     reference: Callable | None = None
     cases: Sequence[Case] = ()
@@ -88,8 +90,13 @@ class Op:
     accumulates: bool = False
     compares: bool = False
     doc: str = ""
+    kernels: str | None = None
+    formula: Any = None
     names: Sequence[str] = ()  # of the attributes, where `infer` does not name them
     arity: int = field(init=False)
+    defaults: dict[str, Any] = field(init=False)
+    launch: Callable | None = field(init=False, default=None)  # the device's, once it is called
+    call: Any = field(init=False, default=None)
 
     def __post_init__(self):
         object.__setattr__(self, "__doc__", self.doc)
@@ -99,6 +106,7 @@ class Op:
         named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
         object.__setattr__(self, "arity", code.co_argcount)
         object.__setattr__(self, "names", tuple(self.names) or named)
+        object.__setattr__(self, "defaults", dict(self.infer.__kwdefaults__ or {}))
         if self.reference is not None:
             registry[self.name] = self
 

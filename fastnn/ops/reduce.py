@@ -11,7 +11,7 @@ from fastnn.kernels.cpu import reduce as kernels
 
 from .record import Case, Op, expect_float
 
-CHUNK = 4096  # elements summed by one lane when everything becomes one number
+CHUNK = 4096  # elements summed by one thread when everything becomes one number
 # elements whose rows are summed in chunks: fewer are summed sooner than their chunks' sums are
 # joined
 MANY = 1 << 20
@@ -29,12 +29,12 @@ def chunks_of(shape):
     return (-(-shape[0] // rows_of_chunk(shape[0])), shape[1])
 
 
-def sum_of_chunks(chunks, out, add=False):
+def sum_of_chunks(chunks, out, accumulate=False):
     """The call that joins them: out (C,) = their sum, or out += that."""
     return kernels.sum_middle, (
         chunks.view((1, *chunks.shape)),
         1.0,
-        int(add),
+        int(accumulate),
         out.view((1, *out.shape)),
     )
 
@@ -96,20 +96,20 @@ def _normal(name, axis):
 
 
 def _reduction(name, reference, mean, doc):
-    def infer(x, *, axis=None, keepdims=False, add=False):
+    def infer(x, *, axis=None, keepdims=False, accumulate=False):
         dtype = expect_float(name, x=x)
         result, passes, _ = _plan(name, x.shape, _normal(name, axis), keepdims)
         between = [((outer, inner), dtype) for outer, _, inner in passes[:-1]]
         chunks = _chunks(*passes[-1])
         return [(result, dtype), *between, *([(chunks, dtype)] if chunks else [])]
 
-    def calls(outputs, inputs, axis=None, keepdims=False, add=False):
+    def calls(outputs, inputs, axis=None, keepdims=False, accumulate=False):
         x = inputs[0]
         _, passes, count = _plan(name, x.shape, _normal(name, axis), keepdims)
         for i, (outer, summed, inner) in enumerate(passes):
             last = i == len(passes) - 1
             scale = 1 / count if mean and last and count else 1.0
-            out, adding = (outputs[0], int(add)) if last else (outputs[1 + i], 0)
+            out, adding = (outputs[0], int(accumulate)) if last else (outputs[1 + i], 0)
             if last and len(outputs) > len(passes):
                 if inner == 1:
                     yield kernels.sum_chunks, (x.flat(), CHUNK, outputs[-1])
@@ -128,7 +128,7 @@ def _reduction(name, reference, mean, doc):
                 )
             x = out
 
-    def gradient(g, dys, inputs, outputs, axis=None, keepdims=False, add=False):
+    def gradient(g, dys, inputs, outputs, axis=None, keepdims=False, accumulate=False):
         g.gradient(0, spread, dys[0], shape=inputs[0].shape, axis=_normal(name, axis), mean=mean)
 
     cases = [

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from fastnn.errors import ShapeError, shape_text
-from fastnn.kernels.cpu import indexing, matmul
+from fastnn.kernels.cpu import matmul, movement
 
 from .record import FLOATS, Case, Constant, Op
 
@@ -40,7 +40,7 @@ def _transpose_calls(outputs, inputs, axes=None):
     order, _, rows, step, outer = _order(x.shape, _normal(axes))
     if order == (1, 0) and x.dtype in FLOATS:
         return [(matmul.transpose, (x, out))]
-    return [(indexing.strided_copy, (x.flat(), outer, 0, step, out.view(rows)))]
+    return [(movement.strided_copy, (x.flat(), outer, 0, step, out.view(rows)))]
 
 
 def _transpose_gradient(g, dys, inputs, outputs, axes=None):

@@ -1,9 +1,9 @@
 """From recorded instructions to a tape: what is not needed goes, barriers are placed, buffers share
 memory.
 
-Nothing here changes bits. Barriers come first, from what each instruction touches, lane by lane; a
-buffer then takes over another's memory only across a barrier that stands anyway (for one lane,
-every instruction boundary is as good as one).
+Nothing here changes bits. Barriers come first, from what each instruction touches, thread by
+thread; a buffer then takes over another's memory only across a barrier that stands anyway (for one
+thread, every instruction boundary is as good as one).
 """
 
 from bisect import insort
@@ -13,11 +13,11 @@ from itertools import accumulate
 from math import prod
 from typing import Any, NamedTuple
 
-from fastnn.device.buffers import Buffer, allocate, whole_lines
-from fastnn.kernels.cpu.share import share
-from fastnn.kernels.marks import Parameter
+from fastnn.devices.cpu.fusion import Chain, chains
+from fastnn.devices.cpu.memory import Buffer, allocate, whole_lines
+from fastnn.kernels.cpu.threads import thread_range
+from fastnn.kernels.declare import Parameter
 
-from .chains import Chain, chains
 from .record import Instruction
 
 
@@ -43,40 +43,40 @@ class Access(NamedTuple):
         last = first + prod(argument.shape) * argument.dtype.itemsize
         return cls(place, first, last, parameter.written, instruction, parameter, argument)
 
-    def by_lane(self, lanes: int) -> Sequence:
-        """Which bytes each lane touches (None: nothing)."""
+    def by_thread(self, n_threads: int) -> Sequence:
+        """Which bytes each thread touches (None: nothing)."""
         letter, unit, extent = self.instruction.shared_out()
         if letter is None:
-            return ((self.first, self.last), *[None] * (lanes - 1))
+            return ((self.first, self.last), *[None] * (n_threads - 1))
         letters, shape = self.parameter.letters, self.argument.shape
         ahead = letters.index(letter) if letter in letters else None
         if ahead is None or prod(shape[:ahead]) != 1:
-            return ((self.first, self.last),) * lanes
+            return ((self.first, self.last),) * n_threads
         step = prod(shape[ahead + 1 :]) * self.argument.dtype.itemsize
         return [
             (self.first + begin * step, self.first + end * step)
-            for begin, end in _cuts(extent, unit, lanes)
+            for begin, end in _cuts(extent, unit, n_threads)
         ]
 
 
 class Plan(NamedTuple):
     instructions: list[Instruction]
-    waits: list[bool]  # before which of them all lanes must have arrived
+    waits: list[bool]  # before which of them all threads must have arrived
     addresses: dict[Buffer, int]  # where the buffers made while recording lie
     arena: Buffer
     unplanned: int  # bytes the buffers would take side by side
     chains: list[Chain]
-    tile_bytes: int  # of each lane's memory for what chains keep to themselves
+    tile_bytes: int  # of each thread's memory for what chains keep to themselves
 
 
-def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) -> Plan:
-    """Plan a tape for up to `lanes` lanes. The buffers `kept` are read after a step, so they keep
-    their memory to its end."""
+def plan(instructions: list[Instruction], kept: Iterable[Buffer], n_threads: int) -> Plan:
+    """Plan a tape for up to `n_threads` threads. The buffers `kept` are read after a step, so they
+    keep their memory to its end."""
     kept = {b for b in kept if b.address is None}
     needed = _without_dead_code(instructions, kept)
-    waits = _barriers(needed, lanes) if lanes > 1 else [False] * len(needed)
-    found = chains(needed, waits, kept, lanes)
-    boundaries = list(waits) if lanes > 1 else [True] * len(needed)
+    waits = _barriers(needed, n_threads) if n_threads > 1 else [False] * len(needed)
+    found = chains(needed, waits, kept, n_threads)
+    boundaries = list(waits) if n_threads > 1 else [True] * len(needed)
     for chain in found:  # its calls take turns
         boundaries[chain.first + 1 : chain.last] = [False] * (chain.last - chain.first - 1)
     lives = _lives(needed, boundaries, kept)
@@ -85,7 +85,7 @@ def plan(instructions: list[Instruction], kept: Iterable[Buffer], lanes: int) ->
     local = {b: place for chain in found for b, place in chain.local.items()}
     offsets, total = _placed({b: life for b, life in lives.items() if b not in local})
     tile_bytes = max([chain.nbytes for chain in found], default=0)
-    arena = allocate(total + lanes * tile_bytes)
+    arena = allocate(total + n_threads * tile_bytes)
     addresses = {b: arena.address + o for b, o in offsets.items()}
     addresses.update({b: arena.address + total + place for b, place in local.items()})
     return Plan(needed, waits, addresses, arena, unplanned, found, tile_bytes)
@@ -105,40 +105,40 @@ def _without_dead_code(instructions, kept):
 
 
 @lru_cache(maxsize=1024)
-def _cuts(extent, unit, lanes):
-    return [share(extent, unit, lane, lanes) for lane in range(lanes)]
+def _cuts(extent, unit, n_threads):
+    return [thread_range(extent, unit, thread, n_threads) for thread in range(n_threads)]
 
 
-def _conflict(one, other, lanes):
-    """Whether a lane of one may touch what another lane of the other writes, or writes what it
+def _conflict(one, other, n_threads):
+    """Whether a thread of one may touch what another thread of the other writes, or writes what it
     reads."""
     if not (one.written or other.written) or one.first >= other.last or other.first >= one.last:
         return False
-    others = other.by_lane(lanes)
-    for lane, a in enumerate(one.by_lane(lanes)):
+    others = other.by_thread(n_threads)
+    for thread, a in enumerate(one.by_thread(n_threads)):
         for another, b in enumerate(others):
-            if lane != another and a and b and a[0] < b[1] and b[0] < a[1]:
+            if thread != another and a and b and a[0] < b[1] and b[0] < a[1]:
                 return True
     return False
 
 
-def _meet(own, since, lanes):
+def _meet(own, since, n_threads):
     """Whether any of an instruction's own accesses conflicts with those since a barrier, which are
     kept by their place."""
     for a in own:
         for b in since.get(a.place, ()):
-            if _conflict(a, b, lanes):
+            if _conflict(a, b, n_threads):
                 return True
     return False
 
 
-def _barriers(instructions, lanes):
+def _barriers(instructions, n_threads):
     """A barrier before each instruction that conflicts with one since the last barrier; and before
-    what follows a check, so that all lanes know its verdict before anything is committed."""
+    what follows a check, so that all threads know its verdict before anything is committed."""
     waits, since, after_check = [], {}, False
     for i in instructions:
         own = [Access.of(i, p, i.arguments[n]) for n, p in i.kernel.arrays]
-        needed = after_check or _meet(own, since, lanes)
+        needed = after_check or _meet(own, since, n_threads)
         after_check = not i.kernel.writes
         waits.append(needed)
         if needed:

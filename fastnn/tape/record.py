@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.device import enter, entry
-from fastnn.device.buffers import LETTERS, Buffer, allocate
+from fastnn.devices.cpu import enter, entry
+from fastnn.devices.cpu.memory import LETTERS, Buffer, allocate
 from fastnn.errors import NotFiniteError, RecordingError
-from fastnn.kernels.marks import Parameter
+from fastnn.kernels.declare import Parameter
 from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
 
 if TYPE_CHECKING:
-    from .watch import Watch
+    from fastnn.watch import Watch
 
 # a tuple: `int | float` is made anew by every call, which took a third of a recording's time
 NUMBERS = (int, float)
@@ -67,8 +67,8 @@ class Instruction:
         return [(p, self.arguments[i]) for i, p in self.kernel.arrays]
 
     def shared_out(self) -> tuple[str | None, int, int]:
-        """The dimension that lanes share out, the unit they cut it to, and its extent; (None, 1, 1)
-        if lane 0 does it all."""
+        """The dimension that threads share out, the unit they cut it to, and its extent; (None, 1,
+        1) if thread 0 does it all."""
         found: tuple[str | None, int, int] = None, 1, 1
         for letter, unit, argument, axis in self.kernel.shares:
             found = letter, unit, self.arguments[argument].shape[axis]

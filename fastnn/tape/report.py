@@ -6,8 +6,8 @@ from math import prod
 
 import numpy as np
 
-from fastnn.device import INTERPRETED, backend
-from fastnn.kernels.cpu.walker import LENGTH
+from fastnn.devices.cpu import INTERPRETED, backend
+from fastnn.kernels.cpu.replay import LENGTH
 
 
 def moved(instruction):
@@ -30,12 +30,12 @@ def nbytes(instruction):
 
 
 def floor(instruction):
-    """Seconds that an instruction takes at the least, on one lane: its flops at the peak of
+    """Seconds that an instruction takes at the least, on one thread: its flops at the peak of
     multiply-adds, or its bytes at what the most similar streams move where as many bytes lie. Other
     arithmetic than multiply-adds takes longer than that. Interpreted kernels have none."""
     if INTERPRETED:
         return 0.0
-    from . import peaks  # measuring takes a moment
+    from fastnn.devices.cpu import peaks  # measuring takes a moment
 
     read, written, updated = moved(instruction)
     alone = (1, 0, 0) if not written else (1, 1, 0) if 2 * written > read else (2, 1, 0)
@@ -48,7 +48,7 @@ def floor(instruction):
 
 
 def work(instructions):
-    """Seconds that a step takes on one lane, roughly: of each call its flops or what it writes,
+    """Seconds that a step takes on one thread, roughly: of each call its flops or what it writes,
     whichever take longer on a core of today, and the call. Good for comparing steps with each
     other."""
     total = 1e-9
@@ -62,7 +62,7 @@ def profile(tape, seconds):
     """Seconds an instruction takes, each repeated natively for its share of `seconds`, in order,
     with what it writes put back so that the next ones see a step's real values; at the end
     everything that outlives the step is as before."""
-    from .run import Program  # which imports this
+    from fastnn.devices.cpu.program import Program  # which imports this
 
     times, lasting = [], saved(tape.instructions)
     places = [(counter, counter.value) for counter in tape.counters]
@@ -84,7 +84,7 @@ def profile(tape, seconds):
 
 def _seconds(program, least):
     """Seconds a step, repeated for at least so long; of the only one, if it fails."""
-    from .run import StepFailed
+    from fastnn.devices.cpu.program import StepFailed
 
     repeats = 1
     while True:
@@ -158,7 +158,7 @@ def summary(tape):
     if joined:
         lines.append("'>' marks calls that go through their arrays tile by tile with the one above")
     if any(tape.waits):
-        lines.append(f"'|' marks {sum(tape.waits)} barriers between {tape.lanes} lanes")
+        lines.append(f"'|' marks {sum(tape.waits)} barriers between {tape.n_threads} threads")
     return "\n".join(lines)
 
 

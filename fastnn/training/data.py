@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.device.buffers import buffer_of
+from fastnn.convert import as_array
+from fastnn.devices.cpu.memory import buffer_of
 from fastnn.errors import NotFiniteError, ShapeError, shape_text
 from fastnn.frames import not_finite
 from fastnn.kernels.cpu import updates
 from fastnn.losses import row_weights
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import emit
-from fastnn.tensor import Tensor, as_array
+from fastnn.tensor import Tensor
 
 
 class Rows(NamedTuple):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn.callbacks import CallbackList, Logs
+from fastnn.devices.cpu.program import StepFailed
 from fastnn.errors import NotFiniteError
 from fastnn.recording import explained
-from fastnn.tape.run import StepFailed
 
 from .epoch import MOST_EPOCHS, Epoch, Part
 from .progress import Progress

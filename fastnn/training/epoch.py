@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import ops
-from fastnn.device.buffers import Buffer, allocate, buffer_of, reserve
-from fastnn.device.locks import Turn, lock, making
+from fastnn.convert import INDEX
+from fastnn.devices.cpu.autotune import Pace
+from fastnn.devices.cpu.memory import Buffer, allocate, buffer_of, reserve
+from fastnn.devices.cpu.program import FOREVER, Program, Tape, threads_to_plan_for
 from fastnn.kernels.cpu import batches
 from fastnn.kernels.cpu import random as random_kernels
+from fastnn.locks import Turn, lock, making
 from fastnn.random import Generator
-from fastnn.tape.pace import Pace
 from fastnn.tape.record import Counter, Recorder, Step, context, emit
-from fastnn.tape.run import FOREVER, Program, Tape, lanes_to_plan_for
-from fastnn.tape.watch import Watch
-from fastnn.tensor import INDEX, Tensor
+from fastnn.tensor import Tensor
+from fastnn.watch import Watch
 
 MOST_EPOCHS = 1024  # whose results are kept until Python fetches them
 MOST_KEPT = (
@@ -142,7 +143,7 @@ class Part:
 class Taped:
     """A part's step as a tape: good for wherever the rows lie, and for any number of them."""
 
-    def __init__(self, part: Part, lanes: int):
+    def __init__(self, part: Part, n_threads: int):
         self.in_place: list[Tensor] = []  # that the step takes where they lie
         with making:
             with Recorder(part.name) as recorder:
@@ -152,7 +153,7 @@ class Taped:
                     self.in_place = part.source.take(part.first, part.rows)
                     part.step(*self.in_place)
             recorder.restore_gradients()
-        self.tape = Tape(recorder, [], lanes)
+        self.tape = Tape(recorder, [], n_threads)
         for tensor in self.in_place:
             # the tape alone knows it now
             tensor.buffer.address, tensor.buffer.owner, tensor.buffer.maker = None, None, recorder
@@ -217,16 +218,16 @@ class Laid(NamedTuple):
 class Steps:
     """Steps through data of one look, recorded for a size of batch once: programs for any number of
     rows are made of the same tapes. lay_out: gives the parts, of training and others, for the rows
-    that the sources have now. lanes: to plan for, at most; None: as many as there may be."""
+    that the sources have now. threads: to plan for, at most; None: as many as there may be."""
 
     def __init__(
         self,
         sources: list[Source],
         lay_out: Callable[[], tuple[list[Part], list[Part]]],
         eager: bool,
-        lanes: int | None = None,
+        n_threads: int | None = None,
     ):
-        self.sources, self.lay_out, self.eager, self.lanes = sources, lay_out, eager, lanes
+        self.sources, self.lay_out, self.eager, self.n_threads = sources, lay_out, eager, n_threads
         self.watches: list[Watch] = []  # of what was read when this was made; each tape has its own
         self.taped: OrderedDict[tuple[str, int], Taped] = OrderedDict()
         self.laid: OrderedDict[tuple[int, ...], Laid] = OrderedDict()
@@ -296,12 +297,12 @@ class Steps:
         missing = [
             p for p, taped in zip(parts, held, strict=True) if taped is None or not taped.fits()
         ]
-        lanes = self.lanes or lanes_to_plan_for()
+        n_threads = self.n_threads or threads_to_plan_for()
         if missing:
             # else whoever makes this notes what is read
             watch = Watch() if context.reads is None else None
             with watch or nullcontext():
-                made = {(p.name, p.rows): Taped(p, lanes) for p in missing}
+                made = {(p.name, p.rows): Taped(p, n_threads) for p in missing}
             for key, taped in made.items():
                 taped.watch, self.taped[key] = watch, taped
         for part in parts:
@@ -317,7 +318,7 @@ class Steps:
 class EagerProgram:
     """What `Program` is for tapes, for steps that Python runs: `run_eagerly=True`."""
 
-    lanes, barriers = 1, 0.0
+    n_threads, barriers = 1, 0.0
 
     def __init__(self, parts: Sequence[Part]):
         self.parts, self.position, self.done = list(parts), (0, 0, 0), 0
@@ -327,7 +328,9 @@ class EagerProgram:
     def rewind(self) -> None:
         self.position = (0, 0, 0)
 
-    def run(self, epochs: int, steps: int = FOREVER, lanes: int = 1, seconds: float = 0.0) -> None:
+    def run(
+        self, epochs: int, steps: int = FOREVER, n_threads: int = 1, seconds: float = 0.0
+    ) -> None:
         epoch, segment, step = self.position
         self.done = 0
         while epoch < epochs and self.done < steps:

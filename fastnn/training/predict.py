@@ -8,12 +8,12 @@ import numpy as np
 
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
-from fastnn.device.locks import PATIENCE
+from fastnn.devices.cpu.program import FOREVER, StepFailed
 from fastnn.errors import NotFiniteError
 from fastnn.frames import not_finite
 from fastnn.kernels.cpu import reduce, updates
+from fastnn.locks import PATIENCE
 from fastnn.tape.record import emit
-from fastnn.tape.run import FOREVER, StepFailed
 from fastnn.tensor import Tensor
 
 from . import data
@@ -46,12 +46,12 @@ class Predictor:
             np.empty((rows, *self.output_shape), self.dtype),
         )
         source = Source([self.x, self.y])
-        lanes = 1 if self.single else None  # to wake another takes longer than most batches
+        n_threads = 1 if self.single else None  # to wake another takes longer than most batches
         self.steps = Steps(
             [source],
             lambda: (parts_of("prediction", self._step, source, batch_size), []),
             eager,
-            lanes,
+            n_threads,
         )
         self.watches = self.steps.watches
         if not self.single:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from fastnn.device import backend
+from fastnn.devices.cpu import backend
 
 LIVE = 0.2  # seconds between two changes of the live line
 

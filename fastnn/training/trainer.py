@@ -9,17 +9,17 @@ import numpy as np
 from fastnn import losses, metrics, optimizers, random
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
-from fastnn.device.locks import lock, making
 from fastnn.errors import RecordingError, ShapeError, shape_text
 from fastnn.layers import Layer
 from fastnn.layers.base import Shape
+from fastnn.locks import lock, making
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.metrics import get as metric_of
 from fastnn.optimizers import Optimizer
 from fastnn.tape.record import Recorder, commit, context
-from fastnn.tape.watch import Kept, Watch
 from fastnn.tensor import Tensor
+from fastnn.watch import Kept, Watch
 
 from . import data
 from .data import Rows

@@ -1,11 +1,10 @@
 """Batches out of the whole data, and what is summed up over them."""
 
-from ..marks import T, helper, kernel
-from ..primitives import flat
+from ..declare import T, helper, kernel
+from ..intrinsics import flat
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
-from .register_tile import NEAR
-from .rows import row_copy, row_fetch
-from .share import share
+from .simd.gemm_microkernel import NEAR
+from .simd.rows import row_copy, row_fetch
 
 ANY = ("f4", "f8", "i8")
 AHEAD = 8  # rows that are fetched in advance: which comes next no processor guesses
@@ -20,12 +19,11 @@ LONG = 32  # elements of a row from which on a plain loop copies faster than one
     cursor="i8[s]",
     batch="out T[N, F]",
 )
-def gather(source, order, cursor, batch, lane, lanes):
+def gather(source, order, cursor, batch, start, stop):
     """batch[i] = source[order[cursor + i]]."""
-    first, last = share(batch.shape[0], 4, lane, lanes)
-    status, start, elements, column = 0, cursor[0], flat(source), flat(batch)
-    for i in range(first, last):
-        place = start + i
+    status, elements, column = 0, flat(source), flat(batch)
+    for i in range(start, stop):
+        place = cursor[0] + i
         row = order[place] if 0 <= place < order.size else -1
         if row < 0 or row >= source.shape[0]:
             status = lowest_place(status, INDEX_OUT_OF_RANGE, i)
@@ -45,49 +43,46 @@ def gather(source, order, cursor, batch, lane, lanes):
 
 
 @kernel(values="T[n]", weights="T[w]", scale="float", totals="inout f8[t]")
-def accumulate(values, weights, scale, totals, lane, lanes):
+def accumulate(values, weights, scale, totals):
     """totals += (scale * sum of values * weights, scale * sum of weights), in float64 and in order;
     empty weights are ones."""
-    if lane == 0:
-        total, weight = 0.0, 0.0
-        for i in range(values.size):
-            w = weights[i] if weights.size > 0 else 1.0
-            total += values[i] * w
-            weight += w
-        totals[0] += total * scale
-        totals[1] += weight * scale
+    total, weight = 0.0, 0.0
+    for i in range(values.size):
+        w = weights[i] if weights.size > 0 else 1.0
+        total += values[i] * w
+        weight += w
+    totals[0] += total * scale
+    totals[1] += weight * scale
 
 
 @kernel(totals="inout f8[K, t]", row="i8[s]", history="inout f8[E, K]")
-def end_epoch(totals, row, history, lane, lanes):
+def end_epoch(totals, row, history):
     """Write the means of an epoch into its row of the history (used over and over like a ring) and
     begin again."""
-    if lane == 0:
-        values = history[row[0] % history.shape[0]]
-        for k in range(values.size):
-            values[k] = totals[k, 0] / totals[k, 1]
-            totals[k, 0], totals[k, 1] = 0.0, 0.0
+    values = history[row[0] % history.shape[0]]
+    for k in range(values.size):
+        values[k] = totals[k, 0] / totals[k, 1]
+        totals[k, 0], totals[k, 1] = 0.0, 0.0
 
 
 @kernel(split=[("N", 4)], p="T[N, C]", target="T[N, C]", threshold="float", match="out T[N]")
-def binary_match(p, target, threshold, match, lane, lanes):
+def binary_match(p, target, threshold, match, start, stop):
     """The share of a row's targets that equal 1 where p > threshold and 0 elsewhere."""
-    first, last = share(match.size, 4, lane, lanes)
     columns, limit = p.shape[1], T(threshold)
     if columns == 1:
         p_column, targets, matches = (
-            flat(p[first:last]),
-            flat(target[first:last]),
-            match[first:last],
+            flat(p[start:stop]),
+            flat(target[start:stop]),
+            match[start:stop],
         )
         for i in range(matches.size):
             matches[i] = T(1) if targets[i] == (T(1) if p_column[i] > limit else T(0)) else T(0)
         return
-    for i in range(last - first):
-        p_row, target_row, hits = p[first + i], target[first + i], T(0)
+    for i in range(stop - start):
+        p_row, target_row, hits = p[start + i], target[start + i], T(0)
         for j in range(columns):
             hits += T(1) if target_row[j] == (T(1) if p_row[j] > limit else T(0)) else T(0)
-        match[first + i] = hits / T(columns)
+        match[start + i] = hits / T(columns)
 
 
 @helper
@@ -100,17 +95,15 @@ def place_of_largest(row):
 
 
 @kernel(split=[("N", 4)], p="T[N, C]", labels="i8[N]", match="out T[N]")
-def class_match(p, labels, match, lane, lanes):
+def class_match(p, labels, match, start, stop):
     """1 where the largest of a row stands at the label."""
-    first, last = share(match.size, 4, lane, lanes)
-    for i in range(last - first):
-        match[first + i] = 1.0 if place_of_largest(p[first + i]) == labels[first + i] else 0.0
+    for i in range(stop - start):
+        match[start + i] = 1.0 if place_of_largest(p[start + i]) == labels[start + i] else 0.0
 
 
 @kernel(split=[("N", 4)], p="T[N, C]", target="T[N, C]", match="out T[N]")
-def categorical_match(p, target, match, lane, lanes):
+def categorical_match(p, target, match, start, stop):
     """1 where the largest of a row of p and of the target stand at the same place."""
-    first, last = share(match.size, 4, lane, lanes)
-    for i in range(last - first):
-        same = place_of_largest(p[first + i]) == place_of_largest(target[first + i])
-        match[first + i] = 1.0 if same else 0.0
+    for i in range(stop - start):
+        same = place_of_largest(p[start + i]) == place_of_largest(target[start + i])
+        match[start + i] = 1.0 if same else 0.0

@@ -1,15 +1,15 @@
-"""Layer normalisation: every row of x (N, C) on its own. Lanes share out the rows.
+"""Layer normalisation: every row of x (N, C) on its own. Threads share out the rows.
 
 y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance of the row. As in
 normalization.py, the mean is that of distances to the row's first element, and what rounding takes
 from it is kept beside it, so that nothing is lost of a row whose mean is far from zero.
 """
 
-from ..marks import T, helper, kernel
-from ..primitives import fma, stack
+from ..declare import T, helper, kernel
+from ..intrinsics import fma, stack
 from .normalization import exact_sum, inverse_deviation
-from .rows import clear, row_copy_past_caches, row_distances, row_squares, slopes_and_sums
-from .share import FAR, TILE, past_caches, share, together
+from .simd.rows import clear, row_copy_past_caches, row_distances, row_squares, slopes_and_sums
+from .threads import FAR, TILE, past_caches, together
 
 ROWS = 4
 # elements of rows that are worked on together: of far ones fewer, or the fetching ahead pauses
@@ -72,17 +72,16 @@ def deviations(squares, rest, part, epsilon):
     rest="out T[N]",
     factor="out T[N]",
 )
-def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, lane, lanes):
+def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, start, stop):
     """`mean`, `rest` (what rounding took from it) and `factor` (1 / deviation) are for the
     gradient. As many rows as stay in the nearest cache go through each of three passes together:
     while the sum of one is completed, that of the next begins."""
-    first, last = share(x.shape[0], ROWS, lane, lanes)
     part, group = (
         T(1) / T(x.shape[1]),
         max(1, (FAR_GROUP if x.size > FAR else GROUP) // max(x.shape[1], 1)),
     )
-    for begin in range(first, last, group):
-        end = min(begin + group, last)
+    for begin in range(start, stop, group):
+        end = min(begin + group, stop)
         for i in range(begin, end):
             mean[i], rest[i] = exact_sum(x[i, 0], row_distances(x[i], x[i, 0]) * part)
         for i in range(begin, end):
@@ -168,17 +167,13 @@ def two_row_gradients(x, gamma, mean, rest, factor, slopes, dy, dx):
     dgamma="out T[P, C]",
     dbeta="out T[P, C]",
 )
-def layer_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, lane, lanes):
+def layer_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, start, stop):
     """dx = factor (g - mean of g - xhat mean of (g xhat)) with g = dy gamma and xhat the normalised
     row. Of each chunk of rows, dgamma[p] = sum of dy xhat and dbeta[p] = sum of dy. They are summed
     in the first of a row's two passes: while it comes from memory there is time, and the second has
     the nearest cache to itself (0.7 to 0.9 of the time of summing in the second)."""
-    (begin, end), slopes, past = (
-        share(dgamma.shape[0], 1, lane, lanes),
-        stack(T(0), 4),
-        past_caches(dx),
-    )
-    for p in range(begin, end):
+    slopes, past = stack(T(0), 4), past_caches(dx)
+    for p in range(start, stop):
         clear(dgamma[p])
         clear(dbeta[p])
         first, last = p * CHUNK, min((p + 1) * CHUNK, x.shape[0])

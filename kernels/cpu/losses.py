@@ -5,21 +5,19 @@ log(probability) loses; without, from probabilities clipped to [clip, 1 - clip].
 are indices; one out of range is reported by row.
 """
 
-from ..elementary import log1p_of_fraction
-from ..marks import T, helper, kernel
-from ..scalar import exp_of_negative, log
+from ..declare import T, helper, kernel
+from ..scalar.elementary import exp_of_negative, log, log1p_of_fraction
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
-from .rows import row_multiple
-from .share import FLAT, share
+from .simd.rows import row_multiple
+from .threads import FLAT
 
 ROWS = 4
 
 
 @kernel(split=[("n", FLAT)], z="T[n]", target="T[n]", loss="out T[n]")
-def sigmoid_cross_entropy(z, target, loss, lane, lanes):
+def sigmoid_cross_entropy(z, target, loss, start, stop):
     """loss = max(z, 0) - z target + log(1 + e^-|z|) = -target log(p) - (1 - target) log(1 - p) with
     p = sigmoid(z)."""
-    start, stop = share(z.size, FLAT, lane, lanes)
     z, target, loss = z[start:stop], target[start:stop], loss[start:stop]
     for i in range(z.size):
         positive = T(0) if z[i] < T(0) else z[i]
@@ -27,9 +25,8 @@ def sigmoid_cross_entropy(z, target, loss, lane, lanes):
 
 
 @kernel(split=[("n", FLAT)], p="T[n]", target="T[n]", dloss="T[n]", dz="out T[n]")
-def sigmoid_cross_entropy_gradient(p, target, dloss, dz, lane, lanes):
+def sigmoid_cross_entropy_gradient(p, target, dloss, dz, start, stop):
     """dz = (p - target) dloss."""
-    start, stop = share(p.size, FLAT, lane, lanes)
     p, target, dloss, dz = p[start:stop], target[start:stop], dloss[start:stop], dz[start:stop]
     for i in range(p.size):
         dz[i] = (p[i] - target[i]) * dloss[i]
@@ -43,9 +40,8 @@ def clipped(p, clip):
 
 
 @kernel(split=[("n", FLAT)], p="T[n]", target="T[n]", clip="float", loss="out T[n]")
-def binary_cross_entropy(p, target, clip, loss, lane, lanes):
+def binary_cross_entropy(p, target, clip, loss, start, stop):
     """loss = -target log(p) - (1 - target) log(1 - p), p clipped."""
-    start, stop = share(p.size, FLAT, lane, lanes)
     p, target, loss = p[start:stop], target[start:stop], loss[start:stop]
     for i in range(p.size):
         q = clipped(p[i], clip)
@@ -53,9 +49,8 @@ def binary_cross_entropy(p, target, clip, loss, lane, lanes):
 
 
 @kernel(split=[("n", FLAT)], p="T[n]", target="T[n]", dloss="T[n]", clip="float", dp="out T[n]")
-def binary_cross_entropy_gradient(p, target, dloss, clip, dp, lane, lanes):
+def binary_cross_entropy_gradient(p, target, dloss, clip, dp, start, stop):
     """dp = ((1 - target) / (1 - p) - target / p) dloss, and 0 where p is clipped."""
-    start, stop = share(p.size, FLAT, lane, lanes)
     p, target, dloss, dp = p[start:stop], target[start:stop], dloss[start:stop], dp[start:stop]
     for i in range(p.size):
         q = clipped(p[i], clip)
@@ -71,26 +66,24 @@ def valid_label(label, classes):
 @kernel(
     split=[("N", ROWS)], z="T[N, C]", largest="T[N]", total="T[N]", labels="i8[N]", loss="out T[N]"
 )
-def softmax_cross_entropy(z, largest, total, labels, loss, lane, lanes):
+def softmax_cross_entropy(z, largest, total, labels, loss, start, stop):
     """loss = -log(softmax(z)[label]) = log(total) + largest - z[label], from what softmax kept."""
-    first, last = share(loss.size, ROWS, lane, lanes)
     status = 0
-    for i in range(first, last):
+    for i in range(start, stop):
         label = valid_label(labels[i], z.shape[1])
         if label != labels[i]:
             status = lowest_place(status, INDEX_OUT_OF_RANGE, i)
         loss[i] = largest[i] - z[i, label]
-    total, loss = total[first:last], loss[first:last]
+    total, loss = total[start:stop], loss[start:stop]
     for i in range(loss.size):
         loss[i] += log(total[i])
     return status
 
 
 @kernel(split=[("N", ROWS)], p="T[N, C]", labels="i8[N]", dloss="T[N]", dz="out T[N, C]")
-def softmax_cross_entropy_gradient(p, labels, dloss, dz, lane, lanes):
+def softmax_cross_entropy_gradient(p, labels, dloss, dz, start, stop):
     """dz = (p - 1 at the label) dloss."""
-    first, last = share(dloss.size, ROWS, lane, lanes)
-    for i in range(first, last):
+    for i in range(start, stop):
         row, factor, label = dz[i], dloss[i], valid_label(labels[i], p.shape[1])
         row_multiple(p[i], factor, row)
         row[label] = p[i, label] * factor - factor
@@ -105,12 +98,11 @@ def clipped_sum(p, clip):
 
 
 @kernel(split=[("N", ROWS)], p="T[N, C]", labels="i8[N]", clip="float", loss="out T[N]")
-def class_cross_entropy(p, labels, clip, loss, lane, lanes):
+def class_cross_entropy(p, labels, clip, loss, start, stop):
     """loss = log(sum of p) - log(p[label]), p clipped: probabilities need not add up to one (as
     Keras on TensorFlow)."""
-    first, last = share(loss.size, ROWS, lane, lanes)
     status = 0
-    for i in range(first, last):
+    for i in range(start, stop):
         label = valid_label(labels[i], p.shape[1])
         if label != labels[i]:
             status = lowest_place(status, INDEX_OUT_OF_RANGE, i)
@@ -121,10 +113,9 @@ def class_cross_entropy(p, labels, clip, loss, lane, lanes):
 @kernel(
     split=[("N", ROWS)], p="T[N, C]", labels="i8[N]", dloss="T[N]", clip="float", dp="out T[N, C]"
 )
-def class_cross_entropy_gradient(p, labels, dloss, clip, dp, lane, lanes):
+def class_cross_entropy_gradient(p, labels, dloss, clip, dp, start, stop):
     """dp = (1 / sum of p - 1 / p at the label) dloss, and 0 where p is clipped."""
-    first, last = share(dloss.size, ROWS, lane, lanes)
-    for i in range(first, last):
+    for i in range(start, stop):
         row, p_row, label = dp[i], p[i], valid_label(labels[i], p.shape[1])
         level = dloss[i] / clipped_sum(p_row, clip)
         for j in range(row.size):

@@ -13,10 +13,9 @@ and written along its rows.
 import math
 from functools import cache
 
-from ..marks import T, helper, kernel
-from ..primitives import as_read, flat, fma, stack
-from .dot_tile import DOT_COLUMNS, DOT_LONG, DOT_ROWS, dot_tiles
-from .packing import (
+from ..declare import T, helper, kernel
+from ..intrinsics import as_read, flat, fma, stack
+from .pack import (
     BLOCK_MEMORY,
     PANELS_MEMORY,
     SOME,
@@ -30,7 +29,8 @@ from .packing import (
     rows_at_once,
     turn_panel,
 )
-from .register_tile import (
+from .simd.dot_microkernel import DOT_COLUMNS, DOT_LONG, DOT_ROWS, dot_tiles
+from .simd.gemm_microkernel import (
     BLOCK,
     NEAR,
     PAGE,
@@ -43,18 +43,18 @@ from .register_tile import (
     multiply_strip,
     multiply_tiles,
 )
-from .share import FLAT, share, share_either
-from .transpose_tile import transpose_tile
-from .vectors import FROM_BIAS, FROM_C, FROM_ZERO
+from .simd.transpose import transpose_tile
+from .simd.vectors import FROM_BIAS, FROM_C, FROM_ZERO
+from .threads import FLAT
 
-ROWS = 4  # rows are shared out among lanes in multiples of this: edges of the tile stay cheap
+ROWS = 4  # rows are shared out among threads in multiples of this: edges of the tile stay cheap
 TURNED_ROWS = 16  # and rows of a transpose in whole register tiles of every machine
 
 
 @helper
-def first_sums(add, bias):
+def first_sums(accumulate, bias):
     """What the sums of a product start from: C itself, the bias, or nothing."""
-    return FROM_C if add != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
+    return FROM_C if accumulate != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
 
 
 @helper
@@ -88,7 +88,7 @@ def goes_by_tiles(depth, columns, rows):
 
 
 @helper
-def multiply_by_tiles(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
+def multiply_by_tiles(a, turned_a, b, turned_b, bias, start, clamp_min, c, first, last):
     """Rows first to last of C: a block of B stays in the second cache, for tile after tile of A.
     While a tile is multiplied with panel p, a row of the next rows of A is fetched, or, when these
     are there, one of the next block of B."""
@@ -100,7 +100,7 @@ def multiply_by_tiles(a, turned_a, b, turned_b, bias, start, lowest, c, first, l
     most = -(-columns // (parts * PANEL)) * PANEL
     for k in range(0, depth, BLOCK):
         size = min(BLOCK, depth - k)
-        low = lowest if k + size == depth else T(-math.inf)
+        low = clamp_min if k + size == depth else T(-math.inf)
         some = rows_at_once(last - first, TILE_ROWS, size, TILES_MEMORY)
         for left in range(0, columns, most):
             right = min(left + most, columns)
@@ -159,7 +159,7 @@ def multiply_by_tiles(a, turned_a, b, turned_b, bias, start, lowest, c, first, l
 
 
 @helper
-def multiply_by_panels(a, turned_a, b, turned_b, bias, start, lowest, c, first, last):
+def multiply_by_panels(a, turned_a, b, turned_b, bias, start, clamp_min, c, first, last):
     """Rows first to last of C: a panel of B, or what of it is copied, stays in the first cache for
     tile after tile of A."""
     depth, columns = a.shape[0] if turned_a != 0 else a.shape[1], c.shape[1]
@@ -177,7 +177,7 @@ def multiply_by_panels(a, turned_a, b, turned_b, bias, start, lowest, c, first, 
     k = 0
     while True:  # once even if there is nothing to sum
         size = depth if in_place and not is_copied else min(BLOCK, depth - k)
-        low = lowest if k + size == depth else T(-math.inf)
+        low = clamp_min if k + size == depth else T(-math.inf)
         some = rows_at_once(last - first, TILE_ROWS, size, BLOCK_MEMORY if is_copied else SOME)
         for top in range(first, last, some):
             bottom, a_first = min(top + some, last), top * a_row + k * a_step
@@ -217,36 +217,34 @@ def multiply_by_panels(a, turned_a, b, turned_b, bias, start, lowest, c, first, 
     bias="T[B]",
     turned_a="int",
     turned_b="int",
-    lowest="float",
-    add="int",
+    clamp_min="float",
+    accumulate="int",
     c="inout T[M, N]",
 )
-def matmul(a, b, bias, turned_a, turned_b, lowest, add, c, lane, lanes):
-    """C = max(lowest, A B + bias), or with add max(lowest, A B + C); A or B stands transposed where
-    it says `turned`.
+def matmul(a, b, bias, turned_a, turned_b, clamp_min, accumulate, c, start, stop):
+    """C = max(clamp_min, A B + bias), or with accumulate max(clamp_min, A B + C); A or B stands
+    transposed where it says `turned`.
 
-    bias: (N,), or empty for none. lowest: -inf, or 0 for a ReLU.
+    bias: (N,), or empty for none. clamp_min: -inf, or 0 for a ReLU.
     """
-    first, last = share(c.shape[0], ROWS, lane, lanes)
-    start = first_sums(add, bias)
+    initial = first_sums(accumulate, bias)
     depth = a.shape[0] if turned_a != 0 else a.shape[1]
-    if goes_by_tiles(depth, c.shape[1], last - first):
-        multiply_by_tiles(a, turned_a, b, turned_b, bias, start, T(lowest), c, first, last)
+    if goes_by_tiles(depth, c.shape[1], stop - start):
+        multiply_by_tiles(a, turned_a, b, turned_b, bias, initial, T(clamp_min), c, start, stop)
     else:
-        multiply_by_panels(a, turned_a, b, turned_b, bias, start, T(lowest), c, first, last)
+        multiply_by_panels(a, turned_a, b, turned_b, bias, initial, T(clamp_min), c, start, stop)
 
 
-# C = A^T B is the same code; A then stands as (K, M), and a lane reads all of its rows.
+# C = A^T B is the same code; A then stands as (K, M), and a thread reads all of its rows.
 matmul_turned = matmul.declared("matmul_turned", a="T[K, M]")
 
 
-@kernel(split=[("M", ROWS)], a="T[M]", b="T[N]", add="int", c="inout T[M, N]")
-def outer(a, b, add, c, lane, lanes):
+@kernel(split=[("M", ROWS)], a="T[M]", b="T[N]", accumulate="int", c="inout T[M, N]")
+def outer(a, b, accumulate, c, start, stop):
     """C = a b^T, or C += a b^T, row after row: a product whose K is 1 is a matter of writing."""
-    first, last = share(c.shape[0], ROWS, lane, lanes)
-    for i in range(last - first):
-        row, factor = c[first + i], a[first + i]
-        if add != 0:
+    for i in range(stop - start):
+        row, factor = c[start + i], a[start + i]
+        if accumulate != 0:
             for j in range(row.size):
                 row[j] = fma(factor, b[j], row[j])
         else:
@@ -256,14 +254,13 @@ def outer(a, b, add, c, lane, lanes):
 
 @cache
 def activate(activation):
-    """C = activation(C) in place, for the activations that `matmul` does not know; lanes share C as
-    there. A lane's elements are one row: every operation rounds alike in a vector and beside it, so
-    where it ends changes no bit."""
+    """C = activation(C) in place, for the activations that `matmul` does not know; threads share C
+    as there. A thread's elements are one row: every operation rounds alike in a vector and beside
+    it, so where it ends changes no bit."""
 
     @kernel(split=[("M", ROWS)], name=f"activate_{activation.name}", c="inout T[M, N]")
-    def activated(c, lane, lanes):
-        first, last = share(c.shape[0], ROWS, lane, lanes)
-        own = flat(c)[first * c.shape[1] : last * c.shape[1]]
+    def activated(c, start, stop):
+        own = flat(c)[start * c.shape[1] : stop * c.shape[1]]
         for i in range(own.size):
             own[i] = activation(as_read(own[i]))
 
@@ -275,7 +272,7 @@ def activate(activation):
 
 
 @helper
-def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right):
+def multiply_rows(a, b, bias, start, clamp_min, c, c_row, first, last, left, right):
     """Rows first to last of C = A B^T, columns left to right; B stands as (N, K). Tiles are as few
     as can be, and as alike."""
     depth, i = a.shape[1], first
@@ -290,7 +287,7 @@ def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right)
             dot_tiles(
                 rows, width, down, across, depth, flat(a), i * depth, depth, flat(b), j * depth,
                 depth,
-                bias, start, j, lowest, c, i * c_row + j, c_row,
+                bias, start, j, clamp_min, c, i * c_row + j, c_row,
             )  # fmt: skip
             j, tiles = j + across * width, tiles - across
         i += down * rows
@@ -301,27 +298,38 @@ def multiply_rows(a, b, bias, start, lowest, c, c_row, first, last, left, right)
     a="T[M, K]",
     b="T[N, K]",
     bias="T[B]",
-    lowest="float",
-    add="int",
+    clamp_min="float",
+    accumulate="int",
     c="inout T[M, N]",
 )
-def dots(a, b, bias, lowest, add, c, lane, lanes):
-    """C = max(lowest, A B^T + bias), or with add max(lowest, A B^T + C). Every element is one sum
-    of products, of neighbours in K first."""
-    first, last, left, right = share_either(c.shape[0], ROWS, c.shape[1], FLAT, lane, lanes)
-    if left == right:  # a single element is another lane's
+def dots(a, b, bias, clamp_min, accumulate, c, row_start, row_stop, col_start, col_stop):
+    """C = max(clamp_min, A B^T + bias), or with accumulate max(clamp_min, A B^T + C). Every element
+    is one sum of products, of neighbours in K first."""
+    if col_start == col_stop:  # a single element is another thread's
         return
-    start = first_sums(add, bias)
+    start = first_sums(accumulate, bias)
     # as one row of the transpose, with the bias, which is one for all, there already
     if c.shape[1] == 1:
-        column = flat(c)[first:last]
+        column = flat(c)[row_start:row_stop]
         if start == FROM_BIAS:
             for i in range(column.size):
                 column[i] = bias[0]
             start = FROM_C
-        multiply_rows(b, a, bias, start, T(lowest), flat(c), 0, 0, 1, first, last)
+        multiply_rows(b, a, bias, start, T(clamp_min), flat(c), 0, 0, 1, row_start, row_stop)
     else:
-        multiply_rows(a, b, bias, start, T(lowest), flat(c), c.shape[1], first, last, left, right)
+        multiply_rows(
+            a,
+            b,
+            bias,
+            start,
+            T(clamp_min),
+            flat(c),
+            c.shape[1],
+            row_start,
+            row_stop,
+            col_start,
+            col_stop,
+        )
 
 
 @helper
@@ -358,21 +366,20 @@ def add_eight_rows(w, k, x, y):
     x="T[K]",
     w="T[K, N]",
     bias="T[B]",
-    lowest="float",
-    add="int",
+    clamp_min="float",
+    accumulate="int",
     y="inout T[N]",
 )
-def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
-    """y = max(lowest, x W + bias) for one row x, or with add max(lowest, x W + y).
+def multiply_row(x, w, bias, clamp_min, accumulate, y, start, stop):
+    """y = max(clamp_min, x W + bias) for one row x, or with accumulate max(clamp_min, x W + y).
 
     A W that is near is read panel by panel, with sums in registers, unless its rows share sets of
     the first cache; one that is far is read once, in the order in which it lies. The sums are the
     same.
     """
-    start, stop = share(y.size, FLAT, lane, lanes)
-    total, low = y[start:stop], T(lowest)
+    total, low = y[start:stop], T(clamp_min)
     if y.size <= PANEL or x.size <= 2 * WAYS or (w.size <= NEAR and y.size % (PAGE // 2) != 0):
-        begin, columns = first_sums(add, bias), y.size
+        begin, columns = first_sums(accumulate, bias), y.size
         j = start
         # two panels at once: a multiply-add takes four cycles, and begins every cycle
         while j < stop:
@@ -380,7 +387,7 @@ def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
             multiply_strip(x.size, x, flat(w), j, columns, bias, begin, j, low, y, j, width)
             j += width
         return
-    if add == 0:
+    if accumulate == 0:
         for j in range(total.size):
             total[j] = T(0)
         if bias.size > 0:
@@ -400,9 +407,8 @@ def multiply_row(x, w, bias, lowest, add, y, lane, lanes):
 
 
 @kernel(split=[("N", TURNED_ROWS)], x="T[M, N]", out="out T[N, M]")
-def transpose(x, out, lane, lanes):
-    """Tiles in registers; the lanes share out the rows of `out`."""
-    start, stop = share(x.shape[1], TURNED_ROWS, lane, lanes)
+def transpose(x, out, start, stop):
+    """Tiles in registers; the threads share out the rows of `out`."""
     rows, columns = x.shape
     for j in range(start, stop, WIDTH):
         for i in range(0, rows, WIDTH):

@@ -4,16 +4,15 @@ activation and the sums for its bias."""
 import math
 from functools import cache
 
-from ..marks import T, helper, kernel, machine
-from ..primitives import as_read, flat, stack
+from ..declare import T, helper, kernel, machine
+from ..intrinsics import as_read, flat, stack
 from .matmul import multiply_panel
-from .packing import BLOCK_MEMORY, SOME, copies_a, copy_rows, rows_at_once, turn_panel
-from .register_tile import BLOCK, PANEL, PANEL_MEMORY, WIDTH
-from .rows import clear
-from .share import share_either
-from .vectors import FROM_C, FROM_ZERO
+from .pack import BLOCK_MEMORY, SOME, copies_a, copy_rows, rows_at_once, turn_panel
+from .simd.gemm_microkernel import BLOCK, PANEL, PANEL_MEMORY, WIDTH
+from .simd.rows import clear
+from .simd.vectors import FROM_C, FROM_ZERO
 
-# lanes share out columns in multiples of this: whole vectors in float32, of which two make a tile
+# threads share out columns in multiples of this: whole vectors in float32, of which two make a tile
 COLUMNS = 16
 # Rows of a panel that the nearest cache holds, of the product and of y: four of the tallest tiles.
 BLOCK_ROWS = machine(lambda target, _item_bytes: min(56, target.block))
@@ -22,7 +21,7 @@ BLOCK_ROWS = machine(lambda target, _item_bytes: min(56, target.block))
 @helper
 def end_of_block(first, chunk):
     """Where the rows end that are finished together from `first` on: they are of one chunk, and the
-    same for any lanes."""
+    same for any threads."""
     return min(first + BLOCK_ROWS, (first // chunk + 1) * chunk)
 
 
@@ -41,7 +40,7 @@ def matmul_and_gradient(derivative):
     what a layer, whose result is y, needs first of the layer above, and the gradient of its bias.
     Tiles are finished while the nearest cache holds them.
 
-    Lanes share out the chunks or, if there is only one, the columns, and then turn only their own
+    Threads share out the chunks or, if there is only one, the columns, and then turn only their own
     part of B.
     """
 
@@ -101,14 +100,15 @@ def matmul_and_gradient(derivative):
         b="T[N, K]",
         y="T[M, N]",
         chunk="int",
-        add="int",
+        accumulate="int",
         dx="out T[M, N]",
         sums="inout T[P, N]",
     )
-    def product_and_gradient(a, b, y, chunk, add, dx, sums, lane, lanes):
-        (rows, depth), (chunks, columns) = a.shape, sums.shape
-        begin, end, left, right = share_either(chunks, 1, columns, COLUMNS, lane, lanes)
-        start_row, last = begin * chunk, min(end * chunk, rows)
+    def product_and_gradient(
+        a, b, y, chunk, accumulate, dx, sums, row_start, row_stop, col_start, col_stop
+    ):
+        (rows, depth), columns = a.shape, sums.shape[1]
+        start_row, last = row_start * chunk, min(row_stop * chunk, rows)
         panel, block, a_flat, a_first = (
             stack(T(0), PANEL_MEMORY),
             stack(T(0), BLOCK_MEMORY),
@@ -116,9 +116,9 @@ def matmul_and_gradient(derivative):
             0,
         )
         is_copied = copies_a(a, 0, columns, last - start_row)
-        if add == 0:
-            for p in range(begin, end):
-                clear(sums[p, left:right])
+        if accumulate == 0:
+            for p in range(row_start, row_stop):
+                clear(sums[p, col_start:col_stop])
         k, start = 0, FROM_ZERO
         while True:  # once even if there is nothing to sum
             size, top = min(BLOCK, depth - k), start_row
@@ -133,8 +133,8 @@ def matmul_and_gradient(derivative):
                         after = min(end_of_block(first, chunk), bottom)
                         copy_rows(a, 0, first, after, k, k + size, block[(first - top) * size :])
                         first = after
-                for j in range(left, right, PANEL):
-                    stop, first = min(j + PANEL, right), top
+                for j in range(col_start, col_stop, PANEL):
+                    stop, first = min(j + PANEL, col_stop), top
                     turn_panel(b, j, stop - j, k, k + size, panel)
                     while first < bottom:
                         after = min(end_of_block(first, chunk), bottom)

@@ -2,9 +2,9 @@
 
 y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance.
 
-Lanes share out the rows, as the products around it do: what one lane has written the other need not
-fetch. So statistics are taken of chunks of rows, as many rows each whatever the lanes, and joined
-in the order of the chunks.
+Threads share out the rows, as the products around it do: what one thread has written the other need
+not fetch. So statistics are taken of chunks of rows, as many rows each whatever the threads, and
+joined in the order of the chunks.
 
 Sums are taken of x - x[0], the distance to the first row: for columns of mean 1e4 and deviation 1 a
 float32 mean is off by 5e-4, while the distance and its mean are exact to a few units in the last
@@ -17,12 +17,12 @@ near.
 
 import numpy as np
 
-from ..marks import T, helper, kernel
-from ..primitives import fma, stack
-from .rows import row_copy_past_caches
-from .share import FLAT, TILE, columns_past_caches, share, together
+from ..declare import T, helper, kernel
+from ..intrinsics import fma, stack
+from .simd.rows import row_copy_past_caches
+from .threads import FLAT, TILE, columns_past_caches, together
 
-UNIT = 4  # rows are shared out among lanes in multiples of this, as by products
+UNIT = 4  # rows are shared out among threads in multiples of this, as by products
 COLUMNS, ROWS, CHUNKS = [("C", FLAT)], [("N", UNIT)], [("P", 1)]
 BLOCK = 1024  # columns of which a row is copied
 
@@ -89,16 +89,15 @@ def statistics(x, eights, first, offset, squares):
 
 
 @kernel(split=CHUNKS, x="T[N, C]", chunk="int", offsets="out T[P, C]", squares="out T[P, C]")
-def chunk_statistics(x, chunk, offsets, squares, lane, lanes):
+def chunk_statistics(x, chunk, offsets, squares, start, stop):
     """Of each `chunk` rows the mean of x - x[0], and the sum of squares about that mean."""
-    begin, end = share(offsets.shape[0], 1, lane, lanes)
     first = stack(T(0), BLOCK)
     for left in range(0, x.shape[1], BLOCK):
         right = min(left + BLOCK, x.shape[1])
         for j in range(right - left):
             # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
             first[j] = x[0, left + j]
-        for p in range(begin, end):
+        for p in range(start, stop):
             rows = x[p * chunk : min((p + 1) * chunk, x.shape[0]), left:right]
             statistics(
                 rows,
@@ -139,13 +138,12 @@ def join_statistics(
     factor,
     scale,
     shift,
-    lane,
-    lanes,
+    start,
+    stop,
 ):
     """Statistics of all rows from those of the chunks, as for `statistics`: mean + rest (what
     rounding took from it), variance and factor (1 / deviation); y is then scale (x - mean) +
     shift."""
-    start, stop = share(gamma.size, FLAT, lane, lanes)
     offset, total = offsets[0, start:stop], squares[0, start:stop]
     for p in range(1, offsets.shape[0]):
         own, own_squares = offsets[p, start:stop], squares[p, start:stop]
@@ -179,12 +177,11 @@ def scale_row(x, mean, scale, shift, y):
 
 
 @kernel(split=ROWS, x="T[N, C]", mean="T[C]", scale="T[C]", shift="T[C]", y="out T[N, C]")
-def scale_columns(x, mean, scale, shift, y, lane, lanes):
+def scale_columns(x, mean, scale, shift, y, start, stop):
     """y = scale (x - mean) + shift."""
-    first, last = share(x.shape[0], UNIT, lane, lanes)
     if columns_past_caches(x):
         tile = stack(T(0), TILE)
-        for i in range(first, last):
+        for i in range(start, stop):
             for begin in range(0, mean.size, TILE):
                 end = min(begin + TILE, mean.size)
                 scale_row(
@@ -196,15 +193,15 @@ def scale_columns(x, mean, scale, shift, y, lane, lanes):
                 )
                 row_copy_past_caches(tile[: end - begin], y[i, begin:end])
         return
-    pairs = together(x, first, last, 2)
-    for i in range(first, pairs, 2):
+    pairs = together(x, start, stop, 2)
+    for i in range(start, pairs, 2):
         a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
         for j in range(mean.size):
             p[j], q[j] = (
                 fma(a[j] - mean[j], scale[j], shift[j]),
                 fma(b[j] - mean[j], scale[j], shift[j]),
             )
-    for i in range(pairs, last):
+    for i in range(pairs, stop):
         scale_row(x[i], mean, scale, shift, y[i])
 
 
@@ -235,10 +232,9 @@ def gradient_sums(x, pairs, mean, dy, products, dbeta):
     products="out T[P, C]",
     sums="out T[P, C]",
 )
-def chunk_gradient_sums(x, mean, dy, chunk, products, sums, lane, lanes):
+def chunk_gradient_sums(x, mean, dy, chunk, products, sums, start, stop):
     """Of each `chunk` rows the sums of dy (x - mean) and of dy."""
-    begin, end = share(sums.shape[0], 1, lane, lanes)
-    for p in range(begin, end):
+    for p in range(start, stop):
         first, last = p * chunk, min((p + 1) * chunk, x.shape[0])
         gradient_sums(
             x[first:last],
@@ -265,12 +261,11 @@ def chunk_gradient_sums(x, mean, dy, chunk, products, sums, lane, lanes):
     level="out T[C]",
 )
 def join_gradient_sums(
-    gamma, rest, factor, rows, products, sums, dgamma, dbeta, scale, slope, level, lane, lanes
+    gamma, rest, factor, rows, products, sums, dgamma, dbeta, scale, slope, level, start, stop
 ):
     """dbeta = sum of dy, dgamma = sum of dy (x - mean - rest) factor; and, with xhat the normalised
     x and N rows, dx = gamma factor (dy - dbeta / N - xhat dgamma / N) is scale dy + slope (x -
     mean) + level: the statistics depend on x too."""
-    start, stop = share(gamma.size, FLAT, lane, lanes)
     gamma, rest, factor, part = (
         gamma[start:stop],
         rest[start:stop],
@@ -309,12 +304,11 @@ def combine_row(x, mean, scale, slope, level, dy, dx):
     dy="T[N, C]",
     dx="out T[N, C]",
 )
-def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
+def combine_columns(x, mean, scale, slope, level, dy, dx, start, stop):
     """dx = scale dy + slope (x - mean) + level."""
-    first, last = share(x.shape[0], UNIT, lane, lanes)
     if columns_past_caches(x):
         tile = stack(T(0), TILE)
-        for i in range(first, last):
+        for i in range(start, stop):
             for begin in range(0, mean.size, TILE):
                 end = min(begin + TILE, mean.size)
                 combine_row(
@@ -328,13 +322,13 @@ def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
                 )
                 row_copy_past_caches(tile[: end - begin], dx[i, begin:end])
         return
-    pairs = together(x, first, last, 2)
-    for i in range(first, pairs, 2):
+    pairs = together(x, start, stop, 2)
+    for i in range(start, pairs, 2):
         a, b, p, q, u, v = x[i], x[i + 1], dy[i], dy[i + 1], dx[i], dx[i + 1]
         for j in range(mean.size):
             u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
             v[j] = fma(scale[j], q[j], fma(slope[j], b[j] - mean[j], level[j]))
-    for i in range(pairs, last):
+    for i in range(pairs, stop):
         combine_row(x[i], mean, scale, slope, level, dy[i], dx[i])
 
 
@@ -346,9 +340,8 @@ def combine_columns(x, mean, scale, slope, level, dy, dx, lane, lanes):
     factor="out T[C]",
     scale="out T[C]",
 )
-def inference_columns(gamma, variance, epsilon, factor, scale, lane, lanes):
+def inference_columns(gamma, variance, epsilon, factor, scale, start, stop):
     """factor = 1 / deviation, for the gradient, and scale = gamma factor."""
-    start, stop = share(gamma.size, FLAT, lane, lanes)
     gamma, variance, factor, scale = (
         gamma[start:stop],
         variance[start:stop],
@@ -371,9 +364,8 @@ def inference_columns(gamma, variance, epsilon, factor, scale, lane, lanes):
     dgamma="out T[C]",
     dbeta="out T[C]",
 )
-def batch_norm_inference_gradient(x, gamma, mean, factor, dy, dx, dgamma, dbeta, lane, lanes):
+def batch_norm_inference_gradient(x, gamma, mean, factor, dy, dx, dgamma, dbeta, start, stop):
     """dx = gamma factor dy: given statistics do not depend on x."""
-    start, stop = share(gamma.size, FLAT, lane, lanes)
     pairs = together(x, 0, x.shape[0], 2)
     gradient_sums(
         x[:, start:stop],
@@ -393,9 +385,8 @@ def batch_norm_inference_gradient(x, gamma, mean, factor, dy, dx, dgamma, dbeta,
 
 
 @kernel(split=COLUMNS, moving="inout T[C]", batch="T[C]", momentum="float")
-def move_towards(moving, batch, momentum, lane, lanes):
+def move_towards(moving, batch, momentum, start, stop):
     """moving = momentum moving + (1 - momentum) batch."""
-    start, stop = share(moving.size, FLAT, lane, lanes)
     moving, batch = moving[start:stop], batch[start:stop]
     for j in range(moving.size):
         moving[j] = moving[j] * T(momentum) + batch[j] * T(1.0 - momentum)

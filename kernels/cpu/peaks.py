@@ -1,16 +1,16 @@
 """What the machine can do at best, to compare kernels with: multiply-adds that stay in registers,
 and streams through memory."""
 
-from ..marks import T, helper, kernel, primitive
-from .share import FLAT, share
-from .vectors import Vectors
+from ..declare import T, helper, intrinsic, kernel
+from .simd.vectors import Vectors
+from .threads import FLAT
 
 # Chains of multiply-adds that run side by side: more than an instruction takes cycles, times those
 # begun in one cycle.
 CHAINS = 12
 
 
-@primitive("T <- T T int")
+@intrinsic("T <- T T int")
 def multiply_add_chains(factor, summand, repeats):
     """CHAINS vectors x, repeatedly x factor + summand, all in registers; returns an element of
     their sum."""
@@ -54,8 +54,8 @@ def _(emitter, factor, summand, repeats):
 
 
 @kernel(numbers="inout T[n]", repeats="int")
-def multiply_adds(numbers, repeats, lane, lanes):
-    """Every lane does all of it."""
+def multiply_adds(numbers, repeats, thread, n_threads):
+    """Every thread does all of it."""
     numbers[2] = multiply_add_chains(numbers[0], numbers[1], repeats)
 
 
@@ -82,24 +82,21 @@ def sum_of_both(x, y, term):
 
 
 @kernel(split=RUN, x="T[n]", total="inout T[m]", repeats="int")
-def read_1(x, total, repeats, lane, lanes):
-    start, stop = share(x.size, FLAT, lane, lanes)
+def read_1(x, total, repeats, start, stop, thread):
     x = x[start:stop]
     for pass_number in range(repeats):
-        total[lane] += sum_of_products(x, T(pass_number))
+        total[thread] += sum_of_products(x, T(pass_number))
 
 
 @kernel(split=RUN, x="T[n]", y="T[n]", total="inout T[m]", repeats="int")
-def read_2(x, y, total, repeats, lane, lanes):
-    start, stop = share(x.size, FLAT, lane, lanes)
+def read_2(x, y, total, repeats, start, stop, thread):
     x, y = x[start:stop], y[start:stop]
     for pass_number in range(repeats):
-        total[lane] += sum_of_both(x, y, T(pass_number))
+        total[thread] += sum_of_both(x, y, T(pass_number))
 
 
 @kernel(split=RUN, y="out T[n]", repeats="int")
-def write_1(y, repeats, lane, lanes):
-    start, stop = share(y.size, FLAT, lane, lanes)
+def write_1(y, repeats, start, stop):
     y = y[start:stop]
     for pass_number in range(repeats):
         term = T(pass_number)
@@ -108,8 +105,7 @@ def write_1(y, repeats, lane, lanes):
 
 
 @kernel(split=RUN, x="T[n]", y="out T[n]", repeats="int")
-def read_1_write_1(x, y, repeats, lane, lanes):
-    start, stop = share(x.size, FLAT, lane, lanes)
+def read_1_write_1(x, y, repeats, start, stop):
     x, y = x[start:stop], y[start:stop]
     for pass_number in range(repeats):
         term = T(pass_number)
@@ -118,8 +114,7 @@ def read_1_write_1(x, y, repeats, lane, lanes):
 
 
 @kernel(split=RUN, x="T[n]", y="T[n]", z="out T[n]", repeats="int")
-def read_2_write_1(x, y, z, repeats, lane, lanes):
-    start, stop = share(x.size, FLAT, lane, lanes)
+def read_2_write_1(x, y, z, repeats, start, stop):
     x, y, z = x[start:stop], y[start:stop], z[start:stop]
     for pass_number in range(repeats):
         term = T(pass_number)
@@ -128,8 +123,7 @@ def read_2_write_1(x, y, z, repeats, lane, lanes):
 
 
 @kernel(split=RUN, x="T[n]", u="inout T[n]", repeats="int")
-def read_1_update_1(x, u, repeats, lane, lanes):
-    start, stop = share(x.size, FLAT, lane, lanes)
+def read_1_update_1(x, u, repeats, start, stop):
     x, u = x[start:stop], u[start:stop]
     for pass_number in range(repeats):
         term = T(pass_number)
@@ -138,8 +132,7 @@ def read_1_update_1(x, u, repeats, lane, lanes):
 
 
 @kernel(split=RUN, x="T[n]", u="inout T[n]", v="inout T[n]", w="inout T[n]", repeats="int")
-def read_1_update_3(x, u, v, w, repeats, lane, lanes):
-    start, stop = share(x.size, FLAT, lane, lanes)
+def read_1_update_3(x, u, v, w, repeats, start, stop):
     x, u, v, w = x[start:stop], u[start:stop], v[start:stop], w[start:stop]
     for pass_number in range(repeats):
         term = T(pass_number)

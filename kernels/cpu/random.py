@@ -10,10 +10,9 @@ import math
 
 import numpy as np
 
-from ..marks import T, by_dtype, helper, kernel
-from ..primitives import fma, stack
-from ..scalar import log
-from .share import share
+from ..declare import T, by_dtype, helper, kernel
+from ..intrinsics import fma, stack
+from ..scalar.elementary import log
 
 BLOCKS = 16  # numbers are shared out in multiples of this many Philox blocks
 
@@ -72,9 +71,8 @@ def uniform_pairs(generator, earlier, first_block, base, width, out):
     high="float",
     out="out T[n]",
 )
-def uniform(generator, earlier, low, high, out, lane, lanes):
+def uniform(generator, earlier, low, high, out, start, stop):
     """out = low + (high - low) u, u uniform in [0, 1)."""
-    start, stop = share(out.size, 2 * BLOCKS, lane, lanes)
     base, width, whole = T(low), T(high - low), stop // 2
     uniform_pairs(generator, earlier, start // 2, base, width, out[start : 2 * whole])
     if 2 * whole < stop:
@@ -124,9 +122,8 @@ def cosine_of_turns(u):
     deviation="float",
     out="out T[n]",
 )
-def normal(generator, earlier, mean, deviation, out, lane, lanes):
+def normal(generator, earlier, mean, deviation, out, start, stop):
     """out = mean + deviation z, z normal by Box and Muller: sqrt(-2 log(1 - u)) cos(2 pi v)."""
-    start, stop = share(out.size, BLOCKS, lane, lanes)
     out = out[start:stop]
     for i in range(out.size):
         a, b, c, d = words_of(generator, earlier, start + i)
@@ -157,11 +154,10 @@ def words_of_unit(generator, earlier, unit, words):
 
 
 @kernel(split=[("n", UNIT)], x="T[n]", generator="i8[g]", earlier="int", rate="float", y="out T[n]")
-def dropout(x, generator, earlier, rate, y, lane, lanes):
+def dropout(x, generator, earlier, rate, y, start, stop):
     """y = x / (1 - rate), or 0 with probability `rate`, taken to the nearest 16 bits; or dx of dy.
     Of each unit the low halves of the words decide about the first half, the high halves about the
     second. Making the words is four fifths of the time."""
-    start, stop = share(x.size, UNIT, lane, lanes)
     threshold, words = min(int(rate * 65536.0 + 0.5), 65535), stack(np.uint32(0), HALF)
     factor, limit = T(1.0 / (1.0 - threshold / 65536.0)), np.uint32(threshold << 16)
     for first in range(start, stop, UNIT):
@@ -174,18 +170,17 @@ def dropout(x, generator, earlier, rate, y, lane, lanes):
 
 
 @kernel(generator="i8[g]", earlier="int", words="out u4[W]", order="out i8[n]", cursor="out i8[s]")
-def begin_epoch(generator, earlier, words, order, cursor, lane, lanes):
+def begin_epoch(generator, earlier, words, order, cursor):
     """Put the cursor at the first row and the rows in a new order: Fisher and Yates from the
     identity, so that the order is a function of the draw alone. The random words come first, in a
     loop that is packed; there is room for those of whole blocks."""
-    if lane == 0:
-        cursor[0] = 0
-        for block in range(words.size // 4):
-            a, b, c, d = words_of(generator, earlier, block)
-            words[4 * block], words[4 * block + 1] = np.uint32(a), np.uint32(b)
-            words[4 * block + 2], words[4 * block + 3] = np.uint32(c), np.uint32(d)
-        for i in range(order.size):
-            order[i] = i
-        for i in range(order.size - 1, 0, -1):
-            j = np.int64((np.uint64(words[i]) * np.uint64(i + 1)) >> np.uint64(32))
-            order[i], order[j] = order[j], order[i]
+    cursor[0] = 0
+    for block in range(words.size // 4):
+        a, b, c, d = words_of(generator, earlier, block)
+        words[4 * block], words[4 * block + 1] = np.uint32(a), np.uint32(b)
+        words[4 * block + 2], words[4 * block + 3] = np.uint32(c), np.uint32(d)
+    for i in range(order.size):
+        order[i] = i
+    for i in range(order.size - 1, 0, -1):
+        j = np.int64((np.uint64(words[i]) * np.uint64(i + 1)) >> np.uint64(32))
+        order[i], order[j] = order[j], order[i]

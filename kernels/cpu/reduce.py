@@ -4,19 +4,18 @@ dimensions are one.
 Sums go eight rows or one vector register at a time and in an order that depends on the shape alone.
 """
 
-from ..marks import ANY, T, helper, kernel
-from ..primitives import stack
-from .rows import clear, row_copy_past_caches, row_sum
-from .share import FLAT, share, share_either
+from ..declare import ANY, T, helper, kernel
+from ..intrinsics import stack
+from .simd.rows import clear, row_copy_past_caches, row_sum
+from .threads import FLAT
 
 
-@kernel(split=[("A", 4)], x="T[A, R]", scale="float", add="int", out="inout T[A]")
-def sum_last(x, scale, add, out, lane, lanes):
+@kernel(split=[("A", 4)], x="T[A, R]", scale="float", accumulate="int", out="inout T[A]")
+def sum_last(x, scale, accumulate, out, start, stop):
     """out = scale * sum of each row, or out += that."""
-    first, last = share(out.size, 4, lane, lanes)
-    for a in range(last - first):
-        total = row_sum(x[first + a]) * T(scale)
-        out[first + a] = total + out[first + a] if add != 0 else total
+    for a in range(stop - start):
+        total = row_sum(x[start + a]) * T(scale)
+        out[start + a] = total + out[start + a] if accumulate != 0 else total
 
 
 @helper
@@ -44,15 +43,21 @@ def add_rows(x, total):
 
 
 @kernel(
-    split=[("A", 1), ("B", FLAT)], x="T[A, R, B]", scale="float", add="int", out="inout T[A, B]"
+    split=[("A", 1), ("B", FLAT)],
+    x="T[A, R, B]",
+    scale="float",
+    accumulate="int",
+    out="inout T[A, B]",
 )
-def sum_middle(x, scale, add, out, lane, lanes):
+def sum_middle(x, scale, accumulate, out, row_start, row_stop, col_start, col_stop):
     """out[a, b] = scale * sum over r of x[a, r, b], or out += that."""
-    first, last, start, stop = share_either(out.shape[0], 1, out.shape[1], FLAT, lane, lanes)
     strip = stack(T(0), FLAT)
-    for a in range(last - first):
-        rows, total = x[first + a, :, start:stop], out[first + a, start:stop]
-        if add != 0 and scale != 1.0:  # what is added to is not scaled
+    for a in range(row_stop - row_start):
+        rows, total = (
+            x[row_start + a, :, col_start:col_stop],
+            out[row_start + a, col_start:col_stop],
+        )
+        if accumulate != 0 and scale != 1.0:  # what is added to is not scaled
             for begin in range(0, total.size, FLAT):
                 own, part = total[begin : begin + FLAT], strip[: min(FLAT, total.size - begin)]
                 clear(part)
@@ -60,7 +65,7 @@ def sum_middle(x, scale, add, out, lane, lanes):
                 for j in range(own.size):
                     own[j] += part[j] * T(scale)
             continue
-        if add == 0:
+        if accumulate == 0:
             clear(total)
         add_rows(rows, total)
         if scale != 1.0:
@@ -69,11 +74,10 @@ def sum_middle(x, scale, add, out, lane, lanes):
 
 
 @kernel(split=[("A", 1), ("R", 1)], dy="T[A, B]", scale="float", dx="out T[A, R, B]")
-def spread(dy, scale, dx, lane, lanes):
+def spread(dy, scale, dx, row_start, row_stop, col_start, col_stop):
     """The gradient of a sum: dx[a, r, b] = scale * dy[a, b]."""
-    first, last, start, stop = share_either(dx.shape[0], 1, dx.shape[1], 1, lane, lanes)
-    for a in range(last - first):
-        source, block = dy[first + a], dx[first + a, start:stop]
+    for a in range(row_stop - row_start):
+        source, block = dy[row_start + a], dx[row_start + a, col_start:col_stop]
         if source.size == 1:
             value = source[0] * T(scale)
             for r in range(block.shape[0]):
@@ -86,44 +90,39 @@ def spread(dy, scale, dx, lane, lanes):
 
 
 @kernel(split=[("n", FLAT)], x="T[n]", y="inout T[n]")
-def add_to(x, y, lane, lanes):
+def add_to(x, y, start, stop):
     """y += x: a second gradient for the same variable."""
-    start, stop = share(y.size, FLAT, lane, lanes)
     x, y = x[start:stop], y[start:stop]
     for i in range(y.size):
         y[i] += x[i]
 
 
 @kernel(split=[("n", FLAT)], dtypes=ANY, x="T[n]", y="out T[n]")
-def copy(x, y, lane, lanes):
+def copy(x, y, start, stop):
     """y = x."""
-    start, stop = share(y.size, FLAT, lane, lanes)
     x, y = x[start:stop], y[start:stop]
     for i in range(y.size):
         y[i] = x[i]
 
 
 @kernel(split=[("n", FLAT)], x="T[n]", y="out T[n]")
-def copy_past_caches(x, y, lane, lanes):
+def copy_past_caches(x, y, start, stop):
     """y = x: of a tile in the nearest cache, into memory."""
-    start, stop = share(y.size, FLAT, lane, lanes)
     row_copy_past_caches(x[start:stop], y[start:stop])
 
 
 @kernel(split=[("P", 1)], x="T[n]", chunk="int", partial="out T[P]")
-def sum_chunks(x, chunk, partial, lane, lanes):
+def sum_chunks(x, chunk, partial, start, stop):
     """partial[p] = the sum of chunk number p: the first half of a sum of everything."""
-    first, last = share(partial.size, 1, lane, lanes)
-    for p in range(first, last):
+    for p in range(start, stop):
         partial[p] = row_sum(x[p * chunk : min((p + 1) * chunk, x.size)])
 
 
 @kernel(split=[("P", 1)], x="T[R, B]", chunk="int", partial="out T[P, B]")
-def sum_row_chunks(x, chunk, partial, lane, lanes):
+def sum_row_chunks(x, chunk, partial, start, stop):
     """partial[p] = the sum of chunk number p of the rows: the first half of a sum of many, so that
-    each lane reads whole rows."""
-    first, last = share(partial.shape[0], 1, lane, lanes)
-    for p in range(first, last):
+    each thread reads whole rows."""
+    for p in range(start, stop):
         total = partial[p]
         clear(total)
         add_rows(x[p * chunk : min((p + 1) * chunk, x.shape[0])], total)

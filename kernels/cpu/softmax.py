@@ -1,12 +1,19 @@
 """Softmax of rows. A row is padded to whole vectors on the stack, so that nothing is left over for
 single elements; many rows too short for that are taken as one long one by exp."""
 
-from ..marks import T, helper, kernel
-from ..primitives import flat, stack
-from ..scalar import exp_of_negative
-from .register_tile import WIDTH
-from .rows import row_copy_past_caches, row_distance, row_dot, row_maximum, row_multiple, row_sum
-from .share import TILE, past_caches, share
+from ..declare import T, helper, kernel
+from ..intrinsics import flat, stack
+from ..scalar.elementary import exp_of_negative
+from .simd.gemm_microkernel import WIDTH
+from .simd.rows import (
+    row_copy_past_caches,
+    row_distance,
+    row_dot,
+    row_maximum,
+    row_multiple,
+    row_sum,
+)
+from .threads import TILE, past_caches
 
 STRIP = 2048  # elements worked on at a time: they stay in the nearest cache between the passes
 LONG = 256  # elements of a row from which on its end, element by element, is not felt
@@ -71,23 +78,22 @@ def softmax_of_long_row(x, y):
 
 
 @kernel(split=[("N", 4)], x="T[N, C]", y="out T[N, C]", largest="out T[N]", total="out T[N]")
-def softmax(x, y, largest, total, lane, lanes):
+def softmax(x, y, largest, total, start, stop):
     """y = e^(x - largest) / total, with the row's largest element and total = sum of e^(x -
     largest) kept for a loss."""
-    first, last = share(x.shape[0], 4, lane, lanes)
     columns = x.shape[1]
     width = (columns + WIDTH - 1) // WIDTH * WIDTH
     if columns >= LONG:
-        for i in range(first, last):
+        for i in range(start, stop):
             largest[i], total[i] = softmax_of_long_row(x[i], y[i])
     elif columns >= WIDTH:
         padded, strip = stack(T(0), STRIP), STRIP // width
-        for i in range(first, last, strip):
-            j = min(i + strip, last)
+        for i in range(start, stop, strip):
+            j = min(i + strip, stop)
             softmax_of_rows(x[i:j], padded, width, y[i:j], largest[i:j], total[i:j])
     else:
-        for i in range(first, last, STRIP // WIDTH):
-            j = min(i + STRIP // WIDTH, last)
+        for i in range(start, stop, STRIP // WIDTH):
+            j = min(i + STRIP // WIDTH, stop)
             softmax_of_short_rows(x[i:j], y[i:j], largest[i:j], total[i:j])
 
 
@@ -106,14 +112,13 @@ def gradient_past_caches(y, dy, dx):
 
 
 @kernel(split=[("N", 4)], y="T[N, C]", dy="T[N, C]", dx="out T[N, C]")
-def softmax_gradient(y, dy, dx, lane, lanes):
+def softmax_gradient(y, dy, dx, start, stop):
     """dx = y (dy - sum of dy y)."""
-    first, last = share(y.shape[0], 4, lane, lanes)
     if past_caches(dx):
-        gradient_past_caches(y[first:last], dy[first:last], dx[first:last])
+        gradient_past_caches(y[start:stop], dy[start:stop], dx[start:stop])
         return
-    for i in range(last - first):
-        y_row, dy_row, dx_row = y[first + i], dy[first + i], dx[first + i]
+    for i in range(stop - start):
+        y_row, dy_row, dx_row = y[start + i], dy[start + i], dx[start + i]
         inner = row_dot(y_row, dy_row)
         for j in range(dx_row.size):
             dx_row[j] = y_row[j] * (dy_row[j] - inner)

@@ -16,10 +16,10 @@ is slow on some processors.
 import numpy as np
 
 from ..avx512 import AVX512, reciprocal_estimate
-from ..marks import T, by_dtype, helper, kernel, machine
-from ..primitives import fma
+from ..declare import T, by_dtype, helper, kernel, machine
+from ..intrinsics import fma
 from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
-from .share import FLAT, share
+from .threads import FLAT
 
 RUN = [("n", FLAT)]
 LARGEST = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").max))
@@ -68,10 +68,9 @@ def refusal(i, gradient):
 
 
 @kernel(split=RUN, x="T[n]")
-def check_finite(x, lane, lanes):
+def check_finite(x, start, stop):
     """Report the first element that is NaN or infinite: the one instruction between computing a
     step and committing it."""
-    start, stop = share(x.size, FLAT, lane, lanes)
     x = x[start:stop]
     if are_finite(x, T(1)):
         return 0
@@ -82,9 +81,8 @@ def check_finite(x, lane, lanes):
 
 
 @kernel(split=RUN, parameter="inout T[n]", gradient="T[n]", rate="f8[s]", commit="int")
-def sgd(parameter, gradient, rate, commit, lane, lanes):
+def sgd(parameter, gradient, rate, commit, start, stop):
     """parameter -= rate gradient."""
-    start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, r = parameter[start:stop], gradient[start:stop], T(rate[0])
     if commit == 0:
         if are_finite(g, T(rate[0] * TIMES_ROOM)):
@@ -117,12 +115,11 @@ def with_momentum(p, g, v, r, m, nesterov):
     commit="int",
 )
 def sgd_momentum(
-    parameter, gradient, velocity, rate, momentum, nesterov, grown, commit, lane, lanes
+    parameter, gradient, velocity, rate, momentum, nesterov, grown, commit, start, stop
 ):
     """velocity = momentum velocity - rate gradient; parameter += velocity or, by Nesterov, momentum
     velocity - rate gradient. `grown` becomes 1 when a velocity is so large that the gradient alone
     no longer tells what a step does."""
-    start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, v, r, m = (
         parameter[start:stop],
         gradient[start:stop],
@@ -220,16 +217,15 @@ def of_adam(p, g, m, v, scale, towards_1, towards_2, e):
     commit="int",
 )
 def adam(
-    parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilon, commit, lane, lanes
+    parameter, gradient, m, v, rate, steps, earlier, beta_1, beta_2, epsilon, commit, start, stop
 ):
     """m and v move towards the gradient and its square; parameter -= rate sqrt(1 - beta_2^t) / (1 -
-    beta_1^t) m / (sqrt(v) + epsilon) at update t. Every lane works the correction out itself: a
-    value that one lane kept would need a barrier.
+    beta_1^t) m / (sqrt(v) + epsilon) at update t. Every thread works the correction out itself: a
+    value that one thread kept would need a barrier.
 
     |m| is at most sqrt(v / (1 - beta_2) / (1 - beta_1^2 / beta_2)), so that a step is the rate
     times little. Where beta_1^2 is beta_2 or more, m may outlast v; but while v is finite |m|
     is at most sqrt(LARGEST / (1 - beta_2)), and v at least 0."""
-    start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, m, v = parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop]
     if commit == 0:
         longest = rate[0] / (1.0 - beta_1) * np.sqrt(LARGEST / (1.0 - beta_2)) / epsilon
@@ -270,10 +266,9 @@ def of_rmsprop(p, g, s, r, towards, e):
     epsilon="float",
     commit="int",
 )
-def rmsprop(parameter, gradient, square, rate, rho, epsilon, commit, lane, lanes):
+def rmsprop(parameter, gradient, square, rate, rho, epsilon, commit, start, stop):
     """square = rho square + (1 - rho) gradient^2; parameter -= rate gradient / sqrt(square +
     epsilon), which is at most rate / sqrt(1 - rho)."""
-    start, stop = share(parameter.size, FLAT, lane, lanes)
     p, g, s, r = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0])
     towards, e = T(1.0 - rho), T(max(epsilon, SMALLEST))
     if commit == 0:

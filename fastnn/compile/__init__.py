@@ -1,0 +1,1 @@
+"""Object code of kernels: made by Numba's front end and LLVM, and kept on disk."""

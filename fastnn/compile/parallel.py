@@ -1,0 +1,70 @@
+"""Several kernels compiled side by side, for a tape that is new to this machine: by this process
+and by helpers, which are Python processes of their own, because Numba compiles one kernel at a
+time.
+
+Nobody hands out work. Each helper goes round the same list from another place on, and passes over
+what lies in the cache, where a lock for each kernel lets only one process compile it. A helper that
+fails or never starts costs time and nothing else.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fastnn.devices.cpu import native
+from fastnn.kernels.declare import Kernel
+
+# kernels for each process: Python and Numba take a second to start, and a kernel some 0.7
+LEAST = 4
+PROGRAM = "import sys; from fastnn.compile.warmup import load_named; load_named(sys.argv[1:])"
+
+
+def compile_together(forms: Sequence[tuple[Kernel, str]], processes: int) -> None:
+    """Load these kernels for these element types, compiling what is missing in up to so many
+    processes."""
+    missing = {
+        name: form
+        for name, form in ((native.symbol(*form), form) for form in forms)
+        if not native.is_ready(name)
+    }
+    with _helpers(list(missing), min(processes, len(missing) // LEAST) - 1):
+        for name, form in missing.items():
+            native.entry(*form)
+            native.note(name)
+
+
+@contextmanager
+def _helpers(names: list[str], count: int) -> Iterator[None]:
+    helpers: list[subprocess.Popen] = []
+    try:
+        if count > 0 and _is_python() and native.objects().keeps():
+            # They find what this process finds, and nothing that only happens to lie in the current
+            # folder.
+            path = os.pathsep.join(os.path.abspath(p) for p in sys.path)
+            environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+            for n in range(count):
+                start = len(names) * (n + 1) // (count + 1)
+                command = [sys.executable, "-c", PROGRAM, *names[start:], *names[:start]]
+                nothing = subprocess.DEVNULL
+                with suppress(OSError):  # where no process may be started
+                    helpers.append(
+                        subprocess.Popen(
+                            command, stdin=nothing, stdout=nothing, stderr=nothing, env=environment
+                        )
+                    )
+        yield
+    finally:
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+
+
+def _is_python():
+    """Whether the running program is Python itself: where it is another one, that has Python
+    within, or a frozen one, to call it again would do who knows what."""
+    return Path(sys.executable or "").name.lower().startswith("python") and not getattr(
+        sys, "frozen", False
+    )

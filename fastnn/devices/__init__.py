@@ -1,0 +1,1 @@
+"""What runs kernels and tapes: memory, calls, programs."""

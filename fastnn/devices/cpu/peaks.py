@@ -1,0 +1,120 @@
+"""What this machine can do at best, measured: the floors that calls and steps are compared with."""
+
+import time
+from functools import cache
+from math import ceil
+
+import numpy as np
+
+from fastnn.devices.cpu import backend
+from fastnn.devices.cpu.memory import allocate
+from fastnn.kernels.cpu import peaks as kernels
+from fastnn.ops.record import Constant
+from fastnn.tape.record import Recorder, emit
+
+from .program import MAX_THREADS, Program, Tape
+
+# one trial of a loop lasts at least so long: short enough to fit between what other processes do
+SECONDS = 0.004
+# of which the fastest counts: a floor is what the machine can do, not what it does on the average
+TRIALS = 25
+QUICK = (0.0005, 5)  # seconds and trials where a rough floor will do
+# bytes of a working set: within the nearest cache, and beyond the last
+SMALLEST, LARGEST = 1 << 13, 1 << 26
+
+
+def seconds_of(calls, n_threads: int = 1, seconds: float = SECONDS, trials: int = TRIALS) -> float:
+    """Seconds of one repeat of calls one after another: (kernel, arguments but the last, which is
+    how often)."""
+    _run(calls, 1, n_threads)()  # compiles what is missing
+    repeats = 1
+    while (once := _run(calls, repeats, n_threads)()) < seconds:
+        repeats = ceil(repeats * min(max(1.2 * seconds / once, 2), 100))
+    run = _run(calls, repeats, n_threads)
+    return min(run() for _ in range(trials)) / repeats
+
+
+def _run(calls, repeats, n_threads):
+    # one call alone repeats itself, without being called
+    inside, outside = (repeats, 1) if len(calls) == 1 else (1, repeats)
+    with Recorder("peak") as recorder:
+        for kernel, arguments in calls:
+            emit(kernel.name, kernel, (*arguments, inside))
+    program = Program([(Tape(recorder, [], n_threads), outside)])
+
+    def run():
+        program.position = (0, 0, 0)
+        start = time.perf_counter()
+        program.run(1, n_threads=n_threads)
+        return time.perf_counter() - start
+
+    return run
+
+
+def _zeros(elements, dtype):
+    buffer = allocate(elements * dtype.itemsize)
+    array = buffer.array((elements,), dtype)
+    array[:] = 0
+    return Constant(array)
+
+
+@cache
+def flops_per_second(dtype: np.dtype, n_threads: int = 1, quick: bool = False) -> float:
+    """The peak of multiply-adds, each of which counts as two."""
+    numbers = _zeros(3, dtype)
+    numbers.array[:] = 0.5, 1.0, 0.0
+    a_repeat = (
+        2 * kernels.CHAINS * (backend.processor()[2].vector_bytes // dtype.itemsize) * n_threads
+    )
+    return a_repeat / seconds_of(
+        [(kernels.multiply_adds, [numbers])], n_threads, *(QUICK if quick else ())
+    )
+
+
+Streams = tuple[int, int, int]  # arrays read, written and updated in place
+
+
+def seconds_of_streams(
+    streams: Streams, elements: int, dtype: np.dtype, n_threads: int = 1, quick: bool = False
+) -> float:
+    """One pass over arrays of so many elements."""
+    return seconds_of_passes((streams,), elements, dtype, n_threads, quick)
+
+
+@cache
+def seconds_of_passes(
+    passes: tuple[Streams, ...],
+    elements: int,
+    dtype: np.dtype,
+    n_threads: int = 1,
+    quick: bool = False,
+) -> float:
+    """Passes in turns, each over arrays of its own but for the first that it reads: what all touch
+    together decides which cache they find it in. 32 MB that are read, then 32 MB that are written
+    take two and a half times what either takes alone where the last cache has 32 MB."""
+    calls, shared = [], _zeros(elements, dtype)
+    for streams in passes:
+        kernel = kernels.STREAMS[streams]
+        arrays = [
+            _zeros(MAX_THREADS if p.name == "total" else elements, dtype)
+            for p in kernel.parameters
+            if p.letters
+        ]
+        calls.append((kernel, [shared, *arrays[1:]] if streams[0] else arrays))
+    return seconds_of(calls, n_threads, *(QUICK if quick else ()))
+
+
+def bytes_per_second(streams: Streams, nbytes: float) -> float:
+    """What streams move whose arrays together have some `nbytes`, rounded down to a power of two,
+    for the fewer the faster: in the nearest cache they move ten times as fast as in memory."""
+    return _bytes_per_second(
+        streams, min(max(SMALLEST, 1 << (max(int(nbytes), 1).bit_length() - 1)), LARGEST)
+    )
+
+
+@cache
+def _bytes_per_second(streams, size):
+    read, written, updated = streams
+    elements = size // (4 * (read + written + updated))
+    moved = 4 * elements * (read + written + 2 * updated)
+    return moved / seconds_of_streams(streams, elements, np.dtype("float32"), quick=True)

@@ -1,0 +1,391 @@
+"""Sums, products, maxima and multiples of single rows, a vector register at a time.
+
+The compiler packs a plain loop as well, but what does not fill a register it does element by
+element: the sum of ten numbers then takes as long as that of two hundred. Here the rest of a row is
+one vector under a mask. Orders depend on the length alone.
+"""
+
+import math
+from functools import reduce
+
+from ...declare import T, helper, intrinsic
+from .vectors import Vectors
+
+CACHE_LINE = 64
+# accumulators that run side by side: an addition begins each cycle but takes three or four
+CHAINS = 4
+
+
+@helper
+def clear(row):
+    """row = 0."""
+    for j in range(row.size):
+        row[j] = T(0)
+
+
+@intrinsic("T <- any")
+def row_sum(x):
+    """The sum of a row (n,)."""
+    return x.sum(dtype=x.dtype)
+
+
+@intrinsic("T <- any any")
+def row_dot(x, y):
+    """The sum of the products of two rows (n,)."""
+    return (x * y).sum(dtype=x.dtype)
+
+
+@intrinsic("T <- any T")
+def row_distances(x, point):
+    """The sum of x - point for a row (n,)."""
+    return (x - point).sum(dtype=x.dtype)
+
+
+@intrinsic("T <- any T")
+def row_squares(x, point):
+    """The sum of (x - point)^2 for a row (n,)."""
+    return ((x - point) ** 2).sum(dtype=x.dtype)
+
+
+@intrinsic("void <- literal any any any any any any any any any")
+def slopes_and_sums(rows, x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta):
+    """Of the first `rows` of x and dy (N, C), with g = dy gamma: slopes (2 rows,) = the sums of g
+    and of g (x - mean) of each; dgamma += the sum of dy xhat, with xhat = (x - mean - rest) factor,
+    and dbeta += that of dy."""
+    x, dy, mean, rest, factor = (
+        x[:rows],
+        dy[:rows],
+        mean[:rows, None],
+        rest[:rows, None],
+        factor[:rows, None],
+    )
+    g, distance = dy * gamma, x - mean
+    slopes[: 2 * rows : 2], slopes[1 : 2 * rows : 2] = (
+        g.sum(1, x.dtype),
+        (g * distance).sum(1, x.dtype),
+    )
+    dgamma += (dy * ((distance - rest) * factor)).sum(0, x.dtype)
+    dbeta += dy.sum(0, x.dtype)
+
+
+@intrinsic("T <- any")
+def row_maximum(x):
+    """The largest element of a row (n,), -inf of none. A NaN is passed over, or the result."""
+    return x.max(initial=-math.inf)
+
+
+@intrinsic("void <- any any")
+def row_copy(x, y):
+    """y = x for rows (n,) of any element type."""
+    y[:] = x
+
+
+@intrinsic("void <- any any")
+def row_copy_past_caches(x, y):
+    """y = x for rows (n,), where y lies in memory and stays there: lines that are written whole
+    need not be fetched before."""
+    y[:] = x
+
+
+@intrinsic("void <- any T any")
+def row_multiple(x, factor, y):
+    """y = factor x for rows (n,), where x may be longer than y, and may be y."""
+    y[:] = x[: y.size] * factor
+
+
+@intrinsic("void <- any T any")
+def row_distance(x, point, padded):
+    """padded = x - point for rows (n,); -inf in what `padded` has beyond, up to a whole number of
+    vectors."""
+    padded[: x.size], padded[x.size :] = x - point, -math.inf
+
+
+@intrinsic("void <- any")
+def row_fetch(x):
+    """Bring a row (n,), of any element type, into the second cache, to be read soon."""
+
+
+@row_sum.emits
+def _(emitter, x):
+    ir = Vectors(emitter)
+    return _folded(
+        emitter, ir, [x], lambda total, _, v: ir.builder.fadd(total, v), ir.builder.fadd, 0.0
+    )
+
+
+@row_dot.emits
+def _(emitter, x, y):
+    ir = Vectors(emitter)
+    return _folded(
+        emitter, ir, [x, y], lambda total, _, v, w: ir.fma(v, w, total), ir.builder.fadd, 0.0
+    )
+
+
+def _inside(ir, value, mask):
+    """The vector, or zero where the row is over."""
+    return value if mask is None else ir.builder.select(mask, value, ir.zero)
+
+
+@row_distances.emits
+def _(emitter, x, point):
+    ir, points = Vectors(emitter), Vectors(emitter).splat(point)
+
+    def add(total, mask, v):
+        return ir.builder.fadd(total, _inside(ir, ir.builder.fsub(v, points), mask))
+
+    return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
+
+
+@row_squares.emits
+def _(emitter, x, point):
+    ir, points = Vectors(emitter), Vectors(emitter).splat(point)
+
+    def add(total, mask, v):
+        distance = _inside(ir, ir.builder.fsub(v, points), mask)
+        return ir.fma(distance, distance, total)
+
+    return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
+
+
+@slopes_and_sums.emits
+def _(emitter, _, *arrays):
+    builder, ir, rows = emitter.builder, Vectors(emitter), range(emitter.kinds[0].literal_value)
+    found = [
+        emitter.array(value, kind) for value, kind in zip(arrays, emitter.kinds[1:], strict=True)
+    ]
+    x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta = [address for address, _ in found]
+    _, (size,) = found[1]
+
+    def numbers(array):
+        return [ir.splat(builder.load(builder.gep(array, [ir.number(n)]))) for n in rows]
+
+    def rows_of(array):
+        return [builder.gep(array, [builder.mul(size, ir.number(n))]) for n in rows]
+
+    means, factors = numbers(mean), numbers(factor)
+    shifts = [builder.fneg(builder.fmul(r, f)) for r, f in zip(numbers(rest), factors, strict=True)]
+
+    def step(totals, _, *vectors):
+        values, above, (scale, product, total) = (
+            vectors[: len(rows)],
+            vectors[len(rows) : -3],
+            vectors[-3:],
+        )
+        found = []
+        for n in rows:
+            distance, g = builder.fsub(values[n], means[n]), builder.fmul(above[n], scale)
+            found += [builder.fadd(totals[2 * n], g), ir.fma(g, distance, totals[2 * n + 1])]
+            product = ir.fma(above[n], ir.fma(distance, factors[n], shifts[n]), product)
+        return [*found, product, builder.fadd(total, reduce(builder.fadd, above))]
+
+    read, updated = [*rows_of(x), *rows_of(dy), gamma], [dgamma, dbeta]
+    totals = _folded_together(
+        emitter, ir, size, read, step, builder.fadd, 0.0, 2 * len(rows), updated
+    )
+    for n, total in enumerate(totals):
+        builder.store(total, builder.gep(slopes, [ir.number(n)]))
+
+
+@row_maximum.emits
+def _(emitter, x):
+    ir = Vectors(emitter)
+
+    def larger(one, other):
+        return ir.builder.select(ir.builder.fcmp_ordered(">", one, other), one, other)
+
+    return _folded(emitter, ir, [x], lambda top, _, v: larger(v, top), larger, -math.inf)
+
+
+@row_copy.emits
+def _(emitter, x, y):
+    _moved(emitter, x, y, lambda _ir, value: value)
+
+
+@row_copy_past_caches.emits
+def _(emitter, x, y):
+    _moved(emitter, x, y, lambda _ir, value: value, past_caches=True)
+
+
+@row_multiple.emits
+def _(emitter, x, factor, y):
+    _moved(emitter, x, y, lambda ir, value: ir.builder.fmul(value, ir.splat(factor)))
+
+
+@row_fetch.emits
+def _(emitter, x):
+    builder, ir = emitter.builder, Vectors(emitter)
+    data, (size,) = emitter.array(x, emitter.kinds[0])
+    line = ir.number(CACHE_LINE // emitter.item_bytes)
+
+    def fetch(place, _):
+        ir.prefetch(builder.gep(data, [place]))
+        return []
+
+    _loop(builder, ir.number(0), size, line.constant, [], fetch)
+
+
+def _moved(emitter, x, y, change, past_caches=False):
+    """y = change(x), the rest of y under a mask. Where nothing is left no store stands: one whose
+    mask is off fetches its line."""
+    builder, ir, begin = emitter.builder, Vectors(emitter), Vectors(emitter).number(0)
+    (x_data, _), (y_data, (size,)) = (
+        emitter.array(x, emitter.kinds[0]),
+        emitter.array(y, emitter.kinds[-1]),
+    )
+
+    def move(place, last=None, past_caches=False):
+        mask = None if last is None else ir.first(builder.sub(last, place))
+        value = change(ir, ir.load(builder.gep(x_data, [place]), mask))
+        ir.store(value, builder.gep(y_data, [place]), mask, past_caches)
+        return []
+
+    if past_caches:  # a store past the caches is of a whole vector at a vector's address
+        ahead = builder.and_(
+            builder.neg(builder.ptrtoint(y_data, size.type)),
+            ir.number(ir.lanes * emitter.item_bytes - 1),
+        )
+        ahead = builder.udiv(ahead, ir.number(emitter.item_bytes))
+        begin = builder.select(builder.icmp_signed("<", ahead, size), ahead, size)
+        _loop(builder, ir.number(0), begin, ir.lanes, [], lambda place, _: move(place, begin))
+    whole = builder.add(begin, builder.and_(builder.sub(size, begin), ir.number(-ir.lanes)))
+    _loop(
+        builder, begin, whole, ir.lanes, [], lambda place, _: move(place, past_caches=past_caches)
+    )
+    _loop(builder, whole, size, ir.lanes, [], lambda place, _: move(place, size))
+
+
+@row_distance.emits
+def _(emitter, x, point, padded):
+    builder, ir = emitter.builder, Vectors(emitter)
+    (x_data, (size,)), (y_data, (width,)) = (
+        emitter.array(x, emitter.kinds[0]),
+        emitter.array(padded, emitter.kinds[2]),
+    )
+    points, beyond = ir.splat(point), ir.constant(-math.inf)
+
+    def move(place, _):
+        value = ir.load(builder.gep(x_data, [place]), ir.first(builder.sub(size, place)), beyond)
+        ir.store(builder.fsub(value, points), builder.gep(y_data, [place]))
+        return []
+
+    _loop(builder, ir.number(0), width, ir.lanes, [], move)
+
+
+def _folded(emitter, ir, rows, step, combine, nothing):
+    """Rows folded into one number: `step(total, mask or None, vector of each row)`; `combine` joins
+    two totals."""
+    data, shapes = zip(
+        *[emitter.array(row, kind) for row, kind in zip(rows, emitter.kinds, strict=False)],
+        strict=True,
+    )
+    size = shapes[0][0]
+    (total,) = _folded_together(
+        emitter,
+        ir,
+        size,
+        data,
+        lambda totals, *values: [step(*totals, *values)],
+        combine,
+        nothing,
+        1,
+    )
+    return total
+
+
+def _folded_together(emitter, ir, size, rows, step, combine, nothing, count, updated=()):
+    """The same for `count` numbers at once, whose totals `step` takes and gives as a list: of rows
+    of `size` at addresses. It is also given the vectors of the rows `updated`, and gives new ones
+    after the totals."""
+    builder, lanes = emitter.builder, ir.lanes
+    empty, sets = ir.constant(nothing), CHAINS // count
+
+    def folded(totals, place, mask=None):
+        results = step(
+            totals,
+            mask,
+            *[ir.load(builder.gep(row, [place]), mask, empty) for row in (*rows, *updated)],
+        )
+        for row, value in zip(updated, results[count:], strict=True):
+            ir.store(value, builder.gep(row, [place]), mask)
+        return results[:count]
+
+    def block(place, chains):
+        return [
+            total
+            for n in range(sets)
+            for total in folded(
+                chains[n * count : (n + 1) * count], builder.add(place, ir.number(n * lanes))
+            )
+        ]
+
+    in_blocks, whole = (builder.and_(size, ir.number(-width)) for width in (sets * lanes, lanes))
+    chains = _loop(builder, ir.number(0), in_blocks, sets * lanes, [empty] * (sets * count), block)
+    while len(chains) > count:
+        chains = [
+            combine(chains[n], chains[n + count])
+            for s in range(0, len(chains), 2 * count)
+            for n in range(s, s + count)
+        ]
+    totals = _loop(
+        builder, in_blocks, whole, lanes, chains, lambda place, totals: folded(totals, place)
+    )
+    totals = _loop(
+        builder,
+        whole,
+        size,
+        lanes,
+        totals,
+        lambda at, totals: folded(totals, at, ir.first(builder.sub(size, at))),
+    )
+    # One half of each vector is added to the other, then quarters, and so on; of two vectors in
+    # one, while there are two.
+    width = lanes
+    while width > 1:
+        half = width // 2
+        if len(totals) > 1:
+            near = [start + n for start in range(0, 2 * lanes, width) for n in range(half)]
+            pairs = zip(totals[::2], totals[1::2], strict=True)
+            totals = [
+                combine(ir.shuffle(a, b, near), ir.shuffle(a, b, [n + half for n in near]))
+                for a, b in pairs
+            ]
+        else:
+            totals = [
+                combine(t, ir.shuffle(t, t, [(n + half) % lanes for n in range(lanes)]))
+                for t in totals
+            ]
+        width = half
+    together = count // len(totals)
+    return [
+        builder.extract_element(
+            totals[n // together], ir.number(n % together * (lanes // together))
+        )
+        for n in range(count)
+    ]
+
+
+def _loop(builder, start, stop, step, values, body):
+    """`values = body(place, values)` for place from start to stop by step."""
+    before, loop, after = (
+        builder.block,
+        builder.append_basic_block("rows"),
+        builder.append_basic_block("rest"),
+    )
+    builder.cbranch(builder.icmp_signed("<", start, stop), loop, after)
+    builder.position_at_end(loop)
+    place, inside = builder.phi(start.type), [builder.phi(v.type) for v in values]
+    results, following = body(place, inside), builder.add(place, start.type(step))
+    for phi, first, later in (
+        (place, start, following),
+        *zip(inside, values, results, strict=True),
+    ):
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, stop), loop, after)
+    end = builder.block
+    builder.position_at_end(after)
+    outside = [builder.phi(v.type) for v in values]
+    for phi, first, later in zip(outside, values, results, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, end)
+    return outside

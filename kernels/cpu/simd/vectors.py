@@ -1,0 +1,126 @@
+"""What the intrinsics that are written for whole vector registers share: the words for them in LLVM
+IR."""
+
+FROM_ZERO, FROM_BIAS, FROM_C = 0, 1, 2  # what a product's sums start from
+
+
+class Vectors:
+    """Vectors in LLVM IR, of `lanes` elements or as long as a register: made of one number, loaded
+    and stored at an element's address, under a mask or without."""
+
+    def __init__(self, emitter, lanes=None):
+        from llvmlite import ir
+
+        self.ir, self.emitter, self.builder, self.align = (
+            ir,
+            emitter,
+            emitter.builder,
+            emitter.item_bytes,
+        )
+        self.lanes = lanes or emitter.target.vector_bytes // emitter.item_bytes
+        self.vector = ir.VectorType(emitter.real, self.lanes)
+        self.zero, self.name = self.constant(0.0), f"v{self.lanes}f{8 * emitter.item_bytes}"
+
+    def number(self, value):
+        return self.ir.Constant(self.ir.IntType(64), value)
+
+    def constant(self, value):
+        """A vector of one number known now."""
+        return self.ir.Constant(self.vector, [value] * self.lanes)
+
+    def fma(self, a, b, c):
+        """a b + c, rounded once."""
+        return self.emitter.call(f"llvm.fma.{self.name}", self.vector, [a, b, c])
+
+    def splat(self, scalar):
+        """A vector of one number."""
+        kind, i32 = self.ir.VectorType(scalar.type, self.lanes), self.ir.IntType(32)
+        empty = self.ir.Constant(kind, self.ir.Undefined)
+        return self.shuffle(
+            self.builder.insert_element(empty, scalar, self.ir.Constant(i32, 0)),
+            empty,
+            [0] * self.lanes,
+        )
+
+    def first(self, count):
+        """The mask of the first `count` elements."""
+        i32 = self.ir.IntType(32)
+        places = self.ir.Constant(self.ir.VectorType(i32, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", places, self.splat(self.builder.trunc(count, i32)))
+
+    def shuffle(self, one, other, order):
+        """The elements of two vectors, one after the other, in a new order."""
+        places = self.ir.Constant(self.ir.VectorType(self.ir.IntType(32), len(order)), order)
+        return self.builder.shuffle_vector(one, other, places)
+
+    def load(self, place, mask=None, other=None):
+        """A vector at an element's address; where the mask is off, what stands in `other`, or
+        zero."""
+        place = self.builder.bitcast(place, self.vector.as_pointer())
+        if mask is not None:
+            align = self.ir.Constant(self.ir.IntType(32), self.align)
+            return self.emitter.call(
+                f"llvm.masked.load.{self.name}.p0",
+                self.vector,
+                [place, align, mask, other or self.zero],
+            )
+        value = self.builder.load(place)
+        value.align = self.align
+        return value
+
+    def store(self, value, place, mask=None, past_caches=False):
+        """A vector at an element's address; `past_caches`: at a vector's address, and into memory,
+        past all caches."""
+        place = self.builder.bitcast(place, self.vector.as_pointer())
+        if mask is not None:
+            arguments = [value, place, self.ir.Constant(self.ir.IntType(32), self.align), mask]
+            self.emitter.call(f"llvm.masked.store.{self.name}.p0", self.ir.VoidType(), arguments)
+        elif past_caches:
+            stored = self.builder.store(value, place)
+            stored.align = self.lanes * self.align
+            stored.set_metadata(
+                "nontemporal",
+                self.builder.module.add_metadata([self.ir.Constant(self.ir.IntType(32), 1)]),
+            )
+        else:
+            self.builder.store(value, place).align = self.align
+
+    def prefetch(self, place, cache=2):
+        """Bring the cache line at an address into the first or the second cache; no address is
+        wrong."""
+        i32 = self.ir.IntType(32)
+        address = self.builder.bitcast(place, self.ir.IntType(8).as_pointer())
+        # for reading, 3 is the first cache, data
+        hint = [self.ir.Constant(i32, n) for n in (0, 4 - cache, 1)]
+        self.emitter.call("llvm.prefetch.p0", self.ir.VoidType(), [address, *hint])
+
+    def hidden(self, value):
+        """The same number or address, of which the optimiser does not know how it was made; no
+        instruction."""
+        return self.builder.asm(
+            self.ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False
+        )
+
+    def at_least(self, value, floor):
+        """max(floor, value), and NaN where value is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered("<", value, floor), floor, value)
+
+    def chosen(self, start, zero, bias, c):
+        """The vectors that one of three functions makes, as `start` says: FROM_ZERO, FROM_BIAS or
+        FROM_C."""
+        builder, after = self.builder, self.builder.append_basic_block("started")
+        makers = {FROM_ZERO: zero, FROM_BIAS: bias, FROM_C: c}
+        blocks = {n: builder.append_basic_block("start") for n in makers}
+        choice = builder.switch(start, blocks[FROM_ZERO])
+        made = {}
+        for n, make in makers.items():
+            choice.add_case(self.number(n), blocks[n])
+            builder.position_at_end(blocks[n])
+            made[n] = make()
+            builder.branch(after)
+        builder.position_at_end(after)
+        phis = [builder.phi(v.type) for v in made[FROM_ZERO]]
+        for n, values in made.items():
+            for phi, value in zip(phis, values, strict=True):
+                phi.add_incoming(value, blocks[n])
+        return phis

@@ -1,0 +1,86 @@
+"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, a number
+that is stored though it is the old one, rows seen as one flat array, memory on the stack.
+
+Each has a Python body that computes the same, which interpreted mode runs, and LLVM IR (`emits`),
+which is compiled. The IR functions get an emitter: `builder`, `module`, `real` and `bits` (the LLVM
+types of T and of an integer as wide), `kinds` (Numba's types of the arguments) and `call(name,
+result type, arguments)` for LLVM's own functions.
+"""
+
+import numpy as np
+
+from .declare import intrinsic
+
+
+@intrinsic("T <- T T T")
+def fma(a, b, c):
+    """a * b + c, rounded once. The body computes in the next wider type, where a product of two
+    floats is exact."""
+    if isinstance(a, np.float32):
+        return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+    return np.float64(np.longdouble(a) * np.longdouble(b) + np.longdouble(c))
+
+
+@fma.emits
+def _(emitter, a, b, c):
+    return emitter.call(
+        f"llvm.fma.{'f32' if emitter.item_bytes == 4 else 'f64'}", emitter.real, [a, b, c]
+    )
+
+
+@intrinsic("bits <- T")
+def bits_of(x):
+    """The integer whose bits are those of the float."""
+    return x.view(np.int32 if isinstance(x, np.float32) else np.int64)
+
+
+@bits_of.emits
+def _(emitter, x):
+    return emitter.builder.bitcast(x, emitter.bits)
+
+
+@intrinsic("T <- bits")
+def float_of(bits):
+    """The float whose bits are those of the integer."""
+    return bits.view(np.float32 if isinstance(bits, np.int32) else np.float64)
+
+
+@float_of.emits
+def _(emitter, bits):
+    return emitter.builder.bitcast(bits, emitter.real)
+
+
+@intrinsic("T <- T")
+def as_read(x):
+    """The same number. Where y[i] becomes y[i] or something else, LLVM makes a masked store of it,
+    which is slow on some processors; as_read(y[i]) it stores as well."""
+    return x
+
+
+@as_read.emits
+def _(emitter, x):
+    return emitter.frozen(x)
+
+
+@intrinsic("flat <- any")
+def flat(rows):
+    """The elements of contiguous rows as one array."""
+    return rows.reshape(-1)
+
+
+@flat.emits
+def _(emitter, rows):
+    return emitter.flat_array(rows, emitter.kinds[0])
+
+
+@intrinsic("alike <- any literal")
+def stack(nothing, size):
+    """Memory of the kernel's own, (size,), for the time of the call; its element type is that of
+    `nothing`."""
+    return np.empty(size, type(nothing))
+
+
+@stack.emits
+def _(emitter, _nothing, _size):
+    element, size = emitter.kinds
+    return emitter.stack_array(element, size.literal_value)

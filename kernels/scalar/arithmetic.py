@@ -1,0 +1,163 @@
+"""Sums, products, comparisons and their like, and their derivatives."""
+
+import numpy as np
+
+from ..declare import T, helper
+
+
+@helper
+def exp_gradient(y, dy):
+    return dy * y  # d e^x = e^x
+
+
+@helper
+def log_gradient(x, dy):
+    return dy / x
+
+
+@helper
+def sqrt(x):
+    return T(np.sqrt(x))
+
+
+@helper
+def sqrt_gradient(y, dy):
+    return dy / (y + y)  # d sqrt(x) = 1 / (2 sqrt(x))
+
+
+@helper
+def negative(x):
+    return -x
+
+
+@helper
+def negative_gradient(y, dy):
+    return -dy
+
+
+@helper
+def absolute(x):
+    return abs(x)
+
+
+@helper
+def absolute_gradient(x, dy):
+    # 0 at 0, as Keras and PyTorch have it; NaN of NaN
+    at_zero, elsewhere = x * T(0), dy if x > T(0) else -dy
+    return elsewhere if abs(x) > T(0) else at_zero
+
+
+@helper
+def square(x):
+    return x * x
+
+
+@helper
+def square_gradient(x, dy):
+    return dy * (x + x)
+
+
+# Functions of two numbers. Their gradients take both inputs and the gradient from above.
+
+
+@helper
+def add(x, y):
+    return x + y
+
+
+@helper
+def subtract(x, y):
+    return x - y
+
+
+@helper
+def multiply(x, y):
+    return x * y
+
+
+@helper
+def divide(x, y):
+    return x / y
+
+
+@helper
+def maximum(x, y):
+    return x if x >= y or x != x else y  # NaN if either is
+
+
+@helper
+def pass_gradient(x, y, dz):
+    return dz
+
+
+@helper
+def negate_gradient(x, y, dz):
+    return -dz
+
+
+@helper
+def multiply_gradient_x(x, y, dz):
+    return dz * y
+
+
+@helper
+def multiply_gradient_y(x, y, dz):
+    return dz * x
+
+
+@helper
+def divide_gradient_x(x, y, dz):
+    return dz / y
+
+
+@helper
+def divide_gradient_y(x, y, dz):
+    return -dz * (x / y) / y
+
+
+@helper
+def maximum_gradient_x(x, y, dz):
+    return dz if x >= y else T(0)  # where they are equal the first has it all, as in TensorFlow
+
+
+@helper
+def maximum_gradient_y(x, y, dz):
+    return T(0) if x >= y else dz
+
+
+@helper
+def squared_difference(x, y):
+    return (x - y) * (x - y)
+
+
+@helper
+def squared_difference_gradient_x(x, y, dz):
+    return T(2) * (x - y) * dz
+
+
+@helper
+def squared_difference_gradient_y(x, y, dz):
+    return T(2) * (y - x) * dz
+
+
+# Comparisons of two numbers, of any element type.
+
+
+@helper
+def equal(x, y):
+    return x == y
+
+
+@helper
+def not_equal(x, y):
+    return x != y
+
+
+@helper
+def less(x, y):
+    return x < y
+
+
+@helper
+def less_equal(x, y):
+    return x <= y

@@ -1,0 +1,86 @@
+"""Imports point one way, and Numba is imported to compile and for nothing else."""
+
+import ast
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Each may import those before it, and itself.
+ORDER = [
+    "kernels", "errors", "locks", "frames", "ops", "compile", "tape", "watch", "devices", "config",
+    "convert", "tensor", "apply", "arguments", "indexing", "autograd", "foreign_random",
+    "recording", "random", "utils", "initializers", "activations", "layers", "losses", "metrics",
+    "optimizers", "callbacks", "weights", "training", "model",
+]  # fmt: skip
+# Parts that still import what comes after them.
+NOT_YET = {("compile", "devices"), ("tape", "devices"), ("tape", "watch"), ("watch", "devices")}
+SOURCES = [
+    p
+    for name in ORDER
+    for p in [ROOT / "fastnn" / f"{name}.py", *(ROOT / "fastnn" / name).rglob("*.py")]
+    if p.is_file()
+]
+
+
+def imported(path, everywhere=True):
+    """Names of modules a file imports, in full; with everywhere=False, only those at its top."""
+    package = ["fastnn", *path.relative_to(ROOT / "fastnn").parts[:-1]]
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (
+                (f"{module}.{a.name}" for a in node.names) if module == "fastnn" else [module]
+            )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    own = ORDER.index(path.relative_to(ROOT / "fastnn").parts[0].removesuffix(".py"))
+    for name in imported(path, everywhere=False):
+        if name.startswith("fastnn."):
+            part = name.split(".")[1]
+            is_known = (ORDER[own], part) in NOT_YET
+            assert part in ORDER[: own + 1] or is_known, f"imports {name}, which comes after it"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "kernels").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_kernels_import_neither_fastnn_nor_numba(path):
+    top = [
+        line
+        for line in ast.parse(path.read_text()).body
+        if isinstance(line, ast.Import | ast.ImportFrom)
+    ]
+    names = [a.name for n in top if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module or "" for n in top if isinstance(n, ast.ImportFrom) and not n.level]
+    assert not [n for n in names if n.split(".")[0] in ("fastnn", "numba", "llvmlite")]
+
+
+def test_neither_imports_nor_a_run_with_a_warm_cache_import_numba_or_llvm():
+    program = (
+        "import sys, fastnn, pkgutil, importlib\n"
+        "import fastnn.kernels.cpu as cpu\n"
+        "[importlib.import_module(f'fastnn.kernels.cpu.{m.name}') for m in "
+        "pkgutil.iter_modules(cpu.__path__)]\n"
+        "compilers = {'numba', 'llvmlite.binding'}\n"
+        "assert not compilers & set(sys.modules), 'importing'\n"
+        "(fastnn.tensor([1.0]) + 1.0).numpy()\n"
+        "print(sorted(compilers & set(sys.modules)))"
+    )
+    first, second = (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    expected = [] if platform.machine() in ("x86_64", "AMD64") else ["llvmlite.binding"]
+    assert second.stdout.strip() == str(expected), (
+        f"imported though the cache was warm ({first.stdout.strip()} at first)"
+    )

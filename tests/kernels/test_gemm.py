@@ -1,0 +1,169 @@
+"""Products of matrices, and stores, with vectors, registers and blocks of other processors than
+this one: wide ones run, all are compiled."""
+
+import itertools
+import re
+from math import inf
+
+import numpy as np
+import pytest
+
+from fastnn.kernels.cpu import matmul, matmul_gradient, reduce
+from fastnn.kernels.declare import Target
+from fastnn.kernels.scalar import activations
+from tests.processors import ON_X86_64, TARGETS, call
+
+pytestmark = ON_X86_64
+# Around a tile's rows (14, 6), its vectors (2 to 16 elements, two of them, half of one), a tile of
+# dot products and a block.
+SIZES = [
+    (1, 1, 1),
+    (2, 9, 3),
+    (5, 16, 7),
+    (6, 8, 16),
+    (7, 17, 17),
+    (13, 3, 33),
+    (15, 24, 40),
+    (28, 7, 4),
+    (31, 25, 65),
+]
+# a tile's rows and two more, which are halved, with one before or none
+SIZES += [(8, 4, 5), (14, 5, 6), (16, 5, 17), (30, 9, 33)]
+SIZES += [(3, 20, 9), (1, 40, 13), (1, 18, 37)]  # tiles of dot products that differ in width
+SIZES += [(9, 10, 10), (15, 20, 512)]  # the last: rows of B that share sets of the caches
+SIZES += [(31, 1024, 9), (1030, 20, 5)]  # rows of A that do, and of A^T
+
+
+def operands(size, dtype, turned_a, turned_b):
+    (m, k, n), rng = size, np.random.default_rng(sum(size))
+    shapes = (k, m) if turned_a else (m, k), (n, k) if turned_b else (k, n), (n,), (m, n)
+    return [rng.uniform(-1, 1, s).astype(dtype) for s in shapes]
+
+
+def expected(a, b, turned_a, turned_b):
+    a, b = a.astype("f8"), b.astype("f8")
+    return (a.T if turned_a else a) @ (b.T if turned_b else b)
+
+
+def check(got, reference, depth):
+    """Sums of `depth` products of numbers below 1."""
+    bound = 4 * np.finfo(got.dtype).eps * np.sqrt(depth) * (1 + np.abs(reference))
+    assert (np.abs(got - reference) <= bound).all()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_tiles(name, dtype):
+    """Each operand either way round; bias and ReLU, and adding to C."""
+    for size, turned_a, turned_b in itertools.product(SIZES, (0, 1), (0, 1)):
+        a, b, bias, before = operands(size, dtype, turned_a, turned_b)
+        product, c, added = (
+            expected(a, b, turned_a, turned_b),
+            np.full_like(before, np.nan),
+            before.copy(),
+        )
+        call(matmul.matmul, name, a, b, bias, turned_a, turned_b, 0.0, 0, c)
+        call(matmul.matmul, name, a, b, bias[:0], turned_a, turned_b, -inf, 1, added)
+        check(c, np.maximum(product + bias, 0), size[1])
+        check(added, product + before, size[1])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_product_and_gradient(name, dtype):
+    """In one chunk of rows and in several; the sums alone or added to what there is."""
+    kernel = matmul_gradient.matmul_and_gradient(activations.tanh_gradient)
+    for size in [*SIZES, (56, 3, 34), (121, 9, 50), (7, 0, 5)]:
+        a, b, before, y = operands(size, dtype, 0, 1)
+        product = expected(a, b, 0, 1) * (1 - y.astype("f8") ** 2)
+        for chunk in (size[0], 4, 60):
+            sums = np.stack([before] * -(-size[0] // chunk))
+            expected_sums = np.add.reduceat(product, range(0, size[0], chunk))
+            dx, alone, added = np.full_like(y, np.nan), np.full_like(sums, np.nan), sums.copy()
+            call(kernel, name, a, b, y, chunk, 0, dx, alone)
+            call(kernel, name, a, b, y, chunk, 1, dx, added)
+            check(dx, product, max(size[1], 1))
+            check(alone, expected_sums, size[0] * max(size[1], 1))
+            check(added, expected_sums + before, size[0] * max(size[1], 1))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_dots(name, dtype):
+    """And a row's bits do not depend on the rows and columns beside it: with them the tile's shape
+    changes."""
+    for size in [*SIZES, (1, 40, 19), (19, 40, 1)]:
+        a, b, bias, before = operands(size, dtype, 0, 1)
+        product, c, added = expected(a, b, 0, 1), np.full_like(before, np.nan), before.copy()
+        call(matmul.dots, name, a, b, bias, 0.0, 0, c)
+        call(matmul.dots, name, a, b, bias[:0], -inf, 1, added)
+        check(c, np.maximum(product + bias, 0), size[1])
+        check(added, product + before, size[1])
+        row, column = c[-1:].copy(), np.ascontiguousarray(c[:, -1:])
+        call(matmul.dots, name, a[-1:].copy(), b, bias, 0.0, 0, row)
+        call(matmul.dots, name, a, b[-1:].copy(), bias[-1:].copy(), 0.0, 0, column)
+        np.testing.assert_array_equal(row, c[-1:])
+        np.testing.assert_array_equal(column, c[:, -1:])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_row(name, dtype):
+    """The bits are those of tiles, however the matrix is read: panel by panel, or row by row where
+    it is far or crowded."""
+    for size in [
+        *[(1, k, n) for _, k, n in SIZES],
+        (1, 9, 130),
+        (1, 40, 67),
+        (1, 20, 512),
+        (1, 300, 1001),
+    ]:
+        x, w, bias, before = operands(size, dtype, 0, 0)
+        product = expected(x, w, 0, 0)
+        y, added, tiles = np.full_like(before, np.nan), before.copy(), np.full_like(before, np.nan)
+        call(matmul.multiply_row, name, x[0], w, bias, 0.0, 0, y[0])
+        call(matmul.multiply_row, name, x[0], w, bias[:0], -inf, 1, added[0])
+        call(matmul.matmul, name, x, w, bias, 0, 0, 0.0, 0, tiles)
+        check(y, np.maximum(product + bias, 0), size[1])
+        check(added, product + before, size[1])
+        np.testing.assert_array_equal(y, tiles)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(
+    "kernel",
+    [matmul.matmul, matmul.dots, matmul.transpose, matmul.multiply_row],
+    ids=lambda k: k.name,
+)
+def test_arm_has_packed_instructions(kernel, dtype):
+    from llvmlite import binding
+
+    from fastnn.compile.frontend import optimised
+
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    target = Target(16, 32, "aarch64")
+    machine, module = optimised(
+        kernel, dtype, target, "entry", "generic", "+neon", "aarch64-unknown-linux-gnu"
+    )
+    text = machine.emit_assembly(module)
+    packed = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
+    assert len(re.findall(packed, text)) >= 2
+    own = "multiply_tiles|multiply_strip|dot_tiles|transpose_tile|mem(?:set|cpy|move)"
+    assert not re.search(rf"\bbl\s+(?!{own})", text), "calls something"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_copy_past_the_caches_begins_and_ends_anywhere(dtype, name):
+    """Stores past the caches are of whole vectors at vectors' addresses, and fail at any other."""
+    for start, size in itertools.product((0, 1, 5, 15, 16), (0, 1, 3, 15, 16, 17, 31, 64, 97)):
+        x, around = (
+            np.random.default_rng(size).normal(size=size).astype(dtype),
+            np.zeros(256, dtype),
+        )
+        first = -around.ctypes.data % 64 // around.itemsize + start
+        call(reduce.copy_past_caches, name, x, around[first : first + size])
+        np.testing.assert_array_equal(around[first : first + size], x)
+        assert not around[:first].any()
+        assert not around[first + size :].any()

@@ -1,0 +1,178 @@
+"""Every op against its float64 reference, and its gradient against complex steps through that
+reference."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import ops
+from fastnn.ops.record import registry
+from tests.oracle import DTYPES, as_type, bound, cases, draw, results
+
+STEP = 1e-20  # of the complex step: so small that its square vanishes, with no cancellation
+CHECKED = 48  # elements of an input whose gradient is compared
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "number"), cases())
+def test_result_is_the_references(name, number, dtype):
+    op = registry[name]
+    case = op.cases[number]
+    arrays = as_type(draw(case, number), dtype)
+    before = [a.copy() for a in arrays]
+    references = results(op.reference(*as_type(arrays, "float64"), **case.attributes))
+    for got, expected in zip(
+        results(op(*arrays, **case.attributes)), map(np.asarray, references), strict=True
+    ):
+        assert got.shape == expected.shape
+        assert got.dtype == (bool if expected.dtype == bool else dtype)
+        error = np.abs(got.numpy().astype(np.float64) - expected)
+        assert (error <= bound(op, expected, dtype, case.terms)).all(), (
+            f"largest error {error.max()}"
+        )
+    for a, b in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg="an input was written to")
+
+
+def used_results():
+    """(op, number of the case, which results a loss uses): every combination of an op's results."""
+    return [
+        (name, number, used)
+        for name, number in cases(gradients=True)
+        for count in range(1, registry[name].results + 1)
+        for used in itertools.combinations(range(registry[name].results), count)
+    ]
+
+
+@pytest.mark.parametrize(("name", "number", "used"), used_results())
+def test_gradient_is_the_complex_step(name, number, used):
+    op = registry[name]
+    case = op.cases[number]
+    arrays = draw(case, number)
+    tensors = [
+        fastnn.tensor(a, requires_gradient=a.dtype.kind == "f" and i not in op.constant)
+        for i, a in enumerate(arrays)
+    ]
+    rng, outputs = np.random.default_rng(number), results(op(*tensors, **case.attributes))
+    # uneven, so that errors cannot cancel
+    above = {n: rng.uniform(0.5, 1.5, outputs[n].shape) for n in used}
+    if len(used) == 1:
+        outputs[used[0]].backward(above[used[0]])
+    else:
+        functools.reduce(ops.add, [ops.sum(outputs[n] * above[n]) for n in used]).backward()
+    for number_of_input, t in enumerate(tensors):
+        if not t.requires_gradient:
+            continue
+        # None: no result used depends on it
+        got = np.zeros(t.shape) if t.gradient is None else t.gradient.numpy()
+        assert got.shape == t.shape
+        for place in list(np.ndindex(t.shape))[:CHECKED]:
+            stepped = as_type(arrays, "complex128")
+            stepped[number_of_input][place] += STEP * 1j
+            stepped_results = results(op.reference(*stepped, **case.attributes))
+            expected = sum((np.imag(stepped_results[n]) * above[n]).sum() for n in used) / STEP
+            assert abs(got[place] - expected) <= 1e-10 * (1 + abs(expected)) * case.terms, (
+                number_of_input,
+                place,
+            )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name, op in registry.items() if op.edges])
+def test_edges_are_numpys(name, dtype):
+    """NaN, infinities, overflow and signed zeros come out as from NumPy in the same type, whatever
+    stands beside them."""
+    op = registry[name]
+    values, tiny, eps = np.array(op.edges, dtype), np.finfo(dtype).tiny, np.finfo(dtype).eps
+    arrays = [values] if op.arity == 1 else [a.ravel() for a in np.meshgrid(values, values)]
+    with np.errstate(all="ignore"):
+        expected = np.asarray(op.reference(*arrays)).astype(dtype)
+        got = op(*arrays).numpy().astype(dtype)
+        error = np.abs(got - expected)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    subnormal = (expected != 0) & (np.abs(expected) < tiny)  # may be flushed to zero
+    special = (expected == 0) | np.isinf(expected)
+    np.testing.assert_array_equal(got[special], expected[special])
+    np.testing.assert_array_equal(np.signbit(got[special]), np.signbit(expected[special]))
+    assert (np.abs(got[subnormal]) <= tiny).all()
+    ordinary = np.isfinite(expected) & ~special & ~subnormal
+    assert (error[ordinary] <= 4 * eps * np.abs(expected)[ordinary]).all()
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_every_op_is_public(name):
+    assert getattr(ops, name) is registry[name]
+    assert registry[name].__doc__
+
+
+@pytest.mark.parametrize(
+    "layout", ["reversed", "every other", "Fortran", "read-only", "integers", "nested lists"]
+)
+def test_any_layout_of_memory_is_taken(layout):
+    whole = np.arange(24, dtype=np.float32).reshape(4, 6)
+    x = {
+        "reversed": whole[::-1, ::-1],
+        "every other": whole[::2, ::3],
+        "Fortran": np.asfortranarray(whole),
+        "read-only": whole.view(),
+        "integers": whole.astype(np.int32),
+        "nested lists": whole.tolist(),
+    }[layout]
+    if layout == "read-only":
+        x.flags.writeable = False
+    expected = np.asarray(x, np.float32) + 1
+    got = ops.add(x, 1.0)
+    assert got.dtype == "float32"
+    np.testing.assert_array_equal(got.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ops.add(np.ones((2, 3)), np.ones((4,))),
+         r"add: shapes \(2, 3\) and \(4\) do not broadcast"),
+        (lambda: ops.matmul(np.ones((2, 3)), np.ones((4, 2))),
+         r"matmul: the columns of a .* got \(2, 3\) and \(4, 2\)"),
+        (lambda: ops.matmul(np.ones(3), np.ones((3, 2))),
+         r"matmul: a must have two dimensions; got shape \(3\)"),
+        (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), np.ones(3)),
+         r"linear: bias must have shape \(4\); got \(3\)"),
+        (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), activation="rellu"),
+         "did you mean 'relu'"),
+        (lambda: ops.softmax(np.ones((2, 0))), r"softmax: x must have shape \(any, 1\)"),
+        (lambda: ops.sum(np.ones((2, 3)), axis=2), "sum: axis 2 is not one of the 2 dimensions"),
+        (lambda: ops.mean(np.ones((2, 3)), axis=(0, -2)),
+         r"mean: axis names a dimension twice: \(0, -2\), of shape \(2, 3\)"),
+        *[(lambda a=a: ops.sum(np.ones((2, 3)), axis=a),
+        "sum: axis must be an integer, several") for a in ("0", 1.5, (0, None))],
+        (lambda: ops.reshape(np.ones((2, 3)), (4,)), r"reshape: \(2, 3\) has 6 elements"),
+        (lambda: ops.transpose(np.ones((2, 3)), (0, 0)), "permutation of the 2 dimensions"),
+        (lambda: ops.exp(np.array(["a"])), "expected numbers; got element type"),
+        (lambda: ops.exp(np.array([{}])), r"expected numbers; got objects such as \{\}"),
+        (lambda: ops.add(fastnn.tensor(np.ones(3, "f4")), fastnn.tensor(np.ones(3))),
+         "x is float32 and y is float64"),
+        (lambda: ops.softmax_cross_entropy(np.ones((2, 3)), fastnn.tensor([0.0, 1.0])),
+         "labels must be int64; got float"),
+        (lambda: ops.softmax_cross_entropy(np.ones((2, 3)), fastnn.tensor([0, 3])),
+         "index in row 1 of the batch is out of"),
+        (lambda: ops.batch_norm(np.ones((0, 3)), np.ones(3), np.ones(3)),
+         r"x must have shape \(1, any\); got \(0, 3\)"),
+    ],
+)  # fmt: skip
+def test_errors_name_op_argument_and_shapes(call, message):
+    with pytest.raises((ValueError, TypeError, IndexError), match=message):
+        call()
+
+
+def test_tolerance_of_batch_norm_holds_far_from_zero():
+    """Mean 1e4 and deviation 1: the variance comes from differences to the mean, not from a
+    difference of squares."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(1e4, 1, (256, 5)).astype("float32")
+    y = ops.batch_norm(x, np.ones(5, "f4"), np.zeros(5, "f4"))[0].numpy()
+    expected, *_ = registry["batch_norm"].reference(x.astype("f8"), np.ones(5), np.zeros(5))
+    # x itself is known to eps 1e4; nothing is lost on top of that.
+    assert np.abs(y - expected).max() <= 2 * np.finfo("f4").eps * np.abs(expected).max()
