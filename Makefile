@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow bench check clean
+.PHONY: demo test slow bench check stub clean
 
 demo: .venv/demo
 	$(BIN)/python -m fastnn demo
@@ -20,6 +20,9 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+stub: .venv/dev
+	$(BIN)/python -m tools.ops_stub
 
 # One mark for each extra that is installed; installed anew when the project's requirements change.
 .venv/%: pyproject.toml | .venv

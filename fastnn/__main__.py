@@ -2,15 +2,9 @@
 
 import argparse
 import importlib.metadata
-import importlib.util
 import os
 import platform
-
-EXTRAS = {
-    "plot": ["matplotlib"],
-    "demo": ["sklearn", "matplotlib"],
-    "bench": ["pytest_benchmark", "torch", "jax", "tensorflow"],
-}
+import re
 
 
 def doctor() -> None:
@@ -24,7 +18,8 @@ def doctor() -> None:
     count, size = objects.contents()
     place = f"{objects.folder}, until this process ends" if objects.is_temporary else objects.folder
     versions = [
-        f"{name} {_version(name)}" for name in ("fastnn-numba", "numpy", "numba", "llvmlite")
+        f"{name} {_version(name) or 'not installed'}"
+        for name in ("fastnn-numba", "numpy", "numba", "llvmlite")
     ]
     lines = {
         "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
@@ -37,8 +32,8 @@ def doctor() -> None:
         if kept
         else "none: it cannot be written",
     }
-    for extra, modules in EXTRAS.items():
-        missing = [m for m in modules if importlib.util.find_spec(m) is None]
+    for extra, needed in extras().items():
+        missing = [name for name in needed if _version(name) is None]
         way_out = f"pip install 'fastnn-numba[{extra}]'"
         lines[f"extra {extra}"] = (
             f"{', '.join(missing)} missing: {way_out}" if missing else "installed"
@@ -47,11 +42,26 @@ def doctor() -> None:
         print(f"{name:12} {text}")
 
 
+def extras() -> dict[str, list[str]]:
+    """The distributions that each extra needs, as the installed metadata says; of a checkout that
+    is not installed, none."""
+    found: dict[str, list[str]] = {}
+    try:
+        requirements = importlib.metadata.requires("fastnn-numba") or []
+    except importlib.metadata.PackageNotFoundError:
+        return found
+    for requirement in requirements:
+        if match := re.match(r"([\w.-]+).*;.*\bextra == [\"']([\w-]+)", requirement):
+            found.setdefault(match[2], []).append(match[1])
+    return found
+
+
 def _version(distribution):
+    """Of a distribution that is installed, else None."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return None
 
 
 def warmup() -> None:

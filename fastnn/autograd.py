@@ -204,7 +204,8 @@ class Gradients:
         else:
             # What was given from outside may be written over there.
             own = copied(gradient) if gradient.buffer is self.given else gradient
-            target._gradient = ops.add(target._gradient, own) if has_gradient(target) else own
+            there = target.gradient
+            target._gradient = own if there is None else ops.add(there, own)
 
 
 def _with_product(op, inputs):

@@ -1,0 +1,67 @@
+"""`python -m tools.ops_stub` writes fastnn/ops/__init__.pyi, from which editors and type checkers
+know the ops: inputs by name, attributes with their defaults, documentation."""
+
+import inspect
+import textwrap
+from pathlib import Path
+
+from fastnn import ops
+from fastnn.ops.record import Op
+
+PATH = Path(ops.__file__).with_name("__init__.pyi")
+COLUMNS = 100
+HEAD = '''\
+"""The ops. Written by `python -m tools.ops_stub` from their records: not to be edited."""
+
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike
+
+from fastnn.tensor import Tensor
+
+from .record import Op as Op
+from .record import registry as registry
+
+Operand: TypeAlias = Tensor | ArrayLike
+
+__all__: list[str]
+'''
+
+
+def text() -> str:
+    """The stub of the ops that are registered now."""
+    return HEAD + "".join(f"\n{signature(op)}" for _, op in sorted(ops.registry.items()))
+
+
+def signature(op: Op) -> str:
+    """An op as a function: inputs are given by position, attributes by position or by name."""
+    parameters = list(inspect.signature(op.infer).parameters.values())
+    arguments = [
+        f"{p.name}: Operand" if p.default is p.empty else f"{p.name}: Operand | None = None"
+        for p in parameters[: op.arity]
+    ]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    attributes = [attribute(op, name, takes_any) for name in op.names]
+    optional = ["=" in a for a in (*arguments, *attributes)]
+    # an attribute that must be given, after something that need not be, is given by name
+    arguments += ["/", *(["*"] if optional != sorted(optional) else []), *attributes]
+    result = "Tensor" if op.results == 1 else f"tuple[{', '.join(['Tensor'] * op.results)}]"
+    line = f"def {op.name}({', '.join(arguments)}) -> {result}:"
+    if len(line) > COLUMNS:
+        inner = ",\n    ".join(arguments)
+        line = f"def {op.name}(\n    {inner},\n) -> {result}:"
+    doc = textwrap.wrap(f'"""{op.doc}"""', COLUMNS - 4)
+    return "\n    ".join([line, *doc]) + "\n"
+
+
+def attribute(op: Op, name: str, takes_any: bool) -> str:
+    """An attribute with its type, as far as its default tells, and the default."""
+    if name not in op.defaults:
+        return f"{name}: Any = ..." if takes_any else f"{name}: Any"
+    default = op.defaults[name]
+    kind = type(default).__name__ if isinstance(default, bool | int | float | str) else "Any"
+    return f"{name}: {kind} = {default!r}"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text())
