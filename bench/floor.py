@@ -1,5 +1,5 @@
 """The floor of a case: the time its arithmetic takes at the machine's peak, or its memory at what
-streams reach; what is above it is waiting, walking, calling. `fastnn.devices.cpu.peaks` measures
+streams reach; what is above it is waiting, replaying, calling. `fastnn.devices.cpu.peaks` measures
 both, with fastnn's own kernels, so the same compiler makes them. Its streams are plain loops, for
 which every line that is written is fetched before; where kernels write past the caches they can be
 faster than this floor."""

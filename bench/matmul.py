@@ -107,7 +107,7 @@ def call_gemm(function, a, b, c, turned_a, turned_b, m, k, n):
     raise RuntimeError("only compiled code calls a BLAS library")
 
 
-@call_gemm.emits
+@call_gemm.lowering
 def _(emitter, function, a, b, c, turned_a, turned_b, m, k, n):
     from llvmlite import ir
 

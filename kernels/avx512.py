@@ -19,12 +19,12 @@ def reciprocal_estimate(x):
     return type(x)(1) / x
 
 
-@reciprocal_estimate.emits
+@reciprocal_estimate.lowering
 def _(emitter, x):
     return _call(emitter, "rcp14", [x, x])
 
 
-@reciprocal_estimate.packs
+@reciprocal_estimate.vector_lowering
 def _(emitter, x):
     return _call(emitter, "rcp14", [x])
 
@@ -36,8 +36,8 @@ def scaled(x, n):
     return np.ldexp(x, int(n))
 
 
-@scaled.emits
-@scaled.packs
+@scaled.lowering
+@scaled.vector_lowering
 def _(emitter, x, n):
     return _call(emitter, "mask.scalef", [x, n], AS_SET)
 
@@ -48,12 +48,12 @@ def exponent(x):
     return type(x)(np.frexp(x)[1] - 1)
 
 
-@exponent.emits
+@exponent.lowering
 def _(emitter, x):
     return _call(emitter, "mask.getexp", [x, x], AS_SET)
 
 
-@exponent.packs
+@exponent.vector_lowering
 def _(emitter, x):
     return _call(emitter, "mask.getexp", [x], AS_SET)
 
@@ -65,12 +65,12 @@ def fraction(x):
     return y if y >= 0.75 else y + y
 
 
-@fraction.emits
+@fraction.lowering
 def _(emitter, x):
     return _call(emitter, "mask.getmant", [x, x, emitter.integer(32)(FROM_3_4_POSITIVE)], AS_SET)
 
 
-@fraction.packs
+@fraction.vector_lowering
 def _(emitter, x):
     return _call(emitter, "mask.getmant", [x, emitter.integer(32)(FROM_3_4_POSITIVE)], AS_SET)
 
@@ -83,19 +83,19 @@ def looked_up(name, numbers):
         return numbers[bits % PIECES]
 
     body.__name__ = name
-    mark = intrinsic("T <- bits")(body)
+    made = intrinsic("T <- bits")(body)
 
-    @mark.emits
+    @made.lowering
     def _(emitter, bits):
-        return emitter.element_of(numbers, emitter.builder.and_(bits, bits.type(PIECES - 1)))
+        return emitter.load_from_table(numbers, emitter.builder.and_(bits, bits.type(PIECES - 1)))
 
-    @mark.packs
+    @made.vector_lowering
     def _(emitter, bits):
         vector = emitter.vector_type(PIECES // 2)
         low, high = (vector([float(n) for n in half]) for half in np.split(numbers, 2))
         return emitter.call("llvm.x86.avx512.vpermi2var.ps.512", vector, [low, bits, high])
 
-    return mark
+    return made
 
 
 def _call(emitter, name, values, *modes):

@@ -1,19 +1,19 @@
-"""The marks kernels are written with, and what a kernel promises.
+"""How kernels are declared: what they are written with, and what each promises.
 
 A kernel is `kernel(arrays..., numbers..., start, stop)`. All threads make the same call, each with
 a range of its own of the dimension that `split` names. A kernel does the work of that range,
 allocates nothing, raises nothing and touches no Python object. It returns nothing, or a status
 (`status.py`) on every path. All arrays are C-contiguous; one that is written overlaps no other.
 
-These marks stand for something else in each compiled form, and are told apart from plain values by
-their type:
+These declarations are resolved for each element type and processor (fastnn/compile/resolve.py),
+and are told apart from plain values by their type:
 
     T                 the element type the kernel is compiled for; `T(0.5)` is a constant of it
     @helper           a Python function that kernels call
-    @intrinsic        an instruction Python cannot say: LLVM IR beside a Python body that computes
-                      the same
+    @intrinsic        an instruction Python has no word for: LLVM IR beside a Python body that
+                      computes the same
     by_dtype(...)     one helper for float32, another for float64
-    machine(...)      a number that depends on the processor: vector width, rows of a register tile
+    machine(...)      a number that depends on the processor: vector width, rows of a micro-tile
 
 They are found among a function's globals and closure variables, so helpers are imported by name,
 not by module.
@@ -23,7 +23,6 @@ import dis
 import os
 import re
 import struct
-import types
 import weakref
 from typing import NamedTuple
 
@@ -34,13 +33,13 @@ DTYPE_NAMES = {"f4": "float32", "f8": "float64", "i8": "int64", "u4": "uint32", 
 
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-# a user's marked function -> its file as it was then, or None
+# a user's declared function -> its file as it was then, or None
 sources = weakref.WeakKeyDictionary()
 
 
-def noted(function):
-    """A function that is marked. The file of a user's is read now: while the process runs it may be
-    edited, and what is compiled of the function must not go by what stands there then."""
+def with_source(function):
+    """A function that is declared. The file of a user's is read now: while the process runs it may
+    be edited, and the digest of what is compiled must be that of the source it was made of."""
     path = function.__code__.co_filename
     if not path.startswith(HERE) and function not in sources:
         try:
@@ -55,23 +54,23 @@ class Target(NamedTuple):
     """What kernels may know of a processor."""
 
     vector_bytes: int  # of one vector register
-    registers: int  # how many of them
+    vector_registers: int  # how many of them
     architecture: str  # "x86_64", "aarch64"
-    # rows of a matrix that a product copies at once: two vectors wide, 64 kB at most
-    block: int = 512
-    # multiply-adds of whole vectors that begin in a cycle: only the nearest caches keep up with two
+    # KC: rows of B that a product packs at a time; a panel of them, two vectors wide, is 64 kB at
+    # most
+    kc_rows: int = 512
+    # fused multiply-adds of a whole vector that can begin in a cycle: with two, only L1 keeps up,
+    # and blocks are as large as the caches hold
     fma_ports: int = 1
-    # of the first cache for data, and of the second: where two begin, blocks are as large as these
-    # hold
-    l1_bytes: int = 48 << 10
+    l1_bytes: int = 48 << 10  # data
     l2_bytes: int = 1 << 20
 
 
-class Mark:
-    """Something a kernel names that becomes a different object in each compiled form."""
+class Declaration:
+    """Something a kernel names that is resolved to a different object in each compiled form."""
 
 
-class ElementType(Mark):
+class ElementType(Declaration):
     # the plain function, called as written, computes in Python's own numbers
     def __call__(self, value):
         return value
@@ -80,19 +79,14 @@ class ElementType(Mark):
 T = ElementType()
 
 
-class Helper(Mark):
-    """A Python function that kernels call. `reassociate` lets the compiler split a sum into vector
-    threads: only for a named reduction, and never with the flags that delete tests for NaN.
-    `inline` puts it in the place of each call though it is long, so that loops over it are
-    packed."""
+class Helper(Declaration):
+    """A Python function that kernels call. `reassociate` lets the compiler vectorise a sum: only
+    for a named reduction, and never with the flags that delete tests for NaN. `inline` inlines it
+    though it is long, so that loops over it are vectorised."""
 
     def __init__(self, function, reassociate=False, inline=False):
-        self.function, self.reassociate, self.inline, self.name = (
-            noted(function),
-            reassociate,
-            inline,
-            function.__name__,
-        )
+        self.function, self.name = with_source(function), function.__name__
+        self.reassociate, self.inline = reassociate, inline
 
     def __call__(self, *arguments):
         return self.function(*arguments)
@@ -102,7 +96,7 @@ def helper(function=None, **options):
     return Helper(function) if function else lambda f: Helper(f, **options)
 
 
-class Intrinsic(Mark):
+class Intrinsic(Declaration):
     """An instruction given as LLVM IR. `signature` names the kinds of result and arguments: "T",
     "bits" (the integer as wide as T), "int", "float", "void", "flat" (an array of T), "alike" (an
     array of what the first argument is); "any" keeps what comes; "literal" stays a compile-time
@@ -111,23 +105,20 @@ class Intrinsic(Mark):
     def __init__(self, signature, function):
         result, arguments = signature.split(" <- ")
         self.result, self.arguments = result, arguments.split()
-        self.function, self.name, self.emit, self.emit_packed = (
-            noted(function),
-            function.__name__,
-            None,
-            None,
-        )
+        self.function, self.name = with_source(function), function.__name__
+        self.lower = self.lower_vectors = None
 
-    def emits(self, emit):
-        """Mark `emit(emitter, *values)`, which builds the IR and returns the result's value."""
-        self.emit = noted(emit)
-        return emit
+    def lowering(self, lower):
+        """Decorates `lower(emitter, *values)`, which builds the IR and returns the result's
+        value."""
+        self.lower = with_source(lower)
+        return lower
 
-    def packs(self, emit):
-        """Mark `emit(emitter, *vectors)`, which builds the same for whole vectors: the compiler
-        packs loops over a processor's own instructions only if it is told how."""
-        self.emit_packed = noted(emit)
-        return emit
+    def vector_lowering(self, lower):
+        """Decorates `lower(emitter, *vectors)`, which builds the same for whole vectors: LLVM
+        vectorises loops over a processor's own instructions only if it is told how."""
+        self.lower_vectors = with_source(lower)
+        return lower
 
     def __call__(self, *arguments):
         return self.function(*arguments)
@@ -137,18 +128,18 @@ def intrinsic(signature):
     return lambda function: Intrinsic(signature, function)
 
 
-class by_dtype(Mark):
+class by_dtype(Declaration):
     """A helper with one body for each element type: `exp = by_dtype(exp_32, exp_64)`."""
 
     def __init__(self, f4, f8):
         self.choices, self.name = {"f4": f4, "f8": f8}, f4.name.removesuffix("_32")
 
 
-class machine(Mark):
+class machine(Declaration):
     """`rule(target, item_bytes)` gives the number for a processor and the size of an element."""
 
     def __init__(self, rule):
-        self.rule = noted(rule)
+        self.rule = with_source(rule)
 
 
 class Parameter(NamedTuple):
@@ -163,42 +154,33 @@ class Parameter(NamedTuple):
 class Kernel:
     """A declared kernel: a function, what each argument is, and which dimension threads divide.
 
-    `split` names that dimension's letter and the multiple its ranges are cut to (the grain); of
-    two, rows and columns, the first is divided if it has more than one element, else the second;
-    with none, thread 0 does all the work. An argument in which only extents of 1 come before that
-    letter is touched within a thread's own range only, any other as a whole. `work` are the names
-    (of SPLITS) by which the function takes its range.
+    `split` names that dimension's letter and the grain, of which ranges are multiples; of two, rows
+    and columns, the first is divided if it has more than one element, else the second; with none,
+    thread 0 does all the work. An argument in which only extents of 1 come before that letter is
+    touched within a thread's own range only, any other as a whole. `range_names` are the names (of
+    SPLITS) by which the function takes its range.
     """
 
     known = weakref.WeakSet()  # every kernel there is
 
-    def __init__(self, function, name, parameters, split, dtypes, work, symbol=None):
+    def __init__(self, function, name, parameters, split, dtypes, range_names, symbol=None):
         Kernel.known.add(self)
-        self.function, self.name, self.parameters, self.split, self.dtypes = (
-            noted(function),
-            name,
-            parameters,
-            split,
-            dtypes,
-        )
-        self.work = work
+        self.function, self.name, self.parameters = with_source(function), name, parameters
+        self.split, self.dtypes, self.range_names = split, dtypes, range_names
         self.module = function.__module__.rpartition("kernels.")[2]
         self.symbol = symbol or name  # the name its object code goes by
         self.entries = {}  # element type -> address of the compiled form, kept by the device
-        # The argument block in 8-byte slots: address and extents of an array, a scalar's value.
-        slots = [
+        # The argument block has fields of 8 bytes: address and extents of an array, a number.
+        fields = [
             "d" if p.dtype == "float" else "q" * (1 + len(p.letters or ())) for p in parameters
         ]
-        self.block = struct.Struct("".join(slots))
+        self.block = struct.Struct("".join(fields))
         self.arrays = [(i, p) for i, p in enumerate(parameters) if p.letters is not None]
-        self.reads, self.writes = (
-            [i for i, p in self.arrays if p.read],
-            [i for i, p in self.arrays if p.written],
-        )
-        # (letter, unit, argument, axis): where the extent of each dimension that may be shared out
-        # is found.
+        self.reads = [i for i, p in self.arrays if p.read]
+        self.writes = [i for i, p in self.arrays if p.written]
+        # (letter, grain, argument, axis): where the extent of each dimension of `split` is found
         axes = {letter: (i, axis) for i, p in self.arrays for axis, letter in enumerate(p.letters)}
-        self.shares = [(letter, unit, *axes[letter]) for letter, unit in split]
+        self.split_axes = [(letter, grain, *axes[letter]) for letter, grain in split]
         # the argument that has type T
         self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)
 
@@ -212,7 +194,7 @@ class Kernel:
             parse(p.name, changes[p.name]) if p.name in changes else p for p in self.parameters
         ]
         return Kernel(
-            self.function, name, parameters, self.split, self.dtypes, self.work, self.symbol
+            self.function, name, parameters, self.split, self.dtypes, self.range_names, self.symbol
         )
 
 
@@ -256,11 +238,11 @@ def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
     bits) or "float" (float64).
     """
 
-    def mark(function):
+    def declare(function):
         code = function.__code__
         names = code.co_varnames[: code.co_argcount]
-        own, work = names[: len(declarations)], names[len(declarations) :]
-        if set(own) != set(declarations) or SPLITS.get(work) != len(split):
+        own, range_names = names[: len(declarations)], names[len(declarations) :]
+        if set(own) != set(declarations) or SPLITS.get(range_names) != len(split):
             raise ValueError(
                 f"kernel {function.__name__}: declared {sorted(declarations)}, split by "
                 f"{[letter for letter, _ in split]}; takes {names}. After what is declared come "
@@ -274,51 +256,12 @@ def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
                 f"kernel {function.__name__}: split by {missing[0]}, which no array has; they "
                 f"have {sorted(letters)}"
             )
-        return Kernel(function, name or function.__name__, parameters, split, dtypes, work)
+        return Kernel(function, name or function.__name__, parameters, split, dtypes, range_names)
 
-    return mark
+    return declare
 
 
 def global_values(function):
     """The globals a function reads, by name."""
     names = {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
     return {n: function.__globals__[n] for n in names if n in function.__globals__}
-
-
-class Specialiser:
-    """Replaces marks by what they are for one element type and processor. `element_type` is what T
-    becomes; `helper(mark, function)` and `intrinsic(mark, function)` make the callable, given the
-    function with its own marks replaced. What is made is kept, so that a helper is made once
-    however many kernels call it."""
-
-    def __init__(self, dtype, target, element_type, helper, intrinsic):
-        self.dtype, self.target, self.made = dtype, target, {T: element_type}
-        self.helper, self.intrinsic = helper, intrinsic
-
-    def bound(self, function):
-        """The same function with every mark among its globals and closure variables replaced."""
-        scope = {
-            **function.__globals__,
-            **{n: self.meaning(v) for n, v in global_values(function).items()},
-        }
-        cells = tuple(
-            types.CellType(self.meaning(c.cell_contents)) for c in function.__closure__ or ()
-        )
-        return types.FunctionType(
-            function.__code__, scope, function.__name__, function.__defaults__, cells
-        )
-
-    def meaning(self, value):
-        if not isinstance(value, Mark):
-            return value
-        if value not in self.made:
-            self.made[value] = self._make(value)
-        return self.made[value]
-
-    def _make(self, mark):
-        if isinstance(mark, by_dtype):
-            return self.meaning(mark.choices[self.dtype])
-        if isinstance(mark, machine):
-            return mark.rule(self.target, ITEM_BYTES[self.dtype])
-        make = self.intrinsic if isinstance(mark, Intrinsic) else self.helper
-        return make(mark, self.bound(mark.function))

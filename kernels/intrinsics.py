@@ -1,10 +1,10 @@
-"""Instructions that Python cannot say: multiply-add in one rounding, the bits of a float, a number
+"""Instructions that Python has no word for: fused multiply-add, the bits of a float, a number
 that is stored though it is the old one, rows seen as one flat array, memory on the stack.
 
-Each has a Python body that computes the same, which interpreted mode runs, and LLVM IR (`emits`),
-which is compiled. The IR functions get an emitter: `builder`, `module`, `real` and `bits` (the LLVM
-types of T and of an integer as wide), `kinds` (Numba's types of the arguments) and `call(name,
-result type, arguments)` for LLVM's own functions.
+Each has a Python body that computes the same, which interpreted mode runs, and a lowering to LLVM
+IR, which is compiled. A lowering gets an emitter (fastnn/compile/lowering.py): `builder`, `module`,
+`real` and `bits` (the LLVM types of T and of an integer as wide), `kinds` (Numba's types of the
+arguments) and `call(name, result type, arguments)` for LLVM's own functions.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def fma(a, b, c):
     return np.float64(np.longdouble(a) * np.longdouble(b) + np.longdouble(c))
 
 
-@fma.emits
+@fma.lowering
 def _(emitter, a, b, c):
     return emitter.call(
         f"llvm.fma.{'f32' if emitter.item_bytes == 4 else 'f64'}", emitter.real, [a, b, c]
@@ -34,7 +34,7 @@ def bits_of(x):
     return x.view(np.int32 if isinstance(x, np.float32) else np.int64)
 
 
-@bits_of.emits
+@bits_of.lowering
 def _(emitter, x):
     return emitter.builder.bitcast(x, emitter.bits)
 
@@ -45,7 +45,7 @@ def float_of(bits):
     return bits.view(np.float32 if isinstance(bits, np.int32) else np.float64)
 
 
-@float_of.emits
+@float_of.lowering
 def _(emitter, bits):
     return emitter.builder.bitcast(bits, emitter.real)
 
@@ -57,9 +57,9 @@ def as_read(x):
     return x
 
 
-@as_read.emits
+@as_read.lowering
 def _(emitter, x):
-    return emitter.frozen(x)
+    return emitter.freeze(x)
 
 
 @intrinsic("flat <- any")
@@ -68,19 +68,19 @@ def flat(rows):
     return rows.reshape(-1)
 
 
-@flat.emits
+@flat.lowering
 def _(emitter, rows):
     return emitter.flat_array(rows, emitter.kinds[0])
 
 
 @intrinsic("alike <- any literal")
-def stack(nothing, size):
+def stack_array(like, size):
     """Memory of the kernel's own, (size,), for the time of the call; its element type is that of
-    `nothing`."""
-    return np.empty(size, type(nothing))
+    `like`."""
+    return np.empty(size, type(like))
 
 
-@stack.emits
-def _(emitter, _nothing, _size):
+@stack_array.lowering
+def _(emitter, _like, _size):
     element, size = emitter.kinds
     return emitter.stack_array(element, size.literal_value)

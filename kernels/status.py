@@ -1,9 +1,9 @@
 """What a kernel can report: a code in the low eight bits, and above them the lowest place (row,
 element) it is true of.
 
-A kernel raises nothing. It works on with a harmless value and returns the status; the walker keeps
-the lowest instruction's, Python turns it into the error. The lowest place wins, so that a message
-does not depend on how work was shared out.
+A kernel raises nothing. It works on with a harmless value and returns the status; the replay loop
+keeps the lowest instruction's, Python turns it into the error. The lowest place wins, so that a
+message does not depend on how work was shared out.
 """
 
 from .declare import helper

@@ -64,4 +64,4 @@ def call_at(address, kernel, *arguments):
     slots = []
     for a in arguments:
         slots += [a.ctypes.data, *a.shape] if isinstance(a, np.ndarray) else [a]
-    assert native.enter(address, kernel.block.pack(*slots)) == 0
+    assert native.call_once(address, kernel.block.pack(*slots)) == 0

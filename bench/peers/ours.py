@@ -71,7 +71,7 @@ def epoch_of(case: Fit):
 
 def product(case: Product):
     program = program_of_product(case)
-    return lambda: walked(program, case.units, program.n_threads)
+    return lambda: run_steps(program, case.units, program.n_threads)
 
 
 def program_of_product(case: Product) -> Program:
@@ -84,7 +84,7 @@ def repeated(step) -> Program:
     return Program([(step.recording().tape, 1 << 60)])
 
 
-def walked(program, steps, n_threads):
+def run_steps(program, steps, n_threads):
     program.position = (0, 0, 0)
     program.run(1, steps, n_threads)
     return program.seconds_each(0.0) or None
@@ -96,7 +96,7 @@ def speedup(case: Product, rounds: int = 30) -> float:
     times = {n_threads: [] for n_threads in (1, program.n_threads)}
     for _ in range(rounds):
         for n_threads, found in times.items():
-            found.append(walked(program, max(4, case.units), n_threads))
+            found.append(run_steps(program, max(4, case.units), n_threads))
     return min(times[1]) / min(times[program.n_threads])
 
 
@@ -125,8 +125,8 @@ def decay(case: Decay):
     program = repeated(step)
 
     def timed(steps):
-        walked(program, steps, 1)
-        return min(walked(program, 2000, 1) for _ in range(20))
+        run_steps(program, steps, 1)
+        return min(run_steps(program, 2000, 1) for _ in range(20))
 
     return timed(2), timed
 
@@ -164,7 +164,7 @@ def op(case: OpCall):
 
 
 def loop(case: Loop):
-    """A tape of one instruction, walked as often."""
+    """A tape of one instruction, run_steps as often."""
     function = fastnn.ops.registry[case.op]
     step = fastnn.record(lambda *inputs: function(*inputs, **case.attributes))
     return replayed(step.recording(*case.arrays()).tape, case.units)
@@ -193,7 +193,7 @@ def chain(case: Chain):
 
 
 def replayed(tape, times):
-    """A run that walks a tape so often."""
+    """A run that replays a tape so often."""
     program = Program([(tape, times)])
 
     def run():

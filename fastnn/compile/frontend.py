@@ -16,12 +16,14 @@ import inspect
 import re
 from contextlib import contextmanager
 
-from fastnn.kernels.declare import DTYPE_NAMES, ITEM_BYTES, Specialiser
+from fastnn.kernels.declare import DTYPE_NAMES, ITEM_BYTES
+
+from .resolve import Specialiser
 
 VECTOR_NOTE = "fastnn: bits of a vector: "  # what `native.vector_bits` looks for in an object
 USED = "llvm.compiler.used"
 # begins the names of functions that have a form for vectors, whose name ends in their length
-PACKED = "fastnn.packed."
+VECTORISED = "fastnn.vectorised."
 FASTMATH_OF_A_NAMED_SUM = {"reassoc"}  # never nnan, ninf or contract: see kernels/cpu/loops.py
 
 
@@ -49,7 +51,7 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
         dispatcher = _jit(specialiser.bound(kernel.function))
         arguments = [_numba_type(p, dtype) for p in kernel.parameters]
         ir_text = _link_entry_point(kernel, dispatcher, arguments, name)
-    module = binding.parse_assembly(_with_packed_forms(ir_text))
+    module = binding.parse_assembly(_with_vector_variants(ir_text))
     for definition in (*module.functions, *module.global_variables):
         if not definition.is_declaration and definition.name not in (name, USED):
             definition.linkage = "internal"
@@ -67,12 +69,12 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
     if triple:
         module.triple, module.data_layout = triple, str(machine.target_data)
     options = binding.create_pipeline_tuning_options(speed_level=3)
-    # for short loops of known length, which are written out before loops are packed
+    # for short loops of known length, which are written out before loops are vectorised
     options.slp_vectorization = True
     passes = binding.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
-    if PACKED in ir_text:
-        module = _with_packed_forms_inlined(str(module), passes)
+    if VECTORISED in ir_text:
+        module = _with_vector_variants_inlined(str(module), passes)
     width = _vector_bits(str(module), 8 * target.vector_bytes)
     module.link_in(
         binding.parse_assembly(f'!llvm.ident = !{{!0}}\n!0 = !{{!"{VECTOR_NOTE}{width}"}}')
@@ -80,11 +82,11 @@ def optimised(kernel, dtype, target, name, cpu, features, triple=None):
     return machine, module
 
 
-def _with_packed_forms(ir_text):
+def _with_vector_variants(ir_text):
     """Tell the vectoriser of functions that have a form for vectors, in the way of LLVM's vector
     function ABI."""
     forms = re.findall(
-        rf'^define .*?@"?({re.escape(PACKED)}[^"(]*)\.(\d+)"?\((.*)\)', ir_text, flags=re.M
+        rf'^define .*?@"?({re.escape(VECTORISED)}[^"(]*)\.(\d+)"?\((.*)\)', ir_text, flags=re.M
     )
     for name, lanes, vectors in forms:
         kinds = "v" * vectors.count("<")
@@ -105,15 +107,16 @@ def _with_packed_forms(ir_text):
     return ir_text
 
 
-def _with_packed_forms_inlined(ir_text, passes):
-    """The module once loops are packed: calls of both forms become the instructions they are."""
+def _with_vector_variants_inlined(ir_text, passes):
+    """The module once loops are vectorised: calls of both forms become the instructions they
+    are."""
     from llvmlite import binding
 
     ir_text = re.sub(rf"^@{re.escape(USED)} = .*$", "", ir_text, flags=re.M)
-    # Their own attributes give way, and nobody else's: `call_apart` makes functions that are to
+    # Their own attributes give way, and nobody else's: `call_noinline` makes functions that are to
     # stay whole.
     ir_text = re.sub(
-        rf'^(define .*@"?{re.escape(PACKED)}.*) #\d+ ', r"\1 alwaysinline ", ir_text, flags=re.M
+        rf'^(define .*@"?{re.escape(VECTORISED)}.*) #\d+ ', r"\1 alwaysinline ", ir_text, flags=re.M
     )
     module, inliner = binding.parse_assembly(ir_text), binding.create_new_module_pass_manager()
     inliner.add_always_inliner_pass()
@@ -199,8 +202,10 @@ def _frontend_only():
             setattr(owner, name, method)
 
 
-def _make_helper(mark, function):
-    return _jit(function, FASTMATH_OF_A_NAMED_SUM if mark.reassociate else False, mark.inline)
+def _make_helper(declaration, function):
+    return _jit(
+        function, FASTMATH_OF_A_NAMED_SUM if declaration.reassociate else False, declaration.inline
+    )
 
 
 class Emitter:
@@ -228,7 +233,7 @@ class Emitter:
         kind = ir.FunctionType(result, [a.type for a in arguments])
         return self.builder.call(cgutils.get_or_insert_function(self.module, kind, name), arguments)
 
-    def frozen(self, value):
+    def freeze(self, value):
         """The same value; but no longer one that was just loaded, as far as instructions are chosen
         by that."""
         from llvmlite.ir.instructions import Instruction
@@ -237,7 +242,7 @@ class Emitter:
         self.builder._insert(freeze)
         return freeze
 
-    def call_apart(self, name, values, build):
+    def call_noinline(self, name, values, build):
         """Call a function of its own, which `build(*values)` fills. It is compiled once and stays
         whole: the optimiser neither copies it into its callers nor, with them, once for each way
         through their loops."""
@@ -268,19 +273,19 @@ class Emitter:
 
         return ir.VectorType(self.real, lanes)
 
-    def packed(self, mark, values):
+    def call_vectorised(self, declaration, values):
         """Call an intrinsic that also has a form for whole vectors: a function of its own until
-        loops are packed."""
+        loops are vectorised."""
         from llvmlite import ir
 
         lanes = self.target.vector_bytes // self.item_bytes
-        name = f"{PACKED}{mark.name}.{self.dtype}"
+        name = f"{VECTORISED}{declaration.name}.{self.dtype}"
         if name not in self.module.globals:
             for symbol, emit, inline, kind in (
-                (name, mark.emit, "noinline", lambda one: one),
+                (name, declaration.lower, "noinline", lambda one: one),
                 (
                     f"{name}.{lanes}",
-                    mark.emit_packed,
+                    declaration.lower_vectors,
                     "alwaysinline",
                     lambda one: ir.VectorType(one, lanes),
                 ),
@@ -312,7 +317,7 @@ class Emitter:
         flat.strides = cgutils.pack_array(self.builder, [given.itemsize])
         return flat._getvalue()
 
-    def element_of(self, numbers, index):
+    def load_from_table(self, numbers, index):
         """An element of an array that is known now."""
         from llvmlite import ir
         from numba.core import cgutils
@@ -353,7 +358,7 @@ class Emitter:
 def _intrinsic_maker(dtype, target):
     """A function that makes of a `Intrinsic` the Numba intrinsic for one element type."""
 
-    def make(mark, _function):
+    def make(declaration, _function):
         from numba import types
         from numba.extending import intrinsic
 
@@ -369,30 +374,34 @@ def _intrinsic_maker(dtype, target):
 
         def typing(_context, *given):
             # "any", "literal": as it comes
-            expected = [kinds.get(kind, g) for kind, g in zip(mark.arguments, given, strict=True)]
+            expected = [
+                kinds.get(kind, g) for kind, g in zip(declaration.arguments, given, strict=True)
+            ]
 
             def lower(context, builder, signature, values):
                 emitter = Emitter(context, builder, signature.args, dtype, target)
                 result = (
-                    emitter.packed(mark, values)
-                    if mark.emit_packed
-                    else mark.emit(emitter, *values)
+                    emitter.call_vectorised(declaration, values)
+                    if declaration.lower_vectors
+                    else declaration.lower(emitter, *values)
                 )
-                return context.get_dummy_value() if mark.result == "void" else result
+                return context.get_dummy_value() if declaration.result == "void" else result
 
             result = (
-                types.Array(expected[0], 1, "C") if mark.result == "alike" else kinds[mark.result]
+                types.Array(expected[0], 1, "C")
+                if declaration.result == "alike"
+                else kinds[declaration.result]
             )
             return result(*expected), lower
 
         # Numba wants named parameters (it would pack *given into one tuple) and reads them from the
         # signature.
-        names = ["context", *(f"a{i}" for i in range(len(mark.arguments)))]
+        names = ["context", *(f"a{i}" for i in range(len(declaration.arguments)))]
         typing.__signature__ = inspect.Signature(
             [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
         )
-        typing.__name__ = typing.__qualname__ = mark.name
-        return intrinsic(prefer_literal="literal" in mark.arguments)(typing)
+        typing.__name__ = typing.__qualname__ = declaration.name
+        return intrinsic(prefer_literal="literal" in declaration.arguments)(typing)
 
     return make
 
@@ -423,14 +432,14 @@ def _thread_range(builder, size, grain, thread, n_threads):
 def _work(builder, kernel, extents, thread, n_threads):
     """What the kernel takes after its arguments: the range of one dimension; those of rows and
     columns, of which the rows are divided if there is more than one; or the thread's number."""
-    if not kernel.shares:
-        return [thread, n_threads][: len(kernel.work)]
+    if not kernel.split_axes:
+        return [thread, n_threads][: len(kernel.range_names)]
     slot = thread.type
-    sizes = [extents[argument][axis] for _, _, argument, axis in kernel.shares]
-    grains = [slot(grain) for _, grain, *_ in kernel.shares]
+    sizes = [extents[argument][axis] for _, _, argument, axis in kernel.split_axes]
+    grains = [slot(grain) for _, grain, *_ in kernel.split_axes]
     if len(sizes) == 1:
         start, stop = _thread_range(builder, sizes[0], grains[0], thread, n_threads)
-        return [start, stop, thread][: len(kernel.work)]
+        return [start, stop, thread][: len(kernel.range_names)]
     by_rows = builder.icmp_signed(">", sizes[0], slot(1))
     size, grain = (builder.select(by_rows, *pair) for pair in (sizes, grains))
     start, stop = _thread_range(builder, size, grain, thread, n_threads)
@@ -450,7 +459,7 @@ def _link_entry_point(kernel, dispatcher, arguments, name):
     from numba.core import cgutils
     from numba.core.registry import cpu_target
 
-    signature = (*arguments, *[types.intp] * len(kernel.work))
+    signature = (*arguments, *[types.intp] * len(kernel.range_names))
     dispatcher.compile(signature)
     compiled = dispatcher.overloads[signature]
     context = cpu_target.target_context
@@ -497,7 +506,7 @@ def _link_entry_point(kernel, dispatcher, arguments, name):
                 else next_slot()
             )
     thread, n_threads = entry.args[1:]
-    if not kernel.work:  # thread 0 does it all
+    if not kernel.range_names:  # thread 0 does it all
         with builder.if_then(builder.icmp_signed("!=", thread, slot(0))):
             builder.ret(slot(0))
     values += _work(builder, kernel, extents, thread, n_threads)

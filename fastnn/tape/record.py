@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.devices.cpu import enter, entry
+from fastnn.devices.cpu import call_once, entry
 from fastnn.devices.cpu.memory import LETTERS, Buffer, allocate
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.kernels.declare import Parameter
@@ -70,7 +70,7 @@ class Instruction:
         """The dimension that threads share out, the unit they cut it to, and its extent; (None, 1,
         1) if thread 0 does it all."""
         found: tuple[str | None, int, int] = None, 1, 1
-        for letter, unit, argument, axis in self.kernel.shares:
+        for letter, unit, argument, axis in self.kernel.split_axes:
             found = letter, unit, self.arguments[argument].shape[axis]
             if found[2] > 1:
                 break
@@ -254,7 +254,7 @@ def emit(name: str, kernel: Any, arguments: tuple, flops: float = 0) -> None:
             for a in arguments
             if not isinstance(a, NUMBERS) and a.buffer.address is None
         ) from None
-    status = enter(kernel.entries.get(dtype) or entry(kernel, dtype), block)
+    status = call_once(kernel.entries.get(dtype) or entry(kernel, dtype), block)
     if status:
         raise status_error(status, name, context.layers[-1] if context.layers else "")
 

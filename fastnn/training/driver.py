@@ -49,7 +49,7 @@ class Driver:
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
         if not watched and not self.callbacks.overrides(*hooks):
             self._renewed(renew, 0)
-            self._walk(epochs * self.epoch.steps, epochs)
+            self._replay(epochs * self.epoch.steps, epochs)
             return
         for number in range(epochs):
             self.callbacks.call("on_epoch_begin", number)
@@ -57,7 +57,7 @@ class Driver:
             self._phase("train", self.epoch.train, 0)
             if self.epoch.test:
                 self._test(len(self.names))
-            self._walk(1)
+            self._replay(1)
             over = self.epoch.row.value
             logs = self._finish(number, over - 1, over)
             self.callbacks.call("on_epoch_end", number, logs)
@@ -73,7 +73,7 @@ class Driver:
     def evaluate(self) -> list[float]:
         """Loss and metrics over the data."""
         self._test(0)
-        self._walk(1)
+        self._replay(1)
         return [mean for (mean,) in self.epoch.finished(0, 1)]
 
     def _test(self, first):
@@ -83,16 +83,16 @@ class Driver:
 
     def _phase(self, kind: str, parts: list[Part], first: int) -> None:
         if not self.callbacks.watches_batches(kind):
-            self._walk(sum(p.repeats for p in parts))
+            self._replay(sum(p.repeats for p in parts))
             return
         batch = 0
         for part in parts:
             for _ in range(part.repeats):
                 if part.source is None:  # the beginning of the epoch
-                    self._walk(1)
+                    self._replay(1)
                     continue
                 self.callbacks.call(f"on_{kind}_batch_begin", batch)
-                self._walk(1)
+                self._replay(1)
                 self.callbacks.call(f"on_{kind}_batch_end", batch, self._logs(first))
                 batch += 1
                 # as in Keras, what is left of the epoch is validation
@@ -116,7 +116,7 @@ class Driver:
                 self.progress.epoch(i, dict(zip(self.names_of_epoch, row, strict=True)))
         return dict(zip(self.names_of_epoch, [m[-1] for m in means], strict=True))
 
-    def _walk(self, steps: int, epochs: int = 1 << 62) -> None:
+    def _replay(self, steps: int, epochs: int = 1 << 62) -> None:
         """Run so many steps, in slices; where they span epochs, tell of those that are over."""
         epoch, spans = self.epoch, epochs < 1 << 62
         program, pace, done = epoch.program, epoch.pace, epoch.program.position[0]

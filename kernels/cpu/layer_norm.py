@@ -6,7 +6,7 @@ from it is kept beside it, so that nothing is lost of a row whose mean is far fr
 """
 
 from ..declare import T, helper, kernel
-from ..intrinsics import fma, stack
+from ..intrinsics import fma, stack_array
 from .normalization import exact_sum, inverse_deviation
 from .simd.rows import clear, row_copy_past_caches, row_distances, row_squares, slopes_and_sums
 from .threads import FAR, TILE, past_caches, together
@@ -27,7 +27,7 @@ def normalise_row(x, mean, shift, factor, gamma, beta, y):
 
 @helper
 def normalise_row_past_caches(x, mean, shift, factor, gamma, beta, y):
-    tile = stack(T(0), TILE)
+    tile = stack_array(T(0), TILE)
     for begin in range(0, y.size, TILE):
         end = min(begin + TILE, y.size)
         normalise_row(
@@ -112,7 +112,7 @@ def row_gradient(x, gamma, centre, rest, scale, level, slope, dy, dx, past):
     part, shift = T(1) / T(x.size), -rest * scale
     level, slope = level * part, fma(-rest, level, slope) * scale * part
     if past:
-        tile = stack(T(0), TILE)
+        tile = stack_array(T(0), TILE)
         for begin in range(0, dx.size, TILE):
             end = min(begin + TILE, dx.size)
             part_of_gradient(
@@ -172,7 +172,7 @@ def layer_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, sta
     row. Of each chunk of rows, dgamma[p] = sum of dy xhat and dbeta[p] = sum of dy. They are summed
     in the first of a row's two passes: while it comes from memory there is time, and the second has
     the nearest cache to itself (0.7 to 0.9 of the time of summing in the second)."""
-    slopes, past = stack(T(0), 4), past_caches(dx)
+    slopes, past = stack_array(T(0), 4), past_caches(dx)
     for p in range(start, stop):
         clear(dgamma[p])
         clear(dbeta[p])

@@ -9,7 +9,7 @@ then give other bits than the same chain in one loop.
 from functools import cache
 
 from ..declare import FLOATS, T, helper, kernel
-from ..intrinsics import flat, stack
+from ..intrinsics import flat, stack_array
 from .reduce import add_rows
 from .simd.rows import clear, row_copy_past_caches
 from .threads import FLAT, TILE, columns_past_caches, together
@@ -115,7 +115,7 @@ def unary_gradient_and_sums(derivative):
     def strip(y, dy, dx, sums):
         """FLAT columns, their sums in registers: a third of the time of two passes, if rows are
         short. Of longer ones each strip would lie on other pages."""
-        total = stack(T(0), FLAT)
+        total = stack_array(T(0), FLAT)
         for j in range(FLAT):
             total[j] = sums[j]
         for i in range(y.shape[0]):
@@ -174,7 +174,7 @@ def unary_gradient_and_chunk_sums(derivative):
     @helper
     def rows_past_caches(y, dy, dx, sums):
         """Rows of a large array, as in share.py."""
-        tile = stack(T(0), TILE)
+        tile = stack_array(T(0), TILE)
         for i in range(y.shape[0]):
             for begin in range(0, sums.size, TILE):
                 end = min(begin + TILE, sums.size)

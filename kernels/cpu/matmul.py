@@ -14,7 +14,7 @@ import math
 from functools import cache
 
 from ..declare import T, helper, kernel
-from ..intrinsics import as_read, flat, fma, stack
+from ..intrinsics import as_read, flat, fma, stack_array
 from .pack import (
     BLOCK_MEMORY,
     PANELS_MEMORY,
@@ -95,7 +95,7 @@ def multiply_by_tiles(a, turned_a, b, turned_b, bias, start, clamp_min, c, first
     depth, columns = a.shape[0] if turned_a != 0 else a.shape[1], c.shape[1]
     a_row, a_step = (1, a.shape[1]) if turned_a != 0 else (a.shape[1], 1)
     a_flat, b_flat, c_flat = flat(a), flat(b), flat(c)
-    tiles, block = stack(T(0), TILES_MEMORY), stack(T(0), PANELS_MEMORY)
+    tiles, block = stack_array(T(0), TILES_MEMORY), stack_array(T(0), PANELS_MEMORY)
     parts = -(-columns // (PANELS * PANEL))
     most = -(-columns // (parts * PANEL)) * PANEL
     for k in range(0, depth, BLOCK):
@@ -167,8 +167,8 @@ def multiply_by_panels(a, turned_a, b, turned_b, bias, start, clamp_min, c, firs
     a_flat, b_flat, panel, block = (
         flat(a),
         flat(b),
-        stack(T(0), PANEL_MEMORY),
-        stack(T(0), BLOCK_MEMORY),
+        stack_array(T(0), PANEL_MEMORY),
+        stack_array(T(0), BLOCK_MEMORY),
     )
     is_copied, in_place = (
         copies_a(a, turned_a, columns, last - first),

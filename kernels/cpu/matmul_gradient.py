@@ -5,7 +5,7 @@ import math
 from functools import cache
 
 from ..declare import T, helper, kernel, machine
-from ..intrinsics import as_read, flat, stack
+from ..intrinsics import as_read, flat, stack_array
 from .matmul import multiply_panel
 from .pack import BLOCK_MEMORY, SOME, copies_a, copy_rows, rows_at_once, turn_panel
 from .simd.gemm_microkernel import BLOCK, PANEL, PANEL_MEMORY, WIDTH
@@ -15,7 +15,7 @@ from .simd.vectors import FROM_C, FROM_ZERO
 # threads share out columns in multiples of this: whole vectors in float32, of which two make a tile
 COLUMNS = 16
 # Rows of a panel that the nearest cache holds, of the product and of y: four of the tallest tiles.
-BLOCK_ROWS = machine(lambda target, _item_bytes: min(56, target.block))
+BLOCK_ROWS = machine(lambda target, _item_bytes: min(56, target.kc_rows))
 
 
 @helper
@@ -49,7 +49,8 @@ def matmul_and_gradient(derivative):
 
         @helper
         def finish(y, dx, first, last, j, sums):
-            total, value, other = stack(T(0), columns), stack(T(0), columns), stack(T(0), columns)
+            total = stack_array(T(0), columns)
+            value, other = stack_array(T(0), columns), stack_array(T(0), columns)
             clear(total)
             # two rows: a sum takes three or four cycles, and one begins in each
             for i in range(first, last, 2):
@@ -110,8 +111,8 @@ def matmul_and_gradient(derivative):
         (rows, depth), columns = a.shape, sums.shape[1]
         start_row, last = row_start * chunk, min(row_stop * chunk, rows)
         panel, block, a_flat, a_first = (
-            stack(T(0), PANEL_MEMORY),
-            stack(T(0), BLOCK_MEMORY),
+            stack_array(T(0), PANEL_MEMORY),
+            stack_array(T(0), BLOCK_MEMORY),
             flat(a),
             0,
         )

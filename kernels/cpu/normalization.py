@@ -18,7 +18,7 @@ near.
 import numpy as np
 
 from ..declare import T, helper, kernel
-from ..intrinsics import fma, stack
+from ..intrinsics import fma, stack_array
 from .simd.rows import row_copy_past_caches
 from .threads import FLAT, TILE, columns_past_caches, together
 
@@ -91,7 +91,7 @@ def statistics(x, eights, first, offset, squares):
 @kernel(split=CHUNKS, x="T[N, C]", chunk="int", offsets="out T[P, C]", squares="out T[P, C]")
 def chunk_statistics(x, chunk, offsets, squares, start, stop):
     """Of each `chunk` rows the mean of x - x[0], and the sum of squares about that mean."""
-    first = stack(T(0), BLOCK)
+    first = stack_array(T(0), BLOCK)
     for left in range(0, x.shape[1], BLOCK):
         right = min(left + BLOCK, x.shape[1])
         for j in range(right - left):
@@ -180,7 +180,7 @@ def scale_row(x, mean, scale, shift, y):
 def scale_columns(x, mean, scale, shift, y, start, stop):
     """y = scale (x - mean) + shift."""
     if columns_past_caches(x):
-        tile = stack(T(0), TILE)
+        tile = stack_array(T(0), TILE)
         for i in range(start, stop):
             for begin in range(0, mean.size, TILE):
                 end = min(begin + TILE, mean.size)
@@ -307,7 +307,7 @@ def combine_row(x, mean, scale, slope, level, dy, dx):
 def combine_columns(x, mean, scale, slope, level, dy, dx, start, stop):
     """dx = scale dy + slope (x - mean) + level."""
     if columns_past_caches(x):
-        tile = stack(T(0), TILE)
+        tile = stack_array(T(0), TILE)
         for i in range(start, stop):
             for begin in range(0, mean.size, TILE):
                 end = min(begin + TILE, mean.size)

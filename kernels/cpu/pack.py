@@ -10,12 +10,12 @@ from .simd.transpose import transpose_tile
 # lines that a set of the first cache holds: so many rows a page apart are read side by side
 WAYS = 8
 # of so many a processor knows where they lie
-PAGES = machine(lambda target, _item_bytes: 2 * target.block)
+PAGES = machine(lambda target, _item_bytes: 2 * target.kc_rows)
 # elements of an A on more pages than that
-LARGE = machine(lambda target, _item_bytes: 8 * target.block**2)
+LARGE = machine(lambda target, _item_bytes: 8 * target.kc_rows**2)
 # Elements of A from which on a copy of B's panels is worth its time, a tenth of a product by 128
 # rows.
-CROWDED = machine(lambda target, _item_bytes: 3 * target.block**2 // 2)
+CROWDED = machine(lambda target, _item_bytes: 3 * target.kc_rows**2 // 2)
 
 
 def _block_memory(target, item_bytes):
@@ -23,8 +23,8 @@ def _block_memory(target, item_bytes):
     few copies of B's panels 2048 cubed takes 0.95 to 0.98 of the time; more rows gained nothing),
     but no more than half of the second cache. Two tiles fit, the tallest, and the rows that
     `matmul_gradient` finishes together."""
-    most = target.fma_ports * 14 * max(4, 10 * target.block // 256) * 2 * target.block
-    least = max(2 * 14, min(56, target.block)) * BLOCK.rule(target, item_bytes)
+    most = target.fma_ports * 14 * max(4, 10 * target.kc_rows // 256) * 2 * target.kc_rows
+    least = max(2 * 14, min(56, target.kc_rows)) * BLOCK.rule(target, item_bytes)
     return max(min(most, target.l2_bytes // 2) // item_bytes, least)
 
 

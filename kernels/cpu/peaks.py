@@ -23,7 +23,7 @@ def multiply_add_chains(factor, summand, repeats):
     return total
 
 
-@multiply_add_chains.emits
+@multiply_add_chains.lowering
 def _(emitter, factor, summand, repeats):
     builder, ir = emitter.builder, Vectors(emitter)
     factors, summands = ir.splat(factor), ir.splat(summand)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from ..declare import T, by_dtype, helper, kernel
-from ..intrinsics import fma, stack
+from ..intrinsics import fma, stack_array
 from ..scalar.elementary import log
 
 BLOCKS = 16  # numbers are shared out in multiples of this many Philox blocks
@@ -76,7 +76,7 @@ def uniform(generator, earlier, low, high, out, start, stop):
     base, width, whole = T(low), T(high - low), stop // 2
     uniform_pairs(generator, earlier, start // 2, base, width, out[start : 2 * whole])
     if 2 * whole < stop:
-        last = stack(T(0), 2)
+        last = stack_array(T(0), 2)
         uniform_pairs(generator, earlier, whole, base, width, last)
         out[2 * whole] = last[0]
 
@@ -158,7 +158,7 @@ def dropout(x, generator, earlier, rate, y, start, stop):
     """y = x / (1 - rate), or 0 with probability `rate`, taken to the nearest 16 bits; or dx of dy.
     Of each unit the low halves of the words decide about the first half, the high halves about the
     second. Making the words is four fifths of the time."""
-    threshold, words = min(int(rate * 65536.0 + 0.5), 65535), stack(np.uint32(0), HALF)
+    threshold, words = min(int(rate * 65536.0 + 0.5), 65535), stack_array(np.uint32(0), HALF)
     factor, limit = T(1.0 / (1.0 - threshold / 65536.0)), np.uint32(threshold << 16)
     for first in range(start, stop, UNIT):
         words_of_unit(generator, earlier, first // UNIT, words)

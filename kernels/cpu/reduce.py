@@ -5,7 +5,7 @@ Sums go eight rows or one vector register at a time and in an order that depends
 """
 
 from ..declare import ANY, T, helper, kernel
-from ..intrinsics import stack
+from ..intrinsics import stack_array
 from .simd.rows import clear, row_copy_past_caches, row_sum
 from .threads import FLAT
 
@@ -51,7 +51,7 @@ def add_rows(x, total):
 )
 def sum_middle(x, scale, accumulate, out, row_start, row_stop, col_start, col_stop):
     """out[a, b] = scale * sum over r of x[a, r, b], or out += that."""
-    strip = stack(T(0), FLAT)
+    strip = stack_array(T(0), FLAT)
     for a in range(row_stop - row_start):
         rows, total = (
             x[row_start + a, :, col_start:col_stop],

@@ -1,7 +1,7 @@
 """The native loop that replays a program of recorded tapes, and the one that calls a single kernel.
 
 A program is one epoch, as segments: (first instruction, last plus one, how often to run it, first
-advance, last plus one). Every thread walks it all with its own thread number. Calls that form a
+advance, last plus one). Every thread replays all of it with its own number. Calls that form a
 chain (fastnn/devices/cpu/fusion.py) are made tile after tile, as if each tile were a thread.
 Between steps the counters named in `advances` (address, increment) move on: learning steps, random
 draws, the place in the data. A step that fails is not counted: the position is that step's.
@@ -42,7 +42,7 @@ SPINS_BEFORE_YIELD = 64
 
 
 @kernel()
-def enter(thread, n_threads):
+def call_once(thread, n_threads):
     """Call one kernel. The two numbers every entry point takes are here the kernel's address and
     its argument block."""
     mode = exchange_float_mode(FLUSH_DENORMALS)
@@ -63,7 +63,7 @@ def enter(thread, n_threads):
     epochs="int",
     budget="int",
 )
-def walk(
+def replay(
     functions,
     blocks,
     waits,
@@ -82,7 +82,7 @@ def walk(
     other: where they lose their processors to other processes each barrier may take milliseconds.
     Returns 1 if an instruction failed or Python asked to stop."""
     mode = exchange_float_mode(FLUSH_DENORMALS)
-    failed = walk_steps(
+    failed = replay_steps(
         functions,
         blocks,
         waits,
@@ -101,7 +101,7 @@ def walk(
 
 
 @helper
-def walk_steps(
+def replay_steps(
     functions,
     blocks,
     waits,

@@ -2,7 +2,7 @@
 single elements; many rows too short for that are taken as one long one by exp."""
 
 from ..declare import T, helper, kernel
-from ..intrinsics import flat, stack
+from ..intrinsics import flat, stack_array
 from ..scalar.elementary import exp_of_negative
 from .simd.gemm_microkernel import WIDTH
 from .simd.rows import (
@@ -87,7 +87,7 @@ def softmax(x, y, largest, total, start, stop):
         for i in range(start, stop):
             largest[i], total[i] = softmax_of_long_row(x[i], y[i])
     elif columns >= WIDTH:
-        padded, strip = stack(T(0), STRIP), STRIP // width
+        padded, strip = stack_array(T(0), STRIP), STRIP // width
         for i in range(start, stop, strip):
             j = min(i + strip, stop)
             softmax_of_rows(x[i:j], padded, width, y[i:j], largest[i:j], total[i:j])
@@ -100,7 +100,7 @@ def softmax(x, y, largest, total, start, stop):
 @helper
 def gradient_past_caches(y, dy, dx):
     """Rows of a large array, as in share.py."""
-    tile = stack(T(0), TILE)
+    tile = stack_array(T(0), TILE)
     for i in range(y.shape[0]):
         inner = row_dot(y[i], dy[i])
         for begin in range(0, dx.shape[1], TILE):

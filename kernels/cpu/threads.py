@@ -7,10 +7,10 @@ from ..declare import helper, machine
 # twice as long as one by one (measured on Zen 4, with 128 to 768 columns): what fetches ahead
 # follows a single row best. SHORT rows lie side by side in memory anyway; of LONG ones what belongs
 # to columns leaves the nearest cache.
-FAR = machine(lambda target, _item_bytes: 4 * target.block**2)
+FAR = machine(lambda target, _item_bytes: 4 * target.kc_rows**2)
 SHORT, LONG = (
-    machine(lambda target, _item_bytes: target.block // 4),
-    machine(lambda target, _item_bytes: 2 * target.block),
+    machine(lambda target, _item_bytes: target.kc_rows // 4),
+    machine(lambda target, _item_bytes: 2 * target.kc_rows),
 )
 # A cache line is fetched before a part of it is written. What is written of an array of more than
 # LARGE elements is in no cache when it is read again; it is computed a TILE at a time and goes from
@@ -18,7 +18,7 @@ SHORT, LONG = (
 # to 0.85 of the time (Zen 4, 32 MB of third cache), tiles of half and twice the size more; but
 # twice the time and more where rows do not begin with a line, for then parts of lines are written
 # in both ways.
-LARGE = machine(lambda target, _item_bytes: 12 * target.block**2)
+LARGE = machine(lambda target, _item_bytes: 12 * target.kc_rows**2)
 TILE = 256
 LINE = 16  # elements of float32 in a cache line
 # elements of a flat array: every share but the last is whole vectors and whole cache lines

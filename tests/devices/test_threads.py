@@ -183,7 +183,7 @@ def test_a_tape_for_more_threads_than_it_is_given_takes_one(monkeypatch):
     fit(model)
     taken = []
     monkeypatch.setattr(
-        threads, "run", lambda walk, n_threads, abort: taken.append(n_threads) or walk(0, 1)
+        threads, "run", lambda replay, n_threads, abort: taken.append(n_threads) or replay(0, 1)
     )
     program = program_of(model)
     for n_threads in (1, 2, 3, 8):
@@ -378,7 +378,7 @@ def test_recorded_steps_and_long_predictions_take_several_threads_where_that_is_
     monkeypatch.setattr(
         threads,
         "run",
-        lambda walk, n_threads, abort: taken.add(n_threads) or run(walk, n_threads, abort),
+        lambda replay, n_threads, abort: taken.add(n_threads) or run(replay, n_threads, abort),
     )
     w = fastnn.tensor(RNG.normal(size=(512, 512)).astype("f4"))
     step = fastnn.record(lambda x: fastnn.ops.matmul(x, w) + 1.0)

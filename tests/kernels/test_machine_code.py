@@ -73,7 +73,7 @@ def listing(form, bits):
     k, dtype = (KEPT_OR_NEW, form) if form in LETTER else FORMS[form]
     target, cpu, features = TARGETS[PROCESSORS[bits]]
     target = target._replace(
-        **{f: Target._field_defaults[f] for f in ("block", "l1_bytes", "l2_bytes")}
+        **{f: Target._field_defaults[f] for f in ("kc_rows", "l1_bytes", "l2_bytes")}
     )
     machine, module = optimised(k, dtype, target, "entry", cpu, features)
     machine.set_asm_verbosity(True)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn.compile.resolve import Specialiser
 from fastnn.kernels.cpu import loops
-from fastnn.kernels.declare import Specialiser, Target
+from fastnn.kernels.declare import Target
 from fastnn.kernels.scalar import activations, arithmetic, elementary, power, special
 from fastnn.ops.record import registry
 from tests.oracle import DTYPES, bound
@@ -127,7 +128,7 @@ def test_formulas_for_avx_512_read_the_same_in_python(name, dtype):
         lambda _, f: f,
         lambda _, f: f,
     )
-    function, x = avx_512.meaning(formula(name)), np.linspace(0.01, 12, 500).astype(dtype)
+    function, x = avx_512.resolve(formula(name)), np.linspace(0.01, 12, 500).astype(dtype)
     expect_close(
         name,
         x,

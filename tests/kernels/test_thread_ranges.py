@@ -36,7 +36,7 @@ class Shares:
         self.kernel, self.arguments = kernel, arguments
         return self.call(kernel, arguments)
 
-    def enter(self, address, block):
+    def call_once(self, address, block):
         kernel = self.kernel
         self.kernels.add(kernel)
         instruction = record.Instruction(kernel.name, kernel, "", self.arguments, "", 0)
@@ -104,7 +104,7 @@ def own_shares(access, n_threads):
 def shares(monkeypatch):
     checks = Shares()
     monkeypatch.setattr(record, "block_of", checks.block_of)
-    monkeypatch.setattr(record, "enter", checks.enter)
+    monkeypatch.setattr(record, "call_once", checks.call_once)
     return checks
 
 

@@ -49,7 +49,7 @@ def outputs_and_gradients(names, picks, x, w):
 
 
 def on_threads(step, n_threads):
-    """A step's tape, planned for so many threads and walked by them: what it returned."""
+    """A step's tape, planned for so many threads and replayed by them: what it returned."""
     with Recorder("step") as recorder:
         results = step()
     recorder.restore_gradients()

@@ -10,4 +10,4 @@ if INTERPRETED:
 else:
     from . import native as backend  # type: ignore[no-redef]
 
-entry, enter, walk = backend.entry, backend.enter, backend.walk
+entry, call_once, replay = backend.entry, backend.call_once, backend.replay

@@ -1,7 +1,7 @@
-"""Chains: neighbouring calls that go through arrays of one size element by element. The walker runs
-them tile after tile, so that what one call writes is still in the nearest cache when the next reads
-it; and what nobody else reads never gets to memory: it lies in a piece of memory as large as one
-tile, of which every thread has its own.
+"""Chains: neighbouring calls that go through arrays of one size element by element. The replay loop
+runs them tile after tile, so that what one call writes is still in the nearest cache when the next
+reads it; and what nobody else reads never gets to memory: it lies in a piece of memory as large as
+one tile, of which every thread has its own.
 
 The kernels are those of single calls. A tile is one share of many, which a kernel works out as for
 threads, so bits are the same.

@@ -1,9 +1,9 @@
 """Interpreted mode (FASTNN_INTERPRET=1): kernels run as plain Python on NumPy arrays, with bounds
 checks and tracebacks.
 
-The same functions as in native.py: an "address" is a number given out here, and the walker itself
-runs as Python. Results agree with compiled ones within rounding, not bit for bit, and there is one
-thread.
+The same functions as in native.py: an "address" is a number given out here, and the replay loop
+itself runs as Python. Results agree with compiled ones within rounding, not bit for bit, and there
+is one thread.
 """
 
 import ctypes
@@ -11,10 +11,11 @@ import itertools
 
 import numpy as np
 
-from fastnn.kernels.cpu import replay
+from fastnn.compile.resolve import Specialiser
+from fastnn.kernels.cpu import replay as replay_kernels
 from fastnn.kernels.cpu.simd import atomics
 from fastnn.kernels.cpu.threads import thread_range
-from fastnn.kernels.declare import Kernel, Specialiser, Target
+from fastnn.kernels.declare import Kernel, Target
 
 # small vectors, tiles and blocks, so that small arrays cross their edges
 TARGET = Target(16, 16, "interpreted", 8)
@@ -51,14 +52,14 @@ def function(kernel: Kernel, dtype: str):
     """The kernel as a Python function for one element type."""
     if dtype not in _specialisers:
         _specialisers[dtype] = Specialiser(
-            dtype, TARGET, np.dtype(dtype).type, lambda _mark, f: f, lambda _mark, f: f
+            dtype, TARGET, np.dtype(dtype).type, lambda _helper, f: f, lambda _intrinsic, f: f
         )
     return _specialisers[dtype].bound(kernel.function)
 
 
 def _callable(kernel, dtype):
     python = function(kernel, dtype)
-    alone = not kernel.work
+    alone = not kernel.range_names
 
     def call(block, thread, n_threads):
         if alone and thread != 0:
@@ -88,12 +89,14 @@ def _callable(kernel, dtype):
 
 
 def _work(kernel, sizes, thread, n_threads):
-    """What the kernel takes after its arguments: see `marks.SPLITS`."""
+    """What the kernel takes after its arguments: see `declare.SPLITS`."""
     if not kernel.split:
-        return (thread, n_threads)[: len(kernel.work)]
+        return (thread, n_threads)[: len(kernel.range_names)]
     (first, grain), *other = kernel.split
     if not other:
-        return (*thread_range(sizes[first], grain, thread, n_threads), thread)[: len(kernel.work)]
+        return (*thread_range(sizes[first], grain, thread, n_threads), thread)[
+            : len(kernel.range_names)
+        ]
     ((second, second_grain),) = other
     if sizes[first] > 1:
         return (*thread_range(sizes[first], grain, thread, n_threads), 0, sizes[second])
@@ -109,12 +112,12 @@ def _array(address, shape, dtype):
     ).reshape(shape)
 
 
-def enter(address: int, block: bytes) -> int:
+def call_once(address: int, block: bytes) -> int:
     """Call the kernel `address` stands for once; returns its status."""
     place = ctypes.create_string_buffer(block, len(block))
     return atomics.callables[address](ctypes.addressof(place), 0, 1)
 
 
-def walk(block: int, thread: int, n_threads: int) -> int:
-    """Run a program: see native.walk."""
-    return atomics.callables[entry(replay.walk, "f4")](block, thread, n_threads)
+def replay(block: int, thread: int, n_threads: int) -> int:
+    """Run a program: see native.replay."""
+    return atomics.callables[entry(replay_kernels.replay, "f4")](block, thread, n_threads)

@@ -2,8 +2,8 @@
 or, on x86-64, LLVM.
 
 `entry(kernel, dtype)` gives the address of a kernel's C function `(argument block, thread,
-threads)`; `enter(address, block)` calls one at once with denormal numbers flushed to zero;
-`walk(...)` runs a tape's program (kernels/cpu/replay.py).
+threads)`; `call_once(address, block)` calls one at once with denormal numbers flushed to zero;
+`replay(...)` runs a tape's program (kernels/cpu/replay.py).
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from types import CodeType
 import numpy as np
 
 from fastnn.compile.object_cache import ObjectCache
-from fastnn.kernels.cpu import replay
+from fastnn.kernels.cpu import replay as replay_kernels
 from fastnn.kernels.declare import (
     Helper,
     Intrinsic,
@@ -186,6 +186,7 @@ def objects():
     sources = [
         *sorted(KERNELS.rglob("*.py")),
         PACKAGE / "compile" / "frontend.py",
+        PACKAGE / "compile" / "resolve.py",
         numba / "_version.py",
     ]
     digests = [f"{s.name} {hashlib.sha256(s.read_bytes()).hexdigest()}" for s in sources]
@@ -260,19 +261,19 @@ def _own_sources(function, seen):
             if isinstance(v, np.ndarray)
         }
         found.add(repr(sorted(frozen.items())).encode())
-    marks = list(values.values())
-    for mark in marks:
-        if isinstance(mark, by_dtype):
-            marks.extend(mark.choices.values())
-        elif isinstance(mark, Helper | Intrinsic):
+    declarations = list(values.values())
+    for declaration in declarations:
+        if isinstance(declaration, by_dtype):
+            declarations.extend(declaration.choices.values())
+        elif isinstance(declaration, Helper | Intrinsic):
             for part in (
-                mark.function,
-                getattr(mark, "emit", None),
-                getattr(mark, "emit_packed", None),
+                declaration.function,
+                getattr(declaration, "lower", None),
+                getattr(declaration, "lower_vectors", None),
             ):
                 found |= _own_sources(part, seen)
-        elif isinstance(mark, machine):
-            found |= _own_sources(mark.rule, seen)
+        elif isinstance(declaration, machine):
+            found |= _own_sources(declaration.rule, seen)
     return found
 
 
@@ -367,16 +368,16 @@ def vector_bits(kernel: Kernel, dtype: str) -> int | None:
 
 
 @cache
-def _enter():
+def _call_once():
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_char_p)(
-        entry(replay.enter, "f4")
+        entry(replay_kernels.call_once, "f4")
     )
 
 
 @cache
-def _walk():
+def _replay():
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(
-        entry(replay.walk, "f4")
+        entry(replay_kernels.replay, "f4")
     )
 
 
@@ -387,20 +388,22 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def enter(address: int, block: bytes) -> int:
+def call_once(address: int, block: bytes) -> int:
     """Call the kernel at `address` once, as the only thread, and return its status."""
     return (
-        _enter()(0, address, block) if _thread.has_room else _with_room(_enter(), 0, address, block)
+        _call_once()(0, address, block)
+        if _thread.has_room
+        else _with_room(_call_once(), 0, address, block)
     )
 
 
-def walk(block: int, thread: int, n_threads: int) -> int:
+def replay(block: int, thread: int, n_threads: int) -> int:
     """Walk a program as one of its threads; `block` is the address of the walker's argument
     block."""
     return (
-        _walk()(block, thread, n_threads)
+        _replay()(block, thread, n_threads)
         if _thread.has_room
-        else _with_room(_walk(), block, thread, n_threads)
+        else _with_room(_replay(), block, thread, n_threads)
     )
 
 

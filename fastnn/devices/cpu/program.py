@@ -1,4 +1,4 @@
-"""Replaying: tapes as the native walker reads them, and programs made of several tapes."""
+"""Replaying: tapes as the replay loop reads them, and programs made of several tapes."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.devices.cpu import INTERPRETED, entry, threads, walk
+from fastnn.devices.cpu import INTERPRETED, entry, replay, threads
 from fastnn.devices.cpu.memory import Buffer, address_of, allocate, turn_of
 from fastnn.devices.cpu.threads import MAX_THREADS
 from fastnn.kernels.cpu.replay import (
@@ -27,7 +27,7 @@ from fastnn.kernels.cpu.replay import (
     THREAD_WORDS,
     YIELD,
 )
-from fastnn.kernels.cpu.replay import walk as walk_kernel
+from fastnn.kernels.cpu.replay import replay as replay_kernel
 from fastnn.tape import report
 from fastnn.tape.plan import plan
 from fastnn.tape.record import NUMBERS, Instruction, Recorder, block_of, status_error
@@ -37,8 +37,8 @@ ALONE = (1, 0, 0, 0, 0, 0)  # the row of `Tape.chains` of a call that belongs to
 
 
 class Tape:
-    """A recorded step, planned: calls and argument blocks for the walker, and the counters it moves
-    on."""
+    """A recorded step, planned: calls and argument blocks for the replay loop, and the counters it
+    moves on."""
 
     def __init__(self, recorder: Recorder, kept: Sequence[Buffer] = (), n_threads: int = 1):
         planned = plan(recorder.instructions, kept, n_threads)
@@ -182,8 +182,10 @@ class StepFailed(Exception):
 
 def _entries(forms):
     """The address of each of these kernels for these element types. Those that are new here are
-    compiled side by side, and the walker with them."""
-    missing = dict.fromkeys([f for f in [*forms, (walk_kernel, "f4")] if f[1] not in f[0].entries])
+    compiled side by side, and the replay loop with them."""
+    missing = dict.fromkeys(
+        [f for f in [*forms, (replay_kernel, "f4")] if f[1] not in f[0].entries]
+    )
     if len(missing) > 1 and not INTERPRETED:
         from fastnn.compile.parallel import compile_together
 
@@ -192,7 +194,7 @@ def _entries(forms):
 
 
 class Program:
-    """An epoch: tapes and how often each is run, one after another. `run` walks it natively from
+    """An epoch: tapes and how often each is run, one after another. `run` replays it natively from
     where it stands, on one thread or on as many as the tapes are planned for."""
 
     def __init__(self, segments: Sequence[tuple[Tape, int]]):
@@ -216,7 +218,7 @@ class Program:
         ]
 
     def _set_out(self, tapes):
-        """Write down what `walk` is given: tables of whole numbers, one after another, and its
+        """Write down what `replay` is given: tables of whole numbers, one after another, and its
         argument block."""
         # instructions, advances and patches of the tapes before
         segments, chains, ahead = [], [], [0, 0, 0]
@@ -283,8 +285,8 @@ class Program:
         moved."""
         self.shared[EPOCH] = 0
 
-    def _walk(self, thread, n_threads):
-        return walk(self._address, thread, n_threads)
+    def _replay(self, thread, n_threads):
+        return replay(self._address, thread, n_threads)
 
     def _abort(self):
         self.shared[ABORT] = 1
@@ -292,16 +294,16 @@ class Program:
     def run(
         self, epochs: int, steps: int = FOREVER, n_threads: int = 1, seconds: float = 1e9
     ) -> None:
-        """Walk until `epochs` are over or `steps` steps are done, whichever is first. On several
+        """Replay until `epochs` are over or `steps` steps are done, whichever is first. On several
         threads that have to wait for each other, also no longer than `seconds`. With less than the
         number of threads it is planned for, it takes one."""
         self._block[-2], self._block[-1] = epochs, steps
         if n_threads < self.n_threads or self.n_threads == 1:
-            failed = walk(self._address, 0, 1)
+            failed = replay(self._address, 0, 1)
         else:
             self.shared[:SYSTEM] = 0
             self.shared[DEADLINE] = threads.now() + int(1e9 * seconds)
-            failed = threads.run(self._walk, self.n_threads, self._abort)
+            failed = threads.run(self._replay, self.n_threads, self._abort)
         if failed:
             raise self._failure()
 

@@ -1,4 +1,4 @@
-"""The threads that walk a program together: one pool for the process, started when first needed,
+"""The threads that replay a program together: one pool for the process, started when first needed,
 asleep when not."""
 
 import ctypes
@@ -59,7 +59,7 @@ def yield_address() -> int:
 
 @cache
 def clock_address() -> int:
-    """The address of C's `clock_gettime`, for the walker; 0 where there is none."""
+    """The address of C's `clock_gettime`, for the replay loop; 0 where there is none."""
     return (
         0
         if sys.platform == "win32"
@@ -68,7 +68,7 @@ def clock_address() -> int:
 
 
 def now() -> int:
-    """Nanoseconds on the clock that the walker reads."""
+    """Nanoseconds on the clock that the replay loop reads."""
     return 0 if sys.platform == "win32" else time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
@@ -147,31 +147,33 @@ def _keep_apart(workers):
         worker.place(others if len(others) >= len(workers) else processors)
 
 
-def run(walk: Callable[[int, int], int], n_threads: int, abort: Callable[[], None]) -> int:
-    """Call `walk(thread, n_threads)` on `n_threads` threads, this one among them, and wait for all;
-    returns what thread 0 did.
+def run(replay: Callable[[int, int], int], n_threads: int, abort: Callable[[], None]) -> int:
+    """Call `replay(thread, n_threads)` on `n_threads` threads, this one among them, and wait for
+    all; returns what thread 0 did.
 
     Whatever happens here, Ctrl-C between any two lines included, the other threads have been told
     to stop and have left before this returns or raises: they use memory that is freed afterwards.
     """
     # by this thread, which a signal has called away from a run
     if n_threads == 1 or _lock._is_owned():
-        return walk(0, 1)
+        return replay(0, 1)
     try:
-        return _together(walk, n_threads, abort) if _lock.acquire(blocking=False) else walk(0, 1)
+        return (
+            _together(replay, n_threads, abort) if _lock.acquire(blocking=False) else replay(0, 1)
+        )
     finally:
         if _lock._is_owned():
             _lock.release()
 
 
-def _together(walk, n_threads, abort):
+def _together(replay, n_threads, abort):
     try:
         while len(_workers) < n_threads - 1:
             _workers.append(Worker())
         _keep_apart(_workers[: n_threads - 1])
         for thread, worker in enumerate(_workers[: n_threads - 1], 1):
-            worker.queue.put(partial(walk, thread, n_threads))
-        return walk(0, n_threads)
+            worker.queue.put(partial(replay, thread, n_threads))
+        return replay(0, n_threads)
     finally:
         _leave(abort, n_threads)
 

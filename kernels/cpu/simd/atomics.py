@@ -1,4 +1,4 @@
-"""Intrinsics of the walker: calling a kernel by its address, words shared between threads, the
+"""Intrinsics of the replay loop: calling a kernel by its address, words shared between threads, the
 processor's float mode."""
 
 import ctypes
@@ -16,18 +16,18 @@ FLUSH_DENORMALS = machine(
 
 
 @intrinsic("int <- int int int int")
-def call_kernel(function, block, lane, lanes):
+def call_kernel(function, block, thread, n_threads):
     """Call a kernel's entry point with its argument block; returns its status."""
-    return callables[function](int(block), lane, lanes)  # ctypes refuses NumPy's integers
+    return callables[function](int(block), thread, n_threads)  # ctypes refuses NumPy's integers
 
 
-@call_kernel.emits
-def _(emitter, function, block, lane, lanes):
+@call_kernel.lowering
+def _(emitter, function, block, thread, n_threads):
     from llvmlite import ir
 
     slot = ir.IntType(64)
     pointer = emitter.builder.inttoptr(function, ir.FunctionType(slot, [slot] * 3).as_pointer())
-    return emitter.builder.call(pointer, [block, lane, lanes])
+    return emitter.builder.call(pointer, [block, thread, n_threads])
 
 
 def _word(emitter, address):
@@ -47,7 +47,7 @@ def add_to_word(address, value):
     ctypes.c_int64.from_address(int(address)).value += int(value)
 
 
-@add_to_word.emits
+@add_to_word.lowering
 def _(emitter, address, value):
     pointer = _word(emitter, address)
     emitter.builder.store(emitter.builder.add(emitter.builder.load(pointer), value), pointer)
@@ -59,7 +59,7 @@ def set_word(address, value):
     ctypes.c_int64.from_address(int(address)).value = int(value)
 
 
-@set_word.emits
+@set_word.lowering
 def _(emitter, address, value):
     emitter.builder.store(value, _word(emitter, address))
 
@@ -72,7 +72,7 @@ def atomic_add(words, index, value):
     return before
 
 
-@atomic_add.emits
+@atomic_add.lowering
 def _(emitter, words, index, value):
     return emitter.builder.atomic_rmw("add", _element(emitter, words, index), value, "acq_rel")
 
@@ -83,7 +83,7 @@ def atomic_load(words, index):
     return words[index]
 
 
-@atomic_load.emits
+@atomic_load.lowering
 def _(emitter, words, index):
     return emitter.builder.load_atomic(_element(emitter, words, index), "acquire", 8)
 
@@ -94,7 +94,7 @@ def atomic_store(words, index, value):
     words[index] = value
 
 
-@atomic_store.emits
+@atomic_store.lowering
 def _(emitter, words, index, value):
     emitter.builder.store_atomic(value, _element(emitter, words, index), "release", 8)
 
@@ -104,7 +104,7 @@ def spin_pause():
     """Tell the processor that this is a waiting loop."""
 
 
-@spin_pause.emits
+@spin_pause.lowering
 def _(emitter):
     from llvmlite import ir
 
@@ -120,7 +120,7 @@ def exchange_float_mode(mode):
     return mode
 
 
-@exchange_float_mode.emits
+@exchange_float_mode.lowering
 def _(emitter, mode):
     from llvmlite import ir
 

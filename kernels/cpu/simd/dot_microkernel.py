@@ -6,10 +6,10 @@ from .vectors import FROM_BIAS, FROM_C, Vectors
 
 # The most rows and columns of a tile of dot products: what leaves registers for a vector of each
 # column and one of a row.
-DOT_ROWS = machine(lambda target, _item_bytes: 4 if target.registers == 32 else 2)
-DOT_COLUMNS = machine(lambda target, _item_bytes: 5 if target.registers == 32 else 4)
+DOT_ROWS = machine(lambda target, _item_bytes: 4 if target.vector_registers == 32 else 2)
+DOT_COLUMNS = machine(lambda target, _item_bytes: 5 if target.vector_registers == 32 else 4)
 # and columns of a tile of one row
-DOT_LONG = machine(lambda target, _item_bytes: target.registers // 4)
+DOT_LONG = machine(lambda target, _item_bytes: target.vector_registers // 4)
 
 
 @intrinsic("void <- int int int int int any int int any int int any int int T any int int")
@@ -49,7 +49,7 @@ def dot_tiles(
             c[place] = lowest if total < lowest else total
 
 
-@dot_tiles.emits
+@dot_tiles.lowering
 def _(
     emitter, rows, columns, down, across, depth, a, a_first, a_row, b, b_first, b_row,
     bias, start, column, lowest, c, c_first, c_row,
@@ -59,7 +59,7 @@ def _(
         for x in ((a, 5, a_first), (b, 8, b_first), (bias, 11, column), (c, 15, c_first))
     )
     values = [rows, columns, down, across, depth, a, a_row, b, b_row, bias, start, lowest, c, c_row]
-    emitter.call_apart("dot_tiles", values, lambda *own: _dot_tiles(emitter, *own))
+    emitter.call_noinline("dot_tiles", values, lambda *own: _dot_tiles(emitter, *own))
 
 
 def _dot_tiles(emitter, rows, columns, *operands):

@@ -16,7 +16,9 @@ PANEL = machine(lambda target, item_bytes: 2 * target.vector_bytes // item_bytes
 # Rows of a tile. The most there are leave registers for two vectors of B and one element of A, out
 # of 32 or of 16; each of the others is code of its own.
 HEIGHTS = machine(
-    lambda target, _item_bytes: (14, 10, 8, 4, 2, 1) if target.registers == 32 else (6, 4, 2, 1)
+    lambda target, _item_bytes: (
+        (14, 10, 8, 4, 2, 1) if target.vector_registers == 32 else (6, 4, 2, 1)
+    )
 )
 TILE_ROWS = machine(lambda target, item_bytes: HEIGHTS.rule(target, item_bytes)[0])
 
@@ -29,7 +31,7 @@ A_AHEAD, B_AHEAD = 12, 16
 NEAR = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)
 # Rows of B that are copied at once. A processor that takes two panels' rows in a cycle must find
 # them in the first cache.
-BLOCK = machine(lambda target, _item_bytes: target.block // target.fma_ports)
+BLOCK = machine(lambda target, _item_bytes: target.kc_rows // target.fma_ports)
 FAST = machine(lambda target, _item_bytes: int(target.fma_ports == 2))
 PANEL_MEMORY = machine(
     lambda target, item_bytes: BLOCK.rule(target, item_bytes) * PANEL.rule(target, item_bytes)
@@ -93,7 +95,7 @@ def multiply_tiles(
                 c[place] = low if total < low else total
 
 
-@multiply_tiles.emits
+@multiply_tiles.lowering
 def _(
     emitter, rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row, ahead,
     ahead_first, ahead_row,
@@ -149,7 +151,7 @@ def multiply_beside(
         )  # fmt: skip
 
 
-@multiply_beside.emits
+@multiply_beside.lowering
 def _(
     emitter, rows, count, depth, a, a_first, b, b_first, b_row, ahead, ahead_first, ahead_step,
     ahead_next,
@@ -194,7 +196,7 @@ def _of_height(emitter, name, rows, values, is_beside):
         choice.add_case(number(height), builder.append_basic_block(f"rows_{height}"))
         builder.position_at_end(choice.cases[-1][1])
         build = partial(_multiply_tiles, emitter, height, is_beside=is_beside)
-        emitter.call_apart(f"{name}_{height}", values, build)
+        emitter.call_noinline(f"{name}_{height}", values, build)
         builder.branch(after)
     builder.position_at_end(after)
 
@@ -229,7 +231,7 @@ def multiply_strip(depth, a, b, b_first, b_row, bias, start, column, low, c, c_f
     )
 
 
-@multiply_strip.emits
+@multiply_strip.lowering
 def _(emitter, depth, a, b, b_first, b_row, bias, start, column, low, c, c_first, width):
     zero, one = (Vectors(emitter).number(n) for n in (0, 1))
     a, b, bias, c = (
@@ -256,7 +258,7 @@ def _(emitter, depth, a, b, b_first, b_row, bias, start, column, low, c, c_first
         zero,
         width,
     ]
-    emitter.call_apart(
+    emitter.call_noinline(
         "multiply_strip", values, lambda *own: _multiply_tiles(emitter, 1, *own, is_strip=True)
     )
 

@@ -105,7 +105,7 @@ def row_fetch(x):
     """Bring a row (n,), of any element type, into the second cache, to be read soon."""
 
 
-@row_sum.emits
+@row_sum.lowering
 def _(emitter, x):
     ir = Vectors(emitter)
     return _folded(
@@ -113,7 +113,7 @@ def _(emitter, x):
     )
 
 
-@row_dot.emits
+@row_dot.lowering
 def _(emitter, x, y):
     ir = Vectors(emitter)
     return _folded(
@@ -126,7 +126,7 @@ def _inside(ir, value, mask):
     return value if mask is None else ir.builder.select(mask, value, ir.zero)
 
 
-@row_distances.emits
+@row_distances.lowering
 def _(emitter, x, point):
     ir, points = Vectors(emitter), Vectors(emitter).splat(point)
 
@@ -136,7 +136,7 @@ def _(emitter, x, point):
     return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
 
 
-@row_squares.emits
+@row_squares.lowering
 def _(emitter, x, point):
     ir, points = Vectors(emitter), Vectors(emitter).splat(point)
 
@@ -147,7 +147,7 @@ def _(emitter, x, point):
     return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
 
 
-@slopes_and_sums.emits
+@slopes_and_sums.lowering
 def _(emitter, _, *arrays):
     builder, ir, rows = emitter.builder, Vectors(emitter), range(emitter.kinds[0].literal_value)
     found = [
@@ -186,7 +186,7 @@ def _(emitter, _, *arrays):
         builder.store(total, builder.gep(slopes, [ir.number(n)]))
 
 
-@row_maximum.emits
+@row_maximum.lowering
 def _(emitter, x):
     ir = Vectors(emitter)
 
@@ -196,22 +196,22 @@ def _(emitter, x):
     return _folded(emitter, ir, [x], lambda top, _, v: larger(v, top), larger, -math.inf)
 
 
-@row_copy.emits
+@row_copy.lowering
 def _(emitter, x, y):
     _moved(emitter, x, y, lambda _ir, value: value)
 
 
-@row_copy_past_caches.emits
+@row_copy_past_caches.lowering
 def _(emitter, x, y):
     _moved(emitter, x, y, lambda _ir, value: value, past_caches=True)
 
 
-@row_multiple.emits
+@row_multiple.lowering
 def _(emitter, x, factor, y):
     _moved(emitter, x, y, lambda ir, value: ir.builder.fmul(value, ir.splat(factor)))
 
 
-@row_fetch.emits
+@row_fetch.lowering
 def _(emitter, x):
     builder, ir = emitter.builder, Vectors(emitter)
     data, (size,) = emitter.array(x, emitter.kinds[0])
@@ -254,7 +254,7 @@ def _moved(emitter, x, y, change, past_caches=False):
     _loop(builder, whole, size, ir.lanes, [], lambda place, _: move(place, size))
 
 
-@row_distance.emits
+@row_distance.lowering
 def _(emitter, x, point, padded):
     builder, ir = emitter.builder, Vectors(emitter)
     (x_data, (size,)), (y_data, (width,)) = (

@@ -14,7 +14,7 @@ def transpose_tile(x, x_first, x_row, out, out_first, out_row, rows, columns):
             out[out_first + c * out_row + r] = x[x_first + r * x_row + c]
 
 
-@transpose_tile.emits
+@transpose_tile.lowering
 def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
     values = [
         element(emitter, x, 0, x_first),
@@ -24,7 +24,7 @@ def _(emitter, x, x_first, x_row, out, out_first, out_row, rows, columns):
         rows,
         columns,
     ]
-    emitter.call_apart("transpose_tile", values, lambda *own: _transpose_tile(emitter, *own))
+    emitter.call_noinline("transpose_tile", values, lambda *own: _transpose_tile(emitter, *own))
 
 
 def _transpose_tile(emitter, x, x_row, out, out_row, rows, columns):
