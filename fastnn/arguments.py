@@ -2,14 +2,12 @@
 while it is recorded."""
 
 from collections.abc import Callable, Iterable, Iterator
-from copy import copy
 from functools import partial
-from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnn import config
+from fastnn import config, tree
 from fastnn.apply import apply
 from fastnn.convert import INDEX, as_numbers, nearest_type
 from fastnn.errors import DTypeError
@@ -17,7 +15,6 @@ from fastnn.ops.record import FLOATS
 from fastnn.tensor import Tensor, Variable, operand
 
 CONSTANTS = {int, bool, str, bytes, type(None)}
-NUMBERS = (int, float, np.number, np.bool_)
 # memory for an input: its number, shape, element type
 Place: TypeAlias = Callable[[int, tuple[int, ...], np.dtype], Tensor]
 
@@ -124,7 +121,7 @@ def look(argument: Any, inputs: list) -> Any:
 
 
 def _look_closer(argument, inputs):
-    kind, children = type(argument), _children(argument)
+    kind, children = type(argument), tree.children(argument)
     if children is not None:
         return kind, *[(type(name), name, look(child, inputs)) for name, child in children]
     if isinstance(argument, Variable):
@@ -151,30 +148,6 @@ def _look_closer(argument, inputs):
     return kind, argument
 
 
-def _children(argument):
-    """(name, value) of what a dictionary, or a list or tuple of other things than numbers, holds;
-    None of anything else."""
-    if isinstance(argument, dict):
-        names = sorted(argument) if all([type(name) is str for name in argument]) else argument
-        return [(name, argument[name]) for name in names]
-    if isinstance(argument, list | tuple) and not _are_numbers(argument):
-        return list(enumerate(argument))
-    return None
-
-
-def _are_numbers(values):
-    """Whether nested lists are an array of numbers. One of which nothing is known, for it is empty,
-    is."""
-    while True:
-        kinds = set(map(type, values))
-        inner = kinds & {list, tuple}
-        if not all([issubclass(kind, NUMBERS) for kind in kinds - inner]):
-            return False
-        if not inner:
-            return type(values) in (list, tuple)
-        values = list(chain.from_iterable([v for v in values if type(v) in inner]))
-
-
 def _is_array(argument):
     """Whether NumPy takes it for an array: a table of pandas, a tensor of another library, a
     buffer."""
@@ -189,36 +162,13 @@ def _is_array(argument):
 
 def filled(argument: Any, inputs: Iterator) -> Any:
     """An argument with the next ones of `inputs` in the place of what `look` found."""
-    children = _children(argument)
-    if children is not None:
-        found = {name: filled(child, inputs) for name, child in children}
-        return rebuilt(
-            argument,
-            [
-                found[name]
-                for name in (argument if isinstance(argument, dict) else range(len(argument)))
-            ],
-        )
-    own: list = []
-    look(argument, own)
-    return next(inputs) if own else argument
 
+    def fill(leaf):
+        own: list = []
+        look(leaf, own)
+        return next(inputs) if own else leaf
 
-def rebuilt(container: Any, values: list) -> Any:
-    """A list, tuple or dictionary of the same type with other values."""
-    kind = type(container)
-    if isinstance(container, tuple):
-        return tuple.__new__(kind, values)
-    if kind is list:
-        return values
-    if kind is dict:
-        return dict(zip(container, values, strict=True))
-    other = copy(container)
-    for place, value in zip(
-        container if isinstance(container, dict) else range(len(values)), values, strict=True
-    ):
-        other[place] = value
-    return other
+    return tree.map(fill, argument)
 
 
 def stand_ins(inputs: Iterable, place: Place, name: str) -> list[Tensor]:

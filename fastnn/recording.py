@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.arguments import filled, look, rebuilt, stand_ins
+from fastnn import tree
+from fastnn.arguments import filled, look, stand_ins
 from fastnn.devices.cpu.autotune import Pace
 from fastnn.devices.cpu.memory import Buffer, allocate
 from fastnn.devices.cpu.program import Program, StepFailed, Tape, threads_to_plan_for
@@ -255,8 +256,8 @@ class Recording:
         self.tape = Tape(recorder, [t.buffer for t in flat], threads_to_plan_for())
         self.program = Program([(self.tape, 1)])
         self.pace = Pace(self.program) if self.tape.work > WAKING else None
-        self.outputs = _mapped(
-            outputs, lambda t: t if isinstance(t, Variable) else self._memory(t, staged)
+        self.outputs = tree.map(
+            lambda t: t if isinstance(t, Variable) else self._memory(t, staged), outputs
         )
         self._take(staged, inputs, {t.buffer for t in flat})
 
@@ -334,7 +335,7 @@ class Recording:
             self.pace.run(1, 1)
         for variable, gradient in self.has:
             variable._gradient = gradient
-        return _mapped(self.outputs, _fresh)
+        return tree.map(_fresh, self.outputs)
 
     def _explained(self, failed, inputs, call):
         before = [(v, v._gradient) for v in self.variables]
@@ -371,29 +372,14 @@ def _fresh(output):
 
 
 def _tensors(outputs, name):
-    if isinstance(outputs, Tensor):
-        yield outputs
-    elif isinstance(outputs, list | tuple | dict):
-        for o in outputs.values() if isinstance(outputs, dict) else outputs:
-            yield from _tensors(o, name)
-    elif outputs is not None:
-        raise RecordingError(
-            f"{name} returned {outputs!r}: a recorded step returns tensors, in lists, tuples and "
-            "dictionaries, or nothing. "
-            "Other values would stay those of its first call."
-        )
-
-
-def _mapped(outputs, function):
-    if isinstance(outputs, list | tuple | dict):
-        return rebuilt(
-            outputs,
-            [
-                _mapped(o, function)
-                for o in (outputs.values() if isinstance(outputs, dict) else outputs)
-            ],
-        )
-    return None if outputs is None else function(outputs)
+    for path, leaf in tree.leaves(outputs):
+        if not isinstance(leaf, Tensor):
+            raise RecordingError(
+                f"{name} returned {leaf!r}{path and f' at {path}'}: a recorded step returns "
+                "tensors, in lists, tuples and dictionaries, or nothing. Other values would stay "
+                "those of its first call."
+            )
+        yield leaf
 
 
 class _Found(Exception):

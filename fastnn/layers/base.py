@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, initializers
+from fastnn import config, initializers, tree
 from fastnn.devices.cpu.memory import Arena, turn_of
 from fastnn.errors import ShapeError, shape_text
 from fastnn.locks import making
@@ -18,6 +18,7 @@ from fastnn.tensor import Tensor, Variable, copied, operand
 from fastnn.watch import Watched, own, with_layers
 
 Shape = tuple[int | None, ...]
+ARRAYS = (Tensor, np.ndarray)
 _used_names: dict[str, int] = {}
 
 
@@ -60,6 +61,8 @@ class Layer(Watched):
     array([[1., 2.]], dtype=float32)
     """
 
+    takes_one_tensor = False  # and no structure of several
+
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None):
         self.given_name = name is not None
         self.name = str(name) if name is not None else unique_name(type(self))
@@ -88,10 +91,29 @@ class Layer(Watched):
 
     # ---- calling
 
-    def __call__(self, inputs: Any, training: bool | None = None) -> Tensor:
-        x = operand(inputs, self.dtype)
+    def __call__(
+        self, inputs: Any, *others: Any, training: bool | None = None, **named: Any
+    ) -> Any:
+        """Call `call`. inputs: an array, or a list, tuple or dictionary of arrays, nested if need
+        be; whatever else `call` takes follows, arrays among it becoming tensors as well. What
+        `call` returns comes back in its own structure."""
+        if others:
+            bound = signature(self.call).bind_partial(inputs, *others, **named)
+            training = bound.arguments.pop("training", training)
+            (inputs, *rest), named = bound.args, bound.kwargs
+            others = tuple([self._tensors(value, ARRAYS) for value in rest])
+        named = {name: self._tensors(value, ARRAYS) for name, value in named.items()}
+        if isinstance(inputs, ARRAYS):
+            x = operand(inputs, self.dtype)
+        else:
+            x = self._tensors(inputs)
+            if self.takes_one_tensor and not isinstance(x, Tensor):
+                raise TypeError(
+                    f"{type(self).__name__} {self.name!r}: takes one tensor; got a "
+                    f"{type(inputs).__name__} of {len(inputs)}"
+                )
         if not self.built:
-            self.build_for((None, *x.shape[1:]))
+            self.build_for(tree.map(lambda t: (None, *t.shape[1:]), x))
         if training is None:
             training = bool(context.training)
         before, context.layers, context.training = (
@@ -99,18 +121,35 @@ class Layer(Watched):
             (*context.layers, self.name),
             training,
         )
+        if self._takes_training:
+            named["training"] = training
         try:
-            y = self.call(x, **({"training": training} if self._takes_training else {}))
+            y = self.call(x, *others, **named)
         finally:
             context.layers, context.training = before
-        if not isinstance(y, Tensor):
-            raise TypeError(
-                f"layer {self.name!r}: call must return a tensor; got {type(y).__name__}"
-            )
-        # the user's array, which may be written over
-        if y.buffer is x.buffer and not isinstance(inputs, Tensor):
-            return copied(y)
-        return y
+        if isinstance(y, Tensor) and isinstance(inputs, Tensor):
+            return y
+        return self._results(y, inputs, x)
+
+    def _tensors(self, value, kinds=(object,)):
+        """A structure with what is of these kinds as tensors of the layer's type."""
+        return tree.map(lambda v: operand(v, self.dtype) if isinstance(v, kinds) else v, value)
+
+    def _results(self, y, inputs, x):
+        """What `call` returned, checked. A tensor that shares an array which was given, and may be
+        written over, is copied."""
+        found = tree.flatten(y)
+        for path, leaf in tree.leaves(y):
+            if not isinstance(leaf, Tensor):
+                raise TypeError(
+                    f"layer {self.name!r}: call must return a tensor, or lists, tuples and "
+                    f"dictionaries of tensors; got {type(leaf).__name__}{path and f' at {path}'}"
+                )
+        if not found:
+            raise TypeError(f"layer {self.name!r}: call must return a tensor; got {y!r}")
+        given = zip(tree.flatten(inputs), tree.flatten(x), strict=True)
+        shared = {t.buffer for value, t in given if not isinstance(value, Tensor)}
+        return tree.map(lambda t: copied(t) if t.buffer in shared else t, y)
 
     def build_for(self, input_shape: Shape, arena: Arena | None = None) -> None:
         """Build once, in `arena` if it belongs to a model, even while a step is being recorded."""
@@ -121,7 +160,7 @@ class Layer(Watched):
                 self._arena = self._arena or arena
                 for layer in self.sublayers():
                     layer._arena = layer._arena or self.arena()
-                self.build(tuple(input_shape))
+                self.build(input_shape)
             self.built = True
 
     def arena(self) -> Arena:

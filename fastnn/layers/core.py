@@ -36,6 +36,8 @@ class Dense(Layer):
            [0., 0.]], dtype=float32)
     """
 
+    takes_one_tensor = True
+
     def __init__(
         self,
         units: int,
@@ -107,6 +109,8 @@ class Activation(Layer):
     array([[0.]], dtype=float32)
     """
 
+    takes_one_tensor = True
+
     def __init__(self, activation: Any, **base: Any):
         super().__init__(**base)
         self.activation = activations.get(activation)
@@ -123,6 +127,8 @@ class ReLU(Layer):
     >>> fastnn.layers.ReLU(max_value=6.0)([[-1.0, 3.0, 9.0]]).numpy()
     array([[0., 3., 6.]], dtype=float32)
     """
+
+    takes_one_tensor = True
 
     def __init__(
         self,
@@ -158,6 +164,8 @@ class Softmax(Layer):
     array([[0.5, 0.5]], dtype=float32)
     """
 
+    takes_one_tensor = True
+
     def __init__(self, axis: int = -1, **base: Any):
         super().__init__(**base)
         self.axis = axis
@@ -168,6 +176,8 @@ class Softmax(Layer):
 
 class InputLayer(Layer):
     """Says what one row of a model's input looks like. It computes nothing."""
+
+    takes_one_tensor = True
 
     def __init__(self, shape: Sequence[int], **base: Any):
         super().__init__(**base)

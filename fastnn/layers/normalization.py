@@ -63,6 +63,8 @@ class BatchNormalization(Layer):
            [ 1.]], dtype=float32)
     """
 
+    takes_one_tensor = True
+
     def __init__(
         self,
         axis: int = -1,
@@ -140,6 +142,8 @@ class LayerNormalization(Layer):
     >>> fastnn.layers.LayerNormalization()([[1.0, 3.0]]).numpy().round(2)
     array([[-1.,  1.]], dtype=float32)
     """
+
+    takes_one_tensor = True
 
     def __init__(
         self,

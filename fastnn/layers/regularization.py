@@ -21,6 +21,8 @@ class Dropout(Layer):
     array([[1., 2.]], dtype=float32)
     """
 
+    takes_one_tensor = True
+
     def __init__(self, rate: float, seed: int | None = None, **base):
         super().__init__(**base)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:

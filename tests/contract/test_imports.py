@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Each may import those before it, and itself.
 ORDER = [
-    "kernels", "errors", "locks", "frames", "ops", "compile", "tape", "watch", "devices", "config",
+    "kernels", "errors", "tree", "locks", "frames", "ops", "compile", "tape", "watch", "devices",
+    "config",
     "convert", "tensor", "apply", "arguments", "indexing", "autograd", "foreign_random",
     "recording", "random", "utils", "initializers", "activations", "layers", "losses", "metrics",
     "optimizers", "callbacks", "weights", "training", "model",

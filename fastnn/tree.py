@@ -1,0 +1,95 @@
+"""Nested lists, tuples and dictionaries: what they hold, in one order, and the same structure with
+other leaves. Dictionaries are walked by sorted keys where these are strings. None stays None.
+Numbers in lists and tuples all the way down are one leaf: an array written out."""
+
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+NUMBERS = (int, float, np.number, np.bool_)
+
+
+def children(tree: Any) -> list[tuple[Any, Any]] | None:
+    """(key, value) of what a container holds; None of a leaf."""
+    if isinstance(tree, dict):
+        keys = sorted(tree) if all([type(key) is str for key in tree]) else tree
+        return [(key, tree[key]) for key in keys]
+    if isinstance(tree, list | tuple) and not are_numbers(tree):
+        return list(enumerate(tree))
+    return None
+
+
+def are_numbers(values: Any) -> bool:
+    """Whether a list or tuple is an array of numbers. An empty one is not."""
+    if type(values) not in (list, tuple) or not values:
+        return False
+    while True:
+        kinds = {type(v) for v in values}
+        inner = kinds & {list, tuple}
+        if not all([issubclass(kind, NUMBERS) for kind in kinds - inner]):
+            return False
+        if not inner:
+            return True
+        values = list(chain.from_iterable([v for v in values if type(v) in inner]))
+
+
+def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, leaf) of each leaf. A path goes on as Python indexes: x['a'][0]."""
+    inner = children(tree)
+    for key, value in inner or ():
+        yield from leaves(value, f"{path}[{key!r}]")
+    if inner is None and tree is not None:
+        yield path, tree
+
+
+def flatten(tree: Any) -> list[Any]:
+    """The leaves.
+
+    >>> flatten({"b": ["y", None], "a": "x"})
+    ['x', 'y']
+    """
+    return [leaf for _, leaf in leaves(tree)]
+
+
+def map(function: Callable[..., Any], tree: Any, *others: Any, path: str = "") -> Any:
+    """The same structure with function(leaf, ...) for each leaf, which is given what `others` hold
+    at its place. `path`: what the others are called, for the error where they differ."""
+    inner = children(tree)
+    if inner is None:
+        return None if tree is None else function(tree, *others)
+    for other in others:
+        _expect_alike(tree, other, path)
+    found = {
+        key: map(function, value, *[other[key] for other in others], path=f"{path}[{key!r}]")
+        for key, value in inner
+    }
+    keys, kind = tree if isinstance(tree, dict) else range(len(tree)), type(tree)
+    if isinstance(tree, tuple):
+        return tuple.__new__(kind, [found[key] for key in keys])
+    if kind is list:
+        return [found[key] for key in keys]
+    result = {} if kind is dict else copy(tree)  # which may hold more than its entries
+    for key in keys:
+        result[key] = found[key]
+    return result
+
+
+def pack(tree: Any, values: Iterable[Any]) -> Any:
+    """The same structure with these leaves, in the order of `flatten`."""
+    given = iter(values)
+    return map(lambda leaf: next(given), tree)
+
+
+def _expect_alike(tree, other, path):
+    is_dict = isinstance(tree, dict)
+    if not isinstance(other, dict if is_dict else list | tuple):
+        got = f"a {type(other).__name__}"
+    elif len(other) == len(tree) and (not is_dict or set(other) == set(tree)):
+        return
+    else:
+        got = f"the keys {list(other)}" if is_dict else f"{len(other)} entries"
+    wanted = f"a dictionary of {list(tree)}" if is_dict else f"a list of {len(tree)} entries"
+    raise ValueError(f"{path or 'structure'}: expected {wanted}; got {got}")
