@@ -7,11 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
 
-import fastnn
 from fastnn.devices.cpu import native, threads
-from fastnn.kernels.cpu import matmul
+from fastnn.devices.cpu.device import kernels
 from fastnn.kernels.declare import Kernel
-from fastnn.ops.pointwise import from_output
 
 
 def warmup() -> None:
@@ -34,12 +32,9 @@ def warmup() -> None:
 @cache
 def forms() -> dict[tuple[str, str], Kernel]:
     """Every kernel in each of its element types, by (symbol, type)."""
-    # importing the library has made the kernels, but for those that are made on use
-    assert fastnn.ops.registry
-    kernels = [*Kernel.known, *[matmul.activate(function) for function, *_ in from_output.values()]]
     return {
         (native.symbol(k, d), d): k
-        for k in kernels
+        for k in kernels()
         for d in (k.dtypes if k.element is not None else ("f4",))
     }
 

@@ -13,7 +13,6 @@ from fastnn.kernels.cpu import loops
 from fastnn.kernels.scalar import activations, arithmetic, elementary, power, special
 
 from .record import Case, Constant, Op, expect_attribute, expect_float
-from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
 
 # Sizes around a vector register (4 to 16 elements), around a thread's share (64), and a prime.
 SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
@@ -95,30 +94,16 @@ def unary(
     return op
 
 
-FEW = 1 << 13  # elements that are summed sooner by columns than in chunks of rows
-
-
 def _gradient_and_sums(name, derivative, flops):
     """The op of dx = derivative(y, dy), (N, C), and of the sums of its columns, (C,)."""
-    of_few, of_chunks = (
-        loops.unary_gradient_and_sums(derivative),
-        loops.unary_gradient_and_chunk_sums(derivative),
-    )
-
-    def infer(y, dy, *, accumulate=False):
-        chunks = [(chunks_of(dy.shape), dy.dtype)] if prod(dy.shape) >= FEW else []
-        return [(dy.shape, dy.dtype), (dy.shape[1:], dy.dtype), *chunks]
-
-    def calls(outputs, inputs, accumulate=False):
-        dx, sums, *chunks = outputs
-        if chunks:
-            yield of_chunks, (*inputs, rows_of_chunk(dx.shape[0]), dx, *chunks)
-            yield sum_of_chunks(*chunks, sums, accumulate)
-        else:
-            yield of_few, (*inputs, int(accumulate), dx, sums)
-
     return Op(
-        f"gradient of {name} and its sums", infer, calls, flops=flops, results=2, accumulates=True
+        f"gradient of {name} and its sums",
+        lambda y, dy, *, accumulate=False: [(dy.shape, dy.dtype), (dy.shape[1:], dy.dtype)],
+        kernels="loops.gradient_and_sums",
+        formula=derivative,
+        flops=flops,
+        results=2,
+        accumulates=True,
     )
 
 

@@ -2,6 +2,7 @@
 tables are derived."""
 
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
@@ -70,6 +71,7 @@ class Op:
     """
 
     run: ClassVar[Callable[..., Any]]  # apply.apply, which knows tensors
+    known: ClassVar[weakref.WeakSet] = weakref.WeakSet()  # every op there is
 
     name: str
     infer: Callable
@@ -99,6 +101,7 @@ class Op:
     call: Any = field(init=False, default=None)
 
     def __post_init__(self):
+        Op.known.add(self)
         object.__setattr__(self, "__doc__", self.doc)
         object.__setattr__(self, "__name__", self.name)
         # what may be given by position: the inputs, then the attributes in their order

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.cpu import reduce as kernels
+from fastnn.kernels.cpu.reduce import chunks_of, rows_of_chunk
 
 from .record import Case, Op, expect_float
 
@@ -15,18 +16,6 @@ CHUNK = 4096  # elements summed by one thread when everything becomes one number
 # elements whose rows are summed in chunks: fewer are summed sooner than their chunks' sums are
 # joined
 MANY = 1 << 20
-MOST_CHUNKS, LEAST_ROWS = 64, 32
-
-
-def rows_of_chunk(rows):
-    """Rows of which sums are taken together: no more than MOST_CHUNKS times, and in eights, as
-    kernels take them."""
-    return max(LEAST_ROWS, -(-rows // (8 * MOST_CHUNKS)) * 8)
-
-
-def chunks_of(shape):
-    """The shape of the sums of (N, C)'s chunks of rows, a row a chunk."""
-    return (-(-shape[0] // rows_of_chunk(shape[0])), shape[1])
 
 
 def sum_of_chunks(chunks, out, accumulate=False):
@@ -45,7 +34,11 @@ def _chunks(outer, summed, inner):
         return None
     if inner == 1:
         return (-(-summed // CHUNK),) if summed > 2 * CHUNK else None
-    return chunks_of((summed, inner)) if summed * inner > MANY and summed > LEAST_ROWS else None
+    return (
+        chunks_of((summed, inner))
+        if summed * inner > MANY and summed > kernels.SUM_CHUNK_MIN_ROWS
+        else None
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from fastnn.errors import ShapeError, shape_text
-from fastnn.kernels.cpu import matmul, movement
+from fastnn.kernels.cpu import movement
 
 from .record import FLOATS, Case, Constant, Op
 
@@ -39,7 +39,7 @@ def _transpose_calls(outputs, inputs, axes=None):
     (x,), out = inputs, outputs[0]
     order, _, rows, step, outer = _order(x.shape, _normal(axes))
     if order == (1, 0) and x.dtype in FLOATS:
-        return [(matmul.transpose, (x, out))]
+        return [(movement.transpose_matrix, (x, out))]
     return [(movement.strided_copy, (x.flat(), outer, 0, step, out.view(rows)))]
 
 

@@ -10,10 +10,12 @@ from functools import cache
 
 from ..declare import FLOATS, T, helper, kernel
 from ..intrinsics import flat, stack_array
-from .reduce import add_rows
+from .reduce import add_rows, chunks_of, rows_of_chunk, sum_of_chunks
 from .simd.rows import clear, row_copy_past_caches
 from .threads import FLAT, TILE, columns_past_caches, together
 
+# Fewer elements are summed sooner by columns than in chunks of rows.
+COLUMN_SUMS_MIN_ELEMENTS = 1 << 13
 # a formula's attributes, of which it may have fewer
 NUMBERS = {"first": "float", "second": "float", "third": "float"}
 
@@ -214,6 +216,24 @@ def unary_gradient_and_chunk_sums(derivative):
                 row(y[i], dy[i], dx[i], own)
 
     return gradient_and_sums
+
+
+@cache
+def gradient_and_sums(derivative):
+    """The launcher of dx = derivative(y, dy), (N, C), and of the sums of its columns, (C,)."""
+    of_few = unary_gradient_and_sums(derivative)
+    of_chunks = unary_gradient_and_chunk_sums(derivative)
+
+    def launch(call, y, dy, dx, sums, *, accumulate=False):
+        rows, columns = dx.shape
+        if rows * columns < COLUMN_SUMS_MIN_ELEMENTS:
+            call(of_few, y, dy, int(accumulate), dx, sums)
+            return
+        chunks = call.scratch(chunks_of(dx.shape), dx.dtype)
+        call(of_chunks, y, dy, rows_of_chunk(rows), dx, chunks)
+        sum_of_chunks(call, chunks, sums, accumulate)
+
+    return launch
 
 
 # Functions of two arrays broadcast. The result is seen as rows, in each of which an input either

@@ -6,8 +6,11 @@ from functools import cache
 
 from ..declare import T, helper, kernel, machine
 from ..intrinsics import as_read, flat, stack_array
-from .matmul import multiply_panel
+from .gemm import multiply_panel
+from .loops import COLUMN_SUMS_MIN_ELEMENTS, gradient_and_sums, unary_gradient
+from .matmul import matmul, way
 from .pack import BLOCK_MEMORY, SOME, copies_a, copy_rows, rows_at_once, turn_panel
+from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
 from .simd.gemm_microkernel import BLOCK, PANEL, PANEL_MEMORY, WIDTH
 from .simd.rows import clear
 from .simd.vectors import FROM_C, FROM_ZERO
@@ -35,7 +38,7 @@ def end_of_some(first, some, chunk):
 
 
 @cache
-def matmul_and_gradient(derivative):
+def gemm_and_gradient(derivative):
     """dx = derivative(y, A B^T), and the sums of each `chunk` rows of its columns, or sums += them:
     what a layer, whose result is y, needs first of the layer above, and the gradient of its bias.
     Tiles are finished while the nearest cache holds them.
@@ -49,8 +52,11 @@ def matmul_and_gradient(derivative):
 
         @helper
         def finish(y, dx, first, last, j, sums):
-            total = stack_array(T(0), columns)
-            value, other = stack_array(T(0), columns), stack_array(T(0), columns)
+            total, value, other = (
+                stack_array(T(0), columns),
+                stack_array(T(0), columns),
+                stack_array(T(0), columns),
+            )
             clear(total)
             # two rows: a sum takes three or four cycles, and one begins in each
             for i in range(first, last, 2):
@@ -154,3 +160,58 @@ def matmul_and_gradient(derivative):
                 break
 
     return product_and_gradient
+
+
+def makes_both(a, y):
+    """Whether one kernel makes the product a b^T and the derivative: where gemm would make it."""
+    return way(*a.shape, y.shape[1], y.dtype, transpose_b=True) == "gemm"
+
+
+@cache
+def matmul_and_gradient(derivative):
+    """The launcher of dx = derivative(y, a b^T)."""
+    fused, alone = gemm_and_gradient(derivative), unary_gradient(derivative)
+
+    def launch(call, y, a, b, dx):
+        if makes_both(a, y):
+            chunks = chunks_of_sums(y.shape)
+            chunk = rows_of_chunk(y.shape[0]) if chunks > 1 else y.shape[0]
+            unused = call.scratch((chunks, y.shape[1]), y.dtype)
+            call(fused, a, b, y, chunk, 0, dx, unused)
+        else:
+            product = call.scratch(y.shape, y.dtype)
+            matmul(call, a, b, product, transpose_b=True)
+            call(alone, y.flat(), product.flat(), dx.flat())
+
+    return launch
+
+
+@cache
+def matmul_and_gradient_and_sums(derivative):
+    """The launcher of dx = derivative(y, a b^T) and the sums of its columns, or sums += them."""
+    fused, alone = gemm_and_gradient(derivative), gradient_and_sums(derivative)
+
+    def launch(call, y, a, b, dx, sums, *, accumulate=False):
+        if not makes_both(a, y):
+            product = call.scratch(y.shape, y.dtype)
+            matmul(call, a, b, product, transpose_b=True)
+            alone(call, y, product, dx, sums, accumulate=accumulate)
+            return
+        (rows, columns), chunks = y.shape, chunks_of_sums(y.shape)
+        if chunks == 1:
+            call(fused, a, b, y, rows, int(accumulate), dx, sums.view((1, columns)))
+        else:
+            of_chunks = call.scratch((chunks, columns), y.dtype)
+            call(fused, a, b, y, rows_of_chunk(rows), 0, dx, of_chunks)
+            sum_of_chunks(call, of_chunks, sums, accumulate)
+
+    return launch
+
+
+def chunks_of_sums(shape):
+    """How many chunks of rows the sums of the columns are taken of: one where they are few, or
+    where as many threads can divide the columns."""
+    (rows, columns), (chunks, _) = shape, chunks_of(shape)
+    if rows * columns < COLUMN_SUMS_MIN_ELEMENTS or columns >= chunks * COLUMNS:
+        return 1
+    return chunks

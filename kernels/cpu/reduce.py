@@ -9,6 +9,25 @@ from ..intrinsics import stack_array
 from .simd.rows import clear, row_copy_past_caches, row_sum
 from .threads import FLAT
 
+# Sums over many rows are made of chunks of them: at most so many, of so many rows at least.
+SUM_MAX_CHUNKS, SUM_CHUNK_MIN_ROWS = 64, 32
+
+
+def rows_of_chunk(rows):
+    """Rows of which sums are taken together, in eights, as kernels take them."""
+    return max(SUM_CHUNK_MIN_ROWS, -(-rows // (8 * SUM_MAX_CHUNKS)) * 8)
+
+
+def chunks_of(shape):
+    """The shape of the sums of (N, C)'s chunks of rows, a row a chunk."""
+    return (-(-shape[0] // rows_of_chunk(shape[0])), shape[1])
+
+
+def sum_of_chunks(call, chunks, out, accumulate=False):
+    """The call that joins them: out (C,) = their sum, or out += that."""
+    joined = chunks.view((1, *chunks.shape)), 1.0, int(accumulate), out.view((1, *out.shape))
+    call(sum_middle, *joined)
+
 
 @kernel(split=[("A", 4)], x="T[A, R]", scale="float", accumulate="int", out="inout T[A]")
 def sum_last(x, scale, accumulate, out, start, stop):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from fastnn.devices.cpu import INTERPRETED, native
-from fastnn.kernels.cpu import loops, matmul
+from fastnn.kernels.cpu import gemm, loops
 from fastnn.kernels.scalar import elementary
 
 pytestmark = pytest.mark.skipif(
@@ -40,9 +40,7 @@ def run(program, bits, **environment):
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
-@pytest.mark.parametrize(
-    "kernel", [loops.unary(elementary.exp), matmul.matmul], ids=["exp", "matmul"]
-)
+@pytest.mark.parametrize("kernel", [loops.unary(elementary.exp), gemm.gemm], ids=["exp", "matmul"])
 def test_kernels_use_vectors_of_that_width_and_registers_of_such_a_processor(kernel, bits):
     from fastnn.compile.frontend import optimised
 

@@ -10,7 +10,7 @@ import pytest
 
 from fastnn.compile.frontend import compile_kernel
 from fastnn.devices.cpu import elf, native
-from fastnn.kernels.cpu import loops, matmul, reduce, softmax
+from fastnn.kernels.cpu import gemm, loops, reduce, softmax
 from fastnn.kernels.declare import Target
 from fastnn.kernels.scalar import arithmetic, elementary
 from tests.processors import ON_X86_64, call_at
@@ -79,7 +79,7 @@ def test_kernels_compute_the_same_bits_however_they_are_loaded(dtype):
     rng = np.random.default_rng(0)
     x, w, bias = (rng.normal(size=size).astype(dtype) for size in ((33, 65), (65, 47), (47,)))
     calls = {
-        matmul.matmul: (x, w, bias, 0, 0, 0.0, 0, np.zeros((33, 47), dtype)),
+        gemm.gemm: (x, w, bias, 0, 0, 0.0, 0, np.zeros((33, 47), dtype)),
         softmax.softmax_gradient: (x, x, np.zeros_like(x)),
         reduce.sum_middle: (x[None], 1.0, 0, np.zeros((1, 65), dtype)),
         reduce.copy: (x.ravel(), np.zeros(x.size, dtype)),

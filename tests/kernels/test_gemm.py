@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from fastnn.kernels.cpu import matmul, matmul_gradient, reduce
+from fastnn.kernels.cpu import gemm, gemv, matmul_gradient, movement, reduce
 from fastnn.kernels.declare import Target
 from fastnn.kernels.scalar import activations
 from tests.processors import ON_X86_64, TARGETS, call
@@ -62,8 +62,8 @@ def test_tiles(name, dtype):
             np.full_like(before, np.nan),
             before.copy(),
         )
-        call(matmul.matmul, name, a, b, bias, turned_a, turned_b, 0.0, 0, c)
-        call(matmul.matmul, name, a, b, bias[:0], turned_a, turned_b, -inf, 1, added)
+        call(gemm.gemm, name, a, b, bias, turned_a, turned_b, 0.0, 0, c)
+        call(gemm.gemm, name, a, b, bias[:0], turned_a, turned_b, -inf, 1, added)
         check(c, np.maximum(product + bias, 0), size[1])
         check(added, product + before, size[1])
 
@@ -72,7 +72,7 @@ def test_tiles(name, dtype):
 @pytest.mark.parametrize("name", TARGETS)
 def test_product_and_gradient(name, dtype):
     """In one chunk of rows and in several; the sums alone or added to what there is."""
-    kernel = matmul_gradient.matmul_and_gradient(activations.tanh_gradient)
+    kernel = matmul_gradient.gemm_and_gradient(activations.tanh_gradient)
     for size in [*SIZES, (56, 3, 34), (121, 9, 50), (7, 0, 5)]:
         a, b, before, y = operands(size, dtype, 0, 1)
         product = expected(a, b, 0, 1) * (1 - y.astype("f8") ** 2)
@@ -95,13 +95,13 @@ def test_dots(name, dtype):
     for size in [*SIZES, (1, 40, 19), (19, 40, 1)]:
         a, b, bias, before = operands(size, dtype, 0, 1)
         product, c, added = expected(a, b, 0, 1), np.full_like(before, np.nan), before.copy()
-        call(matmul.dots, name, a, b, bias, 0.0, 0, c)
-        call(matmul.dots, name, a, b, bias[:0], -inf, 1, added)
+        call(gemv.gemm_dots, name, a, b, bias, 0.0, 0, c)
+        call(gemv.gemm_dots, name, a, b, bias[:0], -inf, 1, added)
         check(c, np.maximum(product + bias, 0), size[1])
         check(added, product + before, size[1])
         row, column = c[-1:].copy(), np.ascontiguousarray(c[:, -1:])
-        call(matmul.dots, name, a[-1:].copy(), b, bias, 0.0, 0, row)
-        call(matmul.dots, name, a, b[-1:].copy(), bias[-1:].copy(), 0.0, 0, column)
+        call(gemv.gemm_dots, name, a[-1:].copy(), b, bias, 0.0, 0, row)
+        call(gemv.gemm_dots, name, a, b[-1:].copy(), bias[-1:].copy(), 0.0, 0, column)
         np.testing.assert_array_equal(row, c[-1:])
         np.testing.assert_array_equal(column, c[:, -1:])
 
@@ -121,9 +121,9 @@ def test_row(name, dtype):
         x, w, bias, before = operands(size, dtype, 0, 0)
         product = expected(x, w, 0, 0)
         y, added, tiles = np.full_like(before, np.nan), before.copy(), np.full_like(before, np.nan)
-        call(matmul.multiply_row, name, x[0], w, bias, 0.0, 0, y[0])
-        call(matmul.multiply_row, name, x[0], w, bias[:0], -inf, 1, added[0])
-        call(matmul.matmul, name, x, w, bias, 0, 0, 0.0, 0, tiles)
+        call(gemv.gemv, name, x[0], w, bias, 0.0, 0, y[0])
+        call(gemv.gemv, name, x[0], w, bias[:0], -inf, 1, added[0])
+        call(gemm.gemm, name, x, w, bias, 0, 0, 0.0, 0, tiles)
         check(y, np.maximum(product + bias, 0), size[1])
         check(added, product + before, size[1])
         np.testing.assert_array_equal(y, tiles)
@@ -132,7 +132,7 @@ def test_row(name, dtype):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize(
     "kernel",
-    [matmul.matmul, matmul.dots, matmul.transpose, matmul.multiply_row],
+    [gemm.gemm, gemv.gemm_dots, movement.transpose_matrix, gemv.gemv],
     ids=lambda k: k.name,
 )
 def test_arm_has_packed_instructions(kernel, dtype):

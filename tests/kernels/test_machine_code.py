@@ -45,7 +45,7 @@ FORMULAS = [
     if form.startswith(("loops.", "updates.")) and not re.search("sums|cast", form)
 ]
 OTHERS = [
-    "matmul.matmul-f4",
+    "gemm.gemm-f4",
     "softmax.softmax-f4",
     "losses.sigmoid_cross_entropy-f4",
     "normalization.chunk_statistics-f4",

@@ -6,7 +6,7 @@ import pytest
 
 import fastnn
 from fastnn import ops
-from fastnn.kernels.cpu import matmul, reduce
+from fastnn.kernels.cpu import gemm, gemv, reduce
 from fastnn.kernels.declare import Kernel
 from fastnn.ops.record import Op
 from fastnn.tape.record import emit
@@ -22,12 +22,12 @@ SCALED = [
     (reduce.sum_middle, (2, 0, N), (2, N)),
 ]
 CLAMPED = [
-    (matmul.matmul, [(5, 9), (9, N)], (5, N)),
-    (matmul.matmul, [(3, 1100), (1100, N)], (3, N)),  # in blocks
-    (matmul.dots, [(5, 40), (3, 40)], (5, 3)),
-    (matmul.dots, [(5, 40), (1, 40)], (5, 1)),
-    (matmul.multiply_row, [(9,), (9, 33)], (33,)),
-    (matmul.multiply_row, [(70,), (70, 1024)], (1024,)),  # row after row
+    (gemm.gemm, [(5, 9), (9, N)], (5, N)),
+    (gemm.gemm, [(3, 1100), (1100, N)], (3, N)),  # in blocks
+    (gemv.gemm_dots, [(5, 40), (3, 40)], (5, 3)),
+    (gemv.gemm_dots, [(5, 40), (1, 40)], (5, 1)),
+    (gemv.gemv, [(9,), (9, 33)], (33,)),
+    (gemv.gemv, [(70,), (70, 1024)], (1024,)),  # row after row
 ]
 
 
@@ -60,10 +60,10 @@ def test_what_a_scaled_sum_is_added_to_is_not_scaled(kernel, shape, result, scal
 def test_a_product_that_is_added_is_clamped_with_what_it_is_added_to(kernel, shapes, result, dtype):
     """The bias's place is taken by what is there."""
     *factors, bias, start = draw(dtype, *shapes, (0,), result)
-    flags = [0, 0] if kernel is matmul.matmul else []
+    flags = [0, 0] if kernel is gemm.gemm else []
     a, b = (f.numpy().astype("f8") for f in factors)
     before, got = made(kernel, *factors, bias, *flags, 0.0, 1, start)
-    exact = np.maximum(0, before + (a @ b.T if kernel is matmul.dots else a @ b))
+    exact = np.maximum(0, before + (a @ b.T if kernel is gemv.gemm_dots else a @ b))
     np.testing.assert_allclose(got, exact, atol=8 * np.finfo(dtype).eps * a.shape[-1] ** 0.5)
     assert (got == 0).any()
     assert (got > 0).any()
@@ -76,8 +76,8 @@ def test_every_kernel_that_adds_and_does_something_else_is_tested():
         if {"accumulate", "float"}
         <= {p.name for p in k.parameters} | {p.dtype for p in k.parameters}
     }
-    # the same code as matmul
-    assert both == {k.name for k, *_ in (*SCALED, *CLAMPED)} | {"matmul_turned"}
+    # the same code as gemm
+    assert both == {k.name for k, *_ in (*SCALED, *CLAMPED)} | {"gemm_transposed_a"}
 
 
 def test_a_second_gradient_that_is_a_mean_leaves_the_first_as_it_was():

@@ -108,10 +108,10 @@ def test_a_step_that_cannot_be_repeated_is_still_profiled(capsys):
 
 @pytest.mark.skipif(INTERPRETED, reason="there is no object code")
 def test_the_object_code_tells_the_width_of_its_vectors():
-    from fastnn.kernels.cpu import batches, matmul
+    from fastnn.kernels.cpu import batches, gemm
 
     for kernel, dtype, bits in [
-        (matmul.matmul, "f4", 8 * backend.processor()[2].vector_bytes),
+        (gemm.gemm, "f4", 8 * backend.processor()[2].vector_bytes),
         (batches.end_epoch, "f4", 0),
     ]:
         backend.entry(kernel, dtype)

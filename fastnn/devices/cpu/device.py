@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from fastnn.kernels.declare import Kernel
+from fastnn.kernels.scalar import formula
+from fastnn.ops.pointwise import from_output
 from fastnn.ops.record import Op
 
 
@@ -22,6 +24,18 @@ def launcher(op: Op) -> Callable:
     if op.formula is not None:
         found = found(op.formula)
     return _one_call(op, found) if isinstance(found, Kernel) else found
+
+
+def kernels() -> list[Kernel]:
+    """Every kernel that can be asked for. Those of a formula are made with its launcher; those of
+    the activations that `linear` fuses, when it is first called with one."""
+    for op in list(Op.known):
+        if op.kernels is not None:
+            launcher(op)
+    matmul = import_module("fastnn.kernels.cpu.matmul")
+    for activation in from_output:
+        matmul.activate(formula(activation))
+    return list(Kernel.known)
 
 
 def _one_call(op: Op, kernel: Kernel) -> Callable:
