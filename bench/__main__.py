@@ -10,7 +10,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from . import report
+from . import grids, readme, report
 from .limits import limits
 from .peers import PEERS
 
@@ -26,7 +26,7 @@ def main() -> None:
         "--case", help="only cases whose names match, as pytest's -k has it: 'article or mlp'"
     )
     parser.add_argument("--quick", action="store_true", help="few rounds: for trying out")
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md too")
+    parser.add_argument("--readme", action="store_true", help="write README.md's chart and rows")
     parser.add_argument(
         "--docs",
         action="store_true",
@@ -93,23 +93,26 @@ def main() -> None:
         + "\n\n"
         + report.notes(results, machine, versions, options.threads)
     )
-    if not options.case and not options.quick and options.threads == 1:
-        text += "\n\n" + products(options)
+    if others := report.other_ops(results):
+        text += f"\n\n{others}"
+    if not options.case and not options.quick:
+        text += f"\n\n{grid(options)}"
     print(f"\n{text}")
-    name = "results" + f"-{options.threads}-threads" * (options.threads > 1)
+    name = "some-results" if options.case or options.quick else "results"
+    name += f"-{options.threads}-threads" * (options.threads > 1)
     name += f"-{options.vector_bits}-bits" if options.vector_bits else ""
-    report.write_json(results, versions, RESULTS / f"{name}.json", options.threads)
+    report.write_json(results, machine, versions, RESULTS / f"{name}.json", options.threads)
     if importlib.util.find_spec("matplotlib"):
         report.plot(results, RESULTS / f"{name}.png")
         if machine:
             report.roofline(results, machine, RESULTS / f"{name}-roofline.png")
     if options.readme:
-        report.write_readme(text, ROOT / "README.md")
+        readme.write()
     if options.docs:
         report.write_section(text, machine, ROOT / "docs" / "benchmarks.md")
 
 
-def version_of(distribution, python):
+def version_of(distribution: str | None, python: str) -> str | None:
     if distribution is None:
         return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     found = subprocess.run(
@@ -120,26 +123,13 @@ def version_of(distribution, python):
     return found.stdout.strip() if found.returncode == 0 else None
 
 
-def run(key, python, options):
+def run(key: str, python: str, options: argparse.Namespace, *arguments: str) -> Path:
     """Time a peer; where its results are."""
-    path = RESULTS / f"{key}.json"
+    path = RESULTS / f"{'-'.join([key, *arguments[:1]]).replace('--', '')}.json"
     path.unlink(missing_ok=True)
-    command = [
-        python,
-        "-m",
-        "pytest",
-        "bench",
-        f"--peer={key}",
-        f"--benchmark-json={path}",
-        "--quiet",
-        "-W",
-        "ignore",
-    ]
-    command += [
-        "--benchmark-disable-gc",
-        "--benchmark-warmup=on",
-        f"--benchmark-max-time={0.1 if options.quick else 1}",
-    ]
+    command = [python, "-m", "pytest", "bench", f"--peer={key}", f"--benchmark-json={path}"]
+    command += ["--quiet", "-W", "ignore", "--benchmark-disable-gc", "--benchmark-warmup=on"]
+    command += [f"--benchmark-max-time={0.1 if options.quick else 1}", *arguments]
     command += ["--quick"] * options.quick + (["-k", options.case] if options.case else [])
     environment = {
         **os.environ,
@@ -152,19 +142,13 @@ def run(key, python, options):
     return path
 
 
-def products(options):
-    """The table of matrix products against BLAS, a line a group."""
-    command = [
-        sys.executable,
-        "-m",
-        "bench.matmul",
-        "--summary",
-        *(f"--blas={b}" for b in options.blas),
-    ]
-    environment = {**os.environ, **limits(1, options.vector_bits)}
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    ).stdout.strip()
+def grid(options: argparse.Namespace) -> str:
+    """Products against BLAS, a line a group; on several threads, how many of them `fit` chooses."""
+    blas = [f"--blas={b}" for b in options.blas]
+    path = run(
+        "ours", sys.executable, options, "--grids", *blas, "-k", "against_blas or choice_of_threads"
+    )
+    return grids.tables(path, summary=True)
 
 
 if __name__ == "__main__":

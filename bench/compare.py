@@ -1,8 +1,8 @@
 """`python -m bench.compare BASE HEAD`: what got faster or slower.
 
-BASE and HEAD are git revisions, each of which is then checked out beside this one and timed with
-its own `bench` (fastnn only, in turns: the machine's moods meet both), or `results.json` files that
-`python -m bench` has written.
+BASE and HEAD are git revisions, each checked out beside this one and timed with its own `bench`
+(fastnn only, in turns, so that both meet the same load of the machine), or `results.json` files
+that `python -m bench` has written.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .report import time_text
+from .text import time_text
 
 ROOT = Path(__file__).resolve().parent.parent
 NOISE = 0.05  # a change that is smaller may be the machine's
@@ -49,7 +49,7 @@ def of_file(path: Path) -> dict[str, float]:
     }
 
 
-def of_revisions(revisions, options):
+def of_revisions(revisions: list[str], options: argparse.Namespace) -> list[dict[str, float]]:
     """The same, of git revisions: the fastest of some rounds."""
     found: list[dict[str, float]] = [{} for _ in revisions]
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def of_revisions(revisions, options):
     return found
 
 
-def git(*arguments):
+def git(*arguments: str) -> None:
     finished = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
     if finished.returncode:
         sys.exit(f"git {' '.join(arguments[:2])}: {finished.stderr.strip()}")
@@ -114,11 +114,9 @@ def table(base: dict[str, float], head: dict[str, float]) -> str:
         lines.append(
             f"| {name} | {time_text(base[name])} | {time_text(head[name])} | {ratio:.2f}{word} |"
         )
-    for name in sorted(base.keys() ^ head.keys()):
-        lines.append(
-            f"| {name} | {'' if name in head else 'only here'} | "
-            f"{'only here' if name in head else ''} | |"
-        )
+    for title, names in (("base", base.keys() - head), ("head", head.keys() - base)):
+        if names:
+            lines.append(f"\nOnly in {title}: {', '.join(sorted(names))}.")
     return "\n".join(lines)
 
 

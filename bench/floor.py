@@ -1,14 +1,14 @@
 """The floor of a case: the time its arithmetic takes at the machine's peak, or its memory at what
 streams reach; what is above it is waiting, replaying, calling. `fastnn.devices.cpu.peaks` measures
 both, with fastnn's own kernels, so the same compiler makes them. Its streams are plain loops, for
-which every line that is written is fetched before; where kernels write past the caches they can be
-faster than this floor."""
+which every line that is written is fetched before: kernels with streaming stores can be faster than
+this floor."""
 
 import fastnn
 from fastnn.devices.cpu.peaks import flops_per_second, seconds_of_passes, seconds_of_streams
 from fastnn.tape.report import nbytes
 
-from .cases import (
+from .kinds import (
     FLOAT,
     STREAMS_OF_UPDATE,
     Both,
@@ -19,6 +19,7 @@ from .cases import (
     Network,
     OpCall,
     Product,
+    Tested,
     Update,
 )
 
@@ -34,7 +35,7 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
         return case.epochs * case.steps * _step(case, threads)
     if isinstance(case, Product):
         return case.units * 2 * case.size**3 / flops_per_second(FLOAT, threads)
-    if isinstance(case, Decay):
+    if isinstance(case, Decay | Tested):
         return None
     if isinstance(case, Both):
         return case.units * _both(case, threads)

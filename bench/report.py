@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .cases import CASES, Case
+from .cases import CASES
+from .kinds import Case
 from .peers import PEERS
+from .text import percent_text, time_text, times_text
 
-README_MARKS = "<!-- bench:begin -->", "<!-- bench:end -->"
 # The loss after a few steps that know no order. Ours, NumPy's, JAX's and Keras's agree to 1e-5;
 # PyTorch's Adam adds its epsilon elsewhere, which was seen to make 1.7e-3, and with batch
 # normalisation 3.7e-3; another learning rate would make far more.
@@ -30,17 +31,15 @@ def read(path: Path) -> tuple[dict[str, Result], Mapping[str, Any]]:
     """The results by case that pytest-benchmark wrote, and what it says of the machine."""
     if not path.exists():
         return {}, {}
-    report = json.loads(path.read_text())
-    units, found = {c.name: c.units for c in CASES}, {}
+    report, found = json.loads(path.read_text()), {}
     for b in report["benchmarks"]:
-        name, stats = b["param"], b["stats"]
-        extra = b["extra_info"]
+        name, stats, extra = b["param"], b["stats"], b["extra_info"]
+        units = extra["units"]
         if "value" in extra:  # what was measured is not time
             found[name] = Result(extra["value"], 0.0, stats["rounds"], extra)
         else:
-            found[name] = Result(
-                stats["median"] / units[name], stats["iqr"] / units[name], stats["rounds"], extra
-            )
+            seconds = stats["median"] / units, stats["iqr"] / units
+            found[name] = Result(*seconds, stats["rounds"], extra)
     return found, report["machine_info"]
 
 
@@ -108,7 +107,7 @@ def table(results: Mapping[str, Mapping[str, Result]], threads: int = 1) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def rows(results):
+def rows(results: Mapping[str, Mapping[str, Result]]) -> Iterator[tuple[Case, dict[str, Result]]]:
     """(case, {peer: result}) of every case that we have run."""
     for case in CASES:
         row = {key: results[key][case.name] for key in PEERS if case.name in results.get(key, ())}
@@ -121,20 +120,19 @@ def amount_text(case: Case, amount: float) -> str:
     return time_text(amount) if case.unit == "s" else f"{amount:.3g} {case.unit}"
 
 
-def time_text(seconds: float, like: float | None = None) -> str:
-    """Three digits, in the unit that suits `like`, or the number itself."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)):
-        if (like or seconds) >= size or unit == "ns":
-            break
-    return f"{seconds / size:.2g}" if like else f"{seconds / size:.3g} {unit}"
-
-
-def times_text(ratio: float) -> str:
-    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
-
-
-def percent_text(fraction: float) -> str:
-    return f"{100 * fraction:.0f} %" if fraction >= 0.01 else "< 1 %"
+def other_ops(results: Mapping[str, Mapping[str, Result]]) -> str:
+    """Markdown: a line a case that was made of an op's record, which no peer has."""
+    named = {case.name for case in CASES}
+    lines = [
+        "| every other op, from a tape | fastnn | of the floor |",
+        "| --- | --: | --: |",
+    ]
+    for name, result in results.get("ours", {}).items():
+        if name not in named:
+            title, floor = result.extra["title"], result.extra.get("floor")
+            fraction = percent_text(floor / result.extra["units"] / result.median) if floor else ""
+            lines.append(f"| {title} | {time_text(result.median)} | {fraction} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def notes(
@@ -246,6 +244,7 @@ def roofline(
 
 def write_json(
     results: Mapping[str, Mapping[str, Result]],
+    machine: Mapping[str, Any],
     versions: Mapping[str, str],
     path: Path,
     threads: int = 1,
@@ -259,16 +258,13 @@ def write_json(
         }
         for case, row in rows(results)
     }
-    path.write_text(
-        json.dumps({"versions": dict(versions), "threads": threads, "cases": cases}, indent=1)
-    )
-
-
-def write_readme(text: str, path: Path) -> None:
-    """Put the text between the marks."""
-    begin, end = README_MARKS
-    before, rest = path.read_text().split(begin)
-    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
+    about = {
+        "versions": dict(versions),
+        "threads": threads,
+        "processor": machine.get("cpu", {}).get("brand_raw", "an unknown processor"),
+        "vector bits": machine.get("vector_bits"),
+    }
+    path.write_text(json.dumps({**about, "cases": cases}, indent=1))
 
 
 def write_section(text: str, machine: Mapping[str, Any], path: Path) -> None:

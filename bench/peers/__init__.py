@@ -1,10 +1,10 @@
-"""One file a peer, all with the same functions, each of which makes of a case (`cases.py`) what is
+"""One file a peer, all with the same functions, each of which makes of a case (`kinds.py`) what is
 timed:
 
     IMPORT                  the statement that imports it
     fit(case)               a function that makes a fresh model and returns the run, which returns
                             the last epoch's mean loss
-    record(case)            likewise, for writing a step down
+    record(case)            likewise, for recording a step
     predict, op, update     a function to call over and over
     product(case)           likewise, of `case.units` products
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import fastnn
-from bench.cases import (
+from bench.kinds import (
     FLOAT,
     Both,
     Chain,
@@ -132,7 +132,7 @@ def decay(case: Decay):
 
 
 def record(case: Record):
-    """The run returns how many instructions it wrote down."""
+    """The run returns how many instructions it recorded."""
     rows = fastnn.random.normal((case.batch, case.widths[0]), seed=0)
     labels = fastnn.tensor([n % case.widths[-1] for n in range(case.batch)])
     loss_function = fastnn.losses.SparseCategoricalCrossentropy()
@@ -164,27 +164,27 @@ def op(case: OpCall):
 
 
 def loop(case: Loop):
-    """A tape of one instruction, run_steps as often."""
+    """A tape of one instruction, replayed as often."""
     function = fastnn.ops.registry[case.op]
     step = fastnn.record(lambda *inputs: function(*inputs, **case.attributes))
     return replayed(step.recording(*case.arrays()).tape, case.units)
 
 
 def both(case: Both):
-    """A tape of the op and its gradient. The variables' gradients are written over by every step;
-    the result is returned, or what no gradient needs would be left out."""
+    """A tape of the op and its gradient. The variables' gradients are overwritten by every step;
+    the result is returned, or what no gradient needs would be dead code."""
     function = fastnn.ops.registry[case.op]
     inputs = [fastnn.Variable(a) if a.dtype == FLOAT else fastnn.tensor(a) for a in case.arrays()]
 
-    def step(above):
+    def step(upstream):
         y = function(*inputs, **case.attributes)
         y = y[0] if isinstance(y, tuple) else y
-        y.backward(above)
+        y.backward(upstream)
         for variable in inputs:
             variable.gradient = None
         return y
 
-    return replayed(fastnn.record(step).recording(case.above()).tape, case.units)
+    return replayed(fastnn.record(step).recording(case.upstream()).tape, case.units)
 
 
 def chain(case: Chain):
@@ -209,3 +209,6 @@ def update(case: Update):
     optimizer = OPTIMIZERS[case.optimizer](1e-3)
     optimizer.build(variables)
     return replayed(fastnn.record(lambda: optimizer.apply(gradients)).recording().tape, case.units)
+
+
+tested = loop

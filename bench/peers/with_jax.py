@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench.cases import Both, Chain, Fit, OpCall, Predict, Product, Update
+from bench.kinds import Both, Chain, Fit, OpCall, Predict, Product, Update
 
 IMPORT = "import jax"
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
@@ -166,13 +166,13 @@ def both(case: Both):
         return function(*filled)
 
     @jax.jit
-    def call(leaves, above):
+    def call(leaves, upstream):
         y, back = jax.vjp(of, *leaves)
-        return y, back(above)
+        return y, back(upstream)
 
-    leaves, above = [inputs[n] for n in numbers], jnp.asarray(case.above())
+    leaves, upstream = [inputs[n] for n in numbers], jnp.asarray(case.upstream())
 
-    return repeated(lambda: call(leaves, above), case.units)
+    return repeated(lambda: call(leaves, upstream), case.units)
 
 
 def chain(case: Chain):

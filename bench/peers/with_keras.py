@@ -11,7 +11,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import keras
 import tensorflow
 
-from bench.cases import Fit, Network, Predict
+from bench.kinds import Fit, Network, Predict
 
 IMPORT = "import keras"
 

@@ -4,7 +4,7 @@ references."""
 import numpy as np
 
 import fastnn
-from bench.cases import FLOAT, Fit, OpCall, Predict, Product, Update
+from bench.kinds import FLOAT, Fit, OpCall, Predict, Product, Update
 
 IMPORT = "import numpy"
 NORM = False  # batch normalisation is not written out here

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.cases import Both, Chain, Fit, Loop, Network, OpCall, Predict, Product, Update
+from bench.kinds import Both, Chain, Fit, Loop, Network, OpCall, Predict, Product, Update
 
 IMPORT = "import torch"
 
@@ -128,15 +128,15 @@ def loop(case: Loop):
 
 
 def both(case: Both):
-    function, inputs, above = (
+    function, inputs, upstream = (
         OPS[case.op],
         [torch.from_numpy(a) for a in case.arrays()],
-        torch.from_numpy(case.above()),
+        torch.from_numpy(case.upstream()),
     )
     leaves = [t.requires_grad_() for t in inputs if t.is_floating_point()]
 
     def call():
-        torch.autograd.grad(function(*inputs, **case.attributes), leaves, above)
+        torch.autograd.grad(function(*inputs, **case.attributes), leaves, upstream)
 
     return repeated(call, case.units)
 
