@@ -120,6 +120,10 @@ class Sequential(Model):
         for layer in layers:
             self.add(layer)
 
+    @property
+    def takes_one_tensor(self) -> bool:  # type: ignore[override]
+        return bool(self._stack) and self._stack[0].takes_one_tensor
+
     def add(self, layer: Layer) -> None:
         """Append a layer."""
         if not isinstance(layer, Layer):
@@ -159,8 +163,9 @@ class Sequential(Model):
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for inputs of this shape, in which None is any extent."""
-        self.input_shape = (None, *input_shape[1:])
-        self._build_stack(self.input_shape)
+        is_one = isinstance(input_shape, tuple) and isinstance(input_shape[-1], int | None)
+        self.input_shape = (None, *input_shape[1:]) if is_one else None
+        self._build_stack(self.input_shape or input_shape)
 
     def _build_stack(self, shape):
         for layer in self._stack:

@@ -106,12 +106,7 @@ class Layer(Watched):
         if isinstance(inputs, ARRAYS):
             x = operand(inputs, self.dtype)
         else:
-            x = self._tensors(inputs)
-            if self.takes_one_tensor and not isinstance(x, Tensor):
-                raise TypeError(
-                    f"{type(self).__name__} {self.name!r}: takes one tensor; got a "
-                    f"{type(inputs).__name__} of {len(inputs)}"
-                )
+            x = self._of_one(inputs) if self.takes_one_tensor else self._tensors(inputs)
         if not self.built:
             self.build_for(tree.map(lambda t: (None, *t.shape[1:]), x))
         if training is None:
@@ -131,6 +126,15 @@ class Layer(Watched):
             return y
         return self._results(y, inputs, x)
 
+    def _of_one(self, inputs):
+        """Nested lists, a frame, whatever is one array."""
+        if any([isinstance(value, Tensor) for value in tree.flatten(inputs)]):
+            raise TypeError(
+                f"{type(self).__name__} {self.name!r}: takes one tensor; got a "
+                f"{type(inputs).__name__} of {len(inputs)}"
+            )
+        return operand(inputs, self.dtype)
+
     def _tensors(self, value, kinds=(object,)):
         """A structure with what is of these kinds as tensors of the layer's type."""
         return tree.map(lambda v: operand(v, self.dtype) if isinstance(v, kinds) else v, value)
@@ -147,8 +151,12 @@ class Layer(Watched):
                 )
         if not found:
             raise TypeError(f"layer {self.name!r}: call must return a tensor; got {y!r}")
-        given = zip(tree.flatten(inputs), tree.flatten(x), strict=True)
-        shared = {t.buffer for value, t in given if not isinstance(value, Tensor)}
+        given = [inputs] if isinstance(x, Tensor) else tree.flatten(inputs)
+        shared = {
+            t.buffer
+            for value, t in zip(given, tree.flatten(x), strict=True)
+            if not isinstance(value, Tensor)
+        }
         return tree.map(lambda t: copied(t) if t.buffer in shared else t, y)
 
     def build_for(self, input_shape: Shape, arena: Arena | None = None) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn import tree
 from fastnn.convert import as_array
 from fastnn.devices.cpu.memory import buffer_of
 from fastnn.errors import NotFiniteError, ShapeError, shape_text
@@ -19,19 +20,32 @@ from fastnn.tensor import Tensor
 
 
 class Rows(NamedTuple):
-    """Inputs, targets and weights (or None) of as many rows each."""
+    """Inputs, targets and weights (or None) of as many rows each: arrays, or structures of them."""
 
-    x: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray | None = None
+    x: Any
+    y: Any
+    weights: Any = None
 
     def arrays(self) -> list[np.ndarray]:
-        return [a for a in self if a is not None]
+        return tree.flatten(self)
+
+    @property
+    def number(self) -> int:
+        """How many rows there are."""
+        return len(self.arrays()[0])
 
     def part(self, rows: slice) -> "Rows":
-        return Rows(
-            self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows]
-        )
+        return tree.map(lambda array: array[rows], self)
+
+
+def look(rows: Any) -> tuple:
+    """What a program for such arrays depends on: where they stand, the shapes of rows, types."""
+    return tuple([(path, a.shape[1:], a.dtype) for path, a in tree.leaves(rows)])
+
+
+def without_arrays(rows: Any) -> Any:
+    """The structure alone, for `tree.pack`."""
+    return tree.map(lambda array: "", rows)
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
@@ -41,15 +55,15 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
-def inputs(x: Any, dtype: np.dtype) -> np.ndarray:
+def inputs(x: Any, dtype: np.dtype, name: str = "x") -> np.ndarray:
     """x as rows (N, ...) of the model's element type; one number a row may be given as (N,)."""
-    array = as_array(x, dtype, "x")
+    array = as_array(x, dtype, name)
     if array.ndim == 0:
-        raise ShapeError("x must have rows, shape (any, ...); got a single number")
+        raise ShapeError(f"{name} must have rows, shape (any, ...); got a single number")
     if array.ndim == 1:
         array = array.reshape(-1, 1)
     if not array.size:
-        raise ValueError(f"x is empty: shape {shape_text(array.shape)}")
+        raise ValueError(f"{name} is empty: shape {shape_text(array.shape)}")
     return array
 
 
@@ -69,23 +83,23 @@ def expect_finite(array: np.ndarray, name: str, given: Any = None) -> None:
         raise not_finite(array, name, given) from None
 
 
-def expect_rows(x: np.ndarray, other: Any, x_name: str, name: str) -> None:
-    """Raise unless `other` has as many rows as x."""
+def expect_rows(count: int, other: Any, x_name: str, name: str) -> None:
+    """Raise unless `other` has so many rows, as x has."""
     shape = as_array(other, None, name).shape
     rows = shape[0] if shape else None
-    if rows != len(x):
+    if rows != count:
         raise ValueError(
-            f"{x_name} and {name} must have as many rows; got {len(x)} and "
+            f"{x_name} and {name} must have as many rows; got {count} and "
             f"{'a single number' if rows is None else rows}"
         )
 
 
-def weights(sample_weight: Any, x: np.ndarray) -> np.ndarray | None:
+def weights(sample_weight: Any, count: int, dtype: np.dtype) -> np.ndarray | None:
     """Weights of rows, (N,)."""
     return (
         None
         if sample_weight is None
-        else row_weights(as_array(sample_weight, x.dtype, "sample_weight"), len(x), x.dtype)
+        else row_weights(as_array(sample_weight, dtype, "sample_weight"), count, dtype)
     )
 
 
@@ -94,7 +108,7 @@ def split(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
     them."""
     if isinstance(fraction, bool) or not 0 < fraction < 1:
         raise ValueError(f"validation_split must lie between 0 and 1; got {fraction!r}")
-    count = len(rows.x)
+    count = rows.number
     at = floor(count * (1 - fraction))
     if not 0 < at < count:
         raise ValueError(

@@ -1,11 +1,11 @@
 """Prediction: forward steps over all rows; for few rows, one tape that is called again and
 again."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fastnn import tree
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
 from fastnn.devices.cpu.program import FOREVER, StepFailed
@@ -18,6 +18,7 @@ from fastnn.tensor import Tensor
 
 from . import data
 from .epoch import Source, Steps, parts_of
+from .outputs import Output
 
 CHECK_OF_INPUT = "check of x"
 
@@ -29,23 +30,20 @@ class Predictor:
     which other threads may have their turn."""
 
     def __init__(
-        self,
-        model: Any,
-        shape: Sequence[Any],
-        output_shape: Sequence[Any],
-        batch_size: int,
-        eager: bool,
+        self, model: Any, rows: Any, size: int | None, outputs: Any, batch_size: int, eager: bool
     ):
-        self.model, self.dtype = model, model.dtype
-        self.another = lambda: Predictor(model, shape, output_shape, batch_size, eager)
-        self.output_shape = tuple(output_shape[1:])
-        self.single, (rows, *columns) = shape[0] is not None, shape
-        rows = batch_size if rows is None else rows
-        self.x, self.y = (
-            np.zeros((rows, *columns), self.dtype),
-            np.empty((rows, *self.output_shape), self.dtype),
+        self.model, self.dtype, self.single = model, model.dtype, size is not None
+        like = data.without_arrays(rows)
+        self.another = lambda: Predictor(
+            model, tree.pack(like, self.x), size, outputs, batch_size, eager
         )
-        source = Source([self.x, self.y])
+        self.inputs, self.outputs = like, outputs
+        held = batch_size if size is None else size
+        self.x: list[np.ndarray] = [
+            np.zeros((held, *a.shape[1:]), a.dtype) for a in tree.flatten(rows)
+        ]
+        self.y = self._room(held)
+        source = Source([*self.x, *self.y])
         n_threads = 1 if self.single else None  # to wake another takes longer than most batches
         self.steps = Steps(
             [source],
@@ -57,49 +55,65 @@ class Predictor:
         if not self.single:
             self.fits = self.steps.fits  # type: ignore[method-assign]
         if self.single:
-            self.program = self.steps.through([[self.x, self.y]]).program
+            self.program = self.steps.through([[*self.x, *self.y]]).program
             self.turn = self.program.turn
 
     def fits(self) -> bool:
         """Whether the model is as it was recorded."""
         return all([watch.holds() for watch in self.watches])
 
-    def _step(self, x: Tensor, out: Tensor) -> None:
-        emit(CHECK_OF_INPUT, updates.check_finite, (x.flat(),))
-        with no_grad():
-            emit("copy", reduce.copy, (self.model(x, training=False).flat(), out.flat()))
+    def _room(self, rows):
+        """Memory for so many results."""
+        return [np.empty((rows, *o.shape[1:]), o.dtype) for o in tree.flatten(self.outputs)]
 
-    def __call__(
-        self, x: Any, callbacks: CallbackList | None = None, given: Any = None
-    ) -> np.ndarray:
+    def _step(self, *batch: Tensor) -> None:
+        x, y = batch[: len(self.x)], batch[len(self.x) :]
+        for tensor in x:
+            emit(CHECK_OF_INPUT, updates.check_finite, (tensor.flat(),))
+        with no_grad():
+            results = tree.flatten(self.model(tree.pack(self.inputs, x), training=False))
+            for result, out in zip(results, y, strict=True):
+                emit("copy", reduce.copy, (result.flat(), out.flat()))
+
+    def __call__(self, x: Any, callbacks: CallbackList | None = None, given: Any = None) -> Any:
         given = x if given is None else given
-        if type(x) is not np.ndarray or x.dtype != self.dtype:
-            x = data.inputs(x, self.dtype)
+        if type(x) is np.ndarray and x.dtype == self.dtype:
+            arrays = [x]
+        else:  # one array of another kind, or rows that are checked already
+            arrays = [data.inputs(x, self.dtype)] if hasattr(x, "shape") else tree.flatten(x)
         watched = callbacks is not None and callbacks.callbacks
         try:
             if self.single and not watched:
-                return self.turn.run(self._at_once, x)
-            return self._in_slices(x, callbacks if watched else None)
+                return self._packed(self.turn.run(self._at_once, arrays))
+            return self._packed(self._in_slices(arrays, callbacks if watched else None))
         except (StepFailed, NotFiniteError) as error:
             if isinstance(error, StepFailed) and error.instruction.name != CHECK_OF_INPUT:
                 raise error.error() from None
-            raise not_finite(x, "x", given) from None
+            named = zip(tree.leaves(self.inputs, "x"), arrays, tree.flatten(given), strict=True)
+            for (name, _), array, of_it in [*named] if len(arrays) > 1 else ():
+                data.expect_finite(array, name, of_it)
+            raise not_finite(arrays[0], "x", given) from None
 
-    def _at_once(self, x):
-        self.x[...] = x
+    def _packed(self, results):
+        """Results in the model's structure."""
+        return results[0] if isinstance(self.outputs, Output) else tree.pack(self.outputs, results)
+
+    def _at_once(self, arrays):
+        for held, array in zip(self.x, arrays, strict=True):
+            held[...] = array
         self.program.rewind()
         self.program.run(1)
-        return self.y.copy()
+        return [y.copy() for y in self.y]
 
     def _in_slices(self, x, callbacks):
         taken = self.steps.taken
         if taken._is_owned():  # a callback predicts
-            return self.another()(x, callbacks)
+            return self.another()._in_slices(x, callbacks)
         try:
             if not taken.acquire(timeout=PATIENCE):
-                return self.another()(x, callbacks)
-            x, y = np.ascontiguousarray(x), np.empty((len(x), *self.output_shape), self.dtype)
-            laid = self.steps.through([[self.x, self.y] if self.single else [x, y]])
+                return self.another()._in_slices(x, callbacks)
+            x, y = [np.ascontiguousarray(a) for a in x], self._room(len(x[0]))
+            laid = self.steps.through([[*self.x, *self.y] if self.single else [*x, *y]])
             if callbacks is not None:
                 self._watched(laid, x, y, callbacks)
             while callbacks is None and laid.program.position[0] < 1:
@@ -118,11 +132,10 @@ class Predictor:
         for number, rows in enumerate([p.rows for p in laid.parts for _ in range(p.repeats)]):
             callbacks.call("on_predict_batch_begin", number, None)
             if self.single:
-                y[...] = self.turn.run(self._at_once, x)
+                y[:] = self.turn.run(self._at_once, x)
             else:
                 laid.program.turn.run(laid.program.run, 1, 1)
-            callbacks.call(
-                "on_predict_batch_end", number, {"outputs": y[first : first + rows].copy()}
-            )
+            found = self._packed([a[first : first + rows].copy() for a in y])
+            callbacks.call("on_predict_batch_end", number, {"outputs": found})
             first += rows
         callbacks.call("on_predict_end", None)

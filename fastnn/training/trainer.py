@@ -2,18 +2,19 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
-from fastnn import losses, metrics, optimizers, random
+from fastnn import losses, metrics, optimizers, random, tree
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
 from fastnn.errors import RecordingError, ShapeError, shape_text
 from fastnn.layers import Layer
 from fastnn.layers.base import Shape
 from fastnn.locks import lock, making
-from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.metrics import get as metric_of
 from fastnn.optimizers import Optimizer
@@ -25,6 +26,7 @@ from . import data
 from .data import Rows
 from .driver import Driver
 from .epoch import Epoch, Order, Part, Source, parts_of
+from .outputs import Output, metrics_of, names_of, outputs_of, per_output, targets_of, weights_of
 from .predict import Predictor
 from .profile import profile
 from .progress import CompileNotice, Progress
@@ -43,11 +45,11 @@ def _expect_no_recording(what):
         )
 
 
-class OutputShape:
-    """The shape of a model's results, and whether it is still that."""
+class Outputs:
+    """What a model returns for rows of some shape, and whether it is still that."""
 
-    def __init__(self, shape: Shape):
-        self.shape = shape
+    def __init__(self, outputs: Any):
+        self.outputs = outputs
         self.watches: list[Watch] = []
 
     def fits(self) -> bool:
@@ -62,12 +64,14 @@ class Trainer(Layer):
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
         self.optimizer: Optimizer | None = None
-        self.loss: Loss | None = None
+        self.loss: Any = None  # one, or a structure of them as of the outputs
+        self.loss_weights: Any = None
         self.history: History | None = None
         self.stop_training = False
         self.run_eagerly = False
-        self._metric_names: Sequence[Any] = ()
-        self._metrics: list[Metric] | None = None
+        self._metric_names: Any = ()
+        self._metrics: list[list[Metric]] | None = None  # of each output
+        self._names: list[str] = []  # of loss and metrics
         self._generator: tuple[int, random.Generator] | None = None
         self._begin()
 
@@ -95,8 +99,9 @@ class Trainer(Layer):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
-        metrics: Sequence[Any] = (),
+        metrics: Any = (),
         run_eagerly: bool = False,
+        loss_weights: Any = None,
     ) -> None:
         """Say how to train.
 
@@ -104,14 +109,19 @@ class Trainer(Layer):
         function of (y_true, y_pred). metrics: names or metrics; "accuracy" is the one that fits
         targets and predictions, as in Keras. run_eagerly: whether every step runs from Python
         instead of being recorded: the same bits, slower; for looking into `call`.
+
+        Of a model with several outputs, loss, metrics and loss_weights may be a list or dictionary
+        like them, with what belongs to each; None leaves an output out. One loss is for all. What
+        is trained is the sum of the losses, each times its weight.
         """
         if isinstance(metrics, str | Metric):
             metrics = [metrics]
-        chosen, chosen_loss = optimizers.get(optimizer), None if loss is None else losses.get(loss)
-        for name in metrics or ():
+        chosen, chosen_loss = optimizers.get(optimizer), tree.map(losses.get, loss)
+        for name in tree.flatten(metrics):
             metric_of(name, False, 1)  # raises for one that is not known
         self.optimizer, self.loss, self.run_eagerly = chosen, chosen_loss, bool(run_eagerly)
-        self._metric_names, self._metrics, self._generator = list(metrics or ()), None, None
+        self.loss_weights, self._metric_names, self._metrics = loss_weights, metrics or (), None
+        self._generator = None
         self._programs.clear()
 
     # ---- fit
@@ -132,12 +142,14 @@ class Trainer(Layer):
         """Train, and return the history: of each epoch the means of loss and metrics.
 
         x: (N, ...), y: (N, ...), arrays or what numpy.asarray takes; they are never written to.
-        Labels of classes are whole numbers. batch_size: 32 unless given; the last batch may be
-        smaller. verbose: 0 nothing, 1 or "auto" a line an epoch, 2 the same without a live line.
-        validation_split: the last part of the rows, kept out of training; validation_data: (x, y)
-        or (x, y, sample_weight). shuffle: whether each epoch takes the rows in a new order.
-        sample_weight: (N,), (N, 1) or one number, by which each row's loss is multiplied; a
-        negative one trains away from its row. Defaults are Keras's.
+        For a model whose `call` takes or returns a list, tuple or dictionary, x or y is one of
+        arrays. Labels of classes are whole numbers. batch_size: 32 unless given; the last batch
+        may be smaller. verbose: 0 nothing, 1 or "auto" a line an epoch, 2 the same without a live
+        line. validation_split: the last part of the rows, kept out of training; validation_data:
+        (x, y) or (x, y, sample_weight). shuffle: whether each epoch takes the rows in a new order.
+        sample_weight: (N,), (N, 1) or one number, by which each row's loss is multiplied, also a
+        structure of such, one for each output; a negative one trains away from its row. Defaults
+        are Keras's.
 
         A loss or gradient that is not finite raises FloatingPointError, which names epoch, step and
         layer; the weights are those before that step. Ctrl-C ends training, sets `stop_training`
@@ -161,7 +173,7 @@ class Trainer(Layer):
                 test = self._rows(*data.pair(validation_data), what="validation_")
             elif validation_split:
                 rows, test = data.split(rows, validation_split)
-            steps = -(-len(rows.x) // batch_size)
+            steps = -(-rows.number // batch_size)
             history = History(
                 {"verbose": verbose, "epochs": epochs, "steps": steps}, random.default.seed
             )
@@ -171,7 +183,7 @@ class Trainer(Layer):
             def program():
                 return self._training("fit", rows, test, batch_size, bool(shuffle))
 
-            driver = Driver(self, program(), self._names(), called, progress)
+            driver = Driver(self, program(), self._names, called, progress)
             driver.finished = history.extend
             try:
                 called.call("on_train_begin", None)
@@ -207,15 +219,15 @@ class Trainer(Layer):
         with CompileNotice(progress.on):
             rows = self._rows(x, y, sample_weight)
             called = CallbackList(
-                callbacks, self, {"verbose": verbose, "steps": -(-len(rows.x) // batch_size)}
+                callbacks, self, {"verbose": verbose, "steps": -(-rows.number // batch_size)}
             )
             epoch = self._program("evaluate", None, rows, batch_size, False)
             try:
                 epoch.begin([rows.arrays()])
-                results = Driver(self, epoch, self._names(), called, progress).evaluate()
+                results = Driver(self, epoch, self._names, called, progress).evaluate()
             finally:
                 epoch.release()
-        named = dict(zip(self._names(), results, strict=True))
+        named = dict(zip(self._names, results, strict=True))
         progress.epoch(0, named)
         if return_dict:
             return named
@@ -223,32 +235,36 @@ class Trainer(Layer):
 
     def predict(
         self, x: Any, batch_size: int | None = None, verbose: Any = "auto", callbacks: Any = None
-    ) -> np.ndarray:
-        """The model's results for rows x, as an array. batch_size: 32 unless given; it changes
+    ) -> Any:
+        """The model's results for rows x: an array, or arrays in the structure that `call`
+        returns. batch_size: 32 unless given; it changes
         nothing but speed. verbose is taken for Keras's sake: predicting prints nothing. Any number
         of threads may predict at once, also while another one trains: each slice of batches is then
         computed with the weights between two steps (see `fit`)."""
         _expect_no_recording("predict")
         if callbacks is None:
-            key = (
-                "predict",
-                getattr(x, "shape", None),
-                32 if batch_size is None else batch_size,
-                self.run_eagerly,
+            found = self._programs.good(
+                (
+                    "predict",
+                    getattr(x, "shape", None),
+                    32 if batch_size is None else batch_size,
+                    self.run_eagerly,
+                )
             )
-            found = self._programs.good(key)
             if found is not None:  # the quick way, for one row at a time in a loop of one's own
                 return found(x)
         batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         rows = self._inputs(x, "x", check=False)
         with CompileNotice(bool(verbose)):
-            output = self._output_shape(rows.shape)
-            shape = rows.shape if len(rows) <= batch_size else (None, *rows.shape[1:])
-            key = ("predict", shape, batch_size, self.run_eagerly)
+            output, count = self._outputs(rows), len(tree.flatten(rows)[0])
+            size = count if count <= batch_size else None
+            key: tuple = "predict", size, data.look(rows), batch_size, self.run_eagerly
+            if type(x) is np.ndarray and size is not None:
+                key = "predict", x.shape, batch_size, self.run_eagerly
             predictor = self._kept(
-                key, lambda: Predictor(self, shape, output, batch_size, self.run_eagerly)
+                key, lambda: Predictor(self, rows, size, output, batch_size, self.run_eagerly)
             )
-        called = CallbackList(callbacks, self, {"steps": -(-len(rows) // batch_size)})
+        called = CallbackList(callbacks, self, {"steps": -(-count // batch_size)})
         return predictor(rows, called, x)
 
     def profile(
@@ -283,7 +299,7 @@ class Trainer(Layer):
             epoch = self._training("profile", rows, None, batch_size, True)
             try:
                 # others do not see what it trains
-                text = epoch.program.turn.run(profile, self, epoch, len(rows.x))
+                text = epoch.program.turn.run(profile, self, epoch, rows.number)
             finally:
                 epoch.release()
                 for variable, gradient in gradients:
@@ -306,8 +322,8 @@ class Trainer(Layer):
         epoch.begin([r.arrays() for r in (rows, test) if r is not None])
         return epoch
 
-    def _compiled(self, what: str) -> tuple[Optimizer, Loss]:
-        if self.optimizer is None or self.loss is None:
+    def _compiled(self, what: str) -> tuple[Optimizer, Any]:
+        if self.optimizer is None or not tree.flatten(self.loss):
             missing = (
                 "call compile(optimizer=..., loss=...) first"
                 if self.optimizer is None
@@ -316,8 +332,19 @@ class Trainer(Layer):
             raise RuntimeError(f"{what}: {missing}")
         return self.optimizer, self.loss
 
-    def _inputs(self, x: Any, name: str, check: bool = True) -> np.ndarray:
-        rows = data.inputs(x, self.dtype)
+    def _inputs(self, x: Any, name: str, check: bool = True) -> Any:
+        """Rows of x as arrays, checked: of one input, or a structure of several."""
+        if self.takes_one_tensor or x is None:
+            return self._input(x, name, check)
+        found = [self._input(value, name + path, check) for path, value in tree.leaves(x, "")]
+        if not found:
+            raise ValueError(f"{name}: there is no array in {x!r}")
+        for (path, _), array in zip(tree.leaves(x), found, strict=True):
+            data.expect_rows(len(found[0]), array, name, name + path)
+        return tree.pack(x, found)
+
+    def _input(self, x: Any, name: str, check: bool) -> np.ndarray:
+        rows = data.inputs(x, self.dtype, name)
         expected = getattr(self, "input_shape", None)
         if expected is not None and rows.shape[1:] != tuple(expected[1:]):
             raise ShapeError(
@@ -329,58 +356,47 @@ class Trainer(Layer):
         return rows
 
     def _rows(self, x: Any, y: Any, sample_weight: Any, what: str = "") -> Rows:
-        """Checked rows of x, y and weights, targets as loss and metrics take them."""
+        """Checked rows of x, y and weights, targets as losses and metrics take them."""
         if x is None or y is None:
             raise ValueError(
                 f"{what}x and {what}y are both needed; {what}{'x' if x is None else 'y'} is missing"
             )
         rows = self._inputs(x, f"{what}x")
-        data.expect_rows(rows, y, f"{what}x", f"{what}y")
-        shape = self._output_shape(rows.shape)
+        count, outputs = len(tree.flatten(rows)[0]), self._outputs(rows)
         _, loss = self._compiled("fit")
-        targets = loss.targets(y, shape, self.dtype)
-        data.expect_finite(targets, f"{what}y", y)
+        losses = per_output(outputs, loss, "loss")
         if self._metrics is None:
-            self._metrics = [
-                metric_of(name, loss.takes_labels, shape[-1] or 1) for name in self._metric_names
-            ]
-        for metric in self._metrics:
-            if metric.takes_labels != loss.takes_labels:
-                kinds = ["values of the prediction's shape", "labels"]
-                raise ValueError(
-                    f"metric {metric.name!r} takes {kinds[metric.takes_labels]}, the loss "
-                    f"{loss.name} {kinds[loss.takes_labels]}: "
-                    "use metrics=['accuracy'], which fits itself to the loss"
-                )
-        return Rows(rows, targets, data.weights(sample_weight, rows))
+            self._metrics = metrics_of(outputs, self._metric_names, losses)
+        self._names = names_of(outputs, losses, self._metrics)
+        targets = targets_of(y, outputs, losses, self._metrics, count, what)
+        return Rows(rows, targets, weights_of(sample_weight, outputs, count, self.dtype))
 
-    def _output_shape(self, input_shape: Sequence[int]) -> Shape:
-        """The shape of predictions, found by calling the model without computing; it builds what is
-        not built yet."""
-        declared = self._declared_output_shape(input_shape)
-        if declared is not None:
-            return declared
+    def _outputs(self, rows: Any) -> Any:
+        """What the model returns for such rows, an `Output` in the place of each tensor: found by
+        calling it without computing, which builds what is not built yet."""
+        if isinstance(rows, np.ndarray):
+            declared = self._declared_output_shape(rows.shape)
+            if declared is not None:
+                return Output("", declared, self.dtype)
 
         def called():
             with making:
                 with Recorder(self.name) as recorder, no_grad():
-                    y = self(np.zeros((2, *input_shape[1:])))
+                    y = self(tree.map(lambda a: np.zeros((2, *a.shape[1:]), a.dtype), rows))
                 recorder.restore_gradients()
-            if not y.shape or y.shape[0] != 2:
-                raise ShapeError(
-                    f"model {self.name!r}: a prediction must have a row for each row of x; got "
-                    f"{shape_text(y.shape)} for 2 rows"
-                )
-            return OutputShape((None, *y.shape[1:]))
+            for path, result in tree.leaves(y):
+                if not result.shape or result.shape[0] != 2:
+                    raise ShapeError(
+                        f"model {self.name!r}: a prediction must have a row for each row of x; "
+                        f"got {shape_text(result.shape)} for 2 rows{path and f' at {path}'}"
+                    )
+            return Outputs(outputs_of(y))
 
-        return self._kept(("output shape", tuple(input_shape[1:])), called).shape
+        return self._kept(("outputs", data.look(rows)), called).outputs
 
     def _declared_output_shape(self, input_shape: Sequence[int]) -> Shape | None:
         """The shape of predictions where layers that are built say it, or None."""
         return None
-
-    def _names(self) -> list[str]:
-        return ["loss", *[m.name for m in self._metrics or ()]]
 
     def _drawing(self) -> random.Generator:
         """What shuffles: the model's own generator, spawned from the process's when first needed
@@ -407,10 +423,7 @@ class Trainer(Layer):
     ) -> Epoch:
         """The program of an epoch over data of these shapes, made if need be."""
         generator = self._drawing() if shuffle else None
-        looks = tuple(
-            None if r is None else tuple((a.shape[1:], a.dtype) for a in r.arrays())
-            for r in (rows, test)
-        )
+        looks = tuple(None if r is None else data.look(r) for r in (rows, test))
         key = (kind, looks, batch_size, shuffle, self.run_eagerly)
 
         def make():
@@ -422,7 +435,7 @@ class Trainer(Layer):
         return self._made(key, make) if found is None else found
 
     def _new_program(self, rows, test, batch_size, generator):
-        names = self._names()
+        names = self._names
         totals = metrics.totals(len(names) * ((rows is not None) + (test is not None)))
         if (
             rows is not None and self.run_eagerly
@@ -433,11 +446,13 @@ class Trainer(Layer):
         test_source = None if test is None else Source(test.arrays())
         name, first = ("evaluation", 0) if rows is None else ("validation", len(names))
 
+        train_rows, test_rows = data.without_arrays(rows), data.without_arrays(test)
+
         def train_step(*batch):
-            self._train_step(totals, *batch)
+            self._train_step(totals, tree.pack(train_rows, batch))
 
         def test_step(*batch):
-            self._test_step(totals, first, *batch)
+            self._test_step(totals, first, tree.pack(test_rows, batch))
 
         def lay_out():
             train = (
@@ -458,33 +473,51 @@ class Trainer(Layer):
             self.run_eagerly,
         )
 
-    def _train_step(self, totals, x, y, weights=None):
-        optimizer, loss_of = self._compiled("fit")
-        prediction = self(x, training=True)
-        loss = loss_of(y, prediction, weights)
-        self._measure(totals, 0, loss, y, prediction)
+    def _train_step(self, totals: Tensor, batch: Rows) -> None:
+        optimizer, _ = self._compiled("fit")
+        loss, means = self._judged(batch, self(batch.x, training=True))
+        self._add(totals, 0, means)
         loss.backward()
         optimizer.step()
 
-    def _test_step(self, totals, first, x, y, weights=None):
-        _, loss_of = self._compiled("evaluate")
+    def _test_step(self, totals: Tensor, first: int, batch: Rows) -> None:
         with no_grad():
-            prediction = self(x, training=False)
-            self._measure(totals, first, loss_of(y, prediction, weights), y, prediction)
+            _, means = self._judged(batch, self(batch.x, training=False))
+            self._add(totals, first, means)
 
-    def _measure(
-        self, totals: Tensor, first: int, loss: Tensor, y: Tensor, prediction: Tensor
-    ) -> None:
+    def _judged(self, batch: Rows, prediction: Any) -> tuple[Tensor, list[tuple[Tensor, int]]]:
+        """The loss, and in the order of their names what means are of: values, and how often each
+        counts."""
+        _, loss = self._compiled("evaluate")
+        losses, factors, weights, targets = (
+            per_output(prediction, value, what)
+            for value, what in (
+                (loss, "loss"),
+                (self.loss_weights, "loss_weights"),
+                (batch.weights, "sample_weight"),
+                (batch.y, "y"),
+            )
+        )
+        predictions, metrics_of_each = tree.flatten(prediction), self._metrics or []
+        terms, each, measured = [], [], []
+        for y, p, loss_of, factor, weight, metrics_of_it in zip(
+            targets, predictions, losses, factors, weights, metrics_of_each, strict=True
+        ):
+            if loss_of is not None:
+                value = loss_of(y, p, weight)
+                each.append((value, p.shape[0]))
+                terms.append(value if factor is None else factor * value)
+            with no_grad():
+                measured += [(m.measure(y, p), 1) for m in metrics_of_it]
+        total = reduce(add, terms)
+        return total, [(total, each[0][1]), *(each if len(predictions) > 1 else ()), *measured]
+
+    def _add(self, totals: Tensor, first: int, means: list[tuple[Tensor, int]]) -> None:
         """Add a batch's loss (as often as it has rows) and metrics to the means, when the step
         commits."""
-        with no_grad():
-            means = [
-                (loss, prediction.shape[0]),
-                *[(m.measure(y, prediction), 1) for m in self._metrics or ()],
-            ]
 
-        def add():
+        def put():
             for number, (values, scale) in enumerate(means, first):
                 metrics.accumulate(values, metrics.total_of(totals, number), scale)
 
-        commit(add)
+        commit(put)

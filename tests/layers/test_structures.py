@@ -105,5 +105,5 @@ def test_the_place_of_another_result_is_told():
 )
 def test_layers_of_one_tensor_say_so(layer):
     with pytest.raises(TypeError, match=r"'one': takes one tensor; got a list of 2"):
-        layer([A, B])
+        layer([fastnn.tensor(A), B])
     assert not layer.built

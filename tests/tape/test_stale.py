@@ -390,7 +390,7 @@ class Scaled(metrics.Metric):
         (lambda m: setattr(m.loss, "factor", 3.0), (evaluation, fit)),
         (lambda m: m.loss.factors["all"].__setitem__(0, 3.0), (evaluation, fit)),
         (lambda m: setattr(m, "loss", losses.MeanSquaredError()), (evaluation, fit)),
-        (lambda m: m._metrics[0]._factors.__setitem__(0, 3.0), (evaluation,)),
+        (lambda m: m._metrics[0][0]._factors.__setitem__(0, 3.0), (evaluation,)),
         (lambda m: setattr(m, "optimizer", optimizers.SGD(0.3)), (fit,)),
     ],
 )

@@ -1,0 +1,126 @@
+"""The results of a model, one tensor or a structure of several, and what belongs to each."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from fastnn import metrics, tree
+from fastnn.layers.base import Shape
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+
+from . import data
+
+
+class Output:
+    """One of the results: its name in the history, its shape and element type."""
+
+    def __init__(self, name: str, shape: Shape, dtype: np.dtype):
+        self.name, self.shape, self.dtype = name, shape, dtype
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def outputs_of(results: Any) -> Any:
+    """The same structure with an `Output` for each tensor."""
+    found = [Output(_name(path), (None, *t.shape[1:]), t.dtype) for path, t in tree.leaves(results)]
+    return tree.pack(results, found)
+
+
+def _name(path):
+    """As Keras names them: by keys, or output_1, output_2 in a list; one alone has no name."""
+    keys = [key.strip("'") for key in re.findall(r"\[(.+?)\]", path)]
+    prefix = "output_" if keys and keys[0].isdecimal() else ""
+    return prefix + "_".join(str(int(k) + 1) if k.isdecimal() else k for k in keys)
+
+
+def per_output(outputs: Any, value: Any, what: str) -> list[Any]:
+    """What belongs to each output: of a list, tuple or dictionary like them the part at its place,
+    else the same for all."""
+    if not isinstance(value, list | tuple | dict):
+        return [value] * len(tree.flatten(outputs))
+    if tree.children(outputs) is None:
+        raise ValueError(
+            f"{what}: the model has one output, and needs no {type(value).__name__} for it"
+        )
+    found: list[Any] = []
+    tree.map(lambda output, part: found.append(part), outputs, value, path=what)
+    return found
+
+
+def metrics_of(outputs: Any, given: Any, losses: list[Loss | None]) -> list[list[Metric]]:
+    """The metrics of each output. given: names or metrics; of several outputs, a structure of
+    them."""
+    named = (
+        [given or ()]
+        if tree.children(outputs) is None
+        else per_output(outputs, given or None, "metrics")
+    )
+    found = []
+    for output, names, loss in zip(tree.flatten(outputs), named, losses, strict=True):
+        names = names if isinstance(names, list | tuple) else [names] if names else []
+        takes_labels, columns = loss is not None and loss.takes_labels, output.shape[-1] or 1
+        found.append([metrics.get(name, takes_labels, columns) for name in names])
+    return found
+
+
+def targets_of(
+    y: Any,
+    outputs: Any,
+    losses: list[Loss | None],
+    metrics: list[list[Metric]],
+    rows: int,
+    what: str,
+) -> Any:
+    """Targets as losses and metrics take them, checked; None for an output that has neither."""
+    given = [y] if tree.children(outputs) is None else per_output(outputs, y, f"{what}y")
+    found = []
+    for (path, output), target, loss, of_it in zip(
+        tree.leaves(outputs), given, losses, metrics, strict=True
+    ):
+        _expect_same_targets(loss, of_it)
+        judge = loss or (of_it[0] if of_it else None)
+        name = f"{what}y{path}"
+        if judge is not None:
+            data.expect_rows(rows, target, f"{what}x", name)
+            values = judge.targets(target, output.shape, output.dtype)
+            data.expect_finite(values, name, target)
+        found.append(None if judge is None else values)
+    return tree.pack(outputs, found)
+
+
+def _expect_same_targets(loss, metrics):
+    for metric in metrics if loss is not None else ():
+        if metric.takes_labels != loss.takes_labels:
+            kinds = ["values of the prediction's shape", "labels"]
+            raise ValueError(
+                f"metric {metric.name!r} takes {kinds[metric.takes_labels]}, the loss "
+                f"{loss.name} {kinds[loss.takes_labels]}: "
+                "use metrics=['accuracy'], which fits itself to the loss"
+            )
+
+
+def weights_of(sample_weight: Any, outputs: Any, rows: int, dtype: np.dtype) -> Any:
+    """Weights of rows: one array for all outputs, or a structure with one for each."""
+    if tree.children(outputs) is None or tree.children(sample_weight) is None:
+        return data.weights(sample_weight, rows, dtype)
+    given = per_output(outputs, sample_weight, "sample_weight")
+    return tree.pack(outputs, [data.weights(weights, rows, dtype) for weights in given])
+
+
+def names_of(outputs: Any, losses: list[Loss | None], metrics: list[list[Metric]]) -> list[str]:
+    """Names of what an epoch's means are of: the loss, of several outputs each one's, and
+    metrics."""
+    found = tree.flatten(outputs)
+    several = len(found) > 1
+    return [
+        "loss",
+        *[f"{o.name}_loss" for o, loss in zip(found, losses, strict=True) if several and loss],
+        *[
+            f"{o.name}_{m.name}" if several else m.name
+            for o, of_it in zip(found, metrics, strict=True)
+            for m in of_it
+        ],
+    ]
