@@ -14,17 +14,17 @@ ON_X86_64 = pytest.mark.skipif(
     INTERPRETED or platform.machine() not in ("x86_64", "AMD64"),
     reason="the processors compiled for are x86-64's",
 )
-# Rows of B that are turned at once, and bytes of caches: far fewer than there are, so that a small
-# matrix crosses the edge. L1 holds a tile and a panel of float32, but in AVX-512 none of float64.
-BLOCK, L1, L2 = 8, 800, 1024
+# KC and bytes of caches: far fewer than there are, so that a small matrix crosses their edges. L1
+# holds a tile and a panel of float32, but with AVX-512 none of float64.
+KC, L1, L2 = 8, 800, 1024
 AVX_512 = "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw,+fma,-prefer-256-bit"
 TARGETS = {
-    "AVX-512, two": (Target(64, 32, "x86_64", BLOCK, 2, L1, L2), *AVX_512),
-    "AVX-512": (Target(64, 32, "x86_64", BLOCK), *AVX_512),
-    "AVX2, two": (Target(32, 16, "x86_64", BLOCK, 2, L1, L2), "haswell", "+avx2,+fma"),
-    "AVX2, two, tiles": (Target(32, 16, "x86_64", BLOCK, 2, 64, L2), "haswell", "+avx2,+fma"),
-    "AVX2": (Target(32, 16, "x86_64", BLOCK), "haswell", "+avx2,+fma"),
-    "128 bits": (Target(16, 16, "x86_64", BLOCK), "x86-64", "+avx,+fma,+prefer-128-bit"),
+    "AVX-512, two": (Target(64, 32, "x86_64", KC, 2, L1, L2), *AVX_512),
+    "AVX-512": (Target(64, 32, "x86_64", KC), *AVX_512),
+    "AVX2, two": (Target(32, 16, "x86_64", KC, 2, L1, L2), "haswell", "+avx2,+fma"),
+    "AVX2, two, tiles": (Target(32, 16, "x86_64", KC, 2, 64, L2), "haswell", "+avx2,+fma"),
+    "AVX2": (Target(32, 16, "x86_64", KC), "haswell", "+avx2,+fma"),
+    "128 bits": (Target(16, 16, "x86_64", KC), "x86-64", "+avx,+fma,+prefer-128-bit"),
 }
 NEEDS = {
     "AVX-512": "avx512vl",

@@ -3,8 +3,8 @@
 from ..declare import T, helper, kernel
 from ..intrinsics import flat
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
-from .simd.gemm_microkernel import NEAR
 from .simd.rows import row_copy, row_fetch
+from .threads import HALF_L2_ELEMENTS
 
 ANY = ("f4", "f8", "i8")
 AHEAD = 8  # rows that are fetched in advance: which comes next no processor guesses
@@ -34,7 +34,7 @@ def gather(source, order, cursor, batch, start, stop):
             row_copy(source[row], batch[i])
         else:
             following = place + AHEAD
-            if source.size > NEAR and 0 <= following < order.size:
+            if source.size > HALF_L2_ELEMENTS and 0 <= following < order.size:
                 row_fetch(source[min(max(order[following], 0), source.shape[0] - 1)])
             from_row, to_row = source[row], batch[i]
             for j in range(to_row.size):

@@ -1,13 +1,21 @@
-"""Products of matrices: C = A B, A^T B, A B^T, with what a layer needs around them; and the
-transpose.
+"""The blocked matrix product: the loops around the micro-kernel.
 
-A product goes panel after panel of B, two vectors of columns wide, and in each tile after tile of
-rows: the panel stays in the nearest caches for all of them. Either matrix is read in place where
-that is quick. Where rows lie so far apart that each is on a page of its own, or at distances that
-fall on the same sets of a cache, a block of it is copied onto the stack first: a panel of B, BLOCK
-rows at a time, and rows of A, tile by tile. Large products whose tile and panel are too much for
-the first cache go tile after tile, and in each panel after panel of a block of B: C is then read
-and written along its rows.
+    C = max(clamp_min, A B + initial)       C (M, N), A (M, K), B (K, N), either stored transposed
+
+In the order and with the names of BLIS:
+
+    loop 5   jc   NC columns of B and C
+    loop 4   pc   KC rows of B, columns of A
+    loop 3   ic   mc rows of A and C; packs a block of A
+    loop 2   jr   NR columns: a panel of B
+    loop 1   ir   mr rows: a tile of A
+             k    the micro-kernel: column k of the tile times row k of the panel
+
+The panel stays in L1 for tile after tile: loops 4, 3, 2, 1 (`gemm_panel_in_l1`). A and B are read
+in place where that is fast, else packed onto the stack: a panel of B in loop 2, a block of A in
+loop 3 (pack.py says when). Large products whose tile and panel are too much for L1 swap the inner
+loops: a block of B stays in L2, and a tile of A in L1 for panel after panel, loops 4, 5, 3, 1, 2
+(`gemm_block_in_l2`). C is then read and written along its rows.
 """
 
 import math
@@ -15,217 +23,191 @@ import math
 from ..declare import T, helper, kernel
 from ..intrinsics import flat, stack_array
 from .pack import (
-    BLOCK_MEMORY,
-    PANELS_MEMORY,
-    SOME,
-    TILES_MEMORY,
-    WAYS,
-    copies_a,
-    copies_b,
-    copy_panel,
-    copy_rows,
+    A_BESIDE_B_BLOCK_ELEMENTS,
+    A_BLOCK_ELEMENTS,
+    A_IN_PLACE_ELEMENTS,
+    B_BLOCK_ELEMENTS,
+    B_PANEL_ELEMENTS,
+    L1_WAYS,
+    NC,
+    PAGE_ELEMENTS,
+    choose_mc,
     next_tiles,
-    rows_at_once,
-    turn_panel,
+    pack_a,
+    pack_b,
+    pack_b_transposed,
+    packs_a,
+    packs_b,
 )
-from .simd.gemm_microkernel import (
-    BLOCK,
-    PAGE,
-    PANEL,
-    PANEL_MEMORY,
-    PANELS,
-    TILE_ROWS,
-    multiply_beside,
-    multiply_tiles,
-)
-from .simd.vectors import FROM_BIAS, FROM_C, FROM_ZERO
-
-ROWS = 4  # rows are shared out among threads in multiples of this: edges of the tile stay cheap
+from .simd.gemm_microkernel import KC, MR, NR, gemm_microkernel, gemm_microkernel_row
+from .simd.vectors import INIT_BIAS, INIT_C, INIT_ZERO
+from .threads import ROW_GRAIN, ceil_div
 
 
 @helper
-def first_sums(accumulate, bias):
-    """What the sums of a product start from: C itself, the bias, or nothing."""
-    return FROM_C if accumulate != 0 else FROM_BIAS if bias.size > 0 else FROM_ZERO
+def initial(accumulate, bias):
+    """What the accumulators start from: C itself, the bias, or zero."""
+    return INIT_C if accumulate != 0 else INIT_BIAS if bias.size > 0 else INIT_ZERO
 
 
 @helper
 def multiply_panel(
-    depth, a, a_first, a_row, a_step, is_copied, b, b_first, b_row, ahead, ahead_first, ahead_row,
-    bias, start, low, c, j, width, first, last,
-):  # fmt: skip
-    """Rows first to last of C's columns j to j + width, from `depth` columns of A, which begins at
-    element `a_first` of a flat array or is the copy that `copy_rows` makes of those rows, and a
-    panel of B."""
-    c_flat, c_row, i = flat(c), c.shape[1], first
-    tallest = WAYS if a_row % PAGE == 0 and not is_copied else TILE_ROWS
-    while i < last:
-        rows, count = next_tiles(last - i, tallest)
-        if is_copied:
-            a_row, a_step = 1, rows
-        a_next = rows * (depth if is_copied else a_row)
-        multiply_tiles(
-            rows, count, depth, a, a_first, a_row, a_step, a_next, b, b_first, b_row, ahead,
-            ahead_first, ahead_row,
-            bias, start, j, low, c_flat, i * c_row + j, c_row, width,
+    depth, a, is_packed, b, prefetch, bias, init, clamp_min, c, j, width, start, stop
+):
+    """Loop 1: rows start to stop of C's columns j to j + width, of `depth` columns of A and a panel
+    of B.
+
+    a: (array, start, row stride, column stride), or those rows packed by `pack_a`
+    b, prefetch: (array, start, row stride), of the panel and of what is prefetched with its rows
+    """
+    a_flat, a_start, a_row, a_col = a
+    c_flat, c_row, i = flat(c), c.shape[1], start
+    max_mr = L1_WAYS if a_row % PAGE_ELEMENTS == 0 and not is_packed else MR
+    while i < stop:
+        mr, count = next_tiles(stop - i, max_mr)
+        if is_packed:
+            a_row, a_col = 1, mr
+        a_tile = mr * (depth if is_packed else a_row)
+        gemm_microkernel(
+            mr, count, depth, (a_flat, a_start, a_row, a_col, a_tile), b, (bias, j), init,
+            clamp_min, (c_flat, i * c_row + j, c_row), width, prefetch,
         )  # fmt: skip
-        i, a_first = i + count * rows, a_first + count * a_next
+        i, a_start = i + count * mr, a_start + count * a_tile
 
 
 @helper
-def goes_by_tiles(depth, columns, rows):
-    """Whether a product goes tile after tile: where a processor needs it, and there is enough of
-    all to make up for the copies."""
-    return PANELS != 0 and columns >= 2 * BLOCK and rows >= BLOCK and depth >= BLOCK // 4
-
-
-@helper
-def multiply_by_tiles(a, turned_a, b, turned_b, bias, start, clamp_min, c, first, last):
-    """Rows first to last of C: a block of B stays in the second cache, for tile after tile of A.
-    While a tile is multiplied with panel p, a row of the next rows of A is fetched, or, when these
-    are there, one of the next block of B."""
-    depth, columns = a.shape[0] if turned_a != 0 else a.shape[1], c.shape[1]
-    a_row, a_step = (1, a.shape[1]) if turned_a != 0 else (a.shape[1], 1)
-    a_flat, b_flat, c_flat = flat(a), flat(b), flat(c)
-    tiles, block = stack_array(T(0), TILES_MEMORY), stack_array(T(0), PANELS_MEMORY)
-    parts = -(-columns // (PANELS * PANEL))
-    most = -(-columns // (parts * PANEL)) * PANEL
-    for k in range(0, depth, BLOCK):
-        size = min(BLOCK, depth - k)
-        low = clamp_min if k + size == depth else T(-math.inf)
-        some = rows_at_once(last - first, TILE_ROWS, size, TILES_MEMORY)
-        for left in range(0, columns, most):
-            right = min(left + most, columns)
-            for j in range(left, right, PANEL):
-                width, panel = (
-                    min(PANEL, columns - j),
-                    block[(j - left) * size : (j - left + PANEL) * size],
-                )
-                if turned_b != 0:
-                    turn_panel(b, j, width, k, k + size, panel)
-                else:
-                    copy_panel(b, j, width, k, k + size, panel)
-            next_k, next_j = (k, right) if right < columns else (k + size, 0)
-            next_b, b_left, b_step = next_k * columns + next_j, size, max(1, most // size)
-            if turned_b != 0:
-                next_b, b_left, b_step = next_j * depth + next_k, most, 1
-            if next_k == depth:
-                b_left = 0
-            panels, j = (right - left) // PANEL, left + (right - left) // PANEL * PANEL
-            for top in range(first, last, some):
-                bottom = min(top + some, last)
-                copy_rows(a, turned_a, top, bottom, k, k + size, tiles)
-                next_a, a_left = (
-                    bottom * a_row + k * a_step,
-                    0 if bottom == last else size if turned_a != 0 else some,
-                )
-                i = top
-                while i < bottom:
-                    rows, place = next_tiles(bottom - i, TILE_ROWS)[0], (i - top) * size
-                    ahead, ahead_first, ahead_step, ahead_row = block, 0, 0, 0
-                    if a_left > 0:
-                        ahead, ahead_first, ahead_step, ahead_row = a_flat, next_a, 1, a.shape[1]
-                        next_a, a_left = next_a + panels * ahead_row, a_left - panels
-                    elif b_left > 0:
-                        ahead, ahead_first, ahead_step, ahead_row = (
-                            b_flat,
-                            next_b,
-                            b_step,
-                            b.shape[1],
-                        )
-                        next_b, b_left = next_b + panels * ahead_row, b_left - panels
-                    if panels > 0:  # the last part may be narrower than one
-                        multiply_beside(
-                            rows, panels, size, tiles, place, block, 0, PANEL, ahead, ahead_first,
-                            ahead_step, ahead_row,
-                            bias, start, left, low, c_flat, i * columns + left, columns,
-                        )  # fmt: skip
-                    if j < right:
-                        multiply_tiles(
-                            rows, 1, size, tiles, place, 1, rows, 0, block, panels * size * PANEL,
-                            PANEL, block, 0, 0,
-                            bias, start, j, low, c_flat, i * columns + j, columns, right - j,
-                        )  # fmt: skip
-                    i += rows
-        start = FROM_C
-
-
-@helper
-def multiply_by_panels(a, turned_a, b, turned_b, bias, start, clamp_min, c, first, last):
-    """Rows first to last of C: a panel of B, or what of it is copied, stays in the first cache for
-    tile after tile of A."""
-    depth, columns = a.shape[0] if turned_a != 0 else a.shape[1], c.shape[1]
-    a_row, a_step = (1, a.shape[1]) if turned_a != 0 else (a.shape[1], 1)
-    a_flat, b_flat, panel, block = (
-        flat(a),
-        flat(b),
-        stack_array(T(0), PANEL_MEMORY),
-        stack_array(T(0), BLOCK_MEMORY),
-    )
-    is_copied, in_place = (
-        copies_a(a, turned_a, columns, last - first),
-        turned_b == 0 and not copies_b(depth, columns, last - first),
-    )
+def gemm_panel_in_l1(a, transpose_a, b, transpose_b, bias, init, clamp_min, c, start, stop):
+    """Rows start to stop of C: a panel of B stays in L1 for tile after tile of A."""
+    depth, columns = a.shape[0] if transpose_a != 0 else a.shape[1], c.shape[1]
+    a_row, a_col = (1, a.shape[1]) if transpose_a != 0 else (a.shape[1], 1)
+    a_flat, b_flat = flat(a), flat(b)
+    panel, block = stack_array(T(0), B_PANEL_ELEMENTS), stack_array(T(0), A_BLOCK_ELEMENTS)
+    packing_a = packs_a(a, transpose_a, columns, stop - start)
+    packing_b = transpose_b != 0 or packs_b(depth, columns, stop - start)
     k = 0
-    while True:  # once even if there is nothing to sum
-        size = depth if in_place and not is_copied else min(BLOCK, depth - k)
-        low = clamp_min if k + size == depth else T(-math.inf)
-        some = rows_at_once(last - first, TILE_ROWS, size, BLOCK_MEMORY if is_copied else SOME)
-        for top in range(first, last, some):
-            bottom, a_first = min(top + some, last), top * a_row + k * a_step
-            if is_copied:
-                copy_rows(a, turned_a, top, bottom, k, k + size, block)
-                a_flat, a_first = block, 0
-            for j in range(0, columns, PANEL):
-                width, source, place, row = (
-                    min(PANEL, columns - j),
-                    b_flat,
-                    k * columns + j,
-                    columns,
-                )
-                ahead, ahead_first, ahead_row = b_flat, place + PANEL, columns  # the next panel
-                if not in_place:
-                    source, place, row = panel, 0, PANEL
-                if turned_b != 0:
-                    turn_panel(b, j, width, k, k + size, panel)
-                    # nothing new: rows of B^T are guessed
-                    ahead, ahead_first, ahead_row = panel, 0, 0
-                elif not in_place:
-                    copy_panel(b, j, width, k, k + size, panel)
+    while True:  # loop 4, once even if there is nothing to sum
+        kc = min(KC, depth - k) if packing_a or packing_b else depth
+        block_clamp_min = clamp_min if k + kc == depth else T(-math.inf)
+        mc = choose_mc(stop - start, MR, kc, A_BLOCK_ELEMENTS if packing_a else A_IN_PLACE_ELEMENTS)
+        for top in range(start, stop, mc):  # loop 3
+            bottom, a_start = min(top + mc, stop), top * a_row + k * a_col
+            if packing_a:
+                pack_a(a, transpose_a, top, bottom, k, k + kc, block)
+                a_flat, a_start = block, 0
+            for j in range(0, columns, NR):  # loop 2
+                width, place = min(NR, columns - j), k * columns + j
+                source, prefetch = (b_flat, place, columns), (b_flat, place + NR, columns)
+                if packing_b:
+                    source = panel, 0, NR
+                if transpose_b != 0:
+                    pack_b_transposed(b, j, width, k, k + kc, panel)
+                    # nothing new: the rows of B^T are detected by the hardware prefetcher
+                    prefetch = panel, 0, 0
+                elif packing_b:
+                    pack_b(b, j, width, k, k + kc, panel)
                 multiply_panel(
-                    size, a_flat, a_first, a_row, a_step, is_copied, source, place, row, ahead,
-                    ahead_first, ahead_row,
-                    bias, start, low, c, j, width, top, bottom,
+                    kc, (a_flat, a_start, a_row, a_col), packing_a, source, prefetch, bias, init,
+                    block_clamp_min, c, j, width, top, bottom,
                 )  # fmt: skip
-        k, start = k + size, FROM_C
+        k, init = k + kc, INIT_C
         if k == depth:
             break
 
 
+@helper
+def keeps_block_in_l2(depth, columns, rows):
+    """Whether a block of B is packed: where a processor needs it, and there is enough of all to
+    make up for the copies."""
+    return NC != 0 and columns >= 2 * KC and rows >= KC and depth >= KC // 4
+
+
+@helper
+def gemm_block_in_l2(a, transpose_a, b, transpose_b, bias, init, clamp_min, c, start, stop):
+    """Rows start to stop of C: a block of B stays in L2, and a tile of A in L1 for panel after
+    panel. With panel p of a tile, row p of what comes next is prefetched: of the next block of A
+    or, when that is there, of the next block of B."""
+    depth, columns = a.shape[0] if transpose_a != 0 else a.shape[1], c.shape[1]
+    a_row, a_col = (1, a.shape[1]) if transpose_a != 0 else (a.shape[1], 1)
+    a_flat, b_flat, c_flat = flat(a), flat(b), flat(c)
+    tiles = stack_array(T(0), A_BESIDE_B_BLOCK_ELEMENTS)
+    block = stack_array(T(0), B_BLOCK_ELEMENTS)
+    nc = ceil_div(columns, ceil_div(columns, NC) * NR) * NR  # blocks alike
+    for k in range(0, depth, KC):  # loop 4
+        kc = min(KC, depth - k)
+        block_clamp_min = clamp_min if k + kc == depth else T(-math.inf)
+        mc = choose_mc(stop - start, MR, kc, A_BESIDE_B_BLOCK_ELEMENTS)
+        for left in range(0, columns, nc):  # loop 5
+            right = min(left + nc, columns)
+            for j in range(left, right, NR):
+                width = min(NR, columns - j)
+                panel = block[(j - left) * kc : (j - left + NR) * kc]
+                if transpose_b != 0:
+                    pack_b_transposed(b, j, width, k, k + kc, panel)
+                else:
+                    pack_b(b, j, width, k, k + kc, panel)
+            # the next block of B: where it starts, how many rows of it are left to prefetch, and
+            # how far an iteration of the micro-kernel gets in one
+            next_k, next_j = (k, right) if right < columns else (k + kc, 0)
+            next_b, b_left, b_step = next_k * columns + next_j, kc, max(1, nc // kc)
+            if transpose_b != 0:
+                next_b, b_left, b_step = next_j * depth + next_k, nc, 1
+            if next_k == depth:
+                b_left = 0
+            panels, j = (right - left) // NR, left + (right - left) // NR * NR
+            for top in range(start, stop, mc):  # loop 3
+                bottom = min(top + mc, stop)
+                pack_a(a, transpose_a, top, bottom, k, k + kc, tiles)
+                next_a = bottom * a_row + k * a_col
+                a_left = 0 if bottom == stop else kc if transpose_a != 0 else mc
+                i = top
+                while i < bottom:  # loop 1
+                    mr, place = next_tiles(bottom - i, MR)[0], (i - top) * kc
+                    prefetch = block, 0, 0, 0
+                    if a_left > 0:
+                        prefetch = a_flat, next_a, 1, a.shape[1]
+                        next_a, a_left = next_a + panels * a.shape[1], a_left - panels
+                    elif b_left > 0:
+                        prefetch = b_flat, next_b, b_step, b.shape[1]
+                        next_b, b_left = next_b + panels * b.shape[1], b_left - panels
+                    if panels > 0:  # loop 2; the last block may be narrower than a panel
+                        gemm_microkernel_row(
+                            mr, panels, kc, (tiles, place), (block, 0, NR), (bias, left), init,
+                            block_clamp_min, (c_flat, i * columns + left, columns), prefetch,
+                        )  # fmt: skip
+                    if j < right:
+                        gemm_microkernel(
+                            mr, 1, kc, (tiles, place, 1, mr, 0), (block, panels * kc * NR, NR),
+                            (bias, j), init, block_clamp_min, (c_flat, i * columns + j, columns),
+                            right - j, (block, 0, 0),
+                        )  # fmt: skip
+                    i += mr
+        init = INIT_C
+
+
 @kernel(
-    split=[("M", ROWS)],
+    split=[("M", ROW_GRAIN)],
     a="T[M, K]",
     b="T[R, S]",
     bias="T[B]",
-    turned_a="int",
-    turned_b="int",
+    transpose_a="int",
+    transpose_b="int",
     clamp_min="float",
     accumulate="int",
     c="inout T[M, N]",
 )
-def gemm(a, b, bias, turned_a, turned_b, clamp_min, accumulate, c, start, stop):
-    """C = max(clamp_min, A B + bias), or with accumulate max(clamp_min, A B + C); A or B stands
-    transposed where it says `turned`.
+def gemm(a, b, bias, transpose_a, transpose_b, clamp_min, accumulate, c, start, stop):
+    """C = max(clamp_min, A B + bias), or with accumulate max(clamp_min, A B + C); A or B is stored
+    transposed where its flag is set.
 
     bias: (N,), or empty for none. clamp_min: -inf, or 0 for a ReLU.
     """
-    initial = first_sums(accumulate, bias)
-    depth = a.shape[0] if turned_a != 0 else a.shape[1]
-    if goes_by_tiles(depth, c.shape[1], stop - start):
-        multiply_by_tiles(a, turned_a, b, turned_b, bias, initial, T(clamp_min), c, start, stop)
+    init = initial(accumulate, bias)
+    depth = a.shape[0] if transpose_a != 0 else a.shape[1]
+    if keeps_block_in_l2(depth, c.shape[1], stop - start):
+        gemm_block_in_l2(a, transpose_a, b, transpose_b, bias, init, T(clamp_min), c, start, stop)
     else:
-        multiply_by_panels(a, turned_a, b, turned_b, bias, initial, T(clamp_min), c, start, stop)
+        gemm_panel_in_l1(a, transpose_a, b, transpose_b, bias, init, T(clamp_min), c, start, stop)
 
 
-# C = A^T B is the same code; A then stands as (K, M), and a thread reads all of its rows.
+# C = A^T B is the same code; A is then stored as (K, M), and a thread reads all of its rows.
 gemm_transposed_a = gemm.declared("gemm_transposed_a", a="T[K, M]")

@@ -23,9 +23,10 @@ import numpy as np
 from .. import scalar
 from ..declare import kernel
 from ..intrinsics import as_read, flat
-from .gemm import ROWS, gemm, gemm_transposed_a
+from .gemm import gemm, gemm_transposed_a
 from .gemv import gemm_dots, gemv, ger
 from .movement import transpose_matrix
+from .threads import ROW_GRAIN, ceil_div
 
 VECTOR_BYTES = 64  # of the vectors that costs are counted for
 # A^T B of K = 1 as narrow as a micro-tile: gemm takes 0.4 to 0.9 of ger's time from so many rows on
@@ -33,10 +34,6 @@ NARROW_GER_MAX_ROWS = 31
 # From so many rows on gemm is preferred to dot products where they cost about the same: it goes
 # through large matrices in blocks.
 PREFER_GEMM_MIN_ROWS = 128
-
-
-def ceil_div(a, b):
-    return -(-a // b)
 
 
 def way(rows, depth, columns, dtype, transpose_a=False, transpose_b=False, accumulate=False):
@@ -125,7 +122,7 @@ def activate(activation):
     as there. A thread's elements are one row: every operation rounds alike in a vector and beside
     it, so where it ends changes no bit."""
 
-    @kernel(split=[("M", ROWS)], name=f"activate_{activation.name}", c="inout T[M, N]")
+    @kernel(split=[("M", ROW_GRAIN)], name=f"activate_{activation.name}", c="inout T[M, N]")
     def activated(c, start, stop):
         own = flat(c)[start * c.shape[1] : stop * c.shape[1]]
         for i in range(own.size):

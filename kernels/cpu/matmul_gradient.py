@@ -1,5 +1,11 @@
-"""A product of matrices and what the layer below needs first of it: the derivative of its
-activation and the sums for its bias."""
+"""A product of matrices together with what the layer below needs first of it.
+
+    forward     y = activation(z), z = x w + bias
+    backward    dz = activation'(y) (a b^T), dbias = sum of dz's rows
+
+a b^T is the gradient of y, made by the layer above: a = its dz, b = its w. The derivative and the
+sums are the product's epilogue, applied to blocks of rows while they are in L1.
+"""
 
 import math
 from functools import cache
@@ -9,63 +15,68 @@ from ..intrinsics import as_read, flat, stack_array
 from .gemm import multiply_panel
 from .loops import COLUMN_SUMS_MIN_ELEMENTS, gradient_and_sums, unary_gradient
 from .matmul import matmul, way
-from .pack import BLOCK_MEMORY, SOME, copies_a, copy_rows, rows_at_once, turn_panel
+from .pack import (
+    A_BLOCK_ELEMENTS,
+    A_IN_PLACE_ELEMENTS,
+    B_PANEL_ELEMENTS,
+    choose_mc,
+    pack_a,
+    pack_b_transposed,
+    packs_a,
+)
 from .reduce import chunks_of, rows_of_chunk, sum_of_chunks
-from .simd.gemm_microkernel import BLOCK, PANEL, PANEL_MEMORY, WIDTH
+from .simd.gemm_microkernel import KC, NR
 from .simd.rows import clear
-from .simd.vectors import FROM_C, FROM_ZERO
+from .simd.vectors import INIT_C, INIT_ZERO, LANES
 
-# threads share out columns in multiples of this: whole vectors in float32, of which two make a tile
-COLUMNS = 16
-# Rows of a panel that the nearest cache holds, of the product and of y: four of the tallest tiles.
-BLOCK_ROWS = machine(lambda target, _item_bytes: min(56, target.kc_rows))
+# Threads share out columns in multiples of this: whole vectors of float32.
+COLUMN_GRAIN = 16
+# Rows of a panel, of the product and of y, that L1 holds: four of the tallest tiles.
+EPILOGUE_ROWS = machine(lambda target, _item_bytes: min(56, target.kc_rows))
 
 
 @helper
-def end_of_block(first, chunk):
-    """Where the rows end that are finished together from `first` on: they are of one chunk, and the
+def epilogue_stop(start, chunk):
+    """Where the rows end that are finished together from `start` on: they are of one chunk, and the
     same for any threads."""
-    return min(first + BLOCK_ROWS, (first // chunk + 1) * chunk)
+    return min(start + EPILOGUE_ROWS, (start // chunk + 1) * chunk)
 
 
 @helper
-def end_of_some(first, some, chunk):
-    """Where the rows end that are multiplied together, no more than `some`: whole chunks or, if
-    those are larger, whole blocks."""
-    if some >= chunk:
-        return first + some // chunk * chunk
-    return min(first + some, (first // chunk + 1) * chunk)
+def block_stop(start, mc, chunk):
+    """Where the rows end that are multiplied together, no more than `mc`: whole chunks or, if those
+    are larger, whole blocks of EPILOGUE_ROWS."""
+    if mc >= chunk:
+        return start + mc // chunk * chunk
+    return min(start + mc, (start // chunk + 1) * chunk)
 
 
 @cache
 def gemm_and_gradient(derivative):
-    """dx = derivative(y, A B^T), and the sums of each `chunk` rows of its columns, or sums += them:
-    what a layer, whose result is y, needs first of the layer above, and the gradient of its bias.
-    Tiles are finished while the nearest cache holds them.
+    """The kernel of dx = derivative(y, A B^T) and of the sums of each `chunk` rows of its columns,
+    or sums += them.
 
-    Threads share out the chunks or, if there is only one, the columns, and then turn only their own
+    Threads share out the chunks or, if there is only one, the columns, and then pack only their own
     part of B.
     """
 
     def strip(columns):
-        """Rows first to last of so many columns from j on, whose sums stay in registers."""
+        """Rows start to stop of so many columns from j on, whose sums stay in registers."""
 
         @helper
-        def finish(y, dx, first, last, j, sums):
-            total, value, other = (
-                stack_array(T(0), columns),
-                stack_array(T(0), columns),
-                stack_array(T(0), columns),
-            )
+        def finish(y, dx, start, stop, j, sums):
+            total = stack_array(T(0), columns)
+            value, other = stack_array(T(0), columns), stack_array(T(0), columns)
             clear(total)
-            # two rows: a sum takes three or four cycles, and one begins in each
-            for i in range(first, last, 2):
+            # unrolled by two rows: an addition has a latency of three or four cycles, and one
+            # begins in each
+            for i in range(start, stop, 2):
                 y_row, dx_row = y[i, j : j + columns], dx[i, j : j + columns]
                 for c in range(columns):
                     value[c] = derivative(y_row[c], dx_row[c])
                 for c in range(columns):
                     dx_row[c] = value[c]
-                if i + 1 < last:
+                if i + 1 < stop:
                     y_row, dx_row = y[i + 1, j : j + columns], dx[i + 1, j : j + columns]
                     for c in range(columns):
                         other[c] = derivative(y_row[c], dx_row[c])
@@ -81,27 +92,27 @@ def gemm_and_gradient(derivative):
 
         return finish
 
-    panel_strip, vector_strip = strip(PANEL), strip(WIDTH)
+    panel_strip, vector_strip = strip(NR), strip(LANES)
 
     @helper
-    def finish(y, dx, first, last, j, stop, sums):
-        """The same of columns j to stop, a panel's."""
-        if stop - j == PANEL:
-            panel_strip(y, dx, first, last, j, sums)
+    def finish(y, dx, start, stop, col_start, col_stop, sums):
+        """The same of columns col_start to col_stop, a panel's."""
+        if col_stop - col_start == NR:
+            panel_strip(y, dx, start, stop, col_start, sums)
             return
-        if stop - j >= WIDTH:
-            vector_strip(y, dx, first, last, j, sums)
-            j += WIDTH
-        own = sums[j:stop]
-        for i in range(first, last):
-            y_row, dx_row = y[i, j:stop], dx[i, j:stop]
+        if col_stop - col_start >= LANES:
+            vector_strip(y, dx, start, stop, col_start, sums)
+            col_start += LANES
+        own = sums[col_start:col_stop]
+        for i in range(start, stop):
+            y_row, dx_row = y[i, col_start:col_stop], dx[i, col_start:col_stop]
             for c in range(own.size):
                 value = derivative(y_row[c], as_read(dx_row[c]))
                 dx_row[c] = value
                 own[c] += value
 
     @kernel(
-        split=[("P", 1), ("N", COLUMNS)],
+        split=[("P", 1), ("N", COLUMN_GRAIN)],
         name=f"matmul_and_{derivative.name}",
         a="T[M, K]",
         b="T[N, K]",
@@ -114,55 +125,49 @@ def gemm_and_gradient(derivative):
     def product_and_gradient(
         a, b, y, chunk, accumulate, dx, sums, row_start, row_stop, col_start, col_stop
     ):
+        """The loops of gemm.py: 4, 3, 2, and in the panel the epilogue's blocks of rows."""
         (rows, depth), columns = a.shape, sums.shape[1]
-        start_row, last = row_start * chunk, min(row_stop * chunk, rows)
-        panel, block, a_flat, a_first = (
-            stack_array(T(0), PANEL_MEMORY),
-            stack_array(T(0), BLOCK_MEMORY),
-            flat(a),
-            0,
-        )
-        is_copied = copies_a(a, 0, columns, last - start_row)
+        start, stop = row_start * chunk, min(row_stop * chunk, rows)
+        panel, block = stack_array(T(0), B_PANEL_ELEMENTS), stack_array(T(0), A_BLOCK_ELEMENTS)
+        a_flat, a_start, packing_a = flat(a), 0, packs_a(a, 0, columns, stop - start)
         if accumulate == 0:
             for p in range(row_start, row_stop):
                 clear(sums[p, col_start:col_stop])
-        k, start = 0, FROM_ZERO
+        k, init = 0, INIT_ZERO
         while True:  # once even if there is nothing to sum
-            size, top = min(BLOCK, depth - k), start_row
-            some = rows_at_once(
-                last - start_row, BLOCK_ROWS, size, BLOCK_MEMORY if is_copied else SOME
-            )
-            while top < last:
-                bottom = min(end_of_some(top, some, chunk), last)
-                if is_copied:
-                    first, a_flat = top, block
-                    while first < bottom:
-                        after = min(end_of_block(first, chunk), bottom)
-                        copy_rows(a, 0, first, after, k, k + size, block[(first - top) * size :])
-                        first = after
-                for j in range(col_start, col_stop, PANEL):
-                    stop, first = min(j + PANEL, col_stop), top
-                    turn_panel(b, j, stop - j, k, k + size, panel)
-                    while first < bottom:
-                        after = min(end_of_block(first, chunk), bottom)
-                        a_first = (first - top) * size if is_copied else first * depth + k
+            kc, top = min(KC, depth - k), start
+            elements = A_BLOCK_ELEMENTS if packing_a else A_IN_PLACE_ELEMENTS
+            mc = choose_mc(stop - start, EPILOGUE_ROWS, kc, elements)
+            while top < stop:
+                bottom = min(block_stop(top, mc, chunk), stop)
+                if packing_a:
+                    i, a_flat = top, block
+                    while i < bottom:
+                        end = min(epilogue_stop(i, chunk), bottom)
+                        pack_a(a, 0, i, end, k, k + kc, block[(i - top) * kc :])
+                        i = end
+                for j in range(col_start, col_stop, NR):
+                    j_stop, i = min(j + NR, col_stop), top
+                    pack_b_transposed(b, j, j_stop - j, k, k + kc, panel)
+                    while i < bottom:
+                        end = min(epilogue_stop(i, chunk), bottom)
+                        a_start = (i - top) * kc if packing_a else i * depth + k
                         multiply_panel(
-                            size, a_flat, a_first, depth, 1, is_copied, panel, 0, PANEL, panel, 0,
-                            0,
-                            y[0, :0], start, T(-math.inf), dx, j, stop - j, first, after,
+                            kc, (a_flat, a_start, depth, 1), packing_a, (panel, 0, NR),
+                            (panel, 0, 0), y[0, :0], init, T(-math.inf), dx, j, j_stop - j, i, end,
                         )  # fmt: skip
-                        if k + size == depth:
-                            finish(y, dx, first, after, j, stop, sums[first // chunk])
-                        first = after
+                        if k + kc == depth:
+                            finish(y, dx, i, end, j, j_stop, sums[i // chunk])
+                        i = end
                 top = bottom
-            k, start = k + size, FROM_C
+            k, init = k + kc, INIT_C
             if k == depth:
                 break
 
     return product_and_gradient
 
 
-def makes_both(a, y):
+def is_fused(a, y):
     """Whether one kernel makes the product a b^T and the derivative: where gemm would make it."""
     return way(*a.shape, y.shape[1], y.dtype, transpose_b=True) == "gemm"
 
@@ -173,7 +178,7 @@ def matmul_and_gradient(derivative):
     fused, alone = gemm_and_gradient(derivative), unary_gradient(derivative)
 
     def launch(call, y, a, b, dx):
-        if makes_both(a, y):
+        if is_fused(a, y):
             chunks = chunks_of_sums(y.shape)
             chunk = rows_of_chunk(y.shape[0]) if chunks > 1 else y.shape[0]
             unused = call.scratch((chunks, y.shape[1]), y.dtype)
@@ -192,7 +197,7 @@ def matmul_and_gradient_and_sums(derivative):
     fused, alone = gemm_and_gradient(derivative), gradient_and_sums(derivative)
 
     def launch(call, y, a, b, dx, sums, *, accumulate=False):
-        if not makes_both(a, y):
+        if not is_fused(a, y):
             product = call.scratch(y.shape, y.dtype)
             matmul(call, a, b, product, transpose_b=True)
             alone(call, y, product, dx, sums, accumulate=accumulate)
@@ -212,6 +217,6 @@ def chunks_of_sums(shape):
     """How many chunks of rows the sums of the columns are taken of: one where they are few, or
     where as many threads can divide the columns."""
     (rows, columns), (chunks, _) = shape, chunks_of(shape)
-    if rows * columns < COLUMN_SUMS_MIN_ELEMENTS or columns >= chunks * COLUMNS:
+    if rows * columns < COLUMN_SUMS_MIN_ELEMENTS or columns >= chunks * COLUMN_GRAIN:
         return 1
     return chunks

@@ -5,9 +5,9 @@ from ..declare import ANY, helper, kernel
 from ..intrinsics import flat
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
 from .loops import BROADCAST, ROWS_OR_COLUMNS, row_offsets
-from .simd.gemm_microkernel import WIDTH
 from .simd.rows import clear
 from .simd.transpose import transpose_tile
+from .simd.vectors import LANES
 from .threads import FLAT
 
 # Threads share out the rows of a transpose in whole register tiles of every machine.
@@ -148,16 +148,7 @@ def take_gradient(dy, index, dx, row_start, row_stop, col_start, col_stop):
 def transpose_matrix(x, out, start, stop):
     """out = x^T. Tiles in registers; the threads share out the rows of `out`."""
     rows, columns = x.shape
-    for j in range(start, stop, WIDTH):
-        for i in range(0, rows, WIDTH):
-            place = i * columns + j, j * rows + i
-            transpose_tile(
-                flat(x),
-                place[0],
-                columns,
-                flat(out),
-                place[1],
-                rows,
-                min(WIDTH, rows - i),
-                min(WIDTH, stop - j),
-            )
+    for j in range(start, stop, LANES):
+        for i in range(0, rows, LANES):
+            source, target = (flat(x), i * columns + j, columns), (flat(out), j * rows + i, rows)
+            transpose_tile(source, target, min(LANES, rows - i), min(LANES, stop - j))

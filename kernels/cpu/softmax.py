@@ -4,7 +4,6 @@ single elements; many rows too short for that are taken as one long one by exp."
 from ..declare import T, helper, kernel
 from ..intrinsics import flat, stack_array
 from ..scalar.elementary import exp_of_negative
-from .simd.gemm_microkernel import WIDTH
 from .simd.rows import (
     row_copy_past_caches,
     row_distance,
@@ -13,6 +12,7 @@ from .simd.rows import (
     row_multiple,
     row_sum,
 )
+from .simd.vectors import LANES
 from .threads import TILE, past_caches
 
 STRIP = 2048  # elements worked on at a time: they stay in the nearest cache between the passes
@@ -82,18 +82,18 @@ def softmax(x, y, largest, total, start, stop):
     """y = e^(x - largest) / total, with the row's largest element and total = sum of e^(x -
     largest) kept for a loss."""
     columns = x.shape[1]
-    width = (columns + WIDTH - 1) // WIDTH * WIDTH
+    width = (columns + LANES - 1) // LANES * LANES
     if columns >= LONG:
         for i in range(start, stop):
             largest[i], total[i] = softmax_of_long_row(x[i], y[i])
-    elif columns >= WIDTH:
+    elif columns >= LANES:
         padded, strip = stack_array(T(0), STRIP), STRIP // width
         for i in range(start, stop, strip):
             j = min(i + strip, stop)
             softmax_of_rows(x[i:j], padded, width, y[i:j], largest[i:j], total[i:j])
     else:
-        for i in range(start, stop, STRIP // WIDTH):
-            j = min(i + STRIP // WIDTH, stop)
+        for i in range(start, stop, STRIP // LANES):
+            j = min(i + STRIP // LANES, stop)
             softmax_of_short_rows(x[i:j], y[i:j], largest[i:j], total[i:j])
 
 

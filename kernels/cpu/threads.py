@@ -23,6 +23,16 @@ TILE = 256
 LINE = 16  # elements of float32 in a cache line
 # elements of a flat array: every share but the last is whole vectors and whole cache lines
 FLAT = 64
+# Rows are shared out in multiples of this, by products so that micro-tiles are whole but for the
+# last ones.
+ROW_GRAIN = 4
+HALF_L2_ELEMENTS = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # 512 kB
+
+
+@helper
+def ceil_div(a, b):
+    """a / b, rounded up."""
+    return -(-a // b)
 
 
 @helper

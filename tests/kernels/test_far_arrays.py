@@ -139,8 +139,8 @@ def test_a_layers_gradients_of_many_elements_are_those_of_its_parts(activation, 
     ("rows", "columns", "above"), [(2100, 64, 1024), (ROWS, 20, 33), (129, 600, 530)]
 )
 def test_a_layers_gradients_below_a_product_are_those_of_its_parts(rows, columns, above):
-    """Of rows a page apart A is copied; threads share out rows, in chunks, or many columns; B is
-    turned in several blocks."""
+    """A is packed if its rows are a page apart; threads share out rows, in chunks, or many columns;
+    B^T is packed in several blocks."""
     x, w, bias, top, dy = (
         values(rows, 5),
         values(5, columns) - 3,

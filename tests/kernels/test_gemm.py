@@ -1,5 +1,5 @@
-"""Products of matrices, and stores, with vectors, registers and blocks of other processors than
-this one: wide ones run, all are compiled."""
+"""Matrix products, and streaming stores, with the vectors, registers and blocks of other
+processors than this one: on x86-64 they run, for the others they are compiled."""
 
 import itertools
 import re
@@ -14,8 +14,7 @@ from fastnn.kernels.scalar import activations
 from tests.processors import ON_X86_64, TARGETS, call
 
 pytestmark = ON_X86_64
-# Around a tile's rows (14, 6), its vectors (2 to 16 elements, two of them, half of one), a tile of
-# dot products and a block.
+# Around MR (14, 6), LANES (2 to 16), NR, half of LANES, a tile of dot products, and KC.
 SIZES = [
     (1, 1, 1),
     (2, 9, 3),
@@ -27,22 +26,22 @@ SIZES = [
     (28, 7, 4),
     (31, 25, 65),
 ]
-# a tile's rows and two more, which are halved, with one before or none
+# MR rows and two more, which are halved, with a tile before or none
 SIZES += [(8, 4, 5), (14, 5, 6), (16, 5, 17), (30, 9, 33)]
 SIZES += [(3, 20, 9), (1, 40, 13), (1, 18, 37)]  # tiles of dot products that differ in width
-SIZES += [(9, 10, 10), (15, 20, 512)]  # the last: rows of B that share sets of the caches
-SIZES += [(31, 1024, 9), (1030, 20, 5)]  # rows of A that do, and of A^T
+SIZES += [(9, 10, 10), (15, 20, 512)]  # the last: rows of B with cache-set conflicts
+SIZES += [(31, 1024, 9), (1030, 20, 5)]  # rows of A with them, and of A^T
 
 
-def operands(size, dtype, turned_a, turned_b):
+def operands(size, dtype, transpose_a, transpose_b):
     (m, k, n), rng = size, np.random.default_rng(sum(size))
-    shapes = (k, m) if turned_a else (m, k), (n, k) if turned_b else (k, n), (n,), (m, n)
+    shapes = (k, m) if transpose_a else (m, k), (n, k) if transpose_b else (k, n), (n,), (m, n)
     return [rng.uniform(-1, 1, s).astype(dtype) for s in shapes]
 
 
-def expected(a, b, turned_a, turned_b):
+def expected(a, b, transpose_a, transpose_b):
     a, b = a.astype("f8"), b.astype("f8")
-    return (a.T if turned_a else a) @ (b.T if turned_b else b)
+    return (a.T if transpose_a else a) @ (b.T if transpose_b else b)
 
 
 def check(got, reference, depth):
@@ -53,25 +52,25 @@ def check(got, reference, depth):
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_tiles(name, dtype):
-    """Each operand either way round; bias and ReLU, and adding to C."""
-    for size, turned_a, turned_b in itertools.product(SIZES, (0, 1), (0, 1)):
-        a, b, bias, before = operands(size, dtype, turned_a, turned_b)
+def test_gemm(name, dtype):
+    """Each operand stored either way; bias and ReLU, and accumulating into C."""
+    for size, transpose_a, transpose_b in itertools.product(SIZES, (0, 1), (0, 1)):
+        a, b, bias, before = operands(size, dtype, transpose_a, transpose_b)
         product, c, added = (
-            expected(a, b, turned_a, turned_b),
+            expected(a, b, transpose_a, transpose_b),
             np.full_like(before, np.nan),
             before.copy(),
         )
-        call(gemm.gemm, name, a, b, bias, turned_a, turned_b, 0.0, 0, c)
-        call(gemm.gemm, name, a, b, bias[:0], turned_a, turned_b, -inf, 1, added)
+        call(gemm.gemm, name, a, b, bias, transpose_a, transpose_b, 0.0, 0, c)
+        call(gemm.gemm, name, a, b, bias[:0], transpose_a, transpose_b, -inf, 1, added)
         check(c, np.maximum(product + bias, 0), size[1])
         check(added, product + before, size[1])
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_product_and_gradient(name, dtype):
-    """In one chunk of rows and in several; the sums alone or added to what there is."""
+def test_gemm_and_gradient(name, dtype):
+    """In one chunk of rows and in several; sums alone and accumulated."""
     kernel = matmul_gradient.gemm_and_gradient(activations.tanh_gradient)
     for size in [*SIZES, (56, 3, 34), (121, 9, 50), (7, 0, 5)]:
         a, b, before, y = operands(size, dtype, 0, 1)
@@ -89,8 +88,8 @@ def test_product_and_gradient(name, dtype):
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_dots(name, dtype):
-    """And a row's bits do not depend on the rows and columns beside it: with them the tile's shape
+def test_gemm_dots(name, dtype):
+    """A row's bits do not depend on the rows and columns beside it: with them the tile's shape
     changes."""
     for size in [*SIZES, (1, 40, 19), (19, 40, 1)]:
         a, b, bias, before = operands(size, dtype, 0, 1)
@@ -108,9 +107,9 @@ def test_dots(name, dtype):
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_row(name, dtype):
-    """The bits are those of tiles, however the matrix is read: panel by panel, or row by row where
-    it is far or crowded."""
+def test_gemv(name, dtype):
+    """The bits are those of gemm, however the matrix is read: panel by panel, or row by row where
+    it is out of L2 or its rows conflict in a cache's sets."""
     for size in [
         *[(1, k, n) for _, k, n in SIZES],
         (1, 9, 130),
@@ -149,7 +148,7 @@ def test_arm_has_packed_instructions(kernel, dtype):
     text = machine.emit_assembly(module)
     packed = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
     assert len(re.findall(packed, text)) >= 2
-    own = "multiply_tiles|multiply_strip|dot_tiles|transpose_tile|mem(?:set|cpy|move)"
+    own = "gemm_microkernel|gemv_microkernel|dot_microkernel|transpose_tile|mem(?:set|cpy|move)"
     assert not re.search(rf"\bbl\s+(?!{own})", text), "calls something"
 
 

@@ -24,7 +24,7 @@ RNG = np.random.default_rng(0)
 GRAPH = {
     "matmul": lambda x, y, w: ops.matmul(x, w),
     "linear": lambda x, y, w: ops.linear(x, w, ops.sum(w, axis=0), activation="relu"),
-    "turned": lambda x, y, w: ops.matmul(x, w, transpose_b=True),
+    "transposed": lambda x, y, w: ops.matmul(x, w, transpose_b=True),
     "add": lambda x, y, w: x + y,
     "column": lambda x, y, w: x * ops.mean(y, axis=1, keepdims=True),
     "row": lambda x, y, w: x - ops.mean(y, axis=0),

@@ -1,86 +1,59 @@
-"""The intrinsic that holds a tile of dot products in vector registers: rows times rows."""
+"""The micro-kernel of dot products: a tile of C = A B^T in vector registers, rows times rows. The
+lanes of a vector are neighbours in K, so that none is left empty where C is small."""
 
 from ...declare import intrinsic, machine
-from .gemm_microkernel import element
-from .vectors import FROM_BIAS, FROM_C, Vectors
+from .vectors import INIT_BIAS, INIT_C, Vectors, operand
 
 # The most rows and columns of a tile of dot products: what leaves registers for a vector of each
-# column and one of a row.
-DOT_ROWS = machine(lambda target, _item_bytes: 4 if target.vector_registers == 32 else 2)
-DOT_COLUMNS = machine(lambda target, _item_bytes: 5 if target.vector_registers == 32 else 4)
-# and columns of a tile of one row
-DOT_LONG = machine(lambda target, _item_bytes: target.vector_registers // 4)
+# column and one of a row; and the most columns of a tile of one row.
+DOT_MR = machine(lambda target, _item_bytes: 4 if target.vector_registers == 32 else 2)
+DOT_NR = machine(lambda target, _item_bytes: 5 if target.vector_registers == 32 else 4)
+DOT_NR_OF_ONE_ROW = machine(lambda target, _item_bytes: target.vector_registers // 4)
 
 
-@intrinsic("void <- int int int int int any int int any int int any int int T any int int")
-def dot_tiles(
-    rows,
-    columns,
-    down,
-    across,
-    depth,
-    a,
-    a_first,
-    a_row,
-    b,
-    b_first,
-    b_row,
-    bias,
-    start,
-    column,
-    lowest,
-    c,
-    c_first,
-    c_row,
-):
-    """C = max(lowest, A B^T + start) for `down` times `across` tiles of C; B stands as (N, K), and
-    the elements of a vector are neighbours in K.
+@intrinsic("void <- int int int int int any any any int T any")
+def dot_microkernel(rows, columns, down, across, depth, a, b, bias, init, clamp_min, c):
+    """C = max(clamp_min, A B^T + initial) for `down` times `across` tiles of `rows` x `columns`: up
+    to DOT_NR columns and DOT_MR, 2 or 1 rows, or one row of up to DOT_NR_OF_ONE_ROW columns.
 
-    A tile has up to DOT_COLUMNS columns and DOT_ROWS, 2 or 1 rows; one of a single row may have
-    DOT_LONG columns. As in `multiply_tiles` all arrays are flat, and rows lie `a_row`, `b_row`,
-    `c_row` apart. Every element is a sum of as many sums as a vector has elements, which are added
-    in pairs, whatever the tile.
+    a (M, K), b (N, K), c: (flat array, start, row stride)   bias: (flat array, start)
+
+    Every element is a sum of as many sums as a vector has lanes, which are added in pairs, whatever
+    the tile.
     """
+    (a, a_start, a_row), (b, b_start, b_row), (c, c_start, c_row) = a, b, c
+    bias, bias_start = bias
     for r in range(down * rows):
         for q in range(across * columns):
-            place, x, y = c_first + r * c_row + q, a_first + r * a_row, b_first + q * b_row
+            place, x, y = c_start + r * c_row + q, a_start + r * a_row, b_start + q * b_row
             total = (a[x : x + depth] * b[y : y + depth]).sum(dtype=a.dtype)
-            total += bias[column + q] if start == FROM_BIAS else c[place] if start == FROM_C else 0
-            c[place] = lowest if total < lowest else total
+            total += (
+                bias[bias_start + q] if init == INIT_BIAS else c[place] if init == INIT_C else 0
+            )
+            c[place] = clamp_min if total < clamp_min else total
 
 
-@dot_tiles.lowering
-def _(
-    emitter, rows, columns, down, across, depth, a, a_first, a_row, b, b_first, b_row,
-    bias, start, column, lowest, c, c_first, c_row,
-):  # fmt: skip
-    a, b, bias, c = (
-        element(emitter, *x)
-        for x in ((a, 5, a_first), (b, 8, b_first), (bias, 11, column), (c, 15, c_first))
-    )
-    values = [rows, columns, down, across, depth, a, a_row, b, b_row, bias, start, lowest, c, c_row]
-    emitter.call_noinline("dot_tiles", values, lambda *own: _dot_tiles(emitter, *own))
+@dot_microkernel.lowering
+def _(emitter, rows, columns, down, across, depth, a, b, bias, init, clamp_min, c):
+    a, b, bias, c = (operand(emitter, *x) for x in ((5, a), (6, b), (7, bias), (10, c)))
+    values = [rows, columns, down, across, depth, *a, *b, *bias, init, clamp_min, *c]
+    emitter.call_noinline("dot_microkernel", values, lambda *own: _dot_tiles(emitter, *own))
 
 
 def _dot_tiles(emitter, rows, columns, *operands):
     """The body of the function: code for every form of a tile, of which a call takes one."""
-    builder, number, most_rows = (
-        emitter.builder,
-        Vectors(emitter).number,
-        DOT_ROWS.rule(emitter.target, emitter.item_bytes),
-    )
+    builder, number = emitter.builder, Vectors(emitter).number
+    max_rows = DOT_MR.rule(emitter.target, emitter.item_bytes)
     done = builder.append_basic_block("done")
-    for height in sorted({1, 2, most_rows}):
-        widest = (DOT_LONG if height == 1 else DOT_COLUMNS).rule(emitter.target, emitter.item_bytes)
-        for width in range(1, widest + 1):
+    for height in sorted({1, 2, max_rows}):
+        max_columns = DOT_NR_OF_ONE_ROW if height == 1 else DOT_NR
+        for width in range(1, max_columns.rule(emitter.target, emitter.item_bytes) + 1):
             is_it = builder.and_(
                 builder.icmp_signed("==", rows, number(height)),
                 builder.icmp_signed("==", columns, number(width)),
             )
-            form, others = (
-                builder.append_basic_block(f"form_{height}_{width}"),
-                builder.append_basic_block("others"),
-            )
+            form = builder.append_basic_block(f"form_{height}_{width}")
+            others = builder.append_basic_block("others")
             builder.cbranch(is_it, form, others)
             builder.position_at_end(form)
             _dot_tiles_of_form(emitter, height, width, done, *operands)
@@ -90,27 +63,15 @@ def _dot_tiles(emitter, rows, columns, *operands):
 
 
 def _dot_tiles_of_form(
-    emitter,
-    rows,
-    columns,
-    done,
-    down,
-    across,
-    depth,
-    a,
-    a_row,
-    b,
-    b_row,
-    bias,
-    start,
-    low,
-    c,
+    emitter, rows, columns, done, down, across, depth, a, a_row, b, b_row, bias, init, clamp_min, c,
     c_row,
-):
+):  # fmt: skip
+    """Tiles of this form, column after column of them: whole vectors of K in a loop, then a masked
+    tail."""
     builder, ir, row = emitter.builder, Vectors(emitter), Vectors(emitter, columns)
     lanes, number, grid = ir.lanes, ir.number, [(r, q) for r in range(rows) for q in range(columns)]
     whole, before = builder.and_(depth, number(-lanes)), builder.block
-    mask, floor = ir.first(builder.sub(depth, whole)), row.splat(low)
+    mask, floor = ir.first(builder.sub(depth, whole)), row.splat(clamp_min)
     names = ("column", "tile", "sum", "rest", "tail", "end", "next")
     column, tile, loop, rest, tail, end, following_column = (
         builder.append_basic_block(name) for name in names
@@ -151,10 +112,8 @@ def _dot_tiles_of_form(
 
     builder.position_at_end(loop)
     k, *sums = of_loop = moving(tile, [number(0), *[ir.zero] * len(grid)])
-    results, following = (
-        multiplied(dict(zip(grid, sums, strict=True)), k, None),
-        builder.add(k, number(lanes)),
-    )
+    results = multiplied(dict(zip(grid, sums, strict=True)), k, None)
+    following = builder.add(k, number(lanes))
     move_on(of_loop, [following, *[results[cell] for cell in grid]])
     builder.cbranch(builder.icmp_signed("<", following, whole), loop, rest)
 
@@ -175,25 +134,20 @@ def _dot_tiles_of_form(
     parts = [
         row.shuffle(sums, sums, list(range(r * columns, (r + 1) * columns))) for r in range(rows)
     ]
-    values = row.chosen(
-        start,
+    values = row.initial(
+        init,
         zero=lambda: [row.zero] * rows,
         bias=lambda: [row.load(bias_here)] * rows,
         c=lambda: [row.load(place) for place in c_rows],
     )
     for part, value, place in zip(parts, values, c_rows, strict=True):
-        row.store(row.at_least(builder.fadd(part, value), floor), place)
+        row.store(row.clamp_min(builder.fadd(part, value), floor), place)
     fewer = builder.sub(tiles_left, number(1))
-    move_on(
-        of_tile,
-        [
-            fewer,
-            *(
-                builder.gep(x, [builder.mul(n, number(rows))])
-                for x, n in ((a_here, a_row), (c_here, c_row))
-            ),
-        ],
+    next_a, next_c = (
+        builder.gep(x, [builder.mul(n, number(rows))])
+        for x, n in ((a_here, a_row), (c_here, c_row))
     )
+    move_on(of_tile, [fewer, next_a, next_c])
     builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, following_column)
 
     builder.position_at_end(following_column)
@@ -205,8 +159,8 @@ def _dot_tiles_of_form(
 
 def _sums(ir, vectors):
     """A vector of the sums of these vectors' elements. Of two vectors, one is made: neighbours
-    added; first elements, within pieces of 128 bits, for which processors have quicker
-    instructions, then those pieces."""
+    added; first elements, within pieces of 128 bits, for which processors have shuffles of higher
+    throughput, then those pieces."""
     lanes, piece = ir.lanes, 16 // ir.emitter.item_bytes
     nothing, count = ir.ir.Constant(ir.vector, ir.ir.Undefined), lanes
     while count < len(vectors):

@@ -1,7 +1,19 @@
 """What the intrinsics that are written for whole vector registers share: the words for them in LLVM
 IR."""
 
-FROM_ZERO, FROM_BIAS, FROM_C = 0, 1, 2  # what a product's sums start from
+from ...declare import machine
+
+LANES = machine(lambda target, item_bytes: target.vector_bytes // item_bytes)  # of a register
+# What a product's accumulators start from: zero, the bias, or C itself (beta = 1 in BLAS).
+INIT_ZERO, INIT_BIAS, INIT_C = 0, 1, 2
+
+
+def operand(emitter, position, value):
+    """Of an intrinsic's argument number `position`, a tuple (flat array, start, strides...): the
+    address of element `start`, and the strides."""
+    kind, builder = emitter.kinds[position], emitter.builder
+    array, start, *strides = [builder.extract_value(value, i) for i in range(len(kind))]
+    return [builder.gep(emitter.array(array, kind[0])[0], [start]), *strides]
 
 
 class Vectors:
@@ -85,33 +97,31 @@ class Vectors:
         else:
             self.builder.store(value, place).align = self.align
 
-    def prefetch(self, place, cache=2):
-        """Bring the cache line at an address into the first or the second cache; no address is
-        wrong."""
+    def prefetch(self, place, level=2):
+        """Bring the cache line at an address into L1 or L2; no address is wrong."""
         i32 = self.ir.IntType(32)
         address = self.builder.bitcast(place, self.ir.IntType(8).as_pointer())
-        # for reading, 3 is the first cache, data
-        hint = [self.ir.Constant(i32, n) for n in (0, 4 - cache, 1)]
+        # for reading; locality 3 is L1, 2 is L2; data
+        hint = [self.ir.Constant(i32, n) for n in (0, 4 - level, 1)]
         self.emitter.call("llvm.prefetch.p0", self.ir.VoidType(), [address, *hint])
 
-    def hidden(self, value):
+    def opaque(self, value):
         """The same number or address, of which the optimiser does not know how it was made; no
         instruction."""
-        return self.builder.asm(
-            self.ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False
-        )
+        kind = self.ir.FunctionType(value.type, [value.type])
+        return self.builder.asm(kind, "", "=r,0", [value], False)
 
-    def at_least(self, value, floor):
+    def clamp_min(self, value, floor):
         """max(floor, value), and NaN where value is NaN."""
         return self.builder.select(self.builder.fcmp_ordered("<", value, floor), floor, value)
 
-    def chosen(self, start, zero, bias, c):
-        """The vectors that one of three functions makes, as `start` says: FROM_ZERO, FROM_BIAS or
-        FROM_C."""
-        builder, after = self.builder, self.builder.append_basic_block("started")
-        makers = {FROM_ZERO: zero, FROM_BIAS: bias, FROM_C: c}
-        blocks = {n: builder.append_basic_block("start") for n in makers}
-        choice = builder.switch(start, blocks[FROM_ZERO])
+    def initial(self, init, zero, bias, c):
+        """The vectors that one of three functions makes, as `init` says: INIT_ZERO, INIT_BIAS or
+        INIT_C."""
+        builder, after = self.builder, self.builder.append_basic_block("initialised")
+        makers = {INIT_ZERO: zero, INIT_BIAS: bias, INIT_C: c}
+        blocks = {n: builder.append_basic_block("initialise") for n in makers}
+        choice = builder.switch(init, blocks[INIT_ZERO])
         made = {}
         for n, make in makers.items():
             choice.add_case(self.number(n), blocks[n])
@@ -119,7 +129,7 @@ class Vectors:
             made[n] = make()
             builder.branch(after)
         builder.position_at_end(after)
-        phis = [builder.phi(v.type) for v in made[FROM_ZERO]]
+        phis = [builder.phi(v.type) for v in made[INIT_ZERO]]
         for n, values in made.items():
             for phi, value in zip(phis, values, strict=True):
                 phi.add_incoming(value, blocks[n])
