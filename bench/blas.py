@@ -16,8 +16,9 @@ import numpy as np
 import fastnn
 from fastnn import ops
 from fastnn.devices.cpu.program import Program, Tape
+from fastnn.emit import emit
 from fastnn.kernels.declare import intrinsic, kernel
-from fastnn.tape.record import Recorder, emit
+from fastnn.tape.record import Recorder
 
 SECONDS = 1e-3  # of one trial at least
 GEMM = {"f4": "sgemm", "f8": "dgemm"}

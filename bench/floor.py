@@ -6,7 +6,7 @@ this floor."""
 
 import fastnn
 from fastnn.devices.cpu.peaks import flops_per_second, seconds_of_passes, seconds_of_streams
-from fastnn.tape.report import nbytes
+from fastnn.tape.cost import nbytes
 
 from .kinds import (
     FLOAT,

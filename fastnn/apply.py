@@ -11,10 +11,11 @@ import numpy as np
 from fastnn import config
 from fastnn.convert import INDEX, as_array
 from fastnn.devices.cpu.device import launcher
+from fastnn.emit import emit, new_buffer
 from fastnn.errors import DTypeError
 from fastnn.ops.comparisons import BOOL
 from fastnn.ops.record import FLOATS, Constant, Op
-from fastnn.tape.record import context, emit, new_buffer
+from fastnn.tape.record import context
 from fastnn.tensor import TENSORS, Node, Tensor, Variable, copied, operand
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.apply import apply
+from fastnn.emit import emit
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.cpu import reduce
 from fastnn.ops.matmul import after_product, matmul
 from fastnn.ops.record import Op
-from fastnn.tape.record import context, emit, has_gradient
+from fastnn.tape.record import context, has_gradient
 from fastnn.tensor import Node, Tensor, Variable, copied, tensor
 
 

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
+
 PACKAGE = str(Path(__file__).resolve().parent)
 
 
@@ -86,6 +88,20 @@ def _slips(a, b):
 def shape_text(shape: Iterable[object]) -> str:
     """A shape as the messages write it: (32, 10), (any, 10)."""
     return "(" + ", ".join("any" if extent is None else str(extent) for extent in shape) + ")"
+
+
+def kernel_error(status: int, name: str, layer: str) -> Exception:
+    """The error for what a kernel reported."""
+    code, place = status & ((1 << CODE_BITS) - 1), status >> CODE_BITS
+    where = f"{name} in layer {layer!r}" if layer else name
+    if code == INDEX_OUT_OF_RANGE:
+        return IndexError(f"{where}: the index in row {place} of the batch is out of range")
+    if code == NOT_FINITE:
+        return NotFiniteError(f"{where}: element {place} is not finite")
+    return FloatingPointError(
+        f"{where}: the update of element {place} would overflow; nothing was changed. Lower the "
+        "learning rate or the gradient, by clipping or by a smaller loss."
+    )
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -8,10 +8,10 @@ from fastnn import config, losses, ops
 from fastnn.autograd import no_grad
 from fastnn.convert import INDEX
 from fastnn.devices.cpu.memory import own_copy, reserve
+from fastnn.emit import emit
 from fastnn.errors import nearest
 from fastnn.kernels.cpu import batches
 from fastnn.ops.record import FLOATS, NONE
-from fastnn.tape.record import emit
 from fastnn.tensor import Tensor, operand
 from fastnn.watch import Watched
 

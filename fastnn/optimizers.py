@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.autograd import no_grad
-from fastnn.devices.cpu.memory import CACHE_LINE, Chunk, Mirror, reserve, whole_lines
+from fastnn.buffer import CACHE_LINE, whole_lines
+from fastnn.devices.cpu.memory import Chunk, Mirror, reserve
+from fastnn.emit import emit
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.locks import together
-from fastnn.tape.record import CHECK, Counter, Search, context, emit, has_gradient
+from fastnn.tape.record import CHECK, Counter, Search, context, has_gradient
 from fastnn.tensor import Tensor, Variable, operand
 from fastnn.watch import Watched
 
@@ -229,7 +231,7 @@ class Optimizer(Watched):
             step.flush()
         for tensors in calls:
             self.update(*tensors)
-        self._count.advance()
+        self._count.increment()
 
     def _emit(self, kernel, commit, arguments):
         """Call an update's kernel or, with commit = 0, the check that it is as well."""
@@ -248,7 +250,7 @@ class Optimizer(Watched):
         )
 
     def _earlier(self):
-        return self._count.earlier()
+        return self._count.pending()
 
 
 def _runs(pairs):

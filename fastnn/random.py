@@ -9,12 +9,13 @@ import numpy as np
 
 from fastnn import config
 from fastnn.devices.cpu.memory import allocate, own_copy
+from fastnn.emit import emit, new_buffer
 from fastnn.errors import ShapeError
 from fastnn.kernels.cpu import random as kernels
 from fastnn.kernels.reference import philox
 from fastnn.locks import lock
 from fastnn.ops.record import FLOATS
-from fastnn.tape.record import Counter, context, emit, new_buffer
+from fastnn.tape.record import Counter, context
 from fastnn.tensor import Tensor, tensor
 
 _drawing = lock()  # of all generators: a draw takes a microsecond
@@ -78,9 +79,9 @@ class Generator:
         with _drawing:
             state, earlier = (
                 self.state if context.step else tensor(self._words),
-                self.draws.earlier(),
+                self.draws.pending(),
             )
-            self.draws.advance()
+            self.draws.increment()
         return state, earlier
 
     def uniform(

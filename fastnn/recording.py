@@ -15,8 +15,9 @@ import numpy as np
 
 from fastnn import tree
 from fastnn.arguments import filled, look, stand_ins
+from fastnn.buffer import Buffer
 from fastnn.devices.cpu.autotune import Pace
-from fastnn.devices.cpu.memory import Buffer, allocate
+from fastnn.devices.cpu.memory import allocate
 from fastnn.devices.cpu.program import Program, StepFailed, Tape, threads_to_plan_for
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.foreign_random import Generators

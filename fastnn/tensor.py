@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, ops
+from fastnn.buffer import Buffer
 from fastnn.convert import INDEX, as_array, as_numbers
 from fastnn.devices.cpu.memory import (
     LETTERS,
     Arena,
-    Buffer,
     Place,
     address_of,
     allocate,
     buffer_of,
     own_copy,
 )
+from fastnn.emit import emit, new_buffer
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.kernels.cpu import reduce
 from fastnn.ops.comparisons import cast
 from fastnn.ops.record import Op
-from fastnn.tape.record import context, emit, has_gradient, new_buffer
+from fastnn.tape.record import context, has_gradient
 
 _numbers = itertools.count()
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from fastnn import initializers, ops
+from fastnn.emit import emit
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.cpu.normalization import move_towards
 from fastnn.layers.base import Layer
-from fastnn.tape.record import commit, emit
+from fastnn.tape.record import commit
 from fastnn.tensor import tensor
 
 

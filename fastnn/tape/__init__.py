@@ -1,5 +1,3 @@
-"""The tape: kernel calls written down once, planned, and replayed by a native loop.
-
-`record` writes calls down, `plan` places their buffers and the barriers between threads, `run`
-replays, `pace` chooses for how long and on how many of them, `report` tells.
-"""
+"""The tape as data: kernel calls written down once (`record`, `instruction`), which of them are
+needed and where their buffers may lie (`plan`), what they cost (`cost`, `report`). Devices make
+programs of it and run them."""

@@ -1,31 +1,25 @@
-"""Writing kernel calls down. Every op comes through `emit`: eager it runs at once, in a recorder it
-becomes an instruction.
+"""Writing kernel calls down.
 
 A step is *compute*, then *commit*. What outlives it (moving statistics, for one) is handed to
 `Step.commit` and happens when the optimizer has checked loss and gradients, or at the step's end;
 counters (updates done, random draws) move on at its end.
 """
 
-import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.devices.cpu import call_once, entry
-from fastnn.devices.cpu.memory import LETTERS, Buffer, allocate
-from fastnn.errors import NotFiniteError, RecordingError
-from fastnn.kernels.declare import Parameter
-from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
+from fastnn.buffer import Buffer
+from fastnn.errors import RecordingError
+
+from .instruction import Instruction
 
 if TYPE_CHECKING:
     from fastnn.watch import Watch
 
-# a tuple: `int | float` is made anew by every call, which took a third of a recording's time
-NUMBERS = (int, float)
-NOWHERE: Mapping[Buffer, int] = {}
 CHECK = "check"  # the instruction between computing a step and committing it
 
 
@@ -45,45 +39,13 @@ class Context(threading.local):
 context = Context()
 
 
-class Instruction:
-    """One kernel call: what it is called, for messages, its arguments (tensors and numbers), and
-    its floating-point work."""
-
-    __slots__ = ("arguments", "dtype", "flops", "kernel", "layer", "name")
-
-    def __init__(self, name, kernel, dtype, arguments, layer, flops):
-        self.name, self.kernel, self.dtype, self.arguments, self.layer = (
-            name,
-            kernel,
-            dtype,
-            arguments,
-            layer,
-        )
-        self.flops = flops
-
-    @property
-    def tensors(self) -> list[tuple[Parameter, Any]]:
-        """(parameter, argument) of those that are arrays."""
-        return [(p, self.arguments[i]) for i, p in self.kernel.arrays]
-
-    def shared_out(self) -> tuple[str | None, int, int]:
-        """The dimension that threads share out, the unit they cut it to, and its extent; (None, 1,
-        1) if thread 0 does it all."""
-        found: tuple[str | None, int, int] = None, 1, 1
-        for letter, unit, argument, axis in self.kernel.split_axes:
-            found = letter, unit, self.arguments[argument].shape[axis]
-            if found[2] > 1:
-                break
-        return found
-
-
 class Step:
     """One step of training, run eagerly: collects what is committed and the counters to move on."""
 
     def __init__(self, name: str = "step"):
         self.name = name
         self.commits: list[Callable[[], object]] = []
-        self.advances: dict[Counter, int] = {}
+        self.counter_increments: dict[Counter, int] = {}
         # what the optimizer checks besides gradients: losses, and what commits are made of
         self.checked: list = []
 
@@ -106,7 +68,7 @@ class Step:
             call()
 
     def end(self):
-        for counter, amount in self.advances.items():
+        for counter, amount in self.counter_increments.items():
             counter.value += amount
 
 
@@ -180,8 +142,8 @@ def commit(call: Callable[[], object], *checked: Any) -> None:
 
 
 class Counter:
-    """An integer in memory that steps move on. Kernels read it there and add how often the same
-    step has used it before."""
+    """An integer in memory that steps increment at their end. Kernels read it there and add what
+    the same step has added to it so far (`pending`)."""
 
     def __init__(self, buffer: Buffer, index: int = 0):
         self.buffer, self.index, self.address = buffer, index, buffer.address + 8 * index
@@ -198,15 +160,15 @@ class Counter:
     def value(self, number: int) -> None:
         self._cell[0] = number
 
-    def earlier(self) -> int:
-        """How far the step has moved it on already."""
-        return 0 if context.step is None else context.step.advances.get(self, 0)
+    def pending(self) -> int:
+        """What this step adds to it so far."""
+        return 0 if context.step is None else context.step.counter_increments.get(self, 0)
 
-    def advance(self, amount: int = 1) -> None:
+    def increment(self, amount: int = 1) -> None:
         if context.step is None:
             self.value += amount
         else:
-            context.step.advances[self] = self.earlier() + amount
+            context.step.counter_increments[self] = self.pending() + amount
 
 
 def has_gradient(tensor: Any) -> bool:
@@ -216,59 +178,3 @@ def has_gradient(tensor: Any) -> bool:
     if context.recorder is not None:
         context.recorder.had_gradient.setdefault(tensor, gradient)
     return gradient is not None
-
-
-def new_buffer(nbytes: int) -> Buffer:
-    """Memory for an output: at once, or, while recording, when the tape is planned."""
-    recorder = context.recorder
-    return allocate(nbytes) if recorder is None else Buffer(None, nbytes, None, 0, recorder)
-
-
-def block_of(kernel: Any, arguments: tuple, addresses: Mapping[Buffer, int] = NOWHERE) -> bytes:
-    """A kernel's argument block: address and extents of each array, and each number, as
-    `kernel.block` says. `addresses`: of the buffers that are planned."""
-    slots: list = []
-    for a in arguments:
-        if isinstance(a, NUMBERS):
-            slots.append(a)
-        else:
-            address = a.buffer.address
-            slots.append(addresses.get(a.buffer) if address is None else address)
-            slots += a.shape
-    return kernel.block.pack(*slots)
-
-
-def emit(name: str, kernel: Any, arguments: tuple, flops: float = 0) -> None:
-    """Call a kernel, or write the call down."""
-    dtype = "f4" if kernel.element is None else LETTERS[arguments[kernel.element].dtype]
-    recorder = context.recorder
-    if recorder is not None:
-        layer = context.layers[-1] if context.layers else ""
-        recorder.instructions.append(Instruction(name, kernel, dtype, arguments, layer, flops))
-        return
-    try:
-        block = block_of(kernel, arguments)
-    except struct.error:
-        raise next(
-            a.buffer.unreadable()
-            for a in arguments
-            if not isinstance(a, NUMBERS) and a.buffer.address is None
-        ) from None
-    status = call_once(kernel.entries.get(dtype) or entry(kernel, dtype), block)
-    if status:
-        raise status_error(status, name, context.layers[-1] if context.layers else "")
-
-
-def status_error(status: int, name: str, layer: str) -> Exception:
-    """The error for what a kernel reported."""
-    code, place = status & ((1 << CODE_BITS) - 1), status >> CODE_BITS
-    where = f"{name} in layer {layer!r}" if layer else name
-    if code == INDEX_OUT_OF_RANGE:
-        return IndexError(f"{where}: the index in row {place} of the batch is out of range")
-    if code == NOT_FINITE:
-        return NotFiniteError(f"{where}: element {place} is not finite")
-    return FloatingPointError(
-        f"{where}: the update of element {place} would overflow; nothing was changed. Lower the "
-        "learning rate or the gradient, by "
-        "clipping or by a smaller loss."
-    )

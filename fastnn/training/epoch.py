@@ -10,15 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import ops
+from fastnn.buffer import Buffer
 from fastnn.convert import INDEX
 from fastnn.devices.cpu.autotune import Pace
-from fastnn.devices.cpu.memory import Buffer, allocate, buffer_of, reserve
+from fastnn.devices.cpu.memory import allocate, buffer_of, reserve
 from fastnn.devices.cpu.program import FOREVER, Program, Tape, threads_to_plan_for
+from fastnn.emit import emit
 from fastnn.kernels.cpu import batches
 from fastnn.kernels.cpu import random as random_kernels
 from fastnn.locks import Turn, lock, making
 from fastnn.random import Generator
-from fastnn.tape.record import Counter, Recorder, Step, context, emit
+from fastnn.tape.record import Counter, Recorder, Step, context
 from fastnn.tensor import Tensor
 from fastnn.watch import Watch
 
@@ -50,15 +52,15 @@ class Order:
         for tensor, numbers in ((self.words, -(-rows // 4) * 4), (self.rows, rows)):
             nbytes, held = numbers * tensor.dtype.itemsize, tensor.buffer.nbytes
             if nbytes > held:
-                tensor.buffer.lie_in(allocate(max(nbytes, 2 * held) if held else nbytes))
+                tensor.buffer.become(allocate(max(nbytes, 2 * held) if held else nbytes))
             tensor.shape = (numbers,)
 
     def draw(self) -> None:
         """The step that begins an epoch."""
         draws = self.generator.draws
-        arguments = (self.generator.state, draws.earlier(), self.words, self.rows, self.place)
+        arguments = (self.generator.state, draws.pending(), self.words, self.rows, self.place)
         emit("shuffle", random_kernels.begin_epoch, arguments)
-        draws.advance()
+        draws.increment()
 
 
 class Source:
@@ -74,7 +76,7 @@ class Source:
         """Take rows of these arrays from now on: as many as there are, of the same shapes and types
         as the first ones."""
         for tensor, array in zip(self.whole, arrays, strict=True):
-            tensor.buffer.lie_in(buffer_of(array))
+            tensor.buffer.become(buffer_of(array))
             tensor.shape = array.shape
         if self.order is not None:
             self.order.hold(len(arrays[0]))
@@ -90,7 +92,7 @@ class Source:
             batch = [
                 ops.gather(t, self.order.rows, self.order.place, rows=rows) for t in self.whole
             ]
-            self.order.cursor.advance(rows)
+            self.order.cursor.increment(rows)
             return batch
         taken = []
         for whole in self.whole:
@@ -168,7 +170,9 @@ class Taped:
     def strides(self) -> list[tuple[int, int]]:
         """What takes it to the next rows."""
         return [
-            pair for t in self.in_place for pair in self.tape.strides(t.buffer, t.buffer.nbytes)
+            pair
+            for t in self.in_place
+            for pair in self.tape.address_increments(t.buffer, t.buffer.nbytes)
         ]
 
     def bind(self, part: Part) -> None:
@@ -177,13 +181,11 @@ class Taped:
             for tensor, whole in zip(
                 self.in_place, part.source.whole, strict=False
             ):  # one stopped in an epoch stands at later ones
-                self.tape.place(
-                    tensor.buffer, whole.buffer.address + part.first * _row_bytes(whole)
-                )
+                self.tape.bind(tensor.buffer, whole.buffer.address + part.first * _row_bytes(whole))
         held = [(t.buffer, t.buffer.address, t.shape[0]) for t in part.held]
         if held != self.held:
             for buffer, address, rows in held:
-                self.tape.place(buffer, address, rows)
+                self.tape.bind(buffer, address, rows)
             self.held = held
 
 
@@ -280,14 +282,14 @@ class Steps:
             for p in parts:
                 strides = p.taped.strides if p.repeats > 1 else []
                 tapes.append(
-                    p.taped.tape.advancing(p.taped.tape.advances + strides)
+                    p.taped.tape.with_increments(p.taped.tape.counter_increments + strides)
                     if strides
                     else p.taped.tape
                 )
                 back += [(word, -amount * p.repeats) for word, amount in strides]
             # the end of an epoch: the next one begins with the first rows
             if parts[-1].source is None:
-                tapes[-1] = tapes[-1].advancing(tapes[-1].advances + back)
+                tapes[-1] = tapes[-1].with_increments(tapes[-1].counter_increments + back)
             program = Program([(t, p.repeats) for t, p in zip(tapes, parts, strict=True)])
         return Laid(train, test, parts, tapes, program, Pace(program))
 
@@ -381,7 +383,7 @@ class Epoch(Steps):
 
     def _end(self):
         emit("end of epoch", batches.end_epoch, (self.totals, self._row, self._results))
-        self.row.advance()
+        self.row.increment()
 
     def begin(self, data: Sequence[Sequence[np.ndarray]]) -> None:
         """Stand at the beginning, with these arrays for the sources."""

@@ -9,11 +9,11 @@ from fastnn import tree
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
 from fastnn.devices.cpu.program import FOREVER, StepFailed
+from fastnn.emit import emit
 from fastnn.errors import NotFiniteError
 from fastnn.frames import not_finite
 from fastnn.kernels.cpu import reduce, updates
 from fastnn.locks import PATIENCE
-from fastnn.tape.record import emit
 from fastnn.tensor import Tensor
 
 from . import data

@@ -18,9 +18,11 @@ from fastnn.locks import lock, making
 from fastnn.metrics import Metric
 from fastnn.metrics import get as metric_of
 from fastnn.optimizers import Optimizer
+from fastnn.profiling import profile_step
 from fastnn.tape.record import Recorder, commit, context
 from fastnn.tensor import Tensor
 from fastnn.watch import Kept, Watch
+from fastnn.weights import named
 
 from . import data
 from .data import Rows
@@ -28,7 +30,6 @@ from .driver import Driver
 from .epoch import Epoch, Order, Part, Source, parts_of
 from .outputs import Output, metrics_of, names_of, outputs_of, per_output, targets_of, weights_of
 from .predict import Predictor
-from .profile import profile
 from .progress import CompileNotice, Progress
 
 MOST_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
@@ -299,7 +300,8 @@ class Trainer(Layer):
             epoch = self._training("profile", rows, None, batch_size, True)
             try:
                 # others do not see what it trains
-                text = epoch.program.turn.run(profile, self, epoch, rows.number)
+                weights = named(self)
+                text = epoch.program.turn.run(profile_step, epoch, weights, self.dtype, rows.number)
             finally:
                 epoch.release()
                 for variable, gradient in gradients:

@@ -118,8 +118,8 @@ def test_kernels_of_a_factory_are_told_apart():
     hold."""
     import numpy as np
 
+    from fastnn.emit import emit
     from fastnn.kernels.declare import T, helper, kernel
-    from fastnn.tape.record import emit
 
     def times(factor, table):
         @helper
@@ -157,7 +157,7 @@ def users(x, y):
 def test_a_kernel_that_is_edited_while_the_process_runs_is_stored_under_the_source_it_was_made_of(
     tmp_path, monkeypatch, is_gone
 ):
-    from fastnn.tape.record import emit
+    from fastnn.emit import emit
 
     def made():
         """What the module's file says now."""

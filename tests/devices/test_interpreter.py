@@ -31,7 +31,7 @@ def test_an_index_out_of_bounds_is_an_error_at_its_line():
     program = """
 import numpy as np
 from fastnn.kernels.declare import kernel
-from fastnn.tape.record import emit
+from fastnn.emit import emit
 import fastnn
 
 @kernel(x="T[n]", y="out T[n]")

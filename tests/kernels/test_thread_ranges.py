@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import emit as emit_module
 from fastnn import layers, ops
 from fastnn.devices.cpu import INTERPRETED
+from fastnn.devices.cpu.barriers import by_thread
 from fastnn.ops.pointwise import from_output
 from fastnn.ops.record import registry
 from fastnn.optimizers import SGD, Adam, RMSprop
-from fastnn.tape import record
-from fastnn.tape.plan import Access
+from fastnn.tape.instruction import Instruction
 from tests.oracle import as_type, cases, draw, results
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have one thread")
@@ -29,21 +30,21 @@ class Shares:
     its own, has to leave it so, and has to make of its own what one thread makes of it."""
 
     def __init__(self):
-        self.call = record.block_of
+        self.call = emit_module.argument_block
         self.kernels = set()
 
-    def block_of(self, kernel, arguments):
+    def argument_block(self, kernel, arguments):
         self.kernel, self.arguments = kernel, arguments
         return self.call(kernel, arguments)
 
     def call_once(self, address, block):
         kernel = self.kernel
         self.kernels.add(kernel)
-        instruction = record.Instruction(kernel.name, kernel, "", self.arguments, "", 0)
+        instruction = Instruction(kernel.name, kernel, "", self.arguments, "", 0)
         run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)(
             address
         )
-        accesses = [Access.of(instruction, p, a) for p, a in instruction.tensors]
+        accesses = instruction.accesses
         memories = [bytes_of(a) for a in accesses]
         before = [m.copy() for m in memories]
         status = run(block, 0, 1)
@@ -85,26 +86,26 @@ class Shares:
 
 def bytes_of(access):
     """The memory an argument lies in."""
-    if access.last == access.first:
+    if access.stop == access.start:
         return np.empty(0, np.uint8)
     return np.frombuffer(
-        (ctypes.c_uint8 * (access.last - access.first)).from_address(access.first), np.uint8
+        (ctypes.c_uint8 * (access.stop - access.start)).from_address(access.start), np.uint8
     )
 
 
 def own_shares(access, n_threads):
     """Which part of an argument is each thread's."""
     return [
-        slice(0, 0) if own is None else slice(own[0] - access.first, own[1] - access.first)
-        for own in access.by_thread(n_threads)
+        slice(0, 0) if own is None else slice(own[0] - access.start, own[1] - access.start)
+        for own in by_thread(access, n_threads)
     ]
 
 
 @pytest.fixture
 def shares(monkeypatch):
     checks = Shares()
-    monkeypatch.setattr(record, "block_of", checks.block_of)
-    monkeypatch.setattr(record, "call_once", checks.call_once)
+    monkeypatch.setattr(emit_module, "argument_block", checks.argument_block)
+    monkeypatch.setattr(emit_module, "call_once", checks.call_once)
     return checks
 
 

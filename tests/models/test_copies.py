@@ -15,7 +15,7 @@ import pytest
 
 import fastnn
 from fastnn import callbacks, initializers, layers, losses, metrics, ops, optimizers, random
-from fastnn.devices.cpu.memory import Buffer
+from fastnn.buffer import Buffer
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)

@@ -6,10 +6,10 @@ import pytest
 
 import fastnn
 from fastnn import ops
+from fastnn.emit import emit
 from fastnn.kernels.cpu import gemm, gemv, reduce
 from fastnn.kernels.declare import Kernel
 from fastnn.ops.record import Op
-from fastnn.tape.record import emit
 from tests.oracle import DTYPES
 
 N = 71  # columns: more than a vector, and not whole ones

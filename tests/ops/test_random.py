@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn.emit import emit
 from fastnn.kernels.cpu import random as kernels
 from fastnn.kernels.reference import philox
-from fastnn.tape.record import emit
 from fastnn.tensor import Tensor
 
 ONES = 0xFFFFFFFF

@@ -19,7 +19,7 @@ Y = RNG.integers(0, 3, len(X))
 def quick(monkeypatch):
     """Peaks are measured once, and roughly."""
     monkeypatch.setattr(peaks, "QUICK", (1e-5, 1))
-    monkeypatch.setattr("fastnn.training.profile.SECONDS", 1e-3)
+    monkeypatch.setattr("fastnn.profiling.STEP_SECONDS", 1e-3)
 
 
 def network(width=32):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
-from fastnn import ops
+from fastnn import ops, profiling
 from fastnn.devices.cpu import INTERPRETED, fusion
 from fastnn.devices.cpu.program import Program, StepFailed, Tape
 from fastnn.errors import DeadTensorError, RecordingError
@@ -103,8 +103,8 @@ def test_a_product_with_the_gradient_below_it_has_the_same_bits_on_any_number_of
     names=st.lists(st.sampled_from(sorted(GRAPH)), min_size=1, max_size=8),
     picks=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=8, max_size=8),
     shape=st.sampled_from([(1, 1), (3, 5), (1, 130), (9, 130), (17, 16), (33, 31), (70, 64)]),
-    least=st.sampled_from([1, fusion.LEAST]),
-    large=st.sampled_from([1, fusion.LARGE]),
+    least=st.sampled_from([1, fusion.FUSION_MIN_ELEMENTS]),
+    large=st.sampled_from([1, fusion.STREAMING_COPY_MIN_ELEMENTS]),
 )
 def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_threads(
     names, picks, shape, least, large
@@ -121,9 +121,9 @@ def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_threads(
     for n_threads in N_THREADS:
         x.gradient = w.gradient = None
         with pytest.MonkeyPatch.context() as patch:  # arrays of any size are cut, or none of these
-            patch.setattr(fusion, "LEAST", least)
-            patch.setattr(fusion, "LARGE", large)
-            patch.setattr(fusion, "TILE", 64)
+            patch.setattr(fusion, "FUSION_MIN_ELEMENTS", least)
+            patch.setattr(fusion, "STREAMING_COPY_MIN_ELEMENTS", large)
+            patch.setattr(fusion, "TILE_ELEMENTS", 64)
             got = on_threads(step, n_threads)
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -132,14 +132,14 @@ def test_any_graph_has_the_same_bits_eager_and_on_any_number_of_threads(
 
 
 def test_a_row_that_is_multiplied_is_complete_before_though_it_is_as_long_as_the_result():
-    """Its tiles are made by the call before it: they are no chain."""
+    """Its tiles are made by the call before it: they are no fusion group."""
     x, w = (
         fastnn.tensor(np.arange(130.0, dtype="f4")[None]),
         fastnn.tensor(np.ones((130, 130), "f4")),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusion, "LEAST", 1)
-        patch.setattr(fusion, "TILE", 64)
+        patch.setattr(fusion, "FUSION_MIN_ELEMENTS", 1)
+        patch.setattr(fusion, "TILE_ELEMENTS", 64)
         (got,) = on_threads(lambda: (ops.matmul(x + 1.0, w),), 1)
     np.testing.assert_array_equal(got, ops.matmul(x + 1.0, w).numpy())
 
@@ -286,7 +286,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_names_op_and_layer():
     assert optimizer.iterations == 2
 
 
-def chain(x):
+def pointwise_calls(x):
     for _ in range(6):
         x = ops.exp(x * 0.5)
     return x
@@ -301,9 +301,9 @@ def products(x):
 def test_buffers_share_memory_and_the_summary_tells():
     recording = fastnn.record(products).recording(np.ones((64, 64), "f4"))
     tape = recording.tape
-    assert tape.arena.nbytes < tape.unplanned / 2
+    assert tape.arena.nbytes < tape.unshared_bytes / 2
     lines = tape.summary().splitlines()
-    assert len(lines) == len(tape.instructions) + 4 + any(tape.waits)
+    assert len(lines) == len(tape.instructions) + 4 + any(tape.barrier_before)
     exp = next(line for line in lines if line.startswith("exp"))
     assert "64x64" in exp.replace("4096", "64x64")
     assert str(2 * 4 * 64 * 64) in exp, "bytes read and written"
@@ -337,9 +337,9 @@ def test_a_plan_takes_hardly_more_memory_than_the_buffers_alive_at_once(widths, 
         optimizer.step()
     recorder.restore_gradients()
     tape = Tape(recorder, [loss.buffer], n_threads)
-    boundaries = [n for n in range(len(tape.instructions)) if n_threads == 1 or tape.waits[n]] + [
-        len(tape.instructions)
-    ]
+    boundaries = [
+        n for n in range(len(tape.instructions)) if n_threads == 1 or tape.barrier_before[n]
+    ] + [len(tape.instructions)]
     uses = {}
     for n, i in enumerate(tape.instructions):
         for _, a in i.tensors:
@@ -367,17 +367,20 @@ def test_profiling_measures_every_call_and_leaves_state_as_it_was():
 
     step(np.ones(8))
     before = weight.numpy()
-    tape = step.recording(np.ones(8)).tape.profile(seconds=0.01)
+    tape = profiling.profile(step.recording(np.ones(8)).tape, seconds=0.01)
     np.testing.assert_array_equal(weight.numpy(), before)
     assert optimizer.iterations == 1
-    assert len(tape.times) == len(tape.instructions)
+    assert len(tape.timings.seconds) == len(tape.instructions)
     assert "GFLOP/s" in tape.summary()
 
 
 def test_two_threads_replay_two_steps_at_once():
-    steps, wrong = [fastnn.record(lambda x, n=n: chain(x) + float(n)) for n in range(2)], []
+    steps, wrong = (
+        [fastnn.record(lambda x, n=n: pointwise_calls(x) + float(n)) for n in range(2)],
+        [],
+    )
     x = RNG.normal(size=(50, 40)).astype("f4")
-    expected = [chain(fastnn.tensor(x)).numpy() + np.float32(n) for n in range(2)]
+    expected = [pointwise_calls(fastnn.tensor(x)).numpy() + np.float32(n) for n in range(2)]
 
     def work(n):
         for _ in range(200):
@@ -401,7 +404,7 @@ def run_for_ever(program):
 @pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have one thread")
 def test_ctrl_c_in_a_run_on_two_threads_leaves_the_pool_usable():
     with Recorder("step") as recorder:
-        result = chain(fastnn.tensor(np.ones((64, 64), "f4")))
+        result = pointwise_calls(fastnn.tensor(np.ones((64, 64), "f4")))
     tape = Tape(recorder, [result.buffer], 2)
     program = Program([(tape, 1000)])
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
@@ -417,14 +420,14 @@ def test_ctrl_c_in_a_run_on_two_threads_leaves_the_pool_usable():
     assert program.position == (1, 0, 0)
 
 
-# Chains of pointwise calls, which go through their arrays tile by tile.
+# Fusion groups: pointwise calls, which go through their arrays tile by tile.
 
 
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Arrays of any size are cut, into tiles of 64 elements."""
-    monkeypatch.setattr(fusion, "LEAST", 1)
-    monkeypatch.setattr(fusion, "TILE", 64)
+    monkeypatch.setattr(fusion, "FUSION_MIN_ELEMENTS", 1)
+    monkeypatch.setattr(fusion, "TILE_ELEMENTS", 64)
 
 
 def pointwise(x, y):
@@ -434,14 +437,14 @@ def pointwise(x, y):
 
 @pytest.mark.parametrize("n_threads", N_THREADS)
 @pytest.mark.parametrize("size", [1, 63, 64, 65, 128, 200, 1000])
-def test_a_chain_has_the_bits_of_single_calls(size, n_threads, small_tiles):
+def test_a_fusion_group_has_the_bits_of_single_calls(size, n_threads, small_tiles):
     x, y = (fastnn.tensor(RNG.normal(size=size).astype("f4")) for _ in range(2))
     expected = [t.numpy() for t in pointwise(x, y)]
     for got, want in zip(on_threads(lambda: pointwise(x, y), n_threads), expected, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
-def test_what_only_a_chain_uses_takes_the_memory_of_a_tile():
+def test_what_only_a_fusion_group_uses_takes_the_memory_of_a_tile():
     x = RNG.normal(size=1 << 18).astype("f4")
     step = fastnn.record(lambda x: ops.maximum(ops.exp(x * 2.0) + 1.0, 3.0))
     expected = ops.maximum(ops.exp(x * np.float32(2)) + 1.0, 3.0).numpy()
@@ -449,11 +452,11 @@ def test_what_only_a_chain_uses_takes_the_memory_of_a_tile():
     tape = step.recording(x).tape
     assert tape.arena.nbytes < 2 * x.nbytes, "the result, and tiles for the other three"
     assert step.summary().count("\n> ") == 3
-    tape.profile(0.01)  # one call of a chain by itself stays in its tile
+    profiling.profile(tape, 0.01)  # one call of a group by itself stays in its tile
     np.testing.assert_array_equal(step(x).numpy(), expected)
 
 
-def test_no_chain_leads_across_a_check(small_tiles):
+def test_no_fusion_group_leads_across_a_check(small_tiles):
     """The update of the first tile would come before the last tile's gradient has been checked."""
     weight, optimizer = fastnn.Variable(np.ones(300)), fastnn.optimizers.SGD(1.0)
     optimizer.build([weight])

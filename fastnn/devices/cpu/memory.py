@@ -1,11 +1,5 @@
-"""Memory. A buffer is a piece of it that starts on a cache line, or one that a plan has yet to
-place.
-
-An address is good in one process, and as long as its memory is. What is here therefore says itself
-how it is copied and pickled (`__reduce__`): as its bytes, for which the copy takes memory of its
-own. Objects that share a buffer share one in the copy, for pickle and deepcopy remember what they
-have met. Everything that is made of buffers follows from that.
-"""
+"""Memory of the CPU: allocations, and arenas in which variables lie side by side, in huge pages if
+there are many."""
 
 import copy
 import ctypes
@@ -17,82 +11,13 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from fastnn.errors import DeadTensorError, RecordingError
+from fastnn.buffer import CACHE_LINE, Buffer, whole_lines
 from fastnn.locks import Turn, Turns, together
 
-CACHE_LINE = 64
 LETTERS = {
     np.dtype(name): np.dtype(name).str[1:]
     for name in ("float32", "float64", "int64", "uint32", "bool")
 }
-
-
-class Buffer:
-    """`nbytes` at `address`. `owner` is an array that holds the memory, of which this is a part
-    from byte `offset` on.
-
-    While a step is recorded its buffers have no memory (`address` is None, `maker` the recorder);
-    once it is planned, they are dead to Python.
-    """
-
-    __slots__ = ("address", "maker", "nbytes", "offset", "owner")
-
-    def __init__(self, address, nbytes, owner, offset, maker=None):
-        self.address, self.nbytes, self.owner, self.offset, self.maker = (
-            address,
-            nbytes,
-            owner,
-            offset,
-            maker,
-        )
-
-    def part(self, offset, nbytes):
-        """A piece of this buffer."""
-        return Buffer(self.address + offset, nbytes, self.owner, self.offset + offset)
-
-    def lie_in(self, other):
-        """Be the memory that another buffer is."""
-        self.address, self.nbytes, self.owner, self.offset = (
-            other.address,
-            other.nbytes,
-            other.owner,
-            other.offset,
-        )
-
-    def array(self, shape, dtype):
-        """The memory as a NumPy array, not copied."""
-        if self.owner is None:
-            raise self.unreadable()
-        return np.ndarray(shape, dtype, self.owner, self.offset)
-
-    def bytes(self):
-        """All of it as a NumPy array, not copied."""
-        return self.array((self.nbytes,), np.uint8)
-
-    def __reduce__(self) -> tuple:
-        return holding, (self.bytes(),)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Buffer":
-        # makes a copy of the bytes, so they need not be copied before
-        make, arguments = self.__reduce__()
-        return make(
-            *[a if isinstance(a, np.ndarray) else copy.deepcopy(a, memo) for a in arguments]
-        )
-
-    def unreadable(self):
-        """The error for reading a buffer that has no memory."""
-        if self.maker.active:
-            return RecordingError(
-                f"a tensor of {self.maker.name} was read while it is being recorded: its values "
-                "exist only when the tape runs. "
-                "Return it from the step and read it there, or run the step eagerly "
-                "(run_eagerly=True)."
-            )
-        return DeadTensorError(
-            f"a tensor made while recording {self.maker.name} was used after it: its memory ended "
-            "with the step. "
-            "Return it from the step to keep it."
-        )
 
 
 def address_of(array: np.ndarray) -> int:
@@ -114,11 +39,6 @@ def holding(values: np.ndarray) -> Buffer:
     buffer = allocate(values.nbytes)
     buffer.bytes()[...] = values
     return buffer
-
-
-def whole_lines(nbytes: int) -> int:
-    """As many bytes rounded up to cache lines."""
-    return -(-nbytes // CACHE_LINE) * CACHE_LINE
 
 
 def reserve(nbytes: int, large_pages: bool = False) -> Buffer:

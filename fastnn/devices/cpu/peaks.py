@@ -7,10 +7,11 @@ from math import ceil
 import numpy as np
 
 from fastnn.devices.cpu import backend
-from fastnn.devices.cpu.memory import allocate
+from fastnn.devices.cpu.memory import LETTERS, allocate
 from fastnn.kernels.cpu import peaks as kernels
 from fastnn.ops.record import Constant
-from fastnn.tape.record import Recorder, emit
+from fastnn.tape.instruction import Instruction
+from fastnn.tape.record import Recorder
 
 from .program import MAX_THREADS, Program, Tape
 
@@ -37,9 +38,12 @@ def seconds_of(calls, n_threads: int = 1, seconds: float = SECONDS, trials: int 
 def _run(calls, repeats, n_threads):
     # one call alone repeats itself, without being called
     inside, outside = (repeats, 1) if len(calls) == 1 else (1, repeats)
-    with Recorder("peak") as recorder:
-        for kernel, arguments in calls:
-            emit(kernel.name, kernel, (*arguments, inside))
+    recorder = Recorder("peak")
+    for kernel, arguments in calls:
+        dtype = LETTERS[arguments[kernel.element].dtype]
+        recorder.instructions.append(
+            Instruction(kernel.name, kernel, dtype, (*arguments, inside), "", 0)
+        )
     program = Program([(Tape(recorder, [], n_threads), outside)])
 
     def run():

@@ -1,7 +1,7 @@
-"""Replaying: tapes as the replay loop reads them, and programs made of several tapes."""
+"""Tapes as the native replay loop reads them, and programs made of several tapes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from itertools import accumulate
 from math import prod
@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.buffer import Buffer
 from fastnn.devices.cpu import INTERPRETED, entry, replay, threads
-from fastnn.devices.cpu.memory import Buffer, address_of, allocate, turn_of
+from fastnn.devices.cpu.memory import address_of, allocate, turn_of
 from fastnn.devices.cpu.threads import MAX_THREADS
+from fastnn.errors import kernel_error
 from fastnn.kernels.cpu.replay import (
     ABORT,
     BASE,
@@ -29,73 +31,107 @@ from fastnn.kernels.cpu.replay import (
 )
 from fastnn.kernels.cpu.replay import replay as replay_kernel
 from fastnn.tape import report
-from fastnn.tape.plan import plan
-from fastnn.tape.record import NUMBERS, Instruction, Recorder, block_of, status_error
+from fastnn.tape.cost import work
+from fastnn.tape.instruction import NUMBERS, Instruction
+from fastnn.tape.plan import lifetimes, placed, without_dead_code
+from fastnn.tape.record import Recorder
+from fastnn.tape.report import Timings
+
+from .barriers import barriers
+from .fusion import fusion_groups
 
 FOREVER = 1 << 62
-ALONE = (1, 0, 0, 0, 0, 0)  # the row of `Tape.chains` of a call that belongs to none
+UNFUSED = (1, 0, 0, 0, 0, 0)  # the row of `Tape.group_rows` of a call that belongs to no group
+NOWHERE: Mapping[Buffer, int] = {}
+
+
+def argument_block(
+    kernel: Any, arguments: Sequence[Any], addresses: Mapping[Buffer, int] = NOWHERE
+) -> bytes:
+    """A kernel's argument block: address and extents of each array, and each number, as
+    `kernel.block` says. `addresses`: of the buffers that are planned."""
+    fields: list = []
+    for a in arguments:
+        if isinstance(a, NUMBERS):
+            fields.append(a)
+        else:
+            address = a.buffer.address
+            fields.append(addresses.get(a.buffer) if address is None else address)
+            fields += a.shape
+    return kernel.block.pack(*fields)
 
 
 class Tape:
-    """A recorded step, planned: calls and argument blocks for the replay loop, and the counters it
-    moves on."""
+    """A recorded step, planned for up to `n_threads` threads: calls and argument blocks for the
+    replay loop, and the counters it increments. The buffers `kept` are read after a step, so they
+    keep their memory to its end."""
 
-    def __init__(self, recorder: Recorder, kept: Sequence[Buffer] = (), n_threads: int = 1):
-        planned = plan(recorder.instructions, kept, n_threads)
+    def __init__(self, recorder: Recorder, kept: Iterable[Buffer] = (), n_threads: int = 1):
         self.name, self.n_threads = recorder.name, n_threads
-        self.instructions: list[Instruction] = planned.instructions
-        self.arena, self.unplanned, self.addresses = (
-            planned.arena,
-            planned.unplanned,
-            planned.addresses,
-        )
-        self.waits = planned.waits
-        self._make_blocks(planned)
+        self._plan(recorder.instructions, {b for b in kept if b.address is None})
+        self._make_blocks()
         # memory that it reads and does not own: who has the tape alone may run it
         self.held: Sequence[Any] = ()
-        # of each call and, beside them, the least they could be: see `profile`
-        self.times: list[float] | None = None
-        self.floors: list[float] = []
-        self.work = report.work(self.instructions)
-        self.counters = list(recorder.advances)
-        self.advances = [(counter.address, amount) for counter, amount in recorder.advances.items()]
+        self.timings: Timings | None = None  # see fastnn/profiling.py
+        self.work = work(self.instructions)
+        increments = recorder.counter_increments
+        self.counters = list(increments)
+        self.counter_increments = [(c.address, amount) for c, amount in increments.items()]
 
-    def _make_blocks(self, planned):
-        blocks = [block_of(i.kernel, i.arguments, self.addresses) for i in self.instructions]
-        # Where a chain keeps something in memory of each thread's own, each has argument blocks of
-        # its own.
-        self.copies = self.n_threads if planned.tile_bytes else 1
+    def _plan(self, recorded, kept):
+        """Barriers come first, from what each instruction touches, thread by thread; then fusion,
+        between barriers; then memory, handed on at barriers."""
+        instructions, n_threads = without_dead_code(recorded, kept), self.n_threads
+        several = n_threads > 1
+        barrier_before = (
+            barriers(instructions, n_threads) if several else [False] * len(instructions)
+        )
+        groups = fusion_groups(instructions, barrier_before, kept, n_threads)
+        boundaries = list(barrier_before) if several else [True] * len(instructions)
+        for g in groups:  # its calls take turns
+            boundaries[g.start + 1 : g.stop] = [False] * (g.stop - g.start - 1)
+        lives = lifetimes(instructions, boundaries, kept)
+        private = {b: offset for g in groups for b, offset in g.private.items()}
+        offsets, total = placed({b: life for b, life in lives.items() if b not in private})
+        self.tile_bytes = max([g.nbytes for g in groups], default=0)  # of each thread
+        self.arena = allocate(total + n_threads * self.tile_bytes)
+        self.addresses = {b: self.arena.address + offset for b, offset in offsets.items()}
+        tile_memory = self.arena.address + total
+        self.addresses.update({b: tile_memory + offset for b, offset in private.items()})
+        # bytes of all buffers side by side, but for the tiles that streaming copies read
+        self.unshared_bytes = sum([life.size for b, life in lives.items() if b.maker is not None])
+        self.instructions, self.barrier_before, self.groups = instructions, barrier_before, groups
+
+    def _make_blocks(self):
+        blocks = [argument_block(i.kernel, i.arguments, self.addresses) for i in self.instructions]
+        # Where a group keeps something in memory of each thread's own, each thread has argument
+        # blocks of its own.
+        self.copies = self.n_threads if self.tile_bytes else 1
         memory = bytearray(b"".join(blocks) * self.copies or bytes(8))  # a step may compute nothing
         self.words = np.frombuffer(memory, np.int64)
-        self.start, size = address_of(memory), len(memory) // self.copies
+        self.start, stride = address_of(memory), len(memory) // self.copies
         self.blocks = list(accumulate([self.start, *map(len, blocks)]))[: len(blocks)]
-        self.slots: dict[Buffer, list[int]] = {}
-        self.chains: list[tuple] = [ALONE] * len(blocks)
-        self.patches: list[tuple] = []
-        for chain in planned.chains:
-            first = len(self.patches)
-            for buffer in chain.local:
-                memory, item = self.addresses[buffer], buffer.nbytes // chain.size
-                words = [self.start + 8 * slot for slot in self._slots(buffer)[:: self.copies]]
-                self.patches += [(word, memory, item, size, planned.tile_bytes) for word in words]
-            shared = (
-                chain.tiles,
-                chain.size,
-                first,
-                len(self.patches),
-                size if self.copies > 1 else 0,
-            )
-            length = chain.last - chain.first
-            self.chains[chain.first : chain.last] = [
-                (length, *shared),
-                *[(1, *shared)] * (length - 1),
-            ]
+        self.fields: dict[Buffer, list[int]] = {}
+        self.group_rows: list[tuple] = [UNFUSED] * len(blocks)
+        self.address_fixups: list[tuple] = []
+        for g in self.groups:
+            first = len(self.address_fixups)
+            for buffer in g.private:
+                tile, item = self.addresses[buffer], buffer.nbytes // g.size
+                for word in self._fields(buffer)[:: self.copies]:
+                    self.address_fixups.append(
+                        (self.start + 8 * word, tile, item, stride, self.tile_bytes)
+                    )
+            fixups = first, len(self.address_fixups)
+            row = (g.tiles, g.size, *fixups, stride if self.copies > 1 else 0)
+            length = g.stop - g.start
+            self.group_rows[g.start : g.stop] = [(length, *row), *[(1, *row)] * (length - 1)]
 
-    def _slots(self, buffer):
+    def _fields(self, buffer):
         """The words that hold the address of a buffer, found when first asked for: few are moved.
         Each stands in all copies."""
-        if buffer not in self.slots:
-            found = self.slots[buffer] = []
+        if buffer not in self.fields:
+            found = self.fields[buffer] = []
             distance = len(self.words) // self.copies
             for i, block in zip(self.instructions, self.blocks, strict=True):
                 if all(a.buffer is not buffer for _, a in i.tensors):
@@ -106,24 +142,24 @@ class Tape:
                     if not is_number and a.buffer is buffer:
                         found += [word + distance * copy for copy in range(self.copies)]
                     word += 1 if is_number else 1 + len(a.shape)
-        return self.slots[buffer]
+        return self.fields[buffer]
 
-    def place(self, buffer: Buffer, address: int, rows: int | None = None) -> None:
-        """Let a buffer lie elsewhere from now on, the user's array of the next call, and have so
+    def bind(self, buffer: Buffer, address: int, rows: int | None = None) -> None:
+        """Let a buffer lie elsewhere from now on, in the user's array of the next call, and have so
         many rows, if that is said, on which nothing that was planned may depend."""
-        slots = self._slots(buffer)
-        self.words[slots] = address
+        fields = self._fields(buffer)
+        self.words[fields] = address
         if rows is not None:
-            self.words[[slot + 1 for slot in slots]] = rows
+            self.words[[field + 1 for field in fields]] = rows
             for i in self.instructions:
                 for _, a in i.tensors:
                     if a.buffer is buffer:
                         a.shape = (rows, *a.shape[1:])
 
-    def strides(self, buffer: Buffer, nbytes: int) -> list[tuple[int, int]]:
-        """What advances a buffer by `nbytes` after every step: batches of rows in order, which
+    def address_increments(self, buffer: Buffer, nbytes: int) -> list[tuple[int, int]]:
+        """What moves a buffer on by `nbytes` after every step: batches of rows in order, which
         nothing need copy."""
-        return [(self.start + 8 * slot, nbytes) for slot in self._slots(buffer)]
+        return [(self.start + 8 * field, nbytes) for field in self._fields(buffer)]
 
     @property
     def buffers(self) -> list[Buffer]:
@@ -137,30 +173,18 @@ class Tape:
         offset = self.arena.offset + self.addresses[tensor.buffer] - self.arena.address
         return np.ndarray(tensor.shape, tensor.dtype, self.arena.owner, offset)
 
-    def advancing(self, advances: Sequence[tuple[int, int]]) -> "Tape":
-        """The same step, moving these counters."""
+    def with_increments(self, increments: Sequence[tuple[int, int]]) -> "Tape":
+        """The same step, incrementing the words at these addresses; none, to time it."""
         other = copy(self)
-        other.advances = list(advances)
+        other.counter_increments = list(increments)
         return other
 
-    def still(self) -> "Tape":
-        """The same step, moving no counters: to time it."""
-        return self.advancing([])
-
-    def part(self, number: int) -> "Tape":
-        """One instruction alone, moving no counters."""
-        other, one = self.still(), slice(number, number + 1)
+    def single(self, number: int) -> "Tape":
+        """One instruction alone, incrementing no counters."""
+        other, one = self.with_increments([]), slice(number, number + 1)
         other.instructions, other.blocks = self.instructions[one], self.blocks[one]
-        other.waits, other.chains = [False], [(1, *self.chains[number][1:])]
+        other.barrier_before, other.group_rows = [False], [(1, *self.group_rows[number][1:])]
         return other
-
-    def profile(self, seconds: float = 0.2) -> "Tape":
-        """Time every instruction by itself, repeated, on one thread, and work out what the machine
-        could do at best; `summary()` then shows both. State is as it was before, weights too."""
-        # others do not see what it trains
-        self.times = turn_of(self.buffers).run(report.profile, self, seconds)
-        self.floors = [report.floor(i) for i in self.instructions]
-        return self
 
     def summary(self) -> str:
         """A line a call: name, shapes, flops, bytes and, if profiled, time; then the memory."""
@@ -177,19 +201,18 @@ class StepFailed(Exception):
 
     def error(self) -> Exception:
         """What to raise for it."""
-        return status_error(self.status, self.instruction.name, self.instruction.layer)
+        return kernel_error(self.status, self.instruction.name, self.instruction.layer)
 
 
 def _entries(forms):
     """The address of each of these kernels for these element types. Those that are new here are
     compiled side by side, and the replay loop with them."""
-    missing = dict.fromkeys(
-        [f for f in [*forms, (replay_kernel, "f4")] if f[1] not in f[0].entries]
-    )
+    needed = dict.fromkeys([*forms, (replay_kernel, "f4")])
+    missing = [(kernel, dtype) for kernel, dtype in needed if dtype not in kernel.entries]
     if len(missing) > 1 and not INTERPRETED:
         from fastnn.compile.parallel import compile_together
 
-        compile_together(list(missing), threads.allowed().number)
+        compile_together(missing, threads.allowed().number)
     return [kernel.entries.get(dtype) or entry(kernel, dtype) for kernel, dtype in forms]
 
 
@@ -202,46 +225,37 @@ class Program:
         numbers = {t.n_threads for t, _ in self.segments}
         self.n_threads = numbers.pop() if len(numbers) == 1 else 1
         tapes = [t for t, _ in self.segments]
-        self._set_out(tapes)
+        self._lay_out(tapes)
         # Of those who run it, and of all others who work on the same variables: they call `run` in
         # it.
         self.turn = turn_of([b for t in tapes for b in t.buffers])
-        mean = sum([t.work * steps for t, steps in self.segments]) / sum(
-            [steps for _, steps in self.segments]
-        )
-        self._weights = [t.work / mean for t in tapes]
-        self._ahead = [
-            0.0,
-            *accumulate(
-                [w * steps for w, (_, steps) in zip(self._weights, self.segments, strict=True)]
-            ),
-        ]
+        work_of_all = sum([t.work * steps for t, steps in self.segments])
+        mean = work_of_all / sum([steps for _, steps in self.segments])
+        self._work = [t.work / mean for t in tapes]  # of a step, in mean steps
+        self._work_before = [0.0]  # each segment, and an epoch's
+        for each, (_, steps) in zip(self._work, self.segments, strict=True):
+            self._work_before.append(self._work_before[-1] + each * steps)
 
-    def _set_out(self, tapes):
-        """Write down what `replay` is given: tables of whole numbers, one after another, and its
-        argument block."""
-        # instructions, advances and patches of the tapes before
-        segments, chains, ahead = [], [], [0, 0, 0]
+    def _lay_out(self, tapes):
+        """Write down what the replay loop is given: tables of whole numbers, one after another, and
+        its argument block."""
+        segments, group_rows = [], []
+        # instructions, increments and fixups of the tapes before
+        instruction = increment = fixup = 0
         for tape, steps in self.segments:
-            first, first_advance, first_patch = ahead
-            ahead = [
-                first + len(tape.instructions),
-                first_advance + len(tape.advances),
-                first_patch + len(tape.patches),
-            ]
-            segments.append((first, ahead[0], steps, first_advance, ahead[1]))
-            for length, tiles, size, patch, last_patch, stride in tape.chains:
-                chains.append(
-                    (length, tiles, size, first_patch + patch, first_patch + last_patch, stride)
-                )
+            stop = instruction + len(tape.instructions), increment + len(tape.counter_increments)
+            segments.append((instruction, stop[0], steps, increment, stop[1]))
+            for length, tiles, size, first, last, stride in tape.group_rows:
+                group_rows.append((length, tiles, size, fixup + first, fixup + last, stride))
+            (instruction, increment), fixup = stop, fixup + len(tape.address_fixups)
         tables: list[tuple[tuple[int, ...], list[int]]] = [  # numbers in a row, rows
             ((), _entries([(i.kernel, i.dtype) for t in tapes for i in t.instructions])),
             ((), [n for t in tapes for n in t.blocks]),
-            ((), [n for t in tapes for n in t.waits]),
-            ((len(ALONE),), [n for row in chains for n in row]),
-            ((5,), [n for t in tapes for row in t.patches for n in row]),
+            ((), [n for t in tapes for n in t.barrier_before]),
+            ((len(UNFUSED),), [n for row in group_rows for n in row]),
+            ((5,), [n for t in tapes for row in t.address_fixups for n in row]),
             ((5,), [n for row in segments for n in row]),
-            ((2,), [n for t in tapes for pair in t.advances for n in pair]),
+            ((2,), [n for t in tapes for pair in t.counter_increments for n in pair]),
         ]
         self._tables = np.array([n for _, table in tables for n in table], np.int64)
         address, words = address_of(self._tables), []
@@ -252,14 +266,10 @@ class Program:
         self.shared = shared.array((shared.nbytes // 8,), np.int64)
         self.shared[:] = 0
         if not INTERPRETED:
-            self.shared[YIELD], self.shared[CLOCK] = (
-                threads.yield_address(),
-                threads.clock_address(),
-            )
-            self.shared[CLOCK_ID], self.shared[BASE] = (
-                getattr(time, "CLOCK_MONOTONIC", 0),
-                shared.address,
-            )
+            self.shared[YIELD] = threads.yield_address()
+            self.shared[CLOCK] = threads.clock_address()
+            self.shared[CLOCK_ID] = getattr(time, "CLOCK_MONOTONIC", 0)
+            self.shared[BASE] = shared.address
         # The last two: epochs to reach, steps to do at most.
         self._block = np.array([*words, shared.address, len(self.shared), 0, 0], np.int64)
         self._address = address_of(self._block)
@@ -268,7 +278,7 @@ class Program:
     def barriers(self) -> float:
         """How many a mean step has."""
         steps = sum(steps for _, steps in self.segments)
-        return sum((1 + sum(t.waits)) * steps for t, steps in self.segments) / steps
+        return sum((1 + sum(t.barrier_before)) * steps for t, steps in self.segments) / steps
 
     @property
     def position(self) -> tuple[int, int, int]:
@@ -316,7 +326,8 @@ class Program:
         """How much lies before the position, in mean steps: those of a program's segments are not
         alike."""
         epochs, segment, step = self.position
-        return epochs * self._ahead[-1] + self._ahead[segment] + step * self._weights[segment]
+        before = epochs * self._work_before[-1] + self._work_before[segment]
+        return before + step * self._work[segment]
 
     def seconds_each(self, before: float) -> float:
         """What a mean step of the last run took, which began at the work `before`; the first step,
