@@ -13,7 +13,7 @@ from fastnn.convert import INDEX, as_array
 from fastnn.devices.cpu.device import launcher
 from fastnn.emit import emit, new_buffer
 from fastnn.errors import DTypeError
-from fastnn.ops.comparisons import BOOL
+from fastnn.ops.elementwise import BOOL
 from fastnn.ops.record import FLOATS, Constant, Op
 from fastnn.tape.record import context
 from fastnn.tensor import TENSORS, Node, Tensor, Variable, copied, operand
@@ -164,7 +164,7 @@ def apply(
     requires_gradient = (
         op.gradient is not None and context.gradients and any([x.requires_gradient for x in inputs])
     )
-    if requires_gradient or op.fused_by_losses:
+    if requires_gradient or op.loss_reads_input:
         node = Node(op, inputs, outputs, attributes, requires_gradient)
         for place, result in enumerate(outputs[: op.results]):
             result.node, result.place = node, place

@@ -12,7 +12,7 @@ from fastnn.apply import apply
 from fastnn.emit import emit
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.cpu import reduce
-from fastnn.ops.matmul import after_product, matmul
+from fastnn.ops.matmul import fused_gradients, matmul
 from fastnn.ops.record import Op
 from fastnn.tape.record import context, has_gradient
 from fastnn.tensor import Node, Tensor, Variable, copied, tensor
@@ -170,7 +170,7 @@ class Gradients:
             node is None
             or not node.requires_gradient
             or node in self.arrived
-            or not node.op.takes_product(**node.attributes)
+            or not node.op.fusable_into_matmul_gradient(**node.attributes)
         ):
             self.gradient(index, matmul, a, b, transpose_b=True)
         else:
@@ -213,7 +213,7 @@ def _with_product(op, inputs):
     """An op and its inputs, of which the last, a gradient, may be a product not made yet."""
     *others, last = inputs
     return (
-        (after_product[op], (*others, last.a, last.b))
+        (fused_gradients[op], (*others, last.a, last.b))
         if isinstance(last, Product)
         else (op, inputs)
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.errors import RecordingError, shape_text
-from fastnn.ops.comparisons import BOOL
+from fastnn.ops.elementwise import BOOL
 from fastnn.ops.indexing import INDEX, Span, flat_index, in_full, in_range, normal_key
 from fastnn.tape.record import context
 from fastnn.tensor import Tensor, operand

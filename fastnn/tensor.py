@@ -23,7 +23,7 @@ from fastnn.devices.cpu.memory import (
 from fastnn.emit import emit, new_buffer
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.kernels.cpu import reduce
-from fastnn.ops.comparisons import cast
+from fastnn.ops.arithmetic import cast
 from fastnn.ops.record import Op
 from fastnn.tape.record import context, has_gradient
 

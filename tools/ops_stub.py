@@ -2,6 +2,7 @@
 know the ops: inputs by name, attributes with their defaults, documentation."""
 
 import inspect
+import math
 import textwrap
 from pathlib import Path
 
@@ -40,8 +41,7 @@ def signature(op: Op) -> str:
         f"{p.name}: Operand" if p.default is p.empty else f"{p.name}: Operand | None = None"
         for p in parameters[: op.arity]
     ]
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    attributes = [attribute(op, name, takes_any) for name in op.names]
+    attributes = [attribute(op, name) for name in op.names]
     optional = ["=" in a for a in (*arguments, *attributes)]
     # an attribute that must be given, after something that need not be, is given by name
     arguments += ["/", *(["*"] if optional != sorted(optional) else []), *attributes]
@@ -54,13 +54,14 @@ def signature(op: Op) -> str:
     return "\n    ".join([line, *doc]) + "\n"
 
 
-def attribute(op: Op, name: str, takes_any: bool) -> str:
+def attribute(op: Op, name: str) -> str:
     """An attribute with its type, as far as its default tells, and the default."""
     if name not in op.defaults:
-        return f"{name}: Any = ..." if takes_any else f"{name}: Any"
+        return f"{name}: Any"
     default = op.defaults[name]
     kind = type(default).__name__ if isinstance(default, bool | int | float | str) else "Any"
-    return f"{name}: {kind} = {default!r}"
+    written = "..." if default in (math.inf, -math.inf) else repr(default)
+    return f"{name}: {kind} = {written}"
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from fastnn.errors import nearest
 from .record import Op, registry
 
 for _family in (
+    "activations",
+    "arithmetic",
     "batches",
-    "comparisons",
+    "elementary",
     "indexing",
     "losses",
     "matmul",
     "normalization",
-    "pointwise",
     "random",
     "reduce",
     "shape",

@@ -71,7 +71,7 @@ def dropout(x: Operand, state: Operand, /, rate: Any, earlier: int = 0) -> Tenso
     1 / (1 - rate). state: (2,), int64, a generator's key and count of draws, to which `earlier` is
     added; the gradient drops the same ones."""
 
-def elu(x: Operand, /, alpha: Any = ...) -> Tensor:
+def elu(x: Operand, /, alpha: float = 1.0) -> Tensor:
     """x, or alpha (e^x - 1) where x is negative. x: any shape, float32 or float64; the result has
     both."""
 
@@ -91,8 +91,7 @@ def gather(source: Operand, order: Operand, cursor: Operand, /, rows: Any) -> Te
     one element."""
 
 def gelu(x: Operand, /) -> Tensor:
-    """x Phi(x), Phi being the normal distribution's share below x. x: any shape, float32 or
-    float64; the result has both."""
+    """x Phi(x), Phi being the normal CDF. x: any shape, float32 or float64; the result has both."""
 
 def gelu_tanh(x: Operand, /) -> Tensor:
     """gelu by way of tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. x: any shape, float32
@@ -101,9 +100,9 @@ def gelu_tanh(x: Operand, /) -> Tensor:
 def general_relu(
     x: Operand,
     /,
-    negative_slope: Any = ...,
-    max_value: Any = ...,
-    threshold: Any = ...,
+    negative_slope: float = 0.0,
+    max_value: float = ...,
+    threshold: float = 0.0,
 ) -> Tensor:
     """x, but max_value at most, and negative_slope (x - threshold) up to the threshold, where its
     gradient is negative_slope; from max_value on it is 0. x: any shape, float32 or float64; the

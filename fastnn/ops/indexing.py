@@ -14,7 +14,7 @@ import numpy as np
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.kernels.cpu import movement as kernels
 
-from .pointwise import broadcast
+from .elementwise import broadcast_shape
 from .record import Case, Constant, Op
 
 INDEX = np.dtype("int64")
@@ -236,21 +236,11 @@ take = Op(
 )  # fmt: skip
 
 
-def _flat_infer(x, y, *, extent):
-    return [(broadcast(x.shape, y.shape)[0], INDEX)]
-
-
-def _flat_calls(outputs, inputs, extent):
-    x, y = inputs
-    _, rows, x_step, y_step, outer = broadcast(x.shape, y.shape)
-    return [
-        (
-            kernels.flat_index,
-            (x.flat(), y.flat(), outer, x_step, y_step, extent, outputs[0].view(rows)),
-        )
-    ]
-
-
 # Of indices of several dimensions, those of all as one: x extent + y, y being an index of the last,
 # whose extent is given.
-flat_index = Op("index", _flat_infer, _flat_calls, flops=0)
+flat_index = Op(
+    "index",
+    lambda x, y, *, extent: [(broadcast_shape("x[...]", x.shape, y.shape), INDEX)],
+    kernels="movement.flat_index",
+    flops=0,
+)

@@ -8,7 +8,7 @@ from fastnn.kernels import reference
 from fastnn.kernels.cpu import losses as kernels
 from fastnn.kernels.cpu import softmax as softmax_kernels
 
-from .pointwise import sigmoid
+from .activations import sigmoid
 from .record import Case, Op, expect_float, expect_shape
 
 EXTENTS = [(1, 1), (2, 3), (5, 10), (7, 2), (3, 16), (4, 17), (33, 5), (3, 131), (3, 3000)]
@@ -44,7 +44,7 @@ softmax = Op(
     flops=25,
     instructions=(13, 18),  # e^x and, for its row, a comparison and a product
     gradient_instructions=(2, 2),
-    fused_by_losses=True,
+    loss_reads_input=True,
     doc="e^x over the sum of e^x in each row of x (N, C), C at least 1.",
 )
 

@@ -3,7 +3,7 @@
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.kernels import reference
 
-from .pointwise import from_output
+from .elementwise import gradient_from_output
 from .record import Case, Op, expect_float, expect_shape
 from .reduce import sum as sum_op
 
@@ -56,7 +56,7 @@ def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, accumulate=Fals
     return [((rows, columns), dtype)]
 
 
-def _after_product(derivative, op):
+def _fused_gradient(derivative, op):
     """The op of (y, a, b) that makes what `op`, the gradient by `derivative` and maybe its sums,
     makes of y and a b^T."""
     return Op(
@@ -71,9 +71,9 @@ def _after_product(derivative, op):
 
 
 # By the op that a gradient rule calls first: the one that makes the product before it as well.
-after_product = {
-    op: _after_product(f.derivative, op)
-    for f in from_output.values()
+fused_gradients = {
+    op: _fused_gradient(f.derivative, op)
+    for f in gradient_from_output.values()
     for op in (f.gradient, f.gradient_and_sums)
 }
 
@@ -125,10 +125,9 @@ matmul = Op(
 
 def activation_name(activation):
     """The name of an activation that `linear` can fuse, or None for none."""
-    if activation is not None and activation not in from_output:
-        raise ValueError(
-            f"linear: unknown activation {activation!r}; {nearest(activation, from_output)}"
-        )
+    if activation is not None and activation not in gradient_from_output:
+        known = nearest(activation, gradient_from_output)
+        raise ValueError(f"linear: unknown activation {activation!r}; {known}")
     return activation
 
 
@@ -160,9 +159,11 @@ def _linear_gradient(g, dys, inputs, outputs, activation=None):
         if with_bias:
             g.gradient(2, sum_op, dz, axis=0)
     elif with_bias:
-        dz = g.gradients((None, 2), from_output[activation].gradient_and_sums, outputs[0], dy)
+        dz = g.gradients(
+            (None, 2), gradient_from_output[activation].gradient_and_sums, outputs[0], dy
+        )
     else:
-        dz = g.run(from_output[activation].gradient, outputs[0], dy)
+        dz = g.run(gradient_from_output[activation].gradient, outputs[0], dy)
     g.gradient(1, matmul, inputs[0], dz, transpose_a=True)
     g.product(0, dz, inputs[1])
 
@@ -180,7 +181,7 @@ linear = Op(
     ]
     + [Case(((5, 7), (7, 3)), terms=7, domain=UNIT)],
     flops=lambda inputs, outputs, **_: 2 * outputs[0].size * inputs[1].shape[0],
-    takes_product=lambda activation=None: activation is not None,
+    fusable_into_matmul_gradient=lambda activation=None: activation is not None,
     doc="activation(x w + bias) for x (N, K), w (K, M), bias (M,) or none. activation: None, or "
     "the name of a function of one "
     "number whose derivative follows from its result: 'relu', 'sigmoid', 'tanh', 'exp'.",

@@ -4,7 +4,7 @@ from fastnn.kernels import reference
 from fastnn.kernels.cpu import layer_norm as row_kernels
 from fastnn.kernels.cpu import normalization as kernels
 
-from .pointwise import multiply, subtract
+from .arithmetic import multiply, subtract
 from .record import Case, Op, Tolerance, expect_float, expect_shape
 from .reduce import chunks_of, rows_of_chunk, spread, sum_of_chunks
 

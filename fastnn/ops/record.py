@@ -1,6 +1,7 @@
 """What an op is: everything other code asks about it, in one place. Dispatch, tests, benchmarks and
 tables are derived."""
 
+import inspect
 import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 
 registry: dict[str, "Op"] = {}
+BY_POSITION = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 class Tolerance(NamedTuple):
@@ -59,11 +61,11 @@ class Op:
                `gradient_instructions` likewise of the gradients of all inputs.
     constant   the inputs that get no gradient though they are floats, by position; `indices` those
                that are int64.
-    fused_by_losses  whether losses look behind its result for what it was given, gradient or no
+    loss_reads_input  whether losses look behind its result for what it was given, gradient or no
                gradient.
-    takes_product  whether the gradient rule, with the op's attributes, needs dy only for the
-               derivative that it begins with: then a product that makes dy may be made together
-               with it (`matmul.after_product`).
+    fusable_into_matmul_gradient  whether the gradient rule, with the op's attributes, needs dy only
+               for the derivative that it begins with: then a product that makes dy may be made
+               together with it (`matmul.fused_gradients`).
     accumulates  whether, called with accumulate=True, it adds to its output: a gradient for a
                variable that has one already.
     compares   whether it takes any element type, and inputs of two types are converted to one that
@@ -87,14 +89,14 @@ class Op:
     results: int = 1
     constant: Sequence[int] = ()
     indices: Sequence[int] = ()
-    fused_by_losses: bool = False
-    takes_product: Callable[..., bool] = lambda **_: False
+    loss_reads_input: bool = False
+    fusable_into_matmul_gradient: Callable[..., bool] = lambda **_: False
     accumulates: bool = False
     compares: bool = False
     doc: str = ""
     kernels: str | None = None
     formula: Any = None
-    names: Sequence[str] = ()  # of the attributes, where `infer` does not name them
+    names: Sequence[str] = field(init=False)  # of the attributes
     arity: int = field(init=False)
     defaults: dict[str, Any] = field(init=False)
     launch: Callable | None = field(init=False, default=None)  # the device's, once it is called
@@ -105,11 +107,12 @@ class Op:
         object.__setattr__(self, "__doc__", self.doc)
         object.__setattr__(self, "__name__", self.name)
         # what may be given by position: the inputs, then the attributes in their order
-        code = self.infer.__code__
-        named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-        object.__setattr__(self, "arity", code.co_argcount)
-        object.__setattr__(self, "names", tuple(self.names) or named)
-        object.__setattr__(self, "defaults", dict(self.infer.__kwdefaults__ or {}))
+        own = inspect.signature(self.infer).parameters.values()
+        given = [p for p in own if p.kind is p.KEYWORD_ONLY]
+        defaults = {p.name: p.default for p in given if p.default is not p.empty}
+        object.__setattr__(self, "arity", len([p for p in own if p.kind in BY_POSITION]))
+        object.__setattr__(self, "names", tuple([p.name for p in given]))
+        object.__setattr__(self, "defaults", defaults)
         if self.reference is not None:
             registry[self.name] = self
 

@@ -1,12 +1,28 @@
-"""Kernels made of a scalar function and a loop.
+"""The loops over formulas: each loop is written once, each formula once (`kernels/scalar/`).
+
+    y = f(x, ..., numbers)     `elementwise`: n inputs that broadcast, m results
+    dx = df(y, dy), sum of dx over its rows     `gradient_and_sums`
+
+The text of an elementwise kernel depends on how many inputs, numbers and results its formula has,
+so `flat_kernel` and `broadcast_kernel` write it down as one would by hand. That of x y is
+
+    def multiply(x, y, out, start, stop):
+        x, y, out = x[start:stop], y[start:stop], out[start:stop]
+        for i in range(out.size):
+            out[i] = function(x[i], y[i])
 
 Loops run from 0 over slices: a loop from a run-time start keeps the test for a negative index in
 its body, does not vectorise and was measured five to ten times slower. No fast-math flag is set:
-`contract` merges one operation's multiply with the next one's add, and a chain of kernels would
-then give other bits than the same chain in one loop.
+`contract` merges one operation's multiply with the next one's add, and a fusion group of kernels
+would then give other bits than the same formulas in one loop.
 """
 
-from functools import cache
+import linecache
+from functools import cache, lru_cache
+from itertools import product
+from math import prod
+
+import numpy as np
 
 from ..declare import FLOATS, T, helper, kernel
 from ..intrinsics import flat, stack_array
@@ -14,24 +30,186 @@ from .reduce import add_rows, chunks_of, rows_of_chunk, sum_of_chunks
 from .simd.rows import clear, row_copy_past_caches
 from .threads import FLAT, TILE, columns_past_caches, together
 
-# Fewer elements are summed sooner by columns than in chunks of rows.
-COLUMN_SUMS_MIN_ELEMENTS = 1 << 13
-# a formula's attributes, of which it may have fewer
-NUMBERS = {"first": "float", "second": "float", "third": "float"}
+# ---- elementwise
 
 
 @cache
-def unary(function):
-    """y = function(x)."""
+def flat_kernel(formula):
+    """out[i], ... = f(x[i], ..., numbers): of arrays of one shape."""
+    names, numbers, results = formula.names, formula.attributes, _results(formula)
+    arrays = ", ".join((*names, *results))
+    parts = ", ".join(f"{a}[start:stop]" for a in (*names, *results))
+    return kernel(
+        split=[("n", FLAT)],
+        dtypes=formula.dtypes,
+        **{x: f"{t}[n]" for x, t in zip(names, formula.inputs, strict=True)},
+        **dict.fromkeys(numbers, "float"),
+        **{y: f"out {t}[n]" for y, t in zip(results, formula.results, strict=True)},
+    )(
+        _written(
+            formula,
+            formula.name,
+            (*names, *numbers, *results, "start", "stop"),
+            f"{arrays} = {parts}",
+            f"for i in range({results[0]}.size):",
+            f"    {_each(results, 'i')} = function({_each((*names, *numbers), 'i', numbers)})",
+        )
+    )
 
-    @kernel(split=[("n", FLAT)], name=function.name, x="T[n]", y="out T[n]")
-    def pointwise(x, y, start, stop):
-        x, y = x[start:stop], y[start:stop]
-        for i in range(x.size):
-            y[i] = function(x[i])
 
-    return pointwise
+# Of arrays that broadcast the results are seen as rows, in each of which an input either runs along
+# (step 1) or stands still (step 0). `outer` says where its rows begin: of each outer dimension the
+# extent, and the step of each input.
 
+ROWS_OR_COLUMNS = [("R", 1), ("C", FLAT)]
+
+
+@cache
+def broadcast_kernel(formula):
+    """out[r, j], ... = f(x[place of r + j x_step], ..., numbers). The last inputs of a gradient,
+    which have the results' shape, are rows as they are."""
+    names, numbers, results = formula.names, formula.attributes, _results(formula)
+    moving, whole = names[: len(names) - formula.whole], names[len(names) - formula.whole :]
+    body = [
+        "for i in range(row_stop - row_start):",
+        "    r = row_start + i",
+        "    place = r",
+        f"    {', '.join(f'{x}_place' for x in moving)} = {', '.join('0' for _ in moving)}",
+        "    for d in range(outer.shape[0] - 1, -1, -1):",
+        "        index = place % outer[d, 0]",
+        "        place //= outer[d, 0]",
+        *[f"        {x}_place += index * outer[d, {n}]" for n, x in enumerate(moving, 1)],
+        *[f"    {a}_row = {a}[r, col_start:col_stop]" for a in (*whole, *results)],
+    ]
+    # one loop for each choice of inputs that stand still, those with most of them first
+    choices = sorted(product((0, 1), repeat=len(moving)), key=sum)[1:]
+    for steps in choices:
+        still = [x for x, step in zip(moving, steps, strict=True) if step == 0]
+        tests = " and ".join(f"{x}_step == 0" for x in still)
+        first = "if" if steps == choices[0] else "elif"
+        body.append(f"    {first} {tests}:" if still else "    else:")
+        for x in moving:
+            at = f"{x}_place + col_start : {x}_place + col_stop"
+            body.append(
+                f"        {x}_value = {x}[{x}_place]"
+                if x in still
+                else f"        {x}_row = {x}[{at}]"
+            )
+        given = [*[f"{x}_value" for x in still], *numbers]
+        taken = [f"{x}_value" if x in still else f"{x}_row" for x in names]
+        rows = [f"{y}_row" for y in results]
+        body += [
+            f"        for j in range({rows[0]}.size):",
+            f"            {_each(rows, 'j')} = function({_each((*taken, *numbers), 'j', given)})",
+        ]
+    types = dict(zip(names, formula.inputs, strict=True))
+    ranges = ("row_start", "row_stop", "col_start", "col_stop")
+    steps = [f"{x}_step" for x in moving]
+    return kernel(
+        split=ROWS_OR_COLUMNS,
+        dtypes=formula.dtypes,
+        **{x: f"{types[x]}[{x.upper()}]" for x in moving},
+        outer="i8[D, E]",
+        **dict.fromkeys(steps, "int"),
+        **{x: f"{types[x]}[R, C]" for x in whole},
+        **dict.fromkeys(numbers, "float"),
+        **{y: f"out {t}[R, C]" for y, t in zip(results, formula.results, strict=True)},
+    )(
+        _written(
+            formula,
+            f"{formula.name}_broadcast",
+            (*moving, "outer", *steps, *whole, *numbers, *results, *ranges),
+            *body,
+        )
+    )
+
+
+def _results(formula):
+    """What a kernel calls its results."""
+    several = len(formula.results) > 1
+    return [f"out_{n}" for n in range(len(formula.results))] if several else ["out"]
+
+
+def _each(names, index, numbers=()):
+    """x[i], y[i], ...; `numbers` have no elements."""
+    return ", ".join(x if x in numbers else f"{x}[{index}]" for x in names)
+
+
+def _written(formula, name, parameters, *body):
+    """The function that these lines are, in which `function` is the formula's. It is a variable of
+    a function around it, where a user's own is found (devices/cpu/native.py)."""
+    lines = [
+        "def define(function):",
+        f"    def {name}({', '.join(parameters)}):",
+        *[f"        {line}" for line in body],
+        f"    return {name}",
+    ]
+    text, file, scope = "\n".join(lines), f"{__file__}:{name}", {"__name__": __name__}
+    linecache.cache[file] = len(text), None, text.splitlines(True), file  # for tracebacks
+    exec(compile(text, file, "exec"), scope)
+    return scope["define"](formula.function)
+
+
+@lru_cache(maxsize=1024)
+def broadcast_plan(constant, *shapes):
+    """How shapes broadcast: the result's (rows, columns), each input's step within a row, 0 or 1,
+    and `outer` (see above), made by `constant`. Neighbouring dimensions that behave alike are
+    one."""
+    shape = np.broadcast_shapes(*shapes)
+    padded = [(1,) * (len(shape) - len(s)) + s for s in shapes]
+    dims = []  # [extent, whether each input moves], outermost first
+    for extent, *own in zip(shape, *padded, strict=True):
+        moves = [e != 1 for e in own]
+        if extent == 1:
+            continue
+        if dims and dims[-1][1] == moves:
+            dims[-1][0] *= extent
+        else:
+            dims.append([extent, moves])
+    columns, steps = dims.pop() if dims else (1, [True] * len(shapes))
+    sizes, outer = [columns if step else 1 for step in steps], []
+    for extent, moves in reversed(dims):
+        outer.insert(0, (extent, *[s if m else 0 for s, m in zip(sizes, moves, strict=True)]))
+        sizes = [s * (extent if m else 1) for s, m in zip(sizes, moves, strict=True)]
+    table = np.array(outer, np.int64).reshape(-1, 1 + len(shapes))
+    rows = prod(extent for extent, _ in dims)
+    return (rows, columns), tuple([int(step) for step in steps]), constant(table)
+
+
+@cache
+def in_one_row(broadcast, steps):
+    """The kernel for results of one row: inputs that run along with it are touched by a thread's
+    own range only, so there is no barrier between it and a flat kernel."""
+    arrays = [p for p in broadcast.parameters if p.letters][: len(steps)]
+    along = {p.name: f"{p.dtype}[C]" for p, step in zip(arrays, steps, strict=True) if step == 1}
+    return broadcast.declared(broadcast.name, **along)
+
+
+def elementwise(formula):
+    """The launcher of a formula."""
+    names, defaults = formula.attributes, formula.defaults
+    n, moving = len(formula.names), len(formula.names) - formula.whole
+    flat_form = flat_kernel(formula)
+    broadcast = broadcast_kernel(formula) if moving > 1 else None
+
+    def launch(call, *tensors, **given):
+        numbers = [float(given.get(name, defaults[name])) for name in names] if names else ()
+        shape = tensors[n].shape
+        if broadcast is None or all([x.shape == shape for x in tensors[:moving]]):
+            arrays = [t.flat() for t in tensors]
+            call(flat_form, *arrays[:n], *numbers, *arrays[n:])
+            return
+        inputs, others = tensors[:moving], tensors[moving:]
+        rows, steps, outer = broadcast_plan(call.constant, *[x.shape for x in inputs])
+        this = in_one_row(broadcast, steps) if rows[0] == 1 else broadcast
+        arrays = [t.view(rows) for t in others]
+        whole, results = arrays[: n - moving], arrays[n - moving :]
+        call(this, *[x.flat() for x in inputs], outer, *steps, *whole, *numbers, *results)
+
+    return launch
+
+
+# ---- casts
 
 # from each type to which others
 CASTS = {"f4": ("f8",), "f8": ("f4",), "i8": FLOATS, "b1": ("f4", "f8", "i8")}
@@ -56,55 +234,18 @@ def cast_from(letter):
     return pointwise
 
 
-@cache
-def unary_by(function, numbers):
-    """y = function(x, first, ...), with so many of NUMBERS."""
+def cast(call, x, out, *, dtype):
+    """out = x, as elements of another type, or copied."""
+    from .reduce import copy
 
-    @kernel(split=[("n", FLAT)], name=f"{function.name}_by", x="T[n]", **NUMBERS, y="out T[n]")
-    def pointwise(x, first, second, third, y, start, stop):
-        x, y, attributes = x[start:stop], y[start:stop], (first, second, third)[:numbers]
-        for i in range(x.size):
-            y[i] = function(x[i], *attributes)
-
-    return pointwise
+    same = x.dtype == out.dtype
+    call(copy if same else cast_from(x.dtype.str[1:]), x.flat(), out.flat())
 
 
-@cache
-def unary_gradient(derivative):
-    """dx = derivative(saved, dy); saved is the function's input or its output."""
+# ---- gradients with the sums of their columns
 
-    @kernel(split=[("n", FLAT)], name=derivative.name, saved="T[n]", dy="T[n]", dx="out T[n]")
-    def pointwise(saved, dy, dx, start, stop):
-        saved, dy, dx = saved[start:stop], dy[start:stop], dx[start:stop]
-        for i in range(saved.size):
-            dx[i] = derivative(saved[i], dy[i])
-
-    return pointwise
-
-
-@cache
-def unary_gradient_by(derivative, numbers):
-    """dx = derivative(saved, dy, first, ...)."""
-
-    @kernel(
-        split=[("n", FLAT)],
-        name=f"{derivative.name}_by",
-        saved="T[n]",
-        dy="T[n]",
-        **NUMBERS,
-        dx="out T[n]",
-    )
-    def pointwise(saved, dy, first, second, third, dx, start, stop):
-        saved, dy, dx, attributes = (
-            saved[start:stop],
-            dy[start:stop],
-            dx[start:stop],
-            (first, second, third)[:numbers],
-        )
-        for i in range(saved.size):
-            dx[i] = derivative(saved[i], dy[i], *attributes)
-
-    return pointwise
+# Fewer elements are summed sooner by columns than in chunks of rows.
+COLUMN_SUMS_MIN_ELEMENTS = 1 << 13
 
 
 @cache
@@ -234,93 +375,3 @@ def gradient_and_sums(derivative):
         sum_of_chunks(call, chunks, sums, accumulate)
 
     return launch
-
-
-# Functions of two arrays broadcast. The result is seen as rows, in each of which an input either
-# runs along (step 1) or stands still (step 0); `outer` says where the inputs' rows begin: (extent,
-# step of x, step of y) of each outer dimension.
-
-
-@helper
-def row_offsets(outer, row):
-    x_offset, y_offset = 0, 0
-    for d in range(outer.shape[0] - 1, -1, -1):
-        index = row % outer[d, 0]
-        row //= outer[d, 0]
-        x_offset += index * outer[d, 1]
-        y_offset += index * outer[d, 2]
-    return x_offset, y_offset
-
-
-ROWS_OR_COLUMNS = [("R", 1), ("C", FLAT)]
-BROADCAST = {"x": "T[X]", "y": "T[Y]", "outer": "i8[D, E]", "x_step": "int", "y_step": "int"}
-
-
-@cache
-def in_one_row(kernel, x_step, y_step):
-    """The kernel for a result of one row: inputs that run along with it are touched by a thread's
-    own shares only, so threads need not wait for each other between it and a function of one
-    array."""
-    along = {name: "T[C]" for name, step in (("x", x_step), ("y", y_step)) if step == 1}
-    return kernel.declared(kernel.name, **along)
-
-
-@cache
-def binary(function, result="T", dtypes=FLOATS):
-    """z = function(x, y). A comparison's result is "b1", true or false."""
-
-    @kernel(
-        split=ROWS_OR_COLUMNS,
-        dtypes=dtypes,
-        name=function.name,
-        **BROADCAST,
-        z=f"out {result}[R, C]",
-    )
-    def pointwise(x, y, outer, x_step, y_step, z, row_start, row_stop, col_start, col_stop):
-        for i in range(row_stop - row_start):
-            a, b = row_offsets(outer, row_start + i)
-            row = z[row_start + i, col_start:col_stop]
-            if x_step == 0:
-                value, y_row = x[a], y[b + col_start : b + col_stop]
-                for j in range(row.size):
-                    row[j] = function(value, y_row[j])
-            elif y_step == 0:
-                x_row, value = x[a + col_start : a + col_stop], y[b]
-                for j in range(row.size):
-                    row[j] = function(x_row[j], value)
-            else:
-                x_row, y_row = x[a + col_start : a + col_stop], y[b + col_start : b + col_stop]
-                for j in range(row.size):
-                    row[j] = function(x_row[j], y_row[j])
-
-    return pointwise
-
-
-@cache
-def binary_gradient(derivative):
-    """out = derivative(x, y, dz), in the shape of dz; what was broadcast is summed afterwards."""
-
-    @kernel(
-        split=ROWS_OR_COLUMNS, name=derivative.name, **BROADCAST, dz="T[R, C]", out="out T[R, C]"
-    )
-    def pointwise(x, y, outer, x_step, y_step, dz, out, row_start, row_stop, col_start, col_stop):
-        for i in range(row_stop - row_start):
-            a, b = row_offsets(outer, row_start + i)
-            row, dz_row = (
-                out[row_start + i, col_start:col_stop],
-                dz[row_start + i, col_start:col_stop],
-            )
-            if x_step == 0:
-                value, y_row = x[a], y[b + col_start : b + col_stop]
-                for j in range(row.size):
-                    row[j] = derivative(value, y_row[j], dz_row[j])
-            elif y_step == 0:
-                x_row, value = x[a + col_start : a + col_stop], y[b]
-                for j in range(row.size):
-                    row[j] = derivative(x_row[j], value, dz_row[j])
-            else:
-                x_row, y_row = x[a + col_start : a + col_stop], y[b + col_start : b + col_stop]
-                for j in range(row.size):
-                    row[j] = derivative(x_row[j], y_row[j], dz_row[j])
-
-    return pointwise

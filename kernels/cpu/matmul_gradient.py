@@ -12,8 +12,9 @@ from functools import cache
 
 from ..declare import T, helper, kernel, machine
 from ..intrinsics import as_read, flat, stack_array
+from ..scalar import Formula
 from .gemm import multiply_panel
-from .loops import COLUMN_SUMS_MIN_ELEMENTS, gradient_and_sums, unary_gradient
+from .loops import COLUMN_SUMS_MIN_ELEMENTS, flat_kernel, gradient_and_sums
 from .matmul import matmul, way
 from .pack import (
     A_BLOCK_ELEMENTS,
@@ -175,7 +176,7 @@ def is_fused(a, y):
 @cache
 def matmul_and_gradient(derivative):
     """The launcher of dx = derivative(y, a b^T)."""
-    fused, alone = gemm_and_gradient(derivative), unary_gradient(derivative)
+    fused, alone = gemm_and_gradient(derivative), flat_kernel(Formula(derivative))
 
     def launch(call, y, a, b, dx):
         if is_fused(a, y):

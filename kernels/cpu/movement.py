@@ -4,7 +4,7 @@ their gradients, which put back."""
 from ..declare import ANY, helper, kernel
 from ..intrinsics import flat
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
-from .loops import BROADCAST, ROWS_OR_COLUMNS, row_offsets
+from .loops import ROWS_OR_COLUMNS, broadcast_plan
 from .simd.rows import clear
 from .simd.transpose import transpose_tile
 from .simd.vectors import LANES
@@ -84,13 +84,30 @@ def counted(index, extent):
     return place if 0 <= place < extent else -1
 
 
+@helper
+def row_offsets(outer, row):
+    x_offset, y_offset = 0, 0
+    for d in range(outer.shape[0] - 1, -1, -1):
+        index = row % outer[d, 0]
+        row //= outer[d, 0]
+        x_offset += index * outer[d, 1]
+        y_offset += index * outer[d, 2]
+    return x_offset, y_offset
+
+
 @kernel(
     split=ROWS_OR_COLUMNS,
-    **{**BROADCAST, "x": "i8[X]", "y": "i8[Y]"},
+    x="i8[X]",
+    y="i8[Y]",
+    outer="i8[D, E]",
+    x_step="int",
+    y_step="int",
     extent="int",
     z="out i8[R, C]",
 )
-def flat_index(x, y, outer, x_step, y_step, extent, z, row_start, row_stop, col_start, col_stop):
+def flat_index_kernel(
+    x, y, outer, x_step, y_step, extent, z, row_start, row_stop, col_start, col_stop
+):
     """z = x extent + y: of indices of two neighbouring dimensions, the second of this extent, those
     of both as one."""
     status = 0
@@ -103,6 +120,11 @@ def flat_index(x, y, outer, x_step, y_step, extent, z, row_start, row_stop, col_
                 place = 0
             z[i, j] = x[a + j * x_step] * extent + place
     return status
+
+
+def flat_index(call, x, y, z, *, extent):
+    rows, steps, outer = broadcast_plan(call.constant, x.shape, y.shape)
+    call(flat_index_kernel, x.flat(), y.flat(), outer, *steps, extent, z.view(rows))
 
 
 @kernel(

@@ -112,14 +112,14 @@ def relu_gradient(y, dy):
 
 
 @helper
-def general_relu(x, negative_slope, max_value, threshold):
+def general_relu(x, negative_slope=0.0, max_value=math.inf, threshold=0.0):
     # not 0 times -inf
     below = T(negative_slope) * (x - T(threshold)) if negative_slope != 0.0 else T(0)
     return below if x <= T(threshold) else T(max_value) if x > T(max_value) else x
 
 
 @helper
-def general_relu_gradient(x, dy, negative_slope, max_value, threshold):
+def general_relu_gradient(x, dy, negative_slope=0.0, max_value=math.inf, threshold=0.0):
     below = dy * T(negative_slope) if negative_slope != 0.0 else T(0)
     above = T(0) if T(max_value) < T(math.inf) else dy
     return below if x <= T(threshold) else above if x >= T(max_value) else dy

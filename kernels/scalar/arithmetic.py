@@ -71,6 +71,11 @@ def subtract(x, y):
 
 
 @helper
+def subtract_gradient_y(x, y, dz):
+    return -dz
+
+
+@helper
 def multiply(x, y):
     return x * y
 
@@ -83,16 +88,6 @@ def divide(x, y):
 @helper
 def maximum(x, y):
     return x if x >= y or x != x else y  # NaN if either is
-
-
-@helper
-def pass_gradient(x, y, dz):
-    return dz
-
-
-@helper
-def negate_gradient(x, y, dz):
-    return -dz
 
 
 @helper
@@ -161,3 +156,13 @@ def less(x, y):
 @helper
 def less_equal(x, y):
     return x <= y
+
+
+@helper
+def greater(x, y):
+    return x > y
+
+
+@helper
+def greater_equal(x, y):
+    return x >= y

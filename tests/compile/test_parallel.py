@@ -9,11 +9,11 @@ import pytest
 from fastnn.compile import parallel, temporary
 from fastnn.devices.cpu import INTERPRETED, native
 from fastnn.kernels.cpu import loops
-from fastnn.kernels.scalar import activations, arithmetic
+from fastnn.kernels.scalar import Formula, activations, arithmetic
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
 FORMS = [
-    (loops.unary(f), d)
+    (loops.flat_kernel(Formula(f)), d)
     for f in (arithmetic.negative, activations.relu, arithmetic.sqrt, activations.softsign)
     for d in ("f4", "f8")
 ]

@@ -12,7 +12,7 @@ from fastnn.compile.frontend import compile_kernel
 from fastnn.devices.cpu import elf, native
 from fastnn.kernels.cpu import gemm, loops, reduce, softmax
 from fastnn.kernels.declare import Target
-from fastnn.kernels.scalar import arithmetic, elementary
+from fastnn.kernels.scalar import Formula, arithmetic, elementary
 from tests.processors import ON_X86_64, call_at
 
 pytestmark = ON_X86_64
@@ -83,7 +83,7 @@ def test_kernels_compute_the_same_bits_however_they_are_loaded(dtype):
         softmax.softmax_gradient: (x, x, np.zeros_like(x)),
         reduce.sum_middle: (x[None], 1.0, 0, np.zeros((1, 65), dtype)),
         reduce.copy: (x.ravel(), np.zeros(x.size, dtype)),
-        loops.unary(elementary.tanh): (x.ravel(), np.zeros(x.size, dtype)),
+        loops.flat_kernel(Formula(elementary.tanh)): (x.ravel(), np.zeros(x.size, dtype)),
     }
     cpu, features, target = native.processor()
     wanted = set()
@@ -116,7 +116,7 @@ def test_what_it_does_not_load_is_left_to_llvm(what):
         binding.initialize_all_targets()
         binding.initialize_all_asmprinters()
         arm = Target(16, 32, "aarch64"), "entry", "generic", "+neon", "aarch64-unknown-linux-gnu"
-        machine, module = optimised(loops.unary(arithmetic.negative), "f4", *arm)
+        machine, module = optimised(loops.flat_kernel(Formula(arithmetic.negative)), "f4", *arm)
         code, name = machine.emit_object(module), "entry"
     else:
         ir, name = (COUNTER, "counter") if what == "changes its data" else (ADDRESS, "address")

@@ -9,7 +9,7 @@ import fastnn
 from fastnn.compile.resolve import Specialiser
 from fastnn.kernels.cpu import loops
 from fastnn.kernels.declare import Target
-from fastnn.kernels.scalar import activations, arithmetic, elementary, power, special
+from fastnn.kernels.scalar import Formula, activations, arithmetic, elementary, power, special
 from fastnn.ops.record import registry
 from tests.oracle import DTYPES, bound
 from tests.processors import ON_X86_64, call
@@ -83,7 +83,7 @@ def evaluated(name, x, processor):
     if processor == "this one":
         return registry[name](x).numpy()
     y = np.empty_like(x)
-    call(loops.unary(formula(name)), processor, x, y)
+    call(loops.flat_kernel(Formula(formula(name))), processor, x, y)
     return y
 
 

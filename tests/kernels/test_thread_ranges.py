@@ -12,7 +12,7 @@ from fastnn import emit as emit_module
 from fastnn import layers, ops
 from fastnn.devices.cpu import INTERPRETED
 from fastnn.devices.cpu.barriers import by_thread
-from fastnn.ops.pointwise import from_output
+from fastnn.ops.elementwise import gradient_from_output
 from fastnn.ops.record import registry
 from fastnn.optimizers import SGD, Adam, RMSprop
 from fastnn.tape.instruction import Instruction
@@ -127,7 +127,7 @@ def test_threads_keep_to_their_shares(name, number, shares):
 ROWS = (1, 3, 1100)  # of which the last are taken in chunks
 
 
-@pytest.mark.parametrize("activation", sorted(from_output))
+@pytest.mark.parametrize("activation", sorted(gradient_from_output))
 def test_threads_keep_to_their_shares_in_layers(activation, shares):
     """Products made with what follows them, whose gradients begin with an activation's
     derivative."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastnn.kernels.declare import Kernel
 from fastnn.kernels.scalar import formula
-from fastnn.ops.pointwise import from_output
+from fastnn.ops.elementwise import gradient_from_output
 from fastnn.ops.record import Op
 
 
@@ -33,7 +33,7 @@ def kernels() -> list[Kernel]:
         if op.kernels is not None:
             launcher(op)
     matmul = import_module("fastnn.kernels.cpu.matmul")
-    for activation in from_output:
+    for activation in gradient_from_output:
         matmul.activate(formula(activation))
     return list(Kernel.known)
 

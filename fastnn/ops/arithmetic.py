@@ -1,0 +1,117 @@
+"""Arithmetic and comparisons, element by element, and elements as another type's."""
+
+from math import inf
+
+import numpy as np
+
+from fastnn.errors import DTypeError
+from fastnn.kernels import reference
+from fastnn.kernels.declare import ANY
+from fastnn.kernels.scalar import arithmetic
+
+from .elementwise import BOOL, EXTREMES, PASS, elementwise
+from .record import FLOATS, Case, Op
+
+negative = elementwise(
+    arithmetic.negative,
+    gradient=arithmetic.negative_gradient,
+    saves="y",
+    reference=np.negative,
+    edges=EXTREMES,
+    doc="-x.",
+)
+absolute = elementwise(
+    arithmetic.absolute,
+    gradient=arithmetic.absolute_gradient,
+    reference=reference.absolute,
+    edges=EXTREMES,
+    doc="|x|; its gradient at 0 is 0.",
+)
+square = elementwise(
+    arithmetic.square,
+    gradient=arithmetic.square_gradient,
+    reference=np.square,
+    edges=EXTREMES,
+    doc="x^2.",
+)
+add = elementwise(
+    arithmetic.add, gradient=(PASS, PASS), reference=np.add, edges=EXTREMES, doc="x + y."
+)
+subtract = elementwise(
+    arithmetic.subtract,
+    gradient=(PASS, arithmetic.subtract_gradient_y),
+    reference=np.subtract,
+    edges=EXTREMES,
+    doc="x - y.",
+)
+multiply = elementwise(
+    arithmetic.multiply,
+    gradient=(arithmetic.multiply_gradient_x, arithmetic.multiply_gradient_y),
+    reference=np.multiply,
+    edges=EXTREMES,
+    doc="x y.",
+)
+divide = elementwise(
+    arithmetic.divide,
+    gradient=(arithmetic.divide_gradient_x, arithmetic.divide_gradient_y),
+    reference=np.divide,
+    edges=EXTREMES,
+    domain=(0.5, 4.0),
+    doc="x / y, as IEEE 754 has it for y = 0.",
+)
+maximum = elementwise(
+    arithmetic.maximum,
+    gradient=(arithmetic.maximum_gradient_x, arithmetic.maximum_gradient_y),
+    reference=lambda x, y: np.where((np.real(x) >= np.real(y)) | np.isnan(x), x, y),
+    edges=EXTREMES,
+    doc="The larger of x and y, NaN if either is; where they are equal the gradient goes to x.",
+)
+squared_difference = elementwise(
+    arithmetic.squared_difference,
+    gradient=(
+        arithmetic.squared_difference_gradient_x,
+        arithmetic.squared_difference_gradient_y,
+    ),
+    reference=lambda x, y: (x - y) ** 2,
+    edges=(0.0, 1.0, 1e10, inf, np.nan),
+    doc="(x - y)^2.",
+)
+
+
+def _comparison(function, reference, words):
+    return elementwise(
+        function,
+        result="b1",
+        dtypes=ANY,
+        reference=reference,
+        edges=EXTREMES,
+        compares=True,
+        cases=[Case((lambda rng: rng.integers(0, 3, 131),) * 2)],
+        doc=f"True where x {words} y, else False; NaN is unequal to everything.",
+    )
+
+
+equal = _comparison(arithmetic.equal, np.equal, "is")
+not_equal = _comparison(arithmetic.not_equal, np.not_equal, "is not")
+less = _comparison(arithmetic.less, np.less, "is less than")
+less_equal = _comparison(arithmetic.less_equal, np.less_equal, "is at most")
+greater = _comparison(arithmetic.greater, np.greater, "is greater than")
+greater_equal = _comparison(arithmetic.greater_equal, np.greater_equal, "is at least")
+
+
+def _cast_infer(x, *, dtype):
+    dtype = np.dtype(dtype)
+    if dtype in FLOATS or dtype == x.dtype or (x.dtype == BOOL and dtype == np.dtype("int64")):
+        return [(x.shape, dtype)]
+    raise DTypeError(
+        f"astype: expected float32 or float64, or int64 of a tensor of bool; got {dtype} of "
+        f"{x.dtype}"
+    )
+
+
+def _cast_gradient(g, dys, inputs, outputs, dtype):
+    g.gradient(0, cast, dys[0], dtype=inputs[0].dtype)
+
+
+# x as another element type, rounded to the nearest number; False is 0 and True is 1.
+cast = Op("cast", _cast_infer, kernels="loops.cast", gradient=_cast_gradient, flops=0)

@@ -1,0 +1,201 @@
+"""Pointwise ops: a formula of kernels/scalar/ applied to each element of inputs that broadcast. To
+add one: its formula and gradient in kernels/scalar/, and one record made by `elementwise`."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from inspect import Parameter, Signature
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.kernels.declare import FLOATS as FLOAT_LETTERS
+from fastnn.kernels.scalar import Formula
+
+from .record import FLOATS, Case, Op, expect_attribute, expect_float
+
+BOOL = np.dtype("bool")
+
+# Sizes around a vector register (4 to 16 elements), around a thread's grain (64), and a prime.
+SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
+SHAPES = ((), *((n,) for n in SIZES), (3, 5, 7))
+PAIRS = (
+    *(((n,), (n,)) for n in SIZES),
+    *(
+        ((5, 7), (7,)),
+        ((5, 1), (7,)),
+        ((5, 7), ()),
+        ((), (4, 17)),
+        ((3, 1, 5), (4, 1)),
+        ((2, 3, 4, 5), (3, 1, 5)),
+        ((0, 3), (3,)),
+    ),
+)
+PASS = object()  # a gradient that is the upstream gradient
+# where every op is compared with NumPy's
+EXTREMES = (-inf, inf, np.nan, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30)
+
+
+def elementwise(
+    function: Any,
+    *,
+    gradient: Any = None,
+    saves: str = "x",
+    result: str = "T",
+    dtypes: Sequence[str] = FLOAT_LETTERS,
+    reference: Any,
+    doc: str,
+    domain: tuple[float, float] = (-4.0, 4.0),
+    tested: Sequence[dict] = (),
+    cases: Sequence[Case] = (),
+    gradient_flops: float | None = None,
+    **record: Any,
+) -> Op:
+    """The op of a formula, which gives it its name, inputs and attributes (numbers from 0 on, one
+    object code for all of them).
+
+    gradient  the formula of each input's gradient, (what `saves` names, upstream gradient,
+              attributes); PASS where that is the upstream gradient itself.
+    saves     what they read: "x", all inputs; "y", the result; or "xy".
+    result    the element type of the result: "T", that of the inputs, or "b1".
+    tested    attributes to test it with, besides the defaults.
+    cases     to test and time besides those of SHAPES or PAIRS.
+    """
+    formula = Formula(function, (result,), tuple(dtypes))
+    name, names, defaults = formula.name, formula.names, formula.defaults
+    floats = formula.dtypes == FLOAT_LETTERS
+    gradients = gradient if isinstance(gradient, tuple) else (gradient,) * (gradient is not None)
+
+    def infer(*inputs, **given):
+        if len(inputs) != len(names):
+            raise TypeError(f"{name}: takes {', '.join(names)}; got {len(inputs)} inputs")
+        dtype, shape = inputs[0].dtype, inputs[0].shape
+        if (floats and dtype not in FLOATS) or (
+            len(inputs) > 1 and any([x.dtype != dtype for x in inputs])
+        ):
+            named = dict(zip(names, inputs, strict=True))
+            expect_float(name, **named) if floats else _expect_alike(name, named)
+        for attribute, value in given.items():
+            expect_attribute(name, attribute, value, defaults, dtype)
+        if len(inputs) > 1:
+            shape = broadcast_shape(name, *[x.shape for x in inputs])
+        return [(shape, dtype if result == "T" else BOOL)]
+
+    setattr(infer, "__signature__", _signature(names, defaults))  # noqa: B010
+
+    def changed(given):
+        return {a: value for a, value in given.items() if value != defaults[a]}
+
+    flops = gradient_flops or (3.0 if saves == "y" else record.get("flops", 1.0))
+    gradient_ops = [
+        None if f is PASS else _gradient_op(name, f, 1 + ("y" in saves), flops) for f in gradients
+    ]
+
+    def rule(g, dys, inputs, outputs, **given):
+        saved = [*(inputs if "x" in saves else ()), *(outputs if "y" in saves else ())]
+        for i, op in enumerate(gradient_ops):
+            if op is None:
+                g.pass_on(i, dys[0])
+            else:
+                g.gradient(i, op, *saved, dys[0], **changed(given))
+
+    shapes = [(shape,) for shape in SHAPES] if len(names) == 1 else PAIRS
+    taken = "float32 or float64" if floats else "any element type"
+    if len(names) == 1:
+        doc = f"{doc} x: any shape, {taken}; the result has both."
+    else:
+        alike = "both" if len(names) == 2 else "all"
+        doc = f"{doc} {', '.join(names)}: {taken}, {alike} alike; shapes broadcast."
+    op = Op(
+        name,
+        infer,
+        kernels="loops.elementwise",
+        formula=formula,
+        gradient=rule if gradients else None,
+        reference=reference,
+        cases=[
+            *[Case(s, given, domain=domain) for given in ({}, *tested) for s in shapes],
+            *cases,
+        ],
+        doc=doc,
+        fusable_into_matmul_gradient=lambda **given: saves == "y" and not changed(given),
+        **record,
+    )
+    if saves == "y" and len(names) == 1:
+        gradient_from_output[name] = GradientFromOutput(
+            function, gradient, gradient_ops[0], _gradient_and_sums(name, gradient, flops + 1)
+        )
+    return op
+
+
+def _signature(inputs, attributes):
+    """Inputs by position, attributes by name."""
+    named = [Parameter(n, Parameter.KEYWORD_ONLY, default=d) for n, d in attributes.items()]
+    return Signature([*[Parameter(x, Parameter.POSITIONAL_ONLY) for x in inputs], *named])
+
+
+def _gradient_op(name, function, whole, flops):
+    """The op of one input's gradient, which has the result's shape: what was broadcast is summed
+    afterwards. So have the last `whole` tensors that it reads, the upstream gradient being one."""
+    return Op(
+        f"gradient of {name}",
+        lambda *tensors, **_: [(tensors[-1].shape, tensors[-1].dtype)],
+        kernels="loops.elementwise",
+        formula=Formula(function, whole=whole),
+        flops=flops,
+    )
+
+
+def _gradient_and_sums(name, function, flops):
+    """The op of dx = function(y, dy), (N, C), and of the sums of its columns, (C,)."""
+    return Op(
+        f"gradient of {name} and its sums",
+        lambda y, dy, *, accumulate=False: [(dy.shape, dy.dtype), (dy.shape[1:], dy.dtype)],
+        kernels="loops.gradient_and_sums",
+        formula=function,
+        flops=flops,
+        results=2,
+        accumulates=True,
+    )
+
+
+class GradientFromOutput(NamedTuple):
+    """An op that can be fused into a product (`matmul.linear`), because its gradient reads the
+    output only: its formula and gradient, the gradient's op, and the op that gives, of (N, C), the
+    sums of the gradient's columns as well."""
+
+    formula: Any
+    derivative: Any
+    gradient: Any  # an Op
+    gradient_and_sums: Op
+
+
+gradient_from_output: dict[str, GradientFromOutput] = {}
+
+
+def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that these have together."""
+    try:
+        return _broadcast_shape(shapes)
+    except ValueError:
+        given = [shape_text(s) for s in shapes]
+        raise ShapeError(
+            f"{name}: shapes {', '.join(given[:-1])} and {given[-1]} do not broadcast: from the "
+            "last dimension on, extents must be equal or 1."
+        ) from None
+
+
+@lru_cache(maxsize=1024)
+def _broadcast_shape(shapes):
+    return np.broadcast_shapes(*shapes)
+
+
+def _expect_alike(name, inputs):
+    (first, x), *others = inputs.items()
+    for other, y in others:
+        if x.dtype != y.dtype:
+            raise DTypeError(
+                f"{name}: {first} is {x.dtype} and {other} is {y.dtype}. Convert one of them, as "
+                "in x.astype('float32')."
+            )
