@@ -7,7 +7,7 @@ from .elementwise import gradient_from_output
 from .record import Case, Op, expect_float, expect_shape
 from .reduce import sum as sum_op
 
-# Around the register tile (14 or 6 rows, panels of 8 to 32 columns), a thread's grain and a prime.
+# Around a micro-tile (14 or 6 rows, 8 to 32 columns), a thread's grain and a prime.
 EXTENTS = [
     (1, 1, 1),
     (2, 3, 1),
@@ -26,7 +26,7 @@ EXTENTS = [
     (1, 9, 1),
 ]
 
-# sums of products of such numbers are of size sqrt(K), to which the tolerance is absolute
+# sums of products of such numbers are of size sqrt(K), for which the tolerance is absolute
 UNIT = (-1.0, 1.0)
 
 
@@ -81,7 +81,7 @@ fused_gradients = {
 def _matmul_gradient(
     g, dys, inputs, outputs, transpose_a=False, transpose_b=False, accumulate=False
 ):
-    # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B stands transposed
+    # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B is stored transposed
     (dc,), (a, b) = dys, inputs
     if transpose_a:
         g.gradient(0, matmul, b, dc, transpose_a=transpose_b, transpose_b=True)
@@ -96,6 +96,7 @@ def _matmul_gradient(
 
 
 def _stored(a, b, transpose_a, transpose_b):
+    """The shapes in which a and b are given, that are these where they are not transposed."""
     (m, k), n = a, b[1]
     return ((k, m) if transpose_a else (m, k), (n, k) if transpose_b else (k, n))
 
@@ -151,8 +152,8 @@ def _linear_infer(x, w, bias=None, *, activation=None):
 
 def _linear_gradient(g, dys, inputs, outputs, activation=None):
     (dy,) = dys
-    # y = activation(x w + bias): dz = dy activation'(y), dw = x^T dz, dbias = sum of dz's rows, dx
-    # = dz w^T
+    # y = activation(x w + bias):
+    # dz = dy activation'(y), dw = x^T dz, dbias = sum of dz's rows, dx = dz w^T
     with_bias = len(inputs) == 3 and g.wants(2)
     if activation is None:
         dz = dy

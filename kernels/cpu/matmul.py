@@ -1,13 +1,14 @@
 """How a matrix product is made, and with it the linear layer: the launchers.
 
-    C = A B, (M, N) of (M, K) and (K, N)              dA = dC B^T           dB = A^T dC
-    y = activation(x w + bias)      dz = dy activation'(y)      dx = dz w^T      dw = x^T dz
+    C = A B                       dA = dC B^T, dB = A^T dC
+    y = activation(x w + bias)    dz = dy activation'(y), dx = dz w^T, dw = x^T dz,
+                                  dbias = sum of dz's rows
 
 The way is chosen by shape and element type alone, since the order of a sum makes its bits:
 
     gemm         most: blocked, micro-tiles in registers (gemm.py)
     gemm_dots    A B^T with few rows or columns: dot products of rows (gemv.py)
-    gemv         one row, or A^T times one column: x W (gemv.py)
+    gemv         one row, x W; one column of B, whose product with A^T is that (gemv.py)
     ger          K = 1: row after row of C is written (gemv.py)
     transposed   A^T B that is narrow: C^T = B^T A by gemm, then transposed
 
@@ -29,8 +30,9 @@ from .movement import transpose_matrix
 from .threads import ROW_GRAIN, ceil_div
 
 VECTOR_BYTES = 64  # of the vectors that costs are counted for
-# A^T B of K = 1 as narrow as a micro-tile: gemm takes 0.4 to 0.9 of ger's time from so many rows on
-NARROW_GER_MAX_ROWS = 31
+# A^T B of K = 1, as narrow as a micro-tile: from so many rows on gemm takes 0.4 to 0.9 of ger's
+# time.
+NARROW_GEMM_MIN_ROWS = 32
 # From so many rows on gemm is preferred to dot products where they cost about the same: it goes
 # through large matrices in blocks.
 PREFER_GEMM_MIN_ROWS = 128
@@ -40,17 +42,14 @@ def way(rows, depth, columns, dtype, transpose_a=False, transpose_b=False, accum
     """How a product of these extents is made: one of the names above."""
     lanes = VECTOR_BYTES // dtype.itemsize
     if depth == 1:
-        is_narrow = transpose_a and rows > NARROW_GER_MAX_ROWS and columns <= 2 * lanes
+        is_narrow = transpose_a and rows >= NARROW_GEMM_MIN_ROWS and columns <= 2 * lanes
         return "gemm" if is_narrow else "ger"
     if transpose_a:
-        may_transpose = rows > columns and not accumulate and not transpose_b
         if columns == 1:
             return "gemv"
-        return (
-            "transposed"
-            if may_transpose and transposing_c_is_faster(depth, columns, lanes)
-            else "gemm"
-        )
+        may_transpose = rows > columns and not accumulate and not transpose_b
+        is_faster = may_transpose and transposing_c_is_faster(depth, columns, lanes)
+        return "transposed" if is_faster else "gemm"
     if transpose_b:
         is_vector = 1 in (rows, columns)
         return "gemm_dots" if is_vector or dots_are_faster(rows, depth, columns, lanes) else "gemm"
@@ -76,7 +75,7 @@ def transposing_c_is_faster(depth, columns, lanes):
 
 @cache
 def empty(constant, dtype):
-    """A bias that is not there."""
+    """The argument for a bias that is not there."""
     return constant(np.empty(0, dtype))
 
 
@@ -103,9 +102,11 @@ def matmul(
         call(gemm_transposed_a, b, a, bias, 1, 0, clamp_min, 0, c_transposed)
         call(transpose_matrix, c_transposed, c)
     else:
-        kernel = gemm_transposed_a if transpose_a else gemm
-        flags = int(transpose_a), int(transpose_b)
-        call(kernel, a, b, bias, *flags, clamp_min, int(accumulate), c)
+        this, flags = (
+            gemm_transposed_a if transpose_a else gemm,
+            (int(transpose_a), int(transpose_b)),
+        )
+        call(this, a, b, bias, *flags, clamp_min, int(accumulate), c)
 
 
 def linear(call, x, w, bias, y, *, activation=None):
@@ -118,9 +119,9 @@ def linear(call, x, w, bias, y, *, activation=None):
 
 @cache
 def activate(activation):
-    """C = activation(C) in place, for the activations that `matmul` does not know; threads share C
-    as there. A thread's elements are one row: every operation rounds alike in a vector and beside
-    it, so where it ends changes no bit."""
+    """The kernel of C = activation(C) in place; threads divide C as in a product. A thread's rows
+    are one loop: every operation rounds alike in a vector and in the tail, so where it ends changes
+    no bit."""
 
     @kernel(split=[("M", ROW_GRAIN)], name=f"activate_{activation.name}", c="inout T[M, N]")
     def activated(c, start, stop):

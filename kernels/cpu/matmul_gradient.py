@@ -114,7 +114,7 @@ def gemm_and_gradient(derivative):
 
     @kernel(
         split=[("P", 1), ("N", COLUMN_GRAIN)],
-        name=f"matmul_and_{derivative.name}",
+        name=f"gemm_and_{derivative.name}",
         a="T[M, K]",
         b="T[N, K]",
         y="T[M, N]",
@@ -123,7 +123,7 @@ def gemm_and_gradient(derivative):
         dx="out T[M, N]",
         sums="inout T[P, N]",
     )
-    def product_and_gradient(
+    def of_derivative(
         a, b, y, chunk, accumulate, dx, sums, row_start, row_stop, col_start, col_stop
     ):
         """The loops of gemm.py: 4, 3, 2, and in the panel the epilogue's blocks of rows."""
@@ -165,7 +165,7 @@ def gemm_and_gradient(derivative):
             if k == depth:
                 break
 
-    return product_and_gradient
+    return of_derivative
 
 
 def is_fused(a, y):
