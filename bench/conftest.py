@@ -63,10 +63,10 @@ def pytest_benchmark_update_machine_info(config, machine_info):
     if config.getoption("peer") == "ours":
         import numpy as np
 
-        from fastnn.devices.cpu import backend
+        from fastnn.devices.cpu import processor
         from fastnn.devices.cpu.peaks import bytes_per_second, flops_per_second
 
-        machine_info["vector_bits"] = 8 * backend.processor()[2].vector_bytes
+        machine_info["vector_bits"] = 8 * processor().target.vector_bytes
         machine_info["flops_per_second"] = {
             d: flops_per_second(np.dtype(d), THREADS) for d in ("float32", "float64")
         }

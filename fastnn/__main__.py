@@ -9,14 +9,16 @@ import re
 
 def doctor() -> None:
     """Print what fastnn runs on."""
-    from fastnn.devices.cpu import INTERPRETED, native, threads
+    from fastnn.compile.object_code import current_cache
+    from fastnn.compile.target import VECTOR_BITS_VARIABLE, asked_bits, processor
+    from fastnn.devices.cpu import INTERPRETED, threads
 
-    cpu, _, target = native.processor()
-    objects, n_threads = native.objects(), threads.allowed()
-    narrowed = f", as {native.WIDTH_VARIABLE} has it" if native.asked_bits() else ""
-    kept = objects.keeps()
-    count, size = objects.contents()
-    place = f"{objects.folder}, until this process ends" if objects.is_temporary else objects.folder
+    cpu, _, target, _ = processor()
+    cache, n_threads = current_cache(), threads.allowed()
+    narrowed = f", as {VECTOR_BITS_VARIABLE} has it" if asked_bits() else ""
+    kept = cache.keeps()
+    count, size = cache.contents()
+    place = f"{cache.folder}, until this process ends" if cache.is_temporary else cache.folder
     versions = [
         f"{name} {_version(name) or 'not installed'}"
         for name in ("fastnn-numba", "numpy", "numba", "llvmlite")
@@ -67,8 +69,9 @@ def _version(distribution):
 def warmup() -> None:
     """Compile every kernel now, on all cores, so that no later run waits for it."""
     from fastnn.compile.warmup import warmup
+    from fastnn.devices.cpu import catalogue, threads
 
-    warmup()
+    warmup(sorted(catalogue.forms()), catalogue.compile_named, threads.allowed().number)
 
 
 def demo() -> None:

@@ -46,8 +46,8 @@ def set_threads(count: int | None) -> None:
     """Use so many threads from now on, or one where that is faster; the results have the same bits.
 
     count: from 1 to 64; None, as at the start: what the environment variable FASTNN_NUM_THREADS
-    says, or else as many as there are processors that this process may use, by its affinity and by
-    the quotas of its control groups. Steps that were recorded before are recorded anew when they
+    says, or else as many as there are processors that this process may use, by its affinity and its
+    cgroup CPU quotas. Steps that were recorded before are recorded anew when they
     are next used. Raises ValueError for anything else.
     """
     threads.choose(count if count is None else threads.checked_count("set_threads", count))

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 import fastnn
-from fastnn.devices.cpu import backend
+from fastnn.compile import object_code
 from fastnn.training.progress import CompileNotice
 
 SPLITS = 5
@@ -42,14 +42,14 @@ def digits() -> float:
         StratifiedKFold(SPLITS, shuffle=True, random_state=0).split(x, y), 1
     ):
         model = network()
-        start, compiled = time.perf_counter(), len(backend.compiled)
+        start, compiled = time.perf_counter(), len(object_code.compiled)
         history = model.fit(x[train], y[train], epochs=EPOCHS, validation_split=0.1, verbose=0)
         seconds = time.perf_counter() - start
         guesses = model.predict(x[test]).argmax(axis=1)
         np.add.at(confusion, (y[test], guesses), 1)
         accuracies.append(float((guesses == y[test]).mean()))
         steps = EPOCHS * history.params["steps"]
-        note = " (kernels compiled meanwhile)" if len(backend.compiled) > compiled else ""
+        note = " (kernels compiled meanwhile)" if len(object_code.compiled) > compiled else ""
         rate = f"{steps} steps in {seconds:.2f} s, {steps / seconds:,.0f} a second{note}"
         print(f"split {number} of {SPLITS}: test accuracy {accuracies[-1]:.4f}, {rate}", flush=True)
     mean = float(np.mean(accuracies))

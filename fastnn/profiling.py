@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.devices.cpu import INTERPRETED, backend, peaks
+from fastnn.devices.cpu import INTERPRETED, peaks, processor, vector_bits
 from fastnn.devices.cpu.memory import turn_of
 from fastnn.devices.cpu.program import Program, StepFailed, Tape
 from fastnn.tape.cost import moved, nbytes
@@ -26,7 +26,7 @@ def profile(tape: Tape, seconds: float = 0.2) -> Tape:
     tape.timings = Timings(
         times,
         [floor(i) for i in tape.instructions],
-        [backend.vector_bits(i.kernel, i.dtype) for i in tape.instructions],
+        [vector_bits(i.kernel, i.dtype) for i in tape.instructions],
     )
     return tape
 
@@ -143,7 +143,7 @@ def profile_step(epoch: Any, weights: Mapping[str, Any], dtype: np.dtype, rows: 
         )
         least = 1e6 * sum(tape.timings.floors)
         lines.append(f"a whole step: {each}; the floor on one: {least:.4g} us")
-        lines.append(f"threads: {best}, vectors of {8 * backend.processor()[2].vector_bytes} bits")
+        lines.append(f"threads: {best}, vectors of {8 * processor().target.vector_bytes} bits")
     return "\n".join([*lines, *advice(weights, dtype, segment.rows, rows)])
 
 
@@ -177,7 +177,7 @@ def advice(
             "advice: batches of one row read every weight for that row alone; a larger batch_size "
             "takes hardly longer a step"
         ]
-    lanes = backend.processor()[2].vector_bytes // dtype.itemsize
+    lanes = processor().target.vector_bytes // dtype.itemsize
     for name, variable in weights.items():
         width = variable.shape[-1] if len(variable.shape) > 1 else 0
         full = math.ceil(width / lanes) * lanes

@@ -187,6 +187,13 @@ class Kernel:
     def __repr__(self):
         return f"<kernel {self.module}.{self.name}>"
 
+    def expect(self, dtype):
+        """Raise unless there is a form of it for this element type."""
+        if dtype not in self.dtypes:
+            raise TypeError(
+                f"kernel {self.name} is compiled for {', '.join(self.dtypes)}; got {dtype}"
+            )
+
     def declared(self, name, **changes):
         """The same compiled function under another name, because what its threads touch depends on
         how it is called."""

@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fastnn.devices.cpu import INTERPRETED, elf, native
+from fastnn.compile.target import Processor
+from fastnn.devices.cpu import INTERPRETED, call_once, elf
 from fastnn.kernels.declare import Target
 
 ON_X86_64 = pytest.mark.skipif(
@@ -18,13 +19,14 @@ ON_X86_64 = pytest.mark.skipif(
 # holds a tile and a panel of float32, but with AVX-512 none of float64.
 KC, L1, L2 = 8, 800, 1024
 AVX_512 = "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw,+fma,-prefer-256-bit"
-TARGETS = {
-    "AVX-512, two": (Target(64, 32, "x86_64", KC, 2, L1, L2), *AVX_512),
-    "AVX-512": (Target(64, 32, "x86_64", KC), *AVX_512),
-    "AVX2, two": (Target(32, 16, "x86_64", KC, 2, L1, L2), "haswell", "+avx2,+fma"),
-    "AVX2, two, tiles": (Target(32, 16, "x86_64", KC, 2, 64, L2), "haswell", "+avx2,+fma"),
-    "AVX2": (Target(32, 16, "x86_64", KC), "haswell", "+avx2,+fma"),
-    "128 bits": (Target(16, 16, "x86_64", KC), "x86-64", "+avx,+fma,+prefer-128-bit"),
+AVX2 = "haswell", "+avx2,+fma"
+PROCESSORS = {
+    "AVX-512, two": Processor(*AVX_512, Target(64, 32, "x86_64", KC, 2, L1, L2)),
+    "AVX-512": Processor(*AVX_512, Target(64, 32, "x86_64", KC)),
+    "AVX2, two": Processor(*AVX2, Target(32, 16, "x86_64", KC, 2, L1, L2)),
+    "AVX2, two, tiles": Processor(*AVX2, Target(32, 16, "x86_64", KC, 2, 64, L2)),
+    "AVX2": Processor(*AVX2, Target(32, 16, "x86_64", KC)),
+    "128 bits": Processor("x86-64", "+avx,+fma,+prefer-128-bit", Target(16, 16, "x86_64", KC)),
 }
 NEEDS = {
     "AVX-512": "avx512vl",
@@ -41,16 +43,16 @@ def compiled(kernel, dtype, name):
     """The address of a kernel made for another processor, whose instructions this one has too."""
     from llvmlite import binding
 
-    from fastnn.compile.frontend import compile_kernel
+    from fastnn.compile.backend import compile_kernel
+    from fastnn.devices.cpu.loader import MEMORY_ADDRESSES
 
     if not binding.get_host_cpu_features().get(NEEDS[name]):
         pytest.skip(f"this processor has no {NEEDS[name]}")
-    target, cpu, features = TARGETS[name]
     symbol = f"test_{kernel.name}_{dtype}_{re.sub(r'[^a-z0-9]', '_', name.lower())}"
     return elf.load(
-        compile_kernel(kernel, dtype, target, symbol, cpu, features),
+        compile_kernel(kernel, dtype, symbol, PROCESSORS[name]),
         symbol,
-        native.MEMORY_FUNCTIONS,
+        MEMORY_ADDRESSES,
     )
 
 
@@ -61,7 +63,7 @@ def call(kernel, name, *arguments):
 
 def call_at(address, kernel, *arguments):
     """Call a kernel that was loaded by hand."""
-    slots = []
+    fields = []
     for a in arguments:
-        slots += [a.ctypes.data, *a.shape] if isinstance(a, np.ndarray) else [a]
-    assert native.call_once(address, kernel.block.pack(*slots)) == 0
+        fields += [a.ctypes.data, *a.shape] if isinstance(a, np.ndarray) else [a]
+    assert call_once(address, kernel.block.pack(*fields)) == 0

@@ -1,10 +1,10 @@
 """Object code on disk: a private folder, files written aside and renamed, nothing loaded whose
 checksum does not fit.
 
-The checksum covers the identity of the whole build (every kernel's source, the compiler's, the
-versions of Numba and llvmlite, the processor) and the object's name, so a truncated file, a file of
-another machine and a renamed one are all just compiled again. Loading never runs anything but the
-object code itself, which only the owner can have put there: see `_private`.
+The checksum covers the identity of the whole build (sources of kernels and compiler, versions of
+Numba and llvmlite, the processor) and the object's name, so a truncated file, a file of another
+machine and a renamed one are all just compiled again. Loading never runs anything but the object
+code itself, which only the owner can have put there: see `_make_private`.
 """
 
 import errno

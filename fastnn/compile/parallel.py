@@ -10,44 +10,52 @@ fails or never starts costs time and nothing else.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fastnn.devices.cpu import native
 from fastnn.kernels.declare import Kernel
 
-# kernels for each process: Python and Numba take a second to start, and a kernel some 0.7
-LEAST = 4
-PROGRAM = "import sys; from fastnn.compile.warmup import load_named; load_named(sys.argv[1:])"
+from . import object_code
+from .names import symbol
+
+# Python and Numba take a second to start, and a kernel some 0.7
+MIN_KERNELS_PER_PROCESS = 4
 
 
-def compile_together(forms: Sequence[tuple[Kernel, str]], processes: int) -> None:
-    """Load these kernels for these element types, compiling what is missing in up to so many
-    processes."""
+def compile_in_parallel(
+    forms: Sequence[tuple[Kernel, str]],
+    load: Callable[[Kernel, str], object],
+    program: str,
+    n_processes: int,
+) -> None:
+    """`load` these kernels for these element types, of which what is missing in the cache is
+    compiled by `n_processes` processes at most. `program`: what helpers run, in Python; its
+    arguments are names of objects, of which it compiles those that the cache has not."""
     missing = {
         name: form
-        for name, form in ((native.symbol(*form), form) for form in forms)
-        if not native.is_ready(name)
+        for name, form in ((symbol(*form), form) for form in forms)
+        if not object_code.current_cache().has(name)
     }
-    with _helpers(list(missing), min(processes, len(missing) // LEAST) - 1):
+    n_useful = len(missing) // MIN_KERNELS_PER_PROCESS
+    with _helpers(program, list(missing), min(n_processes, n_useful) - 1):
         for name, form in missing.items():
-            native.entry(*form)
-            native.note(name)
+            load(*form)
+            object_code.count(name)
 
 
 @contextmanager
-def _helpers(names: list[str], count: int) -> Iterator[None]:
+def _helpers(program: str, names: list[str], count: int) -> Iterator[None]:
     helpers: list[subprocess.Popen] = []
     try:
-        if count > 0 and _is_python() and native.objects().keeps():
+        if count > 0 and _is_python() and object_code.current_cache().keeps():
             # They find what this process finds, and nothing that only happens to lie in the current
             # folder.
             path = os.pathsep.join(os.path.abspath(p) for p in sys.path)
             environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
             for n in range(count):
                 start = len(names) * (n + 1) // (count + 1)
-                command = [sys.executable, "-c", PROGRAM, *names[start:], *names[:start]]
+                command = [sys.executable, "-c", program, *names[start:], *names[:start]]
                 nothing = subprocess.DEVNULL
                 with suppress(OSError):  # where no process may be started
                     helpers.append(

@@ -1,1 +1,1 @@
-"""What runs kernels and tapes: memory, calls, programs."""
+"""What runs kernels and tapes: a folder for each kind of device."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from fastnn.devices.cpu import backend
+from fastnn.compile import object_code
 
 LIVE = 0.2  # seconds between two changes of the live line
 
@@ -66,9 +66,9 @@ class CompileNotice:
         self.on, self.count = on, 0
 
     def __enter__(self):
-        self.on = self.on and not backend.listeners
+        self.on = self.on and not object_code.listeners
         if self.on:
-            backend.listeners.append(self._heard)
+            object_code.listeners.append(self._heard)
         return self
 
     def _heard(self, name):
@@ -83,7 +83,7 @@ class CompileNotice:
     def __exit__(self, *_):
         if self.on:
             with suppress(ValueError):  # in a forked child
-                backend.listeners.remove(self._heard)
+                object_code.listeners.remove(self._heard)
             if self.count:
                 print(
                     f"... {self.count} kernels compiled in "
@@ -93,4 +93,5 @@ class CompileNotice:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=backend.listeners.clear)  # those who listened are not there
+    # those who listened are not there
+    os.register_at_fork(after_in_child=object_code.listeners.clear)

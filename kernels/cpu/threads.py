@@ -40,7 +40,8 @@ def thread_range(size, grain, thread, n_threads):
     """The start and stop of a thread's part of `size` elements, cut at multiples of `grain`. Which
     elements are computed together depends on size and grain only, so results do not depend on the
     number of threads. A single thread takes everything, without the two divisions, which take as
-    long as the rest of a short call. Entry points compute the same (`compiler.py`)."""
+    long as the rest of a short call. Entry points compute the same
+    (fastnn/compile/entry_point.py)."""
     if n_threads == 1:
         return 0, size
     grains = (size + grain - 1) // grain

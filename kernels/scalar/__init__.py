@@ -50,10 +50,10 @@ class Formula(NamedTuple):
         return dict(zip(given[len(given) - len(defaults) :], defaults, strict=True))
 
     def _arguments(self):
-        mark = self.function
-        mark = mark.choices["f4"] if isinstance(mark, by_dtype) else mark
-        code = mark.function.__code__
-        return code.co_varnames[: code.co_argcount], mark.function.__defaults__ or ()
+        helper = self.function
+        helper = helper.choices["f4"] if isinstance(helper, by_dtype) else helper
+        code = helper.function.__code__
+        return code.co_varnames[: code.co_argcount], helper.function.__defaults__ or ()
 
 
 @cache

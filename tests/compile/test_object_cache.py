@@ -1,6 +1,7 @@
 """Object code on disk: nothing is loaded that is not what was written, and nobody waits for what
 cannot be kept."""
 
+import ast
 import errno
 import importlib
 import os
@@ -17,17 +18,17 @@ import pytest
 
 import fastnn
 from fastnn.compile import object_cache as cache_module
-from fastnn.compile import temporary
+from fastnn.compile import object_code, temporary
+from fastnn.compile.names import symbol
 from fastnn.compile.object_cache import ObjectCache
-from fastnn.devices.cpu import INTERPRETED, native
+from fastnn.devices.cpu import INTERPRETED
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have no object code")
 PACKAGE = Path(fastnn.__file__).parent
 PROGRAM = (
-    "import warnings; warnings.simplefilter('always'); import fastnn; from fastnn.devices.cpu "
-    "import "
-    "backend;"
-    "print(fastnn.ops.negative(fastnn.tensor([1.0])).numpy()[0], len(backend.compiled))"
+    "import warnings; warnings.simplefilter('always'); import fastnn; "
+    "from fastnn.compile import object_code; "
+    "print(fastnn.ops.negative(fastnn.tensor([1.0])).numpy()[0], len(object_code.compiled))"
 )
 
 
@@ -113,6 +114,22 @@ def test_a_changed_helper_in_another_file_changes_what_runs(tmp_path):
     assert run(folder, tmp_path).stdout.split()[0] == "2.0"
 
 
+def test_all_of_the_compiler_is_part_of_the_identity():
+    """What `compile_kernel` is made of; but not target.py: what it tells is a part itself."""
+    found, todo = set(), {"backend"}
+    while todo:
+        found |= todo
+        names = {
+            line.module or name.name
+            for part in todo
+            for line in ast.walk(ast.parse((PACKAGE / "compile" / f"{part}.py").read_text()))
+            if isinstance(line, ast.ImportFrom) and line.level == 1
+            for name in line.names
+        }
+        todo = names - found - {"target"}
+    assert found == set(object_code.COMPILER)
+
+
 def test_kernels_of_a_factory_are_told_apart():
     """A user's kernels have one name and one file, and differ in the numbers their closures
     hold."""
@@ -182,10 +199,10 @@ def test_a_kernel_that_is_edited_while_the_process_runs_is_stored_under_the_sour
     assert scaled(first) == [2, 4]
     file.write_text(USERS.format(factor=3.0))
     second = made()
-    assert native.symbol(first, "f4") != native.symbol(second, "f4")
+    assert symbol(first, "f4") != symbol(second, "f4")
     assert scaled(second) == [3, 6]
     file.write_text(USERS.format(factor=2.0))
-    assert native.symbol(made(), "f4") == native.symbol(first, "f4"), "it is found again"
+    assert symbol(made(), "f4") == symbol(first, "f4"), "it is found again"
 
 
 # ---- where nothing can be kept

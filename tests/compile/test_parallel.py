@@ -6,8 +6,10 @@ import time
 
 import pytest
 
-from fastnn.compile import parallel, temporary
-from fastnn.devices.cpu import INTERPRETED, native
+from fastnn.compile import object_code, parallel, temporary
+from fastnn.compile.names import symbol
+from fastnn.devices.cpu import INTERPRETED, entry, loader
+from fastnn.devices.cpu.calls import HELPER
 from fastnn.kernels.cpu import loops
 from fastnn.kernels.scalar import Formula, activations, arithmetic
 
@@ -17,14 +19,14 @@ FORMS = [
     for f in (arithmetic.negative, activations.relu, arithmetic.sqrt, activations.softsign)
     for d in ("f4", "f8")
 ]
-NAMES = [native.symbol(*form) for form in FORMS]
+NAMES = [symbol(*form) for form in FORMS]
 
 
 @pytest.fixture
 def empty(monkeypatch, tmp_path):
     """An empty cache, and kernels that are not loaded; and the helpers that are started."""
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path))
-    native.objects.cache_clear()
+    object_code.current_cache.cache_clear()
     started = []
 
     class Popen(subprocess.Popen):
@@ -34,34 +36,34 @@ def empty(monkeypatch, tmp_path):
 
     monkeypatch.setattr(parallel.subprocess, "Popen", Popen)
     for name, (kernel, dtype) in zip(NAMES, FORMS, strict=True):
-        monkeypatch.delitem(native._loaded, name, raising=False)
+        monkeypatch.delitem(loader._addresses, name, raising=False)
         monkeypatch.delitem(kernel.entries, dtype, raising=False)
     yield started
-    native.objects.cache_clear()
+    object_code.current_cache.cache_clear()
     for name, (kernel, dtype) in zip(NAMES, FORMS, strict=True):
-        native._loaded.pop(name, None)
+        loader._addresses.pop(name, None)
         kernel.entries.pop(dtype, None)
 
 
 def test_a_helper_compiles_what_it_is_told(empty):
-    with parallel._helpers([*NAMES[:2], "a user's own"], 1):
+    with parallel._helpers(HELPER, [*NAMES[:2], "a user's own"], 1):
         deadline = time.monotonic() + 60
-        while not all(native.objects().has(name) for name in NAMES[:2]):
+        while not all(object_code.current_cache().has(name) for name in NAMES[:2]):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    assert native.objects().read(NAMES[0]) is not None
+    assert object_code.current_cache().read(NAMES[0]) is not None
     assert [helper.poll() is not None for helper in empty] == [True]
 
 
 def test_all_kernels_are_there_and_counted_whoever_compiled_them(empty, monkeypatch):
     found, heard = [], []
-    monkeypatch.setattr(native, "compiled", found)
-    monkeypatch.setattr(native, "listeners", [heard.append])
-    parallel.compile_together(FORMS, 2)
+    monkeypatch.setattr(object_code, "compiled", found)
+    monkeypatch.setattr(object_code, "listeners", [heard.append])
+    parallel.compile_in_parallel(FORMS, entry, HELPER, 2)
     assert sorted(heard) == sorted(name for name, _ in found) == sorted(NAMES)
-    assert all(native.objects().has(name) for name in NAMES)
+    assert all(object_code.current_cache().has(name) for name in NAMES)
     assert len(empty) == 1
-    parallel.compile_together(FORMS, 2)  # nothing is missing now
+    parallel.compile_in_parallel(FORMS, entry, HELPER, 2)  # nothing is missing now
     assert len(empty) == 1
     assert len(found) == len(NAMES)
 
@@ -70,12 +72,12 @@ def test_without_a_cache_they_share_a_temporary_one(empty, monkeypatch, tmp_path
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "file" / "cache"))
     monkeypatch.setenv(temporary.VARIABLE, "")
-    native.objects.cache_clear()
+    object_code.current_cache.cache_clear()
     with pytest.warns(RuntimeWarning, match="They lie in"):
-        assert native.objects().keeps()
-    with parallel._helpers(NAMES[:2], 1):
+        assert object_code.current_cache().keeps()
+    with parallel._helpers(HELPER, NAMES[:2], 1):
         deadline = time.monotonic() + 60
-        while not all(native.objects().has(name) for name in NAMES[:2]):
+        while not all(object_code.current_cache().has(name) for name in NAMES[:2]):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -85,28 +87,28 @@ def test_without_a_cache_they_share_a_temporary_one(empty, monkeypatch, tmp_path
     ["one processor", "few kernels", "a frozen program", "no cache", "no process may be started"],
 )
 def test_where_helpers_cannot_help_there_are_none(empty, monkeypatch, why):
-    monkeypatch.setattr(native, "entry", lambda _kernel, _dtype: 0)
     if why == "a frozen program":
         monkeypatch.setattr(sys, "frozen", True, raising=False)
     elif why == "no cache":
-        monkeypatch.setattr(native.objects(), "keeps", lambda: False)
+        monkeypatch.setattr(object_code.current_cache(), "keeps", lambda: False)
     elif why == "no process may be started":
 
         def refused(*_arguments, **_named):
             raise PermissionError("no")
 
         monkeypatch.setattr(parallel.subprocess, "Popen", refused)
-    parallel.compile_together(
-        FORMS[: 7 if why == "few kernels" else 8], 1 if why == "one processor" else 2
+    forms, n_processes = (
+        FORMS[: 7 if why == "few kernels" else 8],
+        1 if why == "one processor" else 2,
     )
+    parallel.compile_in_parallel(forms, lambda _kernel, _dtype: 0, HELPER, n_processes)
     assert empty == []
 
 
-def test_an_interrupt_ends_the_helpers(empty, monkeypatch):
+def test_an_interrupt_ends_the_helpers(empty):
     def interrupted(_kernel, _dtype):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(native, "entry", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        parallel.compile_together(FORMS, 2)
+        parallel.compile_in_parallel(FORMS, interrupted, HELPER, 2)
     assert [helper.poll() is not None for helper in empty] == [True]

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-from fastnn.devices.cpu import INTERPRETED, native
+from fastnn.compile import object_code, target
+from fastnn.compile.target import VECTOR_BITS_VARIABLE, widest_bits, with_vector_bits
+from fastnn.devices.cpu import INTERPRETED
 from fastnn.kernels.cpu import gemm, loops
 from fastnn.kernels.scalar import Formula, elementary
 
@@ -22,17 +24,17 @@ WIDER = {128: r"%[yz]mm", 256: r"%zmm|%[xy]mm(?:1[6-9]|2\d|3[01])|\{%k", 512: "n
 
 def description():
     """(name, triple, features) of this machine."""
-    name, triple, *features = native._asked_of_llvm()
+    name, triple, *features = target._ask_llvm()
     return name, triple, features
 
 
-WIDTHS = [bits for bits in native.WIDTHS if bits <= native.widest_bits(description()[2])]
+WIDTHS = [bits for bits in target.VECTOR_BITS if bits <= widest_bits(description()[2])]
 
 
 def run(program, bits, **environment):
     return subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, native.WIDTH_VARIABLE: bits, **environment},
+        env={**os.environ, VECTOR_BITS_VARIABLE: bits, **environment},
         capture_output=True,
         text=True,
         timeout=300,
@@ -44,11 +46,11 @@ def run(program, bits, **environment):
     "kernel", [loops.flat_kernel(Formula(elementary.exp)), gemm.gemm], ids=["exp", "matmul"]
 )
 def test_kernels_use_vectors_of_that_width_and_registers_of_such_a_processor(kernel, bits):
-    from fastnn.compile.frontend import optimised
+    from fastnn.compile.backend import optimised
 
-    cpu, features, target = native.of_width(*description(), bits)
-    assert target.vector_bytes == bits // 8
-    machine, module = optimised(kernel, "f4", target, "entry", cpu, features)
+    processor = with_vector_bits(*description(), bits)
+    assert processor.target.vector_bytes == bits // 8
+    machine, module = optimised(kernel, "f4", "entry", processor)
     text = machine.emit_assembly(module)
     assert re.search({128: r"ps\s.*%xmm", 256: r"ps\s.*%ymm", 512: r"ps\s.*%zmm"}[bits], text)
     assert not re.search(WIDER[bits], text)
@@ -57,22 +59,22 @@ def test_kernels_use_vectors_of_that_width_and_registers_of_such_a_processor(ker
 
 def test_objects_of_each_width_are_kept_apart(monkeypatch):
     folders = set()
-    monkeypatch.setattr(native, "processor", native.processor.__wrapped__)
+    monkeypatch.setattr(object_code, "processor", target.processor.__wrapped__)
     for bits in WIDTHS:
-        monkeypatch.setenv(native.WIDTH_VARIABLE, str(bits))
-        folders.add(native.objects.__wrapped__().folder)
+        monkeypatch.setenv(VECTOR_BITS_VARIABLE, str(bits))
+        folders.add(object_code.current_cache.__wrapped__().folder)
     assert len(folders) == len(WIDTHS)
 
 
 def test_a_process_takes_the_width_it_is_told():
     program = (
         "import fastnn, numpy as np\n"
-        "from fastnn.devices.cpu import native\n"
+        "from fastnn.devices.cpu import processor, vector_bits\n"
         "x = np.linspace(-2, 2, 999, dtype='f4')\n"
         "assert np.allclose(fastnn.ops.exp(x).numpy(), np.exp(x), rtol=1e-6)\n"
         "from fastnn.kernels.cpu.loops import flat_kernel\n"
         "kernel = flat_kernel(fastnn.ops.exp.formula)\n"
-        "print(native.processor()[2].vector_bytes, native.vector_bits(kernel, 'f4'))"
+        "print(processor().target.vector_bytes, vector_bits(kernel, 'f4'))"
     )
     done = run(program, str(WIDTHS[0]))
     assert done.stdout.split() == ["16", "128"], done.stderr
@@ -82,16 +84,16 @@ def test_a_process_takes_the_width_it_is_told():
     ("text", "message"), [("300", "expected 128, 256, 512; got '300'"), ("wide", "got 'wide'")]
 )
 def test_another_width_is_refused(monkeypatch, text, message):
-    monkeypatch.setenv(native.WIDTH_VARIABLE, text)
+    monkeypatch.setenv(VECTOR_BITS_VARIABLE, text)
     with pytest.raises(
         ValueError, match=f"the environment variable FASTNN_VECTOR_BITS: .*{message}"
     ):
-        native.processor.__wrapped__()
+        target.processor.__wrapped__()
 
 
 def test_a_width_that_the_processor_has_not_is_refused():
     with pytest.raises(ValueError, match="this processor's vectors have 256 bits at most; got 512"):
-        native.of_width("haswell", "x86_64-unknown-linux-gnu", ["+avx", "+avx2", "+fma"], 512)
+        with_vector_bits("haswell", "x86_64-unknown-linux-gnu", ["+avx", "+avx2", "+fma"], 512)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,9 @@ def test_a_width_that_the_processor_has_not_is_refused():
 )
 def test_how_many_multiply_adds_begin_in_a_cycle(name, features, bits, ports):
     assert (
-        native.of_width(name, "x86_64-unknown-linux-gnu", [*features, "+avx2"], bits)[2].fma_ports
+        with_vector_bits(
+            name, "x86_64-unknown-linux-gnu", [*features, "+avx2"], bits
+        ).target.fma_ports
         == ports
     )
 
@@ -119,7 +123,7 @@ def test_how_many_multiply_adds_begin_in_a_cycle(name, features, bits, ports):
 def test_the_doctor_says_who_chose_the_width():
     done = subprocess.run(
         [sys.executable, "-m", "fastnn", "doctor"],
-        env={**os.environ, native.WIDTH_VARIABLE: "128"},
+        env={**os.environ, VECTOR_BITS_VARIABLE: "128"},
         capture_output=True,
         text=True,
     )

@@ -15,22 +15,30 @@ ORDER = [
     "emit", "watch", "config", "convert", "tensor", "apply", "arguments", "indexing", "autograd",
     "foreign_random", "recording", "random", "profiling", "utils", "initializers", "activations",
     "layers", "losses", "metrics", "optimizers", "callbacks", "weights", "training", "model",
+    "keras", "article", "demo", "__main__",
 ]  # fmt: skip
-# Parts that still import what comes after them.
-NOT_YET = {("compile", "devices")}
-# Imports within functions, or for type checkers, that lead against the order.
+# Imports within functions, or for type checkers, of what comes later.
 LAZY = {
     ("buffer", "devices"),  # a copy of a buffer takes memory of the device
     ("tape", "watch"),  # a type
-    ("tensor", "autograd"),
+    ("tensor", "autograd"),  # methods of a tensor are made of what is built on tensors
     ("tensor", "indexing"),
 }
+# Parts that still know kernels of the CPU, which only devices/cpu is to know.
+KERNELS_NOT_YET = {
+    "ops", "tape", "tensor", "autograd", "random", "layers", "metrics", "optimizers", "training",
+}  # fmt: skip
 SOURCES = [
     p
     for name in ORDER
     for p in [ROOT / "fastnn" / f"{name}.py", *(ROOT / "fastnn" / name).rglob("*.py")]
     if p.is_file()
 ]
+
+
+def part_of(path):
+    """The part of the library that a file belongs to."""
+    return path.relative_to(ROOT / "fastnn").parts[0].removesuffix(".py")
 
 
 def imported(path, everywhere=True):
@@ -44,19 +52,32 @@ def imported(path, everywhere=True):
             base = package[: len(package) + 1 - node.level] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from (
-                (f"{module}.{a.name}" for a in node.names) if module == "fastnn" else [module]
+                (f"{module}.{a.name}" for a in node.names)
+                if module in ("fastnn", "fastnn.kernels")
+                else [module]
             )
+
+
+def test_every_part_has_a_place():
+    parts = {part_of(p) for p in (ROOT / "fastnn").glob("**/*.py")} - {"__init__"}
+    assert parts <= set(ORDER)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_one_way(path):
-    own = ORDER.index(path.relative_to(ROOT / "fastnn").parts[0].removesuffix(".py"))
-    at_top = set(imported(path, everywhere=False))
+    own, at_top = part_of(path), set(imported(path, everywhere=False))
+    before = ORDER[: ORDER.index(own) + 1]
     for name in imported(path):
-        if name.startswith("fastnn."):
-            part = name.split(".")[1]
-            is_known = (ORDER[own], part) in (NOT_YET if name in at_top else NOT_YET | LAZY)
-            assert part in ORDER[: own + 1] or is_known, f"imports {name}, which comes after it"
+        if name.startswith("fastnn.") and name.split(".")[1] not in before:
+            is_lazy = name not in at_top and (own, name.split(".")[1]) in LAZY
+            assert is_lazy, f"imports {name}, which comes after it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_devices_cpu_knows_kernels_of_the_cpu(path):
+    if not path.is_relative_to(ROOT / "fastnn" / "devices" / "cpu"):
+        found = [n for n in imported(path) if n.startswith("fastnn.kernels.cpu")]
+        assert not found or part_of(path) in {"kernels", *KERNELS_NOT_YET}, f"imports {found}"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from fastnn.compile.frontend import compile_kernel
-from fastnn.devices.cpu import elf, native
+from fastnn.compile.backend import compile_kernel, optimised
+from fastnn.compile.object_file import undefined_symbols
+from fastnn.compile.target import Processor, processor
+from fastnn.devices.cpu import elf
+from fastnn.devices.cpu.loader import MEMORY_ADDRESSES, load_by_llvm
 from fastnn.kernels.cpu import gemm, loops, reduce, softmax
 from fastnn.kernels.declare import Target
 from fastnn.kernels.scalar import Formula, arithmetic, elementary
@@ -85,16 +88,15 @@ def test_kernels_compute_the_same_bits_however_they_are_loaded(dtype):
         reduce.copy: (x.ravel(), np.zeros(x.size, dtype)),
         loops.flat_kernel(Formula(elementary.tanh)): (x.ravel(), np.zeros(x.size, dtype)),
     }
-    cpu, features, target = native.processor()
     wanted = set()
     for kernel, arguments in calls.items():
         name = f"loaded_{kernel.name}_{dtype}"
-        code = compile_kernel(kernel, dtype, target, name, cpu, features)
-        wanted |= elf.undefined_symbols(code)
+        code = compile_kernel(kernel, dtype, name, processor())
+        wanted |= undefined_symbols(code)
         found = []
         for address in (
-            elf.load(code, name, native.MEMORY_FUNCTIONS),
-            native._loaded_by_llvm(code, name),
+            elf.load(code, name, MEMORY_ADDRESSES),
+            load_by_llvm(code, name),
         ):
             arguments[-1].fill(np.nan)
             call_at(address, kernel, *arguments)
@@ -111,18 +113,17 @@ def test_what_it_does_not_load_is_left_to_llvm(what):
     if what == "is for another processor":
         from llvmlite import binding
 
-        from fastnn.compile.frontend import optimised
-
         binding.initialize_all_targets()
         binding.initialize_all_asmprinters()
-        arm = Target(16, 32, "aarch64"), "entry", "generic", "+neon", "aarch64-unknown-linux-gnu"
-        machine, module = optimised(loops.flat_kernel(Formula(arithmetic.negative)), "f4", *arm)
+        arm = Processor("generic", "+neon", Target(16, 32, "aarch64"), "aarch64-unknown-linux-gnu")
+        negative = loops.flat_kernel(Formula(arithmetic.negative))
+        machine, module = optimised(negative, "f4", "entry", arm)
         code, name = machine.emit_object(module), "entry"
     else:
         ir, name = (COUNTER, "counter") if what == "changes its data" else (ADDRESS, "address")
         code = assembled(ir, reloc="pic", codemodel="small")
-    assert elf.load(code, name, native.MEMORY_FUNCTIONS) is None
-    assert elf.undefined_symbols(code) == ({"elsewhere"} if name == "address" else set())
+    assert elf.load(code, name, MEMORY_ADDRESSES) is None
+    assert undefined_symbols(code) == ({"elsewhere"} if name == "address" else set())
 
 
 def test_memory_with_code_cannot_be_written_to():
@@ -163,61 +164,3 @@ time.sleep(0.3)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def asked(monkeypatch, tmp_path):
-    """An empty cache, and how often LLVM is asked for the processor."""
-    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path))
-    calls, ask = [], native._asked_of_llvm
-    monkeypatch.setattr(native, "_asked_of_llvm", lambda: calls.append(1) or ask())
-    return calls
-
-
-def test_llvm_is_asked_once_about_a_processor(asked):
-    first, second = native.processor.__wrapped__(), native.processor.__wrapped__()
-    assert first == second == native.processor()
-    assert len(asked) == (1 if native._model() else 2)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [None, "", "processor : 0\nflags : avx2\n\n"],
-    ids=["no file", "an empty one", "another system's"],
-)
-def test_where_the_system_does_not_describe_the_processor_llvm_is_asked(
-    asked, monkeypatch, tmp_path, text
-):
-    if text is not None:
-        (tmp_path / "cpuinfo").write_text(text)
-    monkeypatch.setattr(native, "CPUINFO", tmp_path / "cpuinfo")
-    assert native.processor.__wrapped__() == native.processor.__wrapped__() == native.processor()
-    assert len(asked) == 2
-
-
-def test_another_processor_has_a_description_of_its_own(asked, monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "CPUINFO", tmp_path / "cpuinfo")
-    for model in ("85", "143"):
-        lines = [
-            "vendor_id : GenuineIntel",
-            "cpu family : 6",
-            f"model : {model}",
-            "stepping : 8",
-            "flags : fpu avx2",
-            "",
-        ]
-        (tmp_path / "cpuinfo").write_text("\n".join(lines))
-        native.processor.__wrapped__()
-    assert len(asked) == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("2048K\n", 2 << 20), ("1280K", 1280 << 10), ("", 1 << 20), ("2M", 1 << 20), (None, 1 << 20)],
-)
-def test_the_caches_are_as_large_as_the_system_says(monkeypatch, tmp_path, text, size):
-    if text is not None:
-        (tmp_path / "index2").mkdir()
-        (tmp_path / "index2" / "size").write_text(text)
-    monkeypatch.setattr(native, "CACHES", tmp_path)
-    assert native._caches() == [48 << 10, size]

@@ -17,7 +17,8 @@ import pytest
 import fastnn
 from fastnn import layers, locks, ops, weights
 from fastnn.callbacks import Callback
-from fastnn.devices.cpu import INTERPRETED, backend
+from fastnn.compile import object_code
+from fastnn.devices.cpu import INTERPRETED
 from fastnn.locks import Turn, together
 
 pytestmark = pytest.mark.skipif(
@@ -535,7 +536,7 @@ def test_a_child_forked_while_others_record_build_draw_and_predict_does_all():
 def _forked_while_another_thread_compiles():
     x, begun = fastnn.tensor(X), threading.Event()
     for op, other, wait in ((ops.tanh, ops.exp, 0.0), (ops.sigmoid, ops.log, 0.2)):
-        backend.listeners[:] = [lambda name: begun.set()]
+        object_code.listeners[:] = [lambda name: begun.set()]
         thread = Apart(op, x)
         assert begun.wait(WATCHDOG)
         begun.clear()

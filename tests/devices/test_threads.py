@@ -107,7 +107,7 @@ V1, V2 = "cgroup cgroup rw,cpu,cpuacct", "cgroup2 cgroup2 rw"
         ("4:memory:/", "/", V1, {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "50000"}, None),
     ],
 )
-def test_quotas_of_control_groups(group, mounted, kind, files, expected, tmp_path):
+def test_cgroup_cpu_quotas(group, mounted, kind, files, expected, tmp_path):
     place = tmp_path / "sys/fs/cgroup/cpu"
     for name, text in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def test_quotas_of_control_groups(group, mounted, kind, files, expected, tmp_pat
     assert quota.quota(tmp_path) == expected
 
 
-def test_a_system_without_control_groups_has_no_quota(tmp_path):
+def test_a_system_without_cgroups_has_no_quota(tmp_path):
     assert quota.quota(tmp_path) is None
 
 

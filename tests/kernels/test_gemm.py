@@ -8,10 +8,11 @@ from math import inf
 import numpy as np
 import pytest
 
+from fastnn.compile.target import Processor
 from fastnn.kernels.cpu import gemm, gemv, matmul_gradient, movement, reduce
 from fastnn.kernels.declare import Target
 from fastnn.kernels.scalar import activations
-from tests.processors import ON_X86_64, TARGETS, call
+from tests.processors import ON_X86_64, PROCESSORS, call
 
 pytestmark = ON_X86_64
 # Around MR (14, 6), LANES (2 to 16), NR, half of LANES, a tile of dot products, and KC.
@@ -51,7 +52,7 @@ def check(got, reference, depth):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", PROCESSORS)
 def test_gemm(name, dtype):
     """Each operand stored either way; bias and ReLU, and accumulating into C."""
     for size, transpose_a, transpose_b in itertools.product(SIZES, (0, 1), (0, 1)):
@@ -68,7 +69,7 @@ def test_gemm(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", PROCESSORS)
 def test_gemm_and_gradient(name, dtype):
     """In one chunk of rows and in several; sums alone and accumulated."""
     kernel = matmul_gradient.gemm_and_gradient(activations.tanh_gradient)
@@ -87,7 +88,7 @@ def test_gemm_and_gradient(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", PROCESSORS)
 def test_gemm_dots(name, dtype):
     """A row's bits do not depend on the rows and columns beside it: with them the tile's shape
     changes."""
@@ -106,7 +107,7 @@ def test_gemm_dots(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", PROCESSORS)
 def test_gemv(name, dtype):
     """The bits are those of gemm, however the matrix is read: panel by panel, or row by row where
     it is out of L2 or its rows conflict in a cache's sets."""
@@ -134,17 +135,15 @@ def test_gemv(name, dtype):
     [gemm.gemm, gemv.gemm_dots, movement.transpose_matrix, gemv.gemv],
     ids=lambda k: k.name,
 )
-def test_arm_has_packed_instructions(kernel, dtype):
+def test_arm_has_vector_instructions(kernel, dtype):
     from llvmlite import binding
 
-    from fastnn.compile.frontend import optimised
+    from fastnn.compile.backend import optimised
 
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
-    target = Target(16, 32, "aarch64")
-    machine, module = optimised(
-        kernel, dtype, target, "entry", "generic", "+neon", "aarch64-unknown-linux-gnu"
-    )
+    arm = Processor("generic", "+neon", Target(16, 32, "aarch64"), "aarch64-unknown-linux-gnu")
+    machine, module = optimised(kernel, dtype, "entry", arm)
     text = machine.emit_assembly(module)
     packed = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
     assert len(re.findall(packed, text)) >= 2
@@ -152,7 +151,7 @@ def test_arm_has_packed_instructions(kernel, dtype):
     assert not re.search(rf"\bbl\s+(?!{own})", text), "calls something"
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", PROCESSORS)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_a_copy_past_the_caches_begins_and_ends_anywhere(dtype, name):
     """Stores past the caches are of whole vectors at vectors' addresses, and fail at any other."""

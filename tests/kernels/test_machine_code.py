@@ -1,5 +1,5 @@
-"""What kernels compile to, for vectors of every width: packed instructions, no stores under masks
-in packed loops, and no call of anything that is not there when it is loaded.
+"""What kernels compile to, for vectors of every width: vectorised loops, no masked stores
+in them, and no call of anything that is not there when it is loaded.
 
 `make test` looks at every formula and every update, and at some other kernels; `make slow` at all.
 """
@@ -12,13 +12,17 @@ from multiprocessing import get_context
 
 import pytest
 
-from fastnn.compile import warmup
-from fastnn.devices.cpu import INTERPRETED, elf, native, threads
+from fastnn.compile.names import symbol as symbol_of
+from fastnn.compile.object_code import MEMORY_FUNCTIONS, current_cache
+from fastnn.compile.object_file import undefined_symbols
+from fastnn.compile.target import processor
+from fastnn.devices.cpu import INTERPRETED, catalogue, entry, threads
 from fastnn.kernels.declare import Kernel, T, Target, kernel
-from tests.processors import ON_X86_64, TARGETS
+from tests.processors import ON_X86_64
+from tests.processors import PROCESSORS as ALL_PROCESSORS
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
-PROCESSORS = {512: "AVX-512, two", 256: "AVX2, two", 128: "128 bits"}
+PROCESSORS = {512: "AVX-512, two", 256: "AVX2, two", 128: "128 bits"}  # by bits of a vector
 REGISTER = {512: "zmm", 256: "ymm", 128: "xmm"}
 LETTER = {"f4": "s", "f8": "d"}
 
@@ -36,7 +40,7 @@ KEPT_OR_NEW = kernel(x="T[n]", y="inout T[n]")(_kept_or_new)
 # by names such as loops.exp-f4; but no test's own, which have a digest in their symbols
 FORMS = {
     f"{k.module.removeprefix('cpu.')}.{k.symbol}-{dtype}": (k, dtype)
-    for (symbol, dtype), k in sorted(warmup.forms.__wrapped__().items())
+    for symbol, (k, dtype) in sorted(catalogue.forms.__wrapped__().items())
     if symbol == f"fastnn_{k.module.replace('.', '_')}_{k.symbol}_{dtype}" and k.element is not None
 }
 FORMULAS = [
@@ -68,14 +72,14 @@ LISTINGS = [
 def listing(form, bits):
     """The assembly of one of FORMS, or of KEPT_OR_NEW for an element type, with LLVM's names for
     its blocks."""
-    from fastnn.compile.frontend import optimised
+    from fastnn.compile.backend import optimised
 
     k, dtype = (KEPT_OR_NEW, form) if form in LETTER else FORMS[form]
-    target, cpu, features = TARGETS[PROCESSORS[bits]]
-    target = target._replace(
+    processor = ALL_PROCESSORS[PROCESSORS[bits]]
+    target = processor.target._replace(
         **{f: Target._field_defaults[f] for f in ("kc_rows", "l1_bytes", "l2_bytes")}
     )
-    machine, module = optimised(k, dtype, target, "entry", cpu, features)
+    machine, module = optimised(k, dtype, "entry", processor._replace(target=target))
     machine.set_asm_verbosity(True)
     return machine.emit_assembly(module)
 
@@ -120,9 +124,9 @@ SCALAR = re.compile(
 WIDENED = re.compile(r"\bv?(?:pmovsxdq|cvtps2pd|cvtqq2ps)\s")
 
 
-def packed_loops(text):
-    """The bodies of the loops that LLVM packed, by their names: one of several blocks, if there is
-    a branch in it."""
+def vectorised_loops(text):
+    """The bodies of the loops that LLVM vectorised, by their names: one of several blocks, if there
+    is a branch in it."""
     loops: dict[str, str] = {}
     for name, body in BLOCK.findall(text):
         if re.match(r"(vec\.epilog\.)?vector\.body", name):
@@ -131,11 +135,11 @@ def packed_loops(text):
 
 
 def masked_stores(text):
-    """Those of packed loops. Others end rows, whose intrinsics say so
+    """Those of vectorised loops. Others end rows, whose intrinsics say so
     (kernels/cpu/simd/rows.py)."""
     return [
         line
-        for body in packed_loops(text).values()
+        for body in vectorised_loops(text).values()
         for line in MASKED_STORE.findall(body)
         if "scatter" not in line
     ]
@@ -147,14 +151,14 @@ def test_machine_code(form, bits, listings):
     text, (_, _, dtype) = listings(form, bits), form.rpartition("-")
     assert masked_stores(text) == [], "a choice of what to store: see intrinsics.as_read"
     own = set(re.findall(r"^([\w.]+):", text, flags=re.M))
-    assert (
-        set(re.findall(r"\bcall\S*\s+([^\s@]+)", text)) <= own | native.MEMORY_FUNCTIONS.keys()
-    ), "calls something"
+    assert set(re.findall(r"\bcall\S*\s+([^\s@]+)", text)) <= own | MEMORY_FUNCTIONS, (
+        "calls something"
+    )
     frames = [int(size) for size in re.findall(r"\bsubq\s+\$(\d+), %rsp", text)]
-    assert sum(frames) <= threads.STACK - (1 << 17), "threads have less stack"
-    loops = packed_loops(text)
+    assert sum(frames) <= threads.STACK_BYTES - (1 << 17), "threads have less stack"
+    loops = vectorised_loops(text)
     assert not Counter(SCALAR.findall("".join(loops.values()))), (
-        "a packed loop computes one number at a time"
+        "a vectorised loop computes one number at a time"
     )
     if form in FORMULAS:
         whole = [body for name, body in loops.items() if name.startswith("vector.body")]
@@ -162,7 +166,7 @@ def test_machine_code(form, bits, listings):
             rf"v?(?:(?:xor|and)p[sd]|[a-z]+\d*p{LETTER[dtype]})" if dtype in LETTER else "vp[a-z]+"
         )
         arithmetic = rf"\b{instruction}\s.*%{REGISTER[bits]}\d"
-        assert whole, "no loop is packed"
+        assert whole, "no loop is vectorised"
         assert all(re.search(arithmetic, body) for body in whole), "a loop does not fill registers"
         assert MASKED_STORE.findall(text) == []
         # Numba makes int64 of a difference of two int32, which halved log's speed.
@@ -193,10 +197,9 @@ def test_formulas_are_derived():
 
 
 def assembly(kernel, dtype):
-    from fastnn.compile.frontend import optimised
+    from fastnn.compile.backend import optimised
 
-    cpu, features, target = native.processor()
-    machine, module = optimised(kernel, dtype, target, "entry", cpu, features)
+    machine, module = optimised(kernel, dtype, "entry", processor())
     return machine.emit_assembly(module)
 
 
@@ -206,7 +209,7 @@ def _sixteen(x, y):
 
 
 @ON_X86_64
-def test_a_short_loop_of_known_length_is_packed():
+def test_a_short_loop_of_known_length_is_vectorised():
     text = assembly(kernel(x="T[n]", y="inout T[n]")(_sixteen), "f4")
     assert re.search(r"\bv?addps\s", text)
     assert not re.search(r"\bv?addss\s", text)
@@ -241,9 +244,9 @@ def test_instructions_of_avx_512_are_used_in_whole_vectors(
 def test_every_kernel_needs_nothing_but_the_memory_functions():
     for k in list(Kernel.known):
         for name in k.entries:
-            code = native.objects().read(native.symbol(k, name))
+            code = current_cache().read(symbol_of(k, name))
             if code is not None:
-                assert elf.undefined_symbols(code) <= native.MEMORY_FUNCTIONS.keys(), k
+                assert undefined_symbols(code) <= MEMORY_FUNCTIONS, k
 
 
 def _sine(x, y):
@@ -264,7 +267,7 @@ def test_a_kernel_that_would_call_the_c_library_is_refused(function, symbol):
         match=rf"kernel {function.__name__} for f8 needs .*{symbol}.*must not raise, allocate or "
         "call",
     ):
-        native.entry(own, "f8")
+        entry(own, "f8")
 
 
 def test_a_kernel_split_by_what_no_array_has_or_without_a_range_is_refused():

@@ -8,7 +8,7 @@ import pytest
 
 import fastnn
 from fastnn import layers
-from fastnn.devices.cpu import INTERPRETED, backend, peaks
+from fastnn.devices.cpu import INTERPRETED, entry, peaks, processor, vector_bits
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 12)).astype("f4")
@@ -46,7 +46,7 @@ def test_every_call_has_a_line_with_its_rates(capsys):
     names = [line.removeprefix("| ").split("  ")[0] for line in lines]
     assert {"gather", "linear", "matmul", "batch_norm", "adam"} <= set(names)
     if not INTERPRETED:
-        assert f"{8 * backend.processor()[2].vector_bytes} bits" in next(
+        assert f"{8 * processor().target.vector_bytes} bits" in next(
             line for line in lines if line.startswith("adam")
         )
         assert re.search(r"a whole step: \S+ us on 1 thread", "\n".join(lines))
@@ -76,7 +76,7 @@ def test_everything_is_as_before(fitted, capsys):
 
 def test_advice_is_on_what_is_lost(capsys):
     assert not any(line.startswith("advice") for line in lines_of(capsys, X, Y))
-    wide = 8 * backend.processor()[2].vector_bytes // 32
+    wide = 8 * processor().target.vector_bytes // 32
     assert (
         f"advice: dense/kernel has {wide + 1} columns" in lines_of(capsys, X, Y, width=wide + 1)[-1]
     )
@@ -111,11 +111,11 @@ def test_the_object_code_tells_the_width_of_its_vectors():
     from fastnn.kernels.cpu import batches, gemm
 
     for kernel, dtype, bits in [
-        (gemm.gemm, "f4", 8 * backend.processor()[2].vector_bytes),
+        (gemm.gemm, "f4", 8 * processor().target.vector_bytes),
         (batches.end_epoch, "f4", 0),
     ]:
-        backend.entry(kernel, dtype)
-        assert backend.vector_bits(kernel, dtype) in (bits, None)
+        entry(kernel, dtype)
+        assert vector_bits(kernel, dtype) in (bits, None)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="peaks of interpreted kernels mean nothing")

@@ -1,4 +1,4 @@
-"""Where kernels run: memory, object code, threads. FASTNN_INTERPRET=1 puts interpreted kernels in
+"""The CPU: memory, calls, threads, programs. FASTNN_INTERPRET=1 puts interpreted kernels in the
 place of compiled ones."""
 
 import os
@@ -6,8 +6,11 @@ import os
 INTERPRETED = os.environ.get("FASTNN_INTERPRET", "") not in ("", "0")
 
 if INTERPRETED:
-    from . import interpreter as backend
+    from .interpreter import call_once, entries, entry, processor, replay, vector_bits
 else:
-    from . import native as backend  # type: ignore[no-redef]
+    from fastnn.compile.object_code import vector_bits
+    from fastnn.compile.target import processor
 
-entry, call_once, replay = backend.entry, backend.call_once, backend.replay
+    from .calls import call_once, entries, entry, replay
+
+__all__ = ["INTERPRETED", "call_once", "entries", "entry", "processor", "replay", "vector_bits"]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from fastnn.kernels import cpu
 from fastnn.kernels.declare import Kernel
 from fastnn.kernels.scalar import formula
 from fastnn.ops.elementwise import gradient_from_output
@@ -29,6 +30,10 @@ def launcher(op: Op) -> Callable:
 def kernels() -> list[Kernel]:
     """Every kernel that can be asked for. Those of a formula are made with its launcher; those of
     the activations that `linear` fuses, when it is first called with one."""
+    from pkgutil import iter_modules
+
+    for family in iter_modules(cpu.__path__, "fastnn.kernels.cpu."):
+        import_module(family.name)
     for op in list(Op.known):
         if op.kernels is not None:
             launcher(op)

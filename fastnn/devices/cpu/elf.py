@@ -1,7 +1,6 @@
-"""Object code as compilers write it (ELF, 64 bits): read, and for x86-64 loaded, without LLVM,
-whose import takes longer than a small fit does.
+"""Object code for x86-64 loaded without LLVM, whose import takes longer than a small fit does.
 
-Source: System V Application Binary Interface, chapter 4; its AMD64 supplement, section 4.4.
+Source: System V Application Binary Interface, AMD64 supplement, section 4.4.
 """
 
 import ctypes
@@ -9,74 +8,19 @@ import mmap
 import struct
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import NamedTuple
+
+from fastnn.compile.object_file import sections, symbols
 
 X86_64 = 62  # `e_machine`
-SYMBOLS, RELOCATIONS, WITHOUT_DATA = 2, 4, 8  # `sh_type`
+RELOCATIONS = 4  # `sh_type`
 WRITABLE, IN_MEMORY = 1, 2  # `sh_flags`
 UNWINDING = ".eh_frame"  # of no use to code that raises nothing
-# What a relocation writes: how, and whether it is the distance from there; R_X86_64_64,
-# R_X86_64_PC32 and R_X86_64_PLT32.
+# What a relocation writes: its layout, and whether it is relative to the place written;
+# R_X86_64_64, R_X86_64_PC32 and R_X86_64_PLT32.
 FORMS = {1: ("<Q", False), 2: ("<i", True), 4: ("<i", True)}
 JUMP = b"\xff\x25" + bytes(4)  # to the address that follows
 JUMP_BYTES = 16
 PAGE = mmap.PAGESIZE
-
-
-class Section(NamedTuple):
-    name: str
-    kind: int
-    flags: int
-    size: int
-    link: int  # of symbols: the section of their names
-    target: int  # of relocations: the section they change
-    alignment: int
-    data: bytes
-
-
-class Symbol(NamedTuple):
-    name: str
-    section: int  # 0: it is defined elsewhere
-    offset: int  # within the section
-
-
-def sections(code: bytes) -> list[Section]:
-    """An object's sections, in its order."""
-    start, size, count, of_names = struct.unpack_from("<Q10xHHH", code, 0x28)
-    headers = [struct.unpack_from("<IIQQQQIIQQ", code, start + n * size) for n in range(count)]
-    names = headers[of_names][4]
-
-    def data(kind, offset, size):
-        return b"" if kind == WITHOUT_DATA else code[offset : offset + size]
-
-    return [
-        Section(
-            _text(code, names + name),
-            kind,
-            flags,
-            size,
-            link,
-            target,
-            alignment,
-            data(kind, offset, size),
-        )
-        for name, kind, flags, _address, offset, size, link, target, alignment, _entry in headers
-    ]
-
-
-def symbols(parts: list[Section]) -> list[Symbol]:
-    """The names that an object defines or wants, in its order: the first stands for none."""
-    table = next(part for part in parts if part.kind == SYMBOLS)
-    names = parts[table.link].data
-    return [
-        Symbol(_text(names, name), section, offset)
-        for name, section, offset in struct.iter_unpack("<I2xHQ8x", table.data)
-    ]
-
-
-def undefined_symbols(code: bytes) -> set[str]:
-    """Names that an object wants from elsewhere."""
-    return {symbol.name for symbol in symbols(sections(code))[1:] if symbol.section == 0}
 
 
 def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
@@ -93,7 +37,7 @@ def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
         symbol.name: size + JUMP_BYTES * n
         for n, symbol in enumerate(s for s in names[1:] if s.section == 0)
     }
-    size = -(-(size + JUMP_BYTES * len(jumps)) // PAGE) * PAGE
+    size = _rounded_up(size + JUMP_BYTES * len(jumps), PAGE)
     base, memory = _mapped(size), bytearray(size)
     for n, place in places.items():
         memory[place : place + len(parts[n].data)] = parts[n].data
@@ -101,12 +45,13 @@ def load(code: bytes, name: str, elsewhere: Mapping[str, int]) -> int | None:
         memory[place : place + JUMP_BYTES] = JUMP + struct.pack("<Qxx", elsewhere[wanted])
     for section, offset, form, number, addend in _relocations(parts):
         if section in places:
-            how, is_distance = FORMS[form]
+            layout, is_distance = FORMS[form]
             symbol, place = names[number], places[section] + offset
             target = (
                 places[symbol.section] + symbol.offset if symbol.section else jumps[symbol.name]
             ) + addend
-            struct.pack_into(how, memory, place, target - place if is_distance else base + target)
+            value = target - place if is_distance else base + target
+            struct.pack_into(layout, memory, place, value)
     ctypes.memmove(base, bytes(memory), size)
     if _library().mprotect(base, size, mmap.PROT_READ | mmap.PROT_EXEC):
         raise OSError(
@@ -159,23 +104,23 @@ def _is_in_memory(part):
 
 def _layout(parts):
     """Where each section lies that is to be in memory, by its number, and how many bytes they take.
-    Data and code share no line of a cache."""
+    Data and code share no cache line."""
     places, size = {}, 0
     for n, part in enumerate(parts):
         if _is_in_memory(part):
             alignment = max(part.alignment, 64)
-            places[n] = -(-size // alignment) * alignment
+            places[n] = _rounded_up(size, alignment)
             size = places[n] + part.size
-    return places, -(-size // JUMP_BYTES) * JUMP_BYTES
+    return places, _rounded_up(size, JUMP_BYTES)
+
+
+def _rounded_up(size, multiple):
+    return (size + multiple - 1) // multiple * multiple
 
 
 def _relocations(parts) -> Iterator[tuple[int, int, int, int, int]]:
-    """(section, offset in it, form, number of a symbol, addend) of what is to be filled in."""
+    """(section, offset in it, form, number of a symbol, addend) of each."""
     for part in parts:
         if part.kind == RELOCATIONS:
             for offset, form, number, addend in struct.iter_unpack("<QIIq", part.data):
                 yield part.target, offset, form, number, addend
-
-
-def _text(names, offset):
-    return names[offset : names.index(b"\0", offset)].decode()

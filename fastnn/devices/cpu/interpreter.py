@@ -1,34 +1,34 @@
 """Interpreted mode (FASTNN_INTERPRET=1): kernels run as plain Python on NumPy arrays, with bounds
 checks and tracebacks.
 
-The same functions as in native.py: an "address" is a number given out here, and the replay loop
+The same functions as in calls.py: an "address" is a number given out here, and the replay loop
 itself runs as Python. Results agree with compiled ones within rounding, not bit for bit, and there
 is one thread.
 """
 
 import ctypes
 import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fastnn.compile.resolve import Specialiser
+from fastnn.compile.target import Processor
 from fastnn.kernels.cpu import replay as replay_kernels
 from fastnn.kernels.cpu.simd import atomics
 from fastnn.kernels.cpu.threads import thread_range
 from fastnn.kernels.declare import Kernel, Target
 
 # small vectors, tiles and blocks, so that small arrays cross their edges
-TARGET = Target(16, 16, "interpreted", 8)
+TARGET = Target(16, 16, "interpreted", kc_rows=8)
 
-compiled: list = []
-listeners: list = []
 _numbers = itertools.count(1)
 _specialisers: dict = {}
 
 
-def processor():
-    """As native.processor tells it of compiled kernels."""
-    return "interpreted", "", TARGET
+def processor() -> Processor:
+    """What kernels take the processor for."""
+    return Processor("interpreted", "", TARGET)
 
 
 def vector_bits(kernel: Kernel, dtype: str) -> int | None:
@@ -39,16 +39,18 @@ def vector_bits(kernel: Kernel, dtype: str) -> int | None:
 def entry(kernel: Kernel, dtype: str) -> int:
     """The number under which a kernel is called for an element type."""
     if dtype not in kernel.entries:
-        if dtype not in kernel.dtypes:
-            raise TypeError(
-                f"kernel {kernel.name} is compiled for {', '.join(kernel.dtypes)}; got {dtype}"
-            )
+        kernel.expect(dtype)
         kernel.entries[dtype] = number = next(_numbers)
         atomics.callables[number] = _callable(kernel, dtype)
     return kernel.entries[dtype]
 
 
-def function(kernel: Kernel, dtype: str):
+def entries(forms: Sequence[tuple[Kernel, str]]) -> list[int]:
+    """The same of several kernels."""
+    return [entry(kernel, dtype) for kernel, dtype in forms]
+
+
+def function(kernel: Kernel, dtype: str) -> Callable:
     """The kernel as a Python function for one element type."""
     if dtype not in _specialisers:
         _specialisers[dtype] = Specialiser(
@@ -59,20 +61,19 @@ def function(kernel: Kernel, dtype: str):
 
 def _callable(kernel, dtype):
     python = function(kernel, dtype)
-    alone = not kernel.range_names
+    one_thread = not kernel.range_names
 
     def call(block, thread, n_threads):
-        if alone and thread != 0:
+        if one_thread and thread != 0:
             return 0
-        slots, arguments, sizes = iter(range(1 << 16)), [], {}
+        fields, arguments, sizes = itertools.count(block, 8), [], {}
         for p in kernel.parameters:
             if p.letters is None:
                 kind = ctypes.c_double if p.dtype == "float" else ctypes.c_int64
-                arguments.append(kind.from_address(block + 8 * next(slots)).value)
+                arguments.append(kind.from_address(next(fields)).value)
                 continue
             address, *shape = (
-                ctypes.c_int64.from_address(block + 8 * next(slots)).value
-                for _ in range(1 + len(p.letters))
+                ctypes.c_int64.from_address(next(fields)).value for _ in range(1 + len(p.letters))
             )
             for letter, extent in zip(p.letters, shape, strict=True):
                 if sizes.setdefault(letter, extent) != extent:
@@ -83,24 +84,23 @@ def _callable(kernel, dtype):
             arguments.append(_array(address, shape, np.dtype(dtype if p.dtype == "T" else p.dtype)))
         # NaN and Inf go through kernels silently, as they do natively
         with np.errstate(all="ignore"):
-            return python(*arguments, *_work(kernel, sizes, thread, n_threads)) or 0
+            return python(*arguments, *_range(kernel, sizes, thread, n_threads)) or 0
 
     return call
 
 
-def _work(kernel, sizes, thread, n_threads):
+def _range(kernel, sizes, thread, n_threads):
     """What the kernel takes after its arguments: see `declare.SPLITS`."""
     if not kernel.split:
         return (thread, n_threads)[: len(kernel.range_names)]
-    (first, grain), *other = kernel.split
-    if not other:
-        return (*thread_range(sizes[first], grain, thread, n_threads), thread)[
-            : len(kernel.range_names)
-        ]
-    ((second, second_grain),) = other
-    if sizes[first] > 1:
-        return (*thread_range(sizes[first], grain, thread, n_threads), 0, sizes[second])
-    return (0, sizes[first], *thread_range(sizes[second], second_grain, thread, n_threads))
+    ranges = [(sizes[letter], grain) for letter, grain in kernel.split]
+    if len(ranges) == 1:
+        start_stop = thread_range(*ranges[0], thread, n_threads)
+        return (*start_stop, thread)[: len(kernel.range_names)]
+    rows, columns = ranges
+    if rows[0] > 1:
+        return (*thread_range(*rows, thread, n_threads), 0, columns[0])
+    return (0, rows[0], *thread_range(*columns, thread, n_threads))
 
 
 def _array(address, shape, dtype):
@@ -119,5 +119,5 @@ def call_once(address: int, block: bytes) -> int:
 
 
 def replay(block: int, thread: int, n_threads: int) -> int:
-    """Run a program: see native.replay."""
+    """Replay a program, `block` being the address of the replay loop's argument block."""
     return atomics.callables[entry(replay_kernels.replay, "f4")](block, thread, n_threads)

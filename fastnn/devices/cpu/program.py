@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.buffer import Buffer
-from fastnn.devices.cpu import INTERPRETED, entry, replay, threads
+from fastnn.devices.cpu import INTERPRETED, entries, replay, threads
 from fastnn.devices.cpu.memory import address_of, allocate, turn_of
 from fastnn.devices.cpu.threads import MAX_THREADS
 from fastnn.errors import kernel_error
@@ -29,7 +29,6 @@ from fastnn.kernels.cpu.replay import (
     THREAD_WORDS,
     YIELD,
 )
-from fastnn.kernels.cpu.replay import replay as replay_kernel
 from fastnn.tape import report
 from fastnn.tape.cost import work
 from fastnn.tape.instruction import NUMBERS, Instruction
@@ -204,18 +203,6 @@ class StepFailed(Exception):
         return kernel_error(self.status, self.instruction.name, self.instruction.layer)
 
 
-def _entries(forms):
-    """The address of each of these kernels for these element types. Those that are new here are
-    compiled side by side, and the replay loop with them."""
-    needed = dict.fromkeys([*forms, (replay_kernel, "f4")])
-    missing = [(kernel, dtype) for kernel, dtype in needed if dtype not in kernel.entries]
-    if len(missing) > 1 and not INTERPRETED:
-        from fastnn.compile.parallel import compile_together
-
-        compile_together(missing, threads.allowed().number)
-    return [kernel.entries.get(dtype) or entry(kernel, dtype) for kernel, dtype in forms]
-
-
 class Program:
     """An epoch: tapes and how often each is run, one after another. `run` replays it natively from
     where it stands, on one thread or on as many as the tapes are planned for."""
@@ -249,7 +236,7 @@ class Program:
                 group_rows.append((length, tiles, size, fixup + first, fixup + last, stride))
             (instruction, increment), fixup = stop, fixup + len(tape.address_fixups)
         tables: list[tuple[tuple[int, ...], list[int]]] = [  # numbers in a row, rows
-            ((), _entries([(i.kernel, i.dtype) for t in tapes for i in t.instructions])),
+            ((), entries([(i.kernel, i.dtype) for t in tapes for i in t.instructions])),
             ((), [n for t in tapes for n in t.blocks]),
             ((), [n for t in tapes for n in t.barrier_before]),
             ((len(UNFUSED),), [n for row in group_rows for n in row]),

@@ -1,5 +1,4 @@
-"""How many processors this process may use, and who says so: affinity, and the quotas of the
-control groups it is in.
+"""How many processors this process may use, and who says so: affinity, and cgroup CPU quotas.
 
 A quota is time, not processors: threads beyond it would all be stopped together for the rest of
 each period, so only whole processors count.
@@ -33,9 +32,9 @@ def installed() -> int:
 
 @cache
 def quota(root: Path = Path("/")) -> float | None:
-    """The smallest quota of the control groups this process is in and of those around them, in
-    processors; None: there is none. Read once: it seldom changes. `root`: where to look for /proc
-    and what it names, for tests."""
+    """The smallest CPU quota of this process's cgroups and those around them, in processors; None:
+    there is none. Read once: it seldom changes. `root`: where to look for /proc and what it names,
+    for tests."""
     try:
         own = (root / "proc/self/cgroup").read_text().splitlines()
         mounts = (root / "proc/self/mountinfo").read_text().splitlines()
@@ -53,9 +52,9 @@ def quota(root: Path = Path("/")) -> float | None:
 
 
 class _Mount(NamedTuple):
-    """A mounted hierarchy of control groups."""
+    """A mounted hierarchy of cgroups."""
 
-    group: str  # the group that is mounted
+    group: str  # the cgroup that is mounted
     place: str  # and where
     kind: str  # "cgroup2" or "cgroup"; anything else is no such mount
     controllers: list[str]
@@ -77,7 +76,7 @@ class _Mount(NamedTuple):
         )
 
     def folders(self, root, group):
-        """The group's folder and those around it, as far as they are mounted here."""
+        """The cgroup's folder and those around it, as far as they are mounted here."""
         top = root / self.place.lstrip("/")
         inner = os.path.relpath(group, self.group)
         # outside of what is mounted: a container's own view
@@ -86,7 +85,7 @@ class _Mount(NamedTuple):
 
 
 def _limit(folder):
-    """What a group's files say, version 2 or 1, in processors."""
+    """What a cgroup's files say, version 2 or 1, in processors."""
     for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
         try:
             quota, period = " ".join((folder / n).read_text() for n in names).split()

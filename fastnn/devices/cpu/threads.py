@@ -15,10 +15,10 @@ from fastnn.locks import lock
 from . import quota
 from .quota import Allowed
 
-MAX_THREADS = 64  # barriers have a cache line for each
+MAX_THREADS = 64  # a barrier has a cache line for each
 VARIABLE = "FASTNN_NUM_THREADS"
 
-# held while the pool runs a program; who finds it taken runs on one thread, with the same bits
+# held while the pool runs a program; when it is busy, run on one thread, with the same bits
 _lock = lock()
 _chosen: int | None = None  # by `choose`
 
@@ -31,7 +31,7 @@ def checked_count(name: str, value: object) -> int:
 
 
 def choose(count: int | None) -> None:
-    """Use so many threads from now on; None: as many as without being told."""
+    """Use so many threads from now on; None: as many as the environment or the system says."""
     global _chosen
     _chosen = count
 
@@ -72,17 +72,16 @@ def now() -> int:
     return 0 if sys.platform == "win32" else time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-THREAD_NAME = "fastnn thread"  # what such threads are called
-# bytes that a thread must have which calls kernels: their own memory, 1.34 MB at most, and what
-# calls them
-STACK = 3 << 19
+THREAD_NAME = "fastnn thread"  # of those made here
+# of a thread that calls kernels: their own memory, 1.34 MB at most, and what calls them
+STACK_BYTES = 3 << 19
 
 
 def started(call: Callable[[], object]) -> threading.Thread:
     """A thread that runs `call`, with the stack that kernels need, whatever the user's own threads
     are given."""
     thread = threading.Thread(target=call, daemon=True, name=THREAD_NAME)
-    before = threading.stack_size(2 * STACK)  # some C libraries count a guard page out
+    before = threading.stack_size(2 * STACK_BYTES)  # some C libraries count a guard page out
     try:
         thread.start()
     finally:
@@ -91,8 +90,12 @@ def started(call: Callable[[], object]) -> threading.Thread:
 
 
 def stack_bytes() -> int:
-    """How large this thread's stack is; STACK where the C library does not tell."""
-    library, attributes, size = ctypes.CDLL(None), (ctypes.c_uint64 * 16)(), ctypes.c_size_t(STACK)
+    """The size of this thread's stack; STACK_BYTES where the C library does not tell."""
+    library, attributes, size = (
+        ctypes.CDLL(None),
+        (ctypes.c_uint64 * 16)(),
+        ctypes.c_size_t(STACK_BYTES),
+    )
     if hasattr(library, "pthread_getattr_np"):
         library.pthread_self.restype = ctypes.c_void_p
         if library.pthread_getattr_np(ctypes.c_void_p(library.pthread_self()), attributes) == 0:
@@ -158,15 +161,15 @@ def run(replay: Callable[[int, int], int], n_threads: int, abort: Callable[[], N
     if n_threads == 1 or _lock._is_owned():
         return replay(0, 1)
     try:
-        return (
-            _together(replay, n_threads, abort) if _lock.acquire(blocking=False) else replay(0, 1)
-        )
+        if not _lock.acquire(blocking=False):
+            return replay(0, 1)
+        return _on_pool(replay, n_threads, abort)
     finally:
         if _lock._is_owned():
             _lock.release()
 
 
-def _together(replay, n_threads, abort):
+def _on_pool(replay, n_threads, abort):
     try:
         while len(_workers) < n_threads - 1:
             _workers.append(Worker())

@@ -1,0 +1,126 @@
+"""What intrinsics are lowered to LLVM IR with.
+
+llvmlite is imported where it is used: a process that finds its kernels compiled needs none of it.
+"""
+
+from fastnn.kernels.declare import ITEM_BYTES
+
+# Begins the names of functions that have a vector variant, whose name ends in its vectors' length.
+VECTORISED = "fastnn.vectorised."
+
+
+class Emitter:
+    """What a lowering is given: see kernels/intrinsics.py. `kinds` are Numba's types of the
+    arguments; `arrays` knows how Numba lays out an array (frontend.py)."""
+
+    def __init__(self, builder, arrays, kinds, dtype, target):
+        from llvmlite import ir
+
+        self.builder, self.module, self.arrays = builder, builder.module, arrays
+        self.kinds, self.dtype, self.target = kinds, dtype, target
+        self.item_bytes = ITEM_BYTES[dtype]
+        self.real = ir.FloatType() if self.item_bytes == 4 else ir.DoubleType()
+        self.bits = ir.IntType(8 * self.item_bytes)
+
+    def integer(self, bits):
+        """The type of an integer."""
+        from llvmlite import ir
+
+        return ir.IntType(bits)
+
+    def vector_type(self, lanes):
+        """The type of a vector of elements."""
+        from llvmlite import ir
+
+        return ir.VectorType(self.real, lanes)
+
+    def call(self, name, result, arguments):
+        """Call an LLVM function, declaring it first."""
+        from llvmlite import ir
+
+        function = self.module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(result, [a.type for a in arguments])
+            function = ir.Function(self.module, kind, name)
+        return self.builder.call(function, arguments)
+
+    def call_noinline(self, name, values, build):
+        """Call a noinline function, which `build(*values)` fills. It is compiled once: inlined, the
+        optimiser would copy it once for each way through the loops of its callers."""
+        from llvmlite import ir
+
+        function = self.module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
+            function = ir.Function(self.module, kind, name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            outside, self.builder = self.builder, ir.IRBuilder(function.append_basic_block())
+            build(*function.args)
+            self.builder.ret_void()
+            self.builder = outside
+        self.builder.call(function, values)
+
+    def call_vectorised(self, intrinsic, values):
+        """Call an intrinsic that has a vector lowering too: a function of its own until loops are
+        vectorised, with a variant for whole vectors beside it (backend.py)."""
+        lanes = self.target.vector_bytes // self.item_bytes
+        name = f"{VECTORISED}{intrinsic.name}.{self.dtype}"
+        if name not in self.module.globals:
+            self._define(name, intrinsic.lower, "noinline", values)
+            self._define(f"{name}.{lanes}", intrinsic.lower_vectors, "alwaysinline", values, lanes)
+        return self.builder.call(self.module.globals[name], values)
+
+    def _define(self, name, lower, inlining, values, lanes=None):
+        from llvmlite import ir
+
+        def kind(one):
+            return ir.VectorType(one, lanes) if lanes else one
+
+        signature = ir.FunctionType(kind(self.real), [kind(value.type) for value in values])
+        function = ir.Function(self.module, signature, name)
+        # kept, though nothing calls it yet, and one of several alike
+        function.linkage = "weak_odr"
+        function.attributes.add(inlining)
+        builder = ir.IRBuilder(function.append_basic_block())
+        emitter = Emitter(builder, self.arrays, self.kinds, self.dtype, self.target)
+        builder.ret(lower(emitter, *function.args))
+
+    def freeze(self, value):
+        """The same value, but no longer known to have just been loaded when instructions are
+        selected."""
+        from llvmlite.ir.instructions import Instruction
+
+        freeze = Instruction(self.builder.block, value.type, "freeze", [value])
+        self.builder._insert(freeze)
+        return freeze
+
+    def load_from_table(self, numbers, index):
+        """An element of an array that is known at compile time."""
+        from llvmlite import ir
+
+        kind = ir.ArrayType(self.real, len(numbers))
+        table = ir.GlobalVariable(self.module, kind, self.module.get_unique_name("table"))
+        table.linkage, table.global_constant = "internal", True
+        table.initializer = ir.Constant(kind, [float(n) for n in numbers])
+        return self.builder.load(self.builder.gep(table, [self.integer(32)(0), index]))
+
+    def array(self, value, kind):
+        """Address (as a typed pointer) and shape of an array argument."""
+        return self.arrays.address_and_shape(self.builder, value, kind)
+
+    def flat_array(self, value, kind):
+        """The elements of a contiguous array of any shape as an array of one dimension."""
+        return self.arrays.flat(self.builder, value, kind)
+
+    def stack_array(self, kind, size):
+        """Memory on the stack, aligned to a cache line: a new array (size,) of elements of a Numba
+        type, with nothing of use in it."""
+        from llvmlite import ir
+
+        element = self.arrays.element_type(kind)
+        with self.builder.goto_entry_block():
+            memory = self.builder.alloca(ir.ArrayType(element, size))
+        memory.align = 64
+        address = self.builder.bitcast(memory, element.as_pointer())
+        return self.arrays.contiguous(self.builder, kind, address, [self.integer(64)(size)])
