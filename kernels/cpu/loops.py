@@ -137,7 +137,7 @@ def _each(names, index, numbers=()):
 
 def _written(formula, name, parameters, *body):
     """The function that these lines are, in which `function` is the formula's. It is a variable of
-    a function around it, where a user's own is found (devices/cpu/native.py)."""
+    a function around it, where a user's own is found (compile/names.py)."""
     lines = [
         "def define(function):",
         f"    def {name}({', '.join(parameters)}):",
