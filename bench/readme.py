@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from math import log10
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from .peers import PEERS
@@ -60,10 +61,11 @@ def table(seconds: Mapping[str, Mapping[str, float]]) -> str:
 
 def note(found: Mapping[str, Any]) -> str:
     versions = [f"{PEERS[k].name} {v}" for k, v in found["versions"].items() if k != "ours"]
-    return (
-        f"n x: a peer takes n times as long as fastnn, or as much memory. One thread of "
+    words = (
+        "n x: a peer takes n times as long as fastnn, or as much memory. One thread of "
         f"{found['processor']}, vectors of {found['vector bits']} bits; {', '.join(versions)}."
     )
+    return fill(words, 100)
 
 
 def chart(seconds: Mapping[str, Mapping[str, float]]) -> str:

@@ -14,7 +14,7 @@ import fastnn
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "bench/README.md")),
-    *sorted(p for p in (ROOT / "docs").rglob("*.md") if p.name != "architecture.md"),
+    *sorted(p for p in (ROOT / "docs").rglob("*.md")),
 ]
 # programs, and what runs inside compiled code
 NOT_EXAMPLES = ("fastnn.__main__", "fastnn.article", "fastnn.kernels")
