@@ -9,6 +9,7 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from . import grids, readme, report
 from .limits import limits
@@ -67,7 +68,9 @@ def main() -> None:
             "quickly"
         )
     RESULTS.mkdir(exist_ok=True)
-    results, versions, machine = {}, {}, {}
+    results: dict[str, dict[str, report.Result]] = {}
+    versions: dict[str, str] = {}
+    machine: dict[str, Any] = {}
     for key, peer in PEERS.items():
         python = sys.executable if key in ("ours", "numpy") else options.peers_python
         version = version_of(peer.distribution, python)

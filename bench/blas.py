@@ -2,10 +2,10 @@
 our own products are."""
 
 import ctypes
-import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,17 +118,15 @@ class Library(NamedTuple):
 
 def libraries(given: list[str]) -> list[Library]:
     """NumPy's BLAS, if its library is found beside NumPy, and those given as NAME=PATH."""
-    folder = Path(importlib.util.find_spec("numpy").origin).parent.parent / "numpy.libs"
-    places = [("OpenBLAS", str(p)) for p in folder.glob("*openblas*")] + [
-        tuple(g.split("=", 1)) for g in given
-    ]
+    folder = Path(np.__file__).parent.parent / "numpy.libs"
+    places = [f"OpenBLAS={path}" for path in folder.glob("*openblas*")] + given
     found = []
-    for name, path in places:
+    for name, path in (place.split("=", 1) for place in places):
         library = ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
         functions = {}
         for dtype, gemm in GEMM.items():
             symbol = next(s.format(gemm) for s in SYMBOLS if hasattr(library, s.format(gemm)))
-            functions[dtype] = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
+            functions[dtype] = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value or 0
         found.append(Library(name, functions))
     return found
 
@@ -148,14 +146,15 @@ def sides(gemm: Gemm, dtype: np.dtype, blases: list[Library]) -> dict[str, Calla
         result = ops.matmul(a, b, transpose_a=transposed_a, transpose_b=transposed_b)
     tape = Tape(recorder, [result.buffer])
     program = Program([(tape, 1 << 60)])
-    runs = {"ours": lambda repeats: program.run(1, repeats)}
+    runs: dict[str, Callable[[int], None]] = {"ours": partial(program.run, 1)}
     runs["ours"](1)
     flags = [TRANSPOSED if t else PLAIN for t in (transposed_a, transposed_b)]
+
+    def multiply(function, repeats):
+        emit("blas", blas, (a, b, c, function, *flags, k, repeats))
+
     for library in blases:
-        function = library.functions[dtype.str[1:]]
-        runs[library.name] = lambda repeats, f=function: emit(
-            "blas", blas, (a, b, c, f, *flags, k, repeats)
-        )
+        runs[library.name] = partial(multiply, library.functions[dtype.str[1:]])
         runs[library.name](1)
         error = np.abs(c.numpy() - tape.array(result)).max() / np.sqrt(max(k, 1))
         assert error < 1000 * np.finfo(dtype).eps, f"{library.name}'s differs by {error}"

@@ -1,6 +1,7 @@
 """What is timed, and what is to be reached. `registry_cases` adds one of every op there is."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -333,7 +334,7 @@ def tested(op: Any) -> Tested:
         name=f"tested-{op.name}",
         title=f"`{op.name}`, {' x '.join(f'{n:,}' for n in shape)}",
         op=op.name,
-        inputs=tuple(lambda rng, a=a: a for a in arrays),
+        inputs=tuple(partial(lambda array, rng: array, a) for a in arrays),
         streams=(1, 1, 0),
         elements=prod(shape),
         attributes=case.attributes,

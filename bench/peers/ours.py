@@ -93,7 +93,7 @@ def run_steps(program, steps, n_threads):
 def speedup(case: Product, rounds: int = 30) -> float:
     """By all threads, inside a run: the fastest of some rounds of each, in turns."""
     program = program_of_product(case)
-    times = {n_threads: [] for n_threads in (1, program.n_threads)}
+    times: dict[int, list[float]] = {n_threads: [] for n_threads in (1, program.n_threads)}
     for _ in range(rounds):
         for n_threads, found in times.items():
             found.append(run_steps(program, max(4, case.units), n_threads))
@@ -204,8 +204,8 @@ def replayed(tape, times):
 
 
 def update(case: Update):
-    values, gradients = case.arrays()
-    variables, gradients = [fastnn.Variable(values)], [fastnn.tensor(gradients)]
+    values, gradient = case.arrays()
+    variables, gradients = [fastnn.Variable(values)], [fastnn.tensor(gradient)]
     optimizer = OPTIMIZERS[case.optimizer](1e-3)
     optimizer.build(variables)
     return replayed(fastnn.record(lambda: optimizer.apply(gradients)).recording().tape, case.units)

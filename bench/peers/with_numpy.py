@@ -1,6 +1,9 @@
 """NumPy: forward and backward by hand, arrays updated in place; ops are their records'
 references."""
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 
 import fastnn
@@ -109,8 +112,8 @@ def predict(case: Predict):
 
 
 def op(case: OpCall):
-    reference, inputs = fastnn.ops.registry[case.op].reference, case.arrays()
-    return lambda: reference(*inputs, **case.attributes)
+    reference: Any = fastnn.ops.registry[case.op].reference
+    return partial(reference, *case.arrays(), **case.attributes)
 
 
 def update(case: Update):

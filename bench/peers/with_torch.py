@@ -2,6 +2,7 @@
 logits."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -81,7 +82,7 @@ def predict(case: Predict):
     return call
 
 
-OPS = {
+OPS: dict[str, Callable] = {
     "add": torch.add,
     "matmul": torch.matmul,
     "exp": torch.exp,
@@ -111,8 +112,7 @@ OPS = {
 
 
 def op(case: OpCall):
-    function, inputs = OPS[case.op], [torch.from_numpy(a) for a in case.arrays()]
-    return lambda: function(*inputs, **case.attributes)
+    return partial(OPS[case.op], *map(torch.from_numpy, case.arrays()), **case.attributes)
 
 
 def repeated(call, times):
