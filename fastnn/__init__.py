@@ -14,11 +14,13 @@ from fastnn import (
     random,
     utils,
 )
-from fastnn.autograd import gradcheck, no_grad
+from fastnn.autograd import no_grad
 from fastnn.config import get_threads, set_threads
+from fastnn.gradcheck import gradcheck
 from fastnn.layers import Input
 from fastnn.model import Model, Sequential
 from fastnn.recording import record
-from fastnn.tensor import Tensor, Variable, tensor
+from fastnn.tensor import Tensor, tensor
+from fastnn.variable import Variable
 
 from fastnn import keras  # isort: skip  # last: it holds names of all the others

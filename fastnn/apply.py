@@ -9,14 +9,26 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.convert import INDEX, as_array
+from fastnn.convert import as_array, promoted_type
 from fastnn.devices.cpu.device import launcher
+from fastnn.dtypes import (
+    BOOL,
+    FLOAT64,
+    FLOATS,
+    INT32,
+    INT64,
+    INTEGERS,
+    UINT8,
+    exact_type,
+    mixes_floats,
+    result_type,
+)
 from fastnn.emit import emit, new_buffer
 from fastnn.errors import DTypeError
-from fastnn.ops.elementwise import BOOL
-from fastnn.ops.record import FLOATS, Constant, Op
+from fastnn.ops.record import Constant, Op
 from fastnn.tape.record import context
-from fastnn.tensor import TENSORS, Node, Tensor, Variable, copied, operand
+from fastnn.tensor import Node, Tensor, copied, operand
+from fastnn.variable import TENSORS, Variable
 
 
 class Call:
@@ -54,8 +66,8 @@ def launch(op: Op, inputs: Sequence[Tensor], outputs: Sequence[Any], attributes:
 
 
 def _common_type(inputs):
-    """What arrays and numbers among the inputs become: the type of the tensors, else of the first
-    array, else, for None, the process's. And whether there are tensors with floats."""
+    """The type of floats that arrays and numbers among the inputs become: that of the tensors, else
+    of the first array. None if nothing has one. And whether tensors have it."""
     found, most = None, 0
     for x in inputs:
         strength = 1 if isinstance(x, np.ndarray) else x.strength if isinstance(x, Tensor) else 0
@@ -66,52 +78,61 @@ def _common_type(inputs):
     return found, most == 3
 
 
-def _alike(op, inputs):
-    """Inputs of types that an op refuses, with those of bool as numbers; of one that compares, as
-    what has the numbers of all."""
-    types = {x.dtype for x in inputs}
-    floats = [t for t in FLOATS if t in types]
-    if op.compares and len(floats) < 2:
-        common = (FLOATS[1] if INDEX in types else floats[0]) if floats else INDEX
-        return tuple([x if x.dtype == common else x.astype(common) for x in inputs])
-    common = floats[0] if floats else np.dtype(config.floatx())
+def _without_floats(op, inputs):
+    """What they become if there is none: what all give together, as far as the op takes it."""
+    found = [_promoted_type(x, op.name) for i, x in enumerate(inputs) if i not in op.indices]
+    return _accepted(op, result_type(*found, floatx=config.floatx()))
+
+
+def _promoted_type(x, name):
+    if isinstance(x, Tensor):
+        return float if x.strength == 0 and x.dtype in FLOATS else x.dtype
+    return promoted_type(x, name)
+
+
+def _accepted(op, dtype):
+    """What an op computes in, given this type: where it does not take booleans or uint8, int32;
+    where it does not take integers, floats. So it is in Keras."""
+    if dtype in op.dtypes:
+        return dtype
+    if dtype in (BOOL, UINT8) and INT32 in op.dtypes:
+        return INT32
+    return result_type(dtype, float, floatx=config.floatx())
+
+
+def _as_tensors(op, inputs, dtype):
+    if dtype is None and op.compares:
+        return tuple([_as_it_is(x, op.name) for x in inputs])
+    dtype = dtype or _without_floats(op, inputs)
+    return tuple([operand(x, INT64 if i in op.indices else dtype) for i, x in enumerate(inputs)])
+
+
+def _as_it_is(x, name):
+    """For a comparison, which takes each input as it is: a large whole number is no float32."""
+    if isinstance(x, Tensor):
+        return operand(x, FLOAT64 if x.strength == 0 and x.dtype in FLOATS else x.dtype)
+    return operand(x, as_array(np.asarray(x), None, name).dtype)
+
+
+def _promoted(op, inputs):
+    """Inputs of types that an op refuses, as the type that they give together; of a comparison, as
+    one that has the numbers of all. What the op refuses all the same stays, for it to say so."""
+    types = {x.dtype for i, x in enumerate(inputs) if i not in op.indices}
+    common = None
+    if op.compares and not mixes_floats(types):
+        common = exact_type(types)
+    elif not mixes_floats(types) and (op.integers_as_floats or not types.issubset(INTEGERS)):
+        common = _accepted(op, result_type(*types))
     return tuple(
         [
-            x.astype(INDEX if i in op.indices else common) if x.dtype == BOOL else x
+            _as_type(x, (x.dtype if x.dtype in FLOATS else INT64) if i in op.indices else common)
             for i, x in enumerate(inputs)
         ]
     )
 
 
-def _as_tensors(op, inputs, dtype):
-    return tuple([operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(inputs)])
-
-
-def _as_they_are(op, inputs, attributes):
-    """Inputs of which none sets the element type. Comparisons take each as it is, for a large whole
-    number is no float32, and so does what a recorded step was given if the op takes that; else they
-    are of the process's type."""
-    if op.compares:
-        return tuple([_as_it_is(x, op.name) for x in inputs])
-    if any([isinstance(x, Tensor) and x.strength < 3 for x in inputs]):
-        found = tuple(
-            [
-                operand(x, x.dtype if isinstance(x, Tensor) and x.dtype not in FLOATS else None)
-                for x in inputs
-            ]
-        )
-        try:
-            op.infer(*found, **attributes)
-            return found
-        except DTypeError:
-            pass
-    return _as_tensors(op, inputs, None)
-
-
-def _as_it_is(x, name):
-    if isinstance(x, Tensor):
-        return operand(x, FLOATS[1] if x.strength == 0 and x.dtype in FLOATS else x.dtype)
-    return operand(x, as_array(np.asarray(x), None, name).dtype)
+def _as_type(x, dtype):
+    return x if dtype is None or x.dtype == dtype else x.astype(dtype)
 
 
 def apply(
@@ -127,16 +148,12 @@ def apply(
     if not all([x.__class__ in TENSORS for x in inputs]):
         dtype, is_set = _common_type(inputs)
         given = None if is_set else inputs
-        inputs = (
-            _as_they_are(op, inputs, attributes)
-            if dtype is None
-            else _as_tensors(op, inputs, dtype)
-        )
+        inputs = _as_tensors(op, inputs, dtype)
     if specs is None:
         try:
             specs = op.infer(*inputs, **attributes)
         except DTypeError:
-            inputs = _alike(op, inputs)
+            inputs = _promoted(op, inputs)
             specs = op.infer(*inputs, **attributes)
     if places:
         specs = [

@@ -9,10 +9,11 @@ import numpy as np
 
 from fastnn import config, tree
 from fastnn.apply import apply
-from fastnn.convert import INDEX, as_numbers, nearest_type
+from fastnn.convert import as_numbers, nearest_type
+from fastnn.dtypes import FLOATS, INT64
 from fastnn.errors import DTypeError
-from fastnn.ops.record import FLOATS
-from fastnn.tensor import Tensor, Variable, operand
+from fastnn.tensor import Tensor, operand
+from fastnn.variable import Variable
 
 CONSTANTS = {int, bool, str, bytes, type(None)}
 # memory for an input: its number, shape, element type
@@ -67,10 +68,11 @@ class Argument(Tensor):
         again."""
 
         def again(place, dtype):
-            if op.compares:
-                return made.astype(dtype)
+            result = made if op.results == 1 else made[place]
+            if result.dtype not in FLOATS:
+                return result.astype(dtype)
             inputs = tuple(
-                [operand(x, INDEX if i in op.indices else dtype) for i, x in enumerate(given)]
+                [operand(x, INT64 if i in op.indices else dtype) for i, x in enumerate(given)]
             )
             found = apply(op, inputs, attributes)
             return found if op.results == 1 else found[place]
@@ -191,7 +193,9 @@ def _stand_in(number, value, place, name):
     )
 
     def make(other):
-        if other is INDEX and dtype in FLOATS:  # as of an array: the op that wants integers says so
+        if (
+            other.kind in "biu" and dtype in FLOATS
+        ):  # as of an array: the op that wants integers says so
             return own
         return place(number, array.shape, other)
 

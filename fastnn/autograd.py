@@ -1,7 +1,7 @@
 """Gradients: the walk back from a loss, and where each gradient goes."""
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ from fastnn.kernels.cpu import reduce
 from fastnn.ops.matmul import fused_gradients, matmul
 from fastnn.ops.record import Op
 from fastnn.tape.record import context, has_gradient
-from fastnn.tensor import Node, Tensor, Variable, copied, tensor
+from fastnn.tensor import Node, Tensor, copied, tensor
+from fastnn.variable import Variable
 
 
 @contextmanager
@@ -238,48 +239,3 @@ def sum_to(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
     ]
     total = ops.sum(gradient, axis=(*range(ahead), *repeated), keepdims=True)
     return ops.reshape(total, shape)
-
-
-def gradcheck(
-    function: Callable[..., Tensor],
-    inputs: Sequence[Any],
-    epsilon: float = 1e-6,
-    tolerance: float = 1e-6,
-) -> float:
-    """Compare the gradients of `function` with central differences in float64; returns the largest
-    error.
-
-    function: takes tensors and returns a tensor; its outputs are weighted by fixed random numbers,
-    so that no error cancels. inputs: arrays, taken as float64. Errors are relative to 1 +
-    |gradient|.
-
-    Raises AssertionError that names the input and the element if an error exceeds `tolerance`.
-
-    >>> import fastnn
-    >>> fastnn.gradcheck(lambda x: fastnn.ops.exp(x) * x, [[0.5, 1.0]]) < 1e-8
-    True
-    """
-    tensors = [tensor(np.array(x, np.float64), requires_gradient=True) for x in inputs]
-    output = function(*tensors)
-    weights = np.random.default_rng(0).uniform(0.5, 1.5, output.shape)
-    backward(output, tensor(weights, output.dtype))
-    largest = 0.0
-    for number, t in enumerate(tensors):
-        got = np.zeros(t.shape) if t.gradient is None else t.gradient.numpy()
-        values = t.buffer.array(t.shape, t.dtype)
-        for place in np.ndindex(t.shape):
-            middle, sides = values[place], []
-            for step in (epsilon, -epsilon):
-                values[place] = middle + step
-                with no_grad():
-                    sides.append(float((function(*tensors).numpy() * weights).sum()))
-            values[place] = middle
-            expected = (sides[0] - sides[1]) / (2 * epsilon)
-            error = float(abs(got[place] - expected) / (1 + abs(expected)))
-            if not error <= tolerance:
-                raise AssertionError(
-                    f"gradcheck: input {number}, element {place}: gradient is {got[place]!r}, "
-                    f"differences give {expected!r}"
-                )
-            largest = max(largest, error)
-    return largest

@@ -5,15 +5,13 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, frames
-from fastnn.devices.cpu.memory import LETTERS
+from fastnn.dtypes import ANY, FLOAT32, FLOATS, INT64
 from fastnn.errors import ShapeError
-
-INDEX = np.dtype("int64")
 
 
 def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
-    """`value` as a contiguous array of `dtype` (None: whichever of float32, float64, int64 and bool
-    is nearest), not copied if it is one."""
+    """`value` as a contiguous array of `dtype` (None: of its own or the nearest that tensors have),
+    not copied if it is one."""
     array = as_numbers(value, name)
     if dtype is None:
         dtype = nearest_type(array.dtype, isinstance(value, np.ndarray | np.generic))
@@ -39,8 +37,19 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
 def nearest_type(dtype: np.dtype, has_type: bool) -> np.dtype:
     """The element type of a tensor that is made of an array, or, unless it `has_type`, of numbers
     without one of their own."""
-    if dtype == np.float64 and not has_type:
+    if dtype.kind == "f" and not has_type:
         return np.dtype(config.floatx())
-    if dtype in LETTERS and dtype.kind != "u":
-        return dtype
-    return INDEX if dtype.kind in "iu" else np.dtype("float32")
+    if dtype in ANY:
+        return dtype.newbyteorder("=")
+    return INT64 if dtype.kind in "iu" else FLOAT32
+
+
+def promoted_type(value: Any, name: str) -> Any:
+    """What `dtypes.result_type` is told of an operand that is no tensor: an array's element type,
+    or Python's bool, int or float, of which NumPy's floats are one."""
+    if isinstance(value, bool | int | float):
+        return bool if isinstance(value, bool) else int if isinstance(value, int) else float
+    dtype = as_numbers(value, name).dtype
+    if dtype.kind == "f" and not (isinstance(value, np.ndarray) and value.dtype in FLOATS):
+        return float
+    return nearest_type(dtype, True)

@@ -5,8 +5,9 @@ from typing import Any
 
 from fastnn.buffer import Buffer
 from fastnn.devices.cpu import call_once, entry
-from fastnn.devices.cpu.memory import LETTERS, allocate
+from fastnn.devices.cpu.memory import allocate
 from fastnn.devices.cpu.program import argument_block
+from fastnn.dtypes import LETTERS
 from fastnn.errors import kernel_error
 from fastnn.tape.instruction import NUMBERS, Instruction
 from fastnn.tape.record import context

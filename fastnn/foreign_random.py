@@ -18,7 +18,8 @@ from fastnn.buffer import Buffer
 from fastnn.devices.cpu.memory import Arena
 from fastnn.devices.cpu.threads import THREAD_NAME
 from fastnn.errors import RecordingError
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 
 # how many steps from a function its generators are looked for: model, its layers, one of them, a
 # list, a generator

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
+from fastnn.dtypes import BOOL, INT64, INTEGERS
 from fastnn.errors import RecordingError, shape_text
-from fastnn.ops.elementwise import BOOL
-from fastnn.ops.indexing import INDEX, Span, flat_index, in_full, in_range, normal_key
+from fastnn.ops.indexing import Span, flat_index, in_full, in_range, normal_key
 from fastnn.tape.record import context
 from fastnn.tensor import Tensor, operand
 
@@ -59,7 +59,9 @@ def _parsed(item):
     """Arrays, lists and tensors as a tensor or an array, of int64 or bool; what is no array as
     `ops.slice_copy` has it."""
     if isinstance(item, Tensor):
-        if item.dtype not in (INDEX, BOOL):
+        if item.dtype in INTEGERS:
+            return item if item.dtype == INT64 else item.astype(INT64)
+        if item.dtype != BOOL:
             raise IndexError(
                 "x[...]: an array of indices holds integers or booleans; got a tensor of "
                 f"{item.dtype}"
@@ -69,7 +71,7 @@ def _parsed(item):
         return normal_key(item)[0]
     array = np.asarray(item)
     if not array.size and not hasattr(item, "dtype"):
-        array = array.astype(INDEX)  # [] is of floats
+        array = array.astype(INT64)  # [] is of floats
     if array.dtype.kind not in "biu":
         raise IndexError(
             "x[...]: an array of indices holds integers or booleans; got element type "
@@ -77,7 +79,7 @@ def _parsed(item):
         )
     if not array.ndim:
         return normal_key(array[()])[0]
-    return array if array.dtype == BOOL else array.astype(INDEX)
+    return array if array.dtype == BOOL else array.astype(INT64)
 
 
 def _without_masks(x: Tensor, items: Sequence[Any]) -> Iterator[Any]:
@@ -120,16 +122,16 @@ def _as_one(indices: Sequence[Any], extents: Sequence[int], dimensions: Sequence
         for i, *of in zip(indices, extents, dimensions, strict=True)
     ]
     if len(found) == 1:
-        return operand(found[0], INDEX)
+        return operand(found[0], INT64)
     try:
         if not any([isinstance(i, Tensor) for i in found]):
             total: Any = 0
             for index, extent in zip(np.broadcast_arrays(*found), extents, strict=True):
                 total = total * extent + index
-            return operand(total, INDEX)
-        one = operand(np.zeros((), INDEX), INDEX)
+            return operand(total, INT64)
+        one = operand(np.zeros((), INT64), INT64)
         for i, extent in zip(found, extents, strict=True):
-            one = flat_index(one, operand(i, INDEX), extent=extent)
+            one = flat_index(one, operand(i, INT64), extent=extent)
         return one
     except ValueError:
         shapes = " and ".join([shape_text(i.shape) for i in found])

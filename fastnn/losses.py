@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
-from fastnn.convert import INDEX, as_array
+from fastnn.convert import as_array
+from fastnn.dtypes import INT64
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
 from fastnn.frames import not_finite
 from fastnn.tensor import Tensor, operand
@@ -38,7 +39,7 @@ class Loss(Watched):
         if not isinstance(y_true, Tensor):
             y_true = operand(
                 self.targets(y_true, y_pred.shape, y_pred.dtype),
-                INDEX if self.takes_labels else y_pred.dtype,
+                INT64 if self.takes_labels else y_pred.dtype,
             )
         values = self.call(aligned(y_true, y_pred.shape, self.takes_labels, self.name), y_pred)
         if sample_weight is None:
@@ -102,7 +103,7 @@ def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str
             f"{place}. Number the classes from 0, or give the last layer more units."
         )
     # only now: of what is too large for the type this would make anything
-    return np.ascontiguousarray(y, INDEX)
+    return np.ascontiguousarray(y, INT64)
 
 
 def aligned_shape(

@@ -6,8 +6,8 @@ import numpy as np
 
 from fastnn import config, losses, ops
 from fastnn.autograd import no_grad
-from fastnn.convert import INDEX
 from fastnn.devices.cpu.memory import own_copy, reserve
+from fastnn.dtypes import INT64
 from fastnn.emit import emit
 from fastnn.errors import nearest
 from fastnn.kernels.cpu import batches
@@ -72,7 +72,7 @@ class Metric(Watched):
             if not isinstance(y_true, Tensor):
                 y_true = operand(
                     self.targets(y_true, y_pred.shape, y_pred.dtype),
-                    INDEX if self.takes_labels else y_pred.dtype,
+                    INT64 if self.takes_labels else y_pred.dtype,
                 )
             y_true = losses.aligned(y_true, y_pred.shape, self.takes_labels, self.name)
             self._add(self.measure(y_true, y_pred), sample_weight)

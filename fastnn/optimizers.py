@@ -18,7 +18,8 @@ from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.locks import together
 from fastnn.tape.record import CHECK, Counter, Search, context, has_gradient
-from fastnn.tensor import Tensor, Variable, operand
+from fastnn.tensor import Tensor, operand
+from fastnn.variable import Variable
 from fastnn.watch import Watched
 
 

@@ -23,7 +23,8 @@ from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.foreign_random import Generators
 from fastnn.locks import making
 from fastnn.tape.record import Recorder, Search, context
-from fastnn.tensor import Tensor, Variable
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
 from fastnn.watch import Kept, Watch, Watched, own
 
 # seconds that threads take to wake up and to leave, in each call: shorter steps have one

@@ -1,4 +1,4 @@
-"""Tensors and variables, and the one way ops are called: `apply`."""
+"""Tensors, their operators, and what ops remember of how a tensor was made."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, ops
+from fastnn import config, dtypes, ops
 from fastnn.buffer import Buffer
-from fastnn.convert import INDEX, as_array, as_numbers
+from fastnn.convert import as_array, as_numbers
 from fastnn.devices.cpu.memory import (
-    LETTERS,
-    Arena,
     Place,
     address_of,
     allocate,
@@ -31,8 +29,8 @@ _numbers = itertools.count()
 
 
 class Tensor:
-    """An array that ops compute with: memory, shape and element type (float32, float64, int64 or
-    bool), and how it was computed.
+    """An array that ops compute with: memory, shape and element type (float32, float64, int64,
+    int32, uint8 or bool), and how it was computed.
 
     Ops never change their inputs, and every op returns fresh memory, except `reshape`, which shares
     it. `numpy()` reads a tensor; while a step is being recorded there is nothing to read yet, and
@@ -88,7 +86,7 @@ class Tensor:
     @gradient.setter
     def gradient(self, value: Any) -> None:
         has_gradient(self)  # which a step that is being recorded has to know
-        self._gradient = None if value is None else _gradient_for(self, value)
+        self._gradient = None if value is None else gradient_for(self, value)
 
     __copy__ = own_copy
 
@@ -134,8 +132,9 @@ class Tensor:
         return self.buffer.array((), self.dtype).item()
 
     def astype(self, dtype: Any) -> "Tensor":
-        """The values as float32 or float64 (of a tensor of bool also as int64), copied, with a
-        gradient where both are floats."""
+        """The values as another element type, copied, with a gradient where both are floats. As in
+        NumPy: floats become integers towards zero, what a type of integers cannot hold becomes
+        something else, and True is what is not 0."""
         return cast(self, dtype=dtype)
 
     def _number(self, what):
@@ -193,7 +192,7 @@ class Tensor:
     def backward(self, gradient: Any = None) -> None:
         """Add the gradient of this number to that of every variable it was computed from.
 
-        `gradient`, of this tensor's shape, is what comes from above; a tensor of one element has 1.
+        `gradient`, of this tensor's shape, is the upstream gradient; for one element it is 1.
         A variable used several times gets the sum. Gradients are added to until `optimizer.step()`
         or `variable.gradient = None` clears them.
         """
@@ -327,74 +326,7 @@ class Node:
         return [Tensor(*o) for o in self.outputs]
 
 
-class Variable(Tensor):
-    """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of
-    its own."""
-
-    __slots__ = ("_trainable", "chunk", "name", "offset")
-
-    def __init__(
-        self,
-        value: Any,
-        trainable: bool = True,
-        name: str = "variable",
-        dtype: Any = None,
-        arena: Arena | None = None,
-    ):
-        array = as_array(value, dtype or config.floatx(), f"variable {name!r}")
-        self.chunk, self.offset = (arena or Arena()).place(array.nbytes, trainable)
-        super().__init__(Place(self.chunk, self.offset, array.nbytes), array.shape, array.dtype)
-        self.name, self.trainable = name, trainable
-        self.buffer.array(self.shape, self.dtype)[...] = array
-
-    @property
-    def trainable(self) -> bool:
-        """Whether it is learned, as long as its layer is. Assigning it sets `requires_gradient`."""
-        if context.reads is not None:
-            context.reads.asked[id(self)] = self
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = self.requires_gradient = bool(value)
-
-    def mirror(self, key: object) -> Tensor:
-        """Memory of this variable's shape, zeroed when first asked for: its gradient, an
-        optimizer's moment."""
-        return Tensor(
-            Place(self.chunk, self.offset, self.buffer.nbytes, key), self.shape, self.dtype
-        )
-
-    @property
-    def gradient(self) -> Tensor | None:
-        """As any tensor's. It keeps its values, whatever later steps do."""
-        return copied(self.mirror("gradient")) if has_gradient(self) else None
-
-    @gradient.setter
-    def gradient(self, value: Any) -> None:
-        has_gradient(self)
-        slot = None
-        if value is not None:
-            given, slot = _gradient_for(self, value), self.mirror("gradient")
-            emit("assign gradient", reduce.copy, (given.flat(), slot.flat()))
-        self._gradient = slot
-
-    def assign(self, value: Any) -> None:
-        """Put values in, of the variable's shape."""
-        array = as_array(value, self.dtype, f"variable {self.name!r}")
-        if array.shape != self.shape:
-            raise ShapeError(
-                f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of "
-                f"{shape_text(array.shape)}"
-            )
-        self.chunk.turn.run(self.buffer.array(self.shape, self.dtype).__setitem__, ..., array)
-
-    def __repr__(self):
-        values = self.buffer.array(self.shape, self.dtype)
-        return f"<variable {self.name!r} {shape_text(self.shape)} {self.dtype}\n{values}>"
-
-
-def _gradient_for(x, value):
+def gradient_for(x, value):
     """`value` as a gradient that is assigned to a tensor."""
     gradient = operand(value, x.dtype)
     if gradient.shape != x.shape or gradient.dtype != x.dtype:
@@ -405,7 +337,7 @@ def _gradient_for(x, value):
         )
     return (
         gradient
-        if isinstance(value, Tensor) and not isinstance(value, Variable)
+        if isinstance(value, Tensor) and not isinstance(value.buffer, Place)  # may be written over
         else copied(gradient)
     )
 
@@ -417,19 +349,17 @@ def copied(x: Tensor) -> Tensor:
     return copy
 
 
-TENSORS = {Tensor, Variable}
-
-
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:
     """A tensor of an array, a number or nested lists, copied.
 
-    dtype: "float32", "float64", "int64" or "bool"; None keeps one of these and makes float32 of
-    Python's floats.
+    dtype: "float32", "float64", "int64", "int32", "uint8" or "bool"; None keeps one of these and
+    makes float32 of Python's floats. requires_gradient: whether `backward` finds its gradient, for
+    floats only.
     """
-    array = as_array(value, dtype, "tensor")
-    if array.dtype not in LETTERS:
+    array = as_array(value, None if dtype is None else dtypes.expected(dtype, "tensor"), "tensor")
+    if requires_gradient and array.dtype not in dtypes.FLOATS:
         raise DTypeError(
-            f"tensor: dtype must be float32, float64, int64 or bool; got {array.dtype}"
+            f"tensor: floats alone have gradients; got {array.dtype}. Pass dtype='float32'."
         )
     result = Tensor(allocate(array.nbytes), array.shape, array.dtype)
     result.buffer.array(array.shape, array.dtype)[...] = array
@@ -439,17 +369,18 @@ def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Te
 
 def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
     """What an op is given as a tensor, of element type `dtype`, or, for None, the process's; not
-    copied if it can be shared."""
+    copied if it can be shared. Floats stay floats where integers are asked for, for the op to say
+    that it has no use for them."""
     if isinstance(value, Tensor):
         return value if value.strength == 3 else value.as_type(dtype or np.dtype(config.floatx()))  # type: ignore[attr-defined]
     dtype = dtype or np.dtype(config.floatx())
-    if isinstance(value, int | float) and dtype is not INDEX:
+    if isinstance(value, int | float) and (dtype.kind == "f" or not isinstance(value, float)):
         return _number(value, copysign(1.0, value), dtype)
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
         # a constant of the tape, which the user may write over
         array = value if context.recorder is None else value.copy()
     else:
-        fits = dtype is not INDEX or as_numbers(value, "operand").dtype.kind != "f"
+        fits = dtype.kind == "f" or as_numbers(value, "operand").dtype.kind != "f"
         array = as_array(value, dtype if fits else None, "operand")
     return Tensor(buffer_of(array), array.shape, array.dtype)
 
@@ -458,6 +389,12 @@ def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
 def _number(value, _sign, dtype):
     """A number as a tensor, kept, for the same ones come again and again; the sign tells 0.0 from
     -0.0."""
-    with np.errstate(over="ignore"):
-        array = np.array([value], dtype)
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array([value], dtype)
+    except OverflowError:
+        raise OverflowError(
+            f"{value} is no {dtype}: convert what it is combined with first, as in "
+            "x.astype('int64')"
+        ) from None
     return Tensor(Buffer(address_of(array), dtype.itemsize, array.view(np.uint8), 0), (), dtype)

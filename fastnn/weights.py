@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from fastnn.devices.cpu.memory import turn_of
+from fastnn.dtypes import CODES
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.layers.base import Layer, kind_name
-from fastnn.tensor import Variable
+from fastnn.variable import Variable
 
-DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
-CODES = {dtype: code for code, dtype in DTYPES.items()}
+DTYPES = {code: dtype.newbyteorder("<") for dtype, code in CODES.items()}
 MOST_TABLE_BYTES = 100_000_000  # the format's own bound
 
 

@@ -26,10 +26,30 @@ import struct
 import weakref
 from typing import NamedTuple
 
+
+class Element(NamedTuple):
+    """What compiled kernels know of an element type."""
+
+    name: str
+    bytes: int
+    # `A` beside `T`: the type in which its sums are made. float32 has its own: sums are made in
+    # many partial sums, and their bits are promised.
+    accumulation: str
+
+
+# By letter, which is NumPy's: the kind and the bytes. `fastnn/dtypes.py` builds on it.
+ELEMENTS = {
+    "f4": Element("float32", 4, "f4"),
+    "f8": Element("float64", 8, "f8"),
+    "i8": Element("int64", 8, "i8"),
+    "i4": Element("int32", 4, "i8"),
+    "u1": Element("uint8", 1, "i8"),
+    "b1": Element("boolean", 1, "i8"),
+    "u4": Element("uint32", 4, "i8"),  # words of random bits; no tensor of a user's
+}
 FLOATS = ("f4", "f8")
-ANY = ("f4", "f8", "i8", "b1")  # what tensors hold
-ITEM_BYTES = {"f4": 4, "f8": 8, "i8": 8, "u4": 4, "b1": 1}
-DTYPE_NAMES = {"f4": "float32", "f8": "float64", "i8": "int64", "u4": "uint32", "b1": "boolean"}
+NUMBERS = (*FLOATS, "i8", "i4", "u1")
+ANY = (*NUMBERS, "b1")  # what users' tensors hold
 
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -214,7 +234,7 @@ SPLITS = {
     ("thread", "n_threads"): 0,
 }
 
-DECLARATION = re.compile(r"(?:(out|inout|some) )?(T|f4|f8|i8|u4|b1)\[(\w+(?:, ?\w+)*)\]")
+DECLARATION = re.compile(rf"(?:(out|inout|some) )?(T|{'|'.join(ELEMENTS)})\[(\w+(?:, ?\w+)*)\]")
 
 
 def parse(name, declaration):

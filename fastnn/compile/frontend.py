@@ -11,7 +11,7 @@ import inspect
 import re
 from contextlib import contextmanager
 
-from fastnn.kernels.declare import DTYPE_NAMES, ITEM_BYTES, Kernel, Target
+from fastnn.kernels.declare import ELEMENTS, Kernel, Target
 
 from . import entry_point
 from .lowering import Emitter
@@ -130,10 +130,10 @@ def _intrinsic_maker(dtype, target):
         from numba import types
         from numba.extending import intrinsic
 
-        element = getattr(types, DTYPE_NAMES[dtype])
+        element = getattr(types, ELEMENTS[dtype].name)
         kinds = {
             "T": element,
-            "bits": getattr(types, f"int{8 * ITEM_BYTES[dtype]}"),
+            "bits": getattr(types, f"int{8 * ELEMENTS[dtype].bytes}"),
             "flat": types.Array(element, 1, "C"),
             "int": types.intp,
             "float": types.float64,

@@ -3,7 +3,7 @@
 llvmlite is imported where it is used: a process that finds its kernels compiled needs none of it.
 """
 
-from fastnn.kernels.declare import ITEM_BYTES
+from fastnn.kernels.declare import ELEMENTS
 
 # Begins the names of functions that have a vector variant, whose name ends in its vectors' length.
 VECTORISED = "fastnn.vectorised."
@@ -18,7 +18,7 @@ class Emitter:
 
         self.builder, self.module, self.arrays = builder, builder.module, arrays
         self.kinds, self.dtype, self.target = kinds, dtype, target
-        self.item_bytes = ITEM_BYTES[dtype]
+        self.item_bytes = ELEMENTS[dtype].bytes
         self.real = ir.FloatType() if self.item_bytes == 4 else ir.DoubleType()
         self.bits = ir.IntType(8 * self.item_bytes)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn.kernels.declare import (
-    ITEM_BYTES,
+    ELEMENTS,
     Declaration,
     Intrinsic,
     T,
@@ -55,6 +55,6 @@ class Specialiser:
         if isinstance(declaration, by_dtype):
             return self.resolve(declaration.choices[self.dtype])
         if isinstance(declaration, machine):
-            return declaration.rule(self.target, ITEM_BYTES[self.dtype])
+            return declaration.rule(self.target, ELEMENTS[self.dtype].bytes)
         make = self.intrinsic if isinstance(declaration, Intrinsic) else self.helper
         return make(declaration, self.bound(declaration.function))

@@ -14,7 +14,8 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.locks import making
 from fastnn.ops.record import FLOATS
 from fastnn.tape.record import context, outside_the_step
-from fastnn.tensor import Tensor, Variable, copied, operand
+from fastnn.tensor import Tensor, copied, operand
+from fastnn.variable import Variable
 from fastnn.watch import Watched, own, with_layers
 
 Shape = tuple[int | None, ...]

@@ -4,16 +4,17 @@ from math import inf
 
 import numpy as np
 
-from fastnn.errors import DTypeError
+from fastnn import dtypes
 from fastnn.kernels import reference
-from fastnn.kernels.declare import ANY
+from fastnn.kernels.declare import ANY, NUMBERS
 from fastnn.kernels.scalar import arithmetic
 
-from .elementwise import BOOL, EXTREMES, PASS, elementwise
-from .record import FLOATS, Case, Op
+from .elementwise import EXTREMES, PASS, elementwise
+from .record import Case, Op
 
 negative = elementwise(
     arithmetic.negative,
+    dtypes=NUMBERS,
     gradient=arithmetic.negative_gradient,
     saves="y",
     reference=np.negative,
@@ -22,6 +23,7 @@ negative = elementwise(
 )
 absolute = elementwise(
     arithmetic.absolute,
+    dtypes=NUMBERS,
     gradient=arithmetic.absolute_gradient,
     reference=reference.absolute,
     edges=EXTREMES,
@@ -29,16 +31,23 @@ absolute = elementwise(
 )
 square = elementwise(
     arithmetic.square,
+    dtypes=NUMBERS,
     gradient=arithmetic.square_gradient,
     reference=np.square,
     edges=EXTREMES,
     doc="x^2.",
 )
 add = elementwise(
-    arithmetic.add, gradient=(PASS, PASS), reference=np.add, edges=EXTREMES, doc="x + y."
+    arithmetic.add,
+    dtypes=ANY,
+    gradient=(PASS, PASS),
+    reference=np.add,
+    edges=EXTREMES,
+    doc="x + y; of booleans, whether either is True.",
 )
 subtract = elementwise(
     arithmetic.subtract,
+    dtypes=NUMBERS,
     gradient=(PASS, arithmetic.subtract_gradient_y),
     reference=np.subtract,
     edges=EXTREMES,
@@ -46,10 +55,11 @@ subtract = elementwise(
 )
 multiply = elementwise(
     arithmetic.multiply,
+    dtypes=ANY,
     gradient=(arithmetic.multiply_gradient_x, arithmetic.multiply_gradient_y),
     reference=np.multiply,
     edges=EXTREMES,
-    doc="x y.",
+    doc="x y; of booleans, whether both are True.",
 )
 divide = elementwise(
     arithmetic.divide,
@@ -61,6 +71,7 @@ divide = elementwise(
 )
 maximum = elementwise(
     arithmetic.maximum,
+    dtypes=ANY,
     gradient=(arithmetic.maximum_gradient_x, arithmetic.maximum_gradient_y),
     reference=lambda x, y: np.where((np.real(x) >= np.real(y)) | np.isnan(x), x, y),
     edges=EXTREMES,
@@ -100,18 +111,19 @@ greater_equal = _comparison(arithmetic.greater_equal, np.greater_equal, "is at l
 
 
 def _cast_infer(x, *, dtype):
-    dtype = np.dtype(dtype)
-    if dtype in FLOATS or dtype == x.dtype or (x.dtype == BOOL and dtype == np.dtype("int64")):
-        return [(x.shape, dtype)]
-    raise DTypeError(
-        f"astype: expected float32 or float64, or int64 of a tensor of bool; got {dtype} of "
-        f"{x.dtype}"
-    )
+    return [(x.shape, dtypes.expected(dtype, "astype"))]
 
 
 def _cast_gradient(g, dys, inputs, outputs, dtype):
     g.gradient(0, cast, dys[0], dtype=inputs[0].dtype)
 
 
-# x as another element type, rounded to the nearest number; False is 0 and True is 1.
-cast = Op("cast", _cast_infer, kernels="loops.cast", gradient=_cast_gradient, flops=0)
+# x as another element type: see `Tensor.astype`.
+cast = Op(
+    "cast",
+    _cast_infer,
+    kernels="loops.cast",
+    gradient=_cast_gradient,
+    dtypes=dtypes.ANY,
+    flops=0,
+)

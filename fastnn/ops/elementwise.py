@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.dtypes import BOOL, names_of
+from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.declare import FLOATS as FLOAT_LETTERS
 from fastnn.kernels.scalar import Formula
 
-from .record import FLOATS, Case, Op, expect_attribute, expect_float
-
-BOOL = np.dtype("bool")
+from .record import Case, Op, expect_alike, expect_attribute
 
 # Sizes around a vector register (4 to 16 elements), around a thread's grain (64), and a prime.
 SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
@@ -64,18 +63,15 @@ def elementwise(
     """
     formula = Formula(function, (result,), tuple(dtypes))
     name, names, defaults = formula.name, formula.names, formula.defaults
-    floats = formula.dtypes == FLOAT_LETTERS
+    taken = tuple(map(np.dtype, formula.dtypes))
     gradients = gradient if isinstance(gradient, tuple) else (gradient,) * (gradient is not None)
 
     def infer(*inputs, **given):
         if len(inputs) != len(names):
             raise TypeError(f"{name}: takes {', '.join(names)}; got {len(inputs)} inputs")
         dtype, shape = inputs[0].dtype, inputs[0].shape
-        if (floats and dtype not in FLOATS) or (
-            len(inputs) > 1 and any([x.dtype != dtype for x in inputs])
-        ):
-            named = dict(zip(names, inputs, strict=True))
-            expect_float(name, **named) if floats else _expect_alike(name, named)
+        if dtype not in taken or (len(inputs) > 1 and any([x.dtype != dtype for x in inputs])):
+            expect_alike(name, taken, **dict(zip(names, inputs, strict=True)))
         for attribute, value in given.items():
             expect_attribute(name, attribute, value, defaults, dtype)
         if len(inputs) > 1:
@@ -101,17 +97,17 @@ def elementwise(
                 g.gradient(i, op, *saved, dys[0], **changed(given))
 
     shapes = [(shape,) for shape in SHAPES] if len(names) == 1 else PAIRS
-    taken = "float32 or float64" if floats else "any element type"
     if len(names) == 1:
-        doc = f"{doc} x: any shape, {taken}; the result has both."
+        doc = f"{doc} x: any shape, {names_of(taken)}; the result has both."
     else:
         alike = "both" if len(names) == 2 else "all"
-        doc = f"{doc} {', '.join(names)}: {taken}, {alike} alike; shapes broadcast."
+        doc = f"{doc} {', '.join(names)}: {names_of(taken)}, {alike} alike; shapes broadcast."
     op = Op(
         name,
         infer,
         kernels="loops.elementwise",
         formula=formula,
+        dtypes=taken,
         gradient=rule if gradients else None,
         reference=reference,
         cases=[
@@ -189,13 +185,3 @@ def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
 @lru_cache(maxsize=1024)
 def _broadcast_shape(shapes):
     return np.broadcast_shapes(*shapes)
-
-
-def _expect_alike(name, inputs):
-    (first, x), *others = inputs.items()
-    for other, y in others:
-        if x.dtype != y.dtype:
-            raise DTypeError(
-                f"{name}: {first} is {x.dtype} and {other} is {y.dtype}. Convert one of them, as "
-                "in x.astype('float32')."
-            )

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.dtypes import ANY, INT64
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.kernels.cpu import movement as kernels
 
 from .elementwise import broadcast_shape
 from .record import Case, Constant, Op
 
-INDEX = np.dtype("int64")
+INDEX = INT64
 
 
 class Span(NamedTuple):
@@ -166,6 +167,7 @@ slice_copy = Op(
     lambda x, key: x[key],
     [Case((shape,), {"key": key}) for shape, key in KEYS],
     flops=0,
+    dtypes=ANY,
     doc="x[key], copied, for a key of integers, slices, None and Ellipsis, as NumPy has it. x: "
     "any element type.",
 )
@@ -228,6 +230,7 @@ take = Op(
         ]
     ],
     indices=(1,),
+    dtypes=ANY,
     flops=0,
     doc="The rows of x along `axis` that `indices` name, in place of that dimension, as "
         "numpy.take has it: x of any element type, "

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from fastnn.dtypes import FLOATS, names_of
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 
 registry: dict[str, "Op"] = {}
@@ -68,8 +69,11 @@ class Op:
                together with it (`matmul.fused_gradients`).
     accumulates  whether, called with accumulate=True, it adds to its output: a gradient for a
                variable that has one already.
-    compares   whether it takes any element type, and inputs of two types are converted to one that
-               has the numbers of both.
+    dtypes     the element types that its inputs may have, all alike, but for `indices`. Inputs of
+               several types are converted to what they give together (`dtypes.result_type`).
+    integers_as_floats  whether integers alone become floats where `dtypes` has no integers, as for
+               exp in Keras; if not, they are refused.
+    compares   whether inputs of several types are converted to one that has the numbers of all.
     """
 
     run: ClassVar[Callable[..., Any]]  # apply.apply, which knows tensors
@@ -92,6 +96,8 @@ class Op:
     loss_reads_input: bool = False
     fusable_into_matmul_gradient: Callable[..., bool] = lambda **_: False
     accumulates: bool = False
+    dtypes: Sequence[np.dtype] = FLOATS
+    integers_as_floats: bool = True
     compares: bool = False
     doc: str = ""
     kernels: str | None = None
@@ -155,19 +161,18 @@ class Constant:
         self.address, self.buffer = array.ctypes.data, self
 
 
-FLOATS = (np.dtype("float32"), np.dtype("float64"))
 # for a kernel's array that may be left out: bias, weights
 NONE = {dtype: Constant(np.empty(0, dtype)) for dtype in FLOATS}
 
 
-def expect_float(name: str, **inputs: Any) -> np.dtype:
-    """The element type that all inputs share, which must be float32 or float64."""
+def expect_alike(name: str, dtypes: Sequence[np.dtype] = FLOATS, /, **inputs: Any) -> np.dtype:
+    """The element type that all inputs share, which must be one of `dtypes`."""
     items = iter(inputs.items())
     first, tensor = next(items)
     dtype = tensor.dtype
-    if dtype not in FLOATS:
+    if dtype not in dtypes:
         raise DTypeError(
-            f"{name}: {first} must be float32 or float64; got {dtype}. Convert it first, as in "
+            f"{name}: {first} must be {names_of(dtypes)}; got {dtype}. Convert it first, as in "
             "x.astype('float32')."
         )
     for other, t in items:
@@ -177,6 +182,9 @@ def expect_float(name: str, **inputs: Any) -> np.dtype:
                 "fastnn computes in one element type."
             )
     return dtype
+
+
+expect_float = expect_alike  # of floats, unless other types are named
 
 
 def expect_attribute(

@@ -6,10 +6,11 @@ from math import prod
 
 import numpy as np
 
+from fastnn.dtypes import ANY, FLOATS
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.cpu import movement
 
-from .record import FLOATS, Case, Constant, Op
+from .record import Case, Constant, Op
 
 
 @lru_cache(maxsize=1024)
@@ -76,6 +77,7 @@ transpose = Op(
         ),
         Case(((5, 6),), {"axes": (0, 1)}),
     ],
+    dtypes=ANY,
     doc="x with its dimensions in another order, copied: reversed, or by `axes`, a permutation.",
     flops=0,
 )
@@ -111,6 +113,7 @@ reshape = Op(
             ((5,), -1),
         ]
     ],
+    dtypes=ANY,
     doc="x under another shape with as many elements; one extent may be -1. The memory is shared "
     "with x.",
     flops=0,

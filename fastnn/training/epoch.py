@@ -11,10 +11,10 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.buffer import Buffer
-from fastnn.convert import INDEX
 from fastnn.devices.cpu.autotune import Pace
 from fastnn.devices.cpu.memory import allocate, buffer_of, reserve
 from fastnn.devices.cpu.program import FOREVER, Program, Tape, threads_to_plan_for
+from fastnn.dtypes import INT64
 from fastnn.emit import emit
 from fastnn.kernels.cpu import batches
 from fastnn.kernels.cpu import random as random_kernels
@@ -41,8 +41,8 @@ class Order:
     def __init__(self, generator: Generator):
         self.generator = generator
         self.words = Tensor(allocate(0), (0,), np.dtype("uint32"))
-        self.rows = Tensor(allocate(0), (0,), INDEX)
-        self.place = Tensor(allocate(8), (1,), INDEX)
+        self.rows = Tensor(allocate(0), (0,), INT64)
+        self.place = Tensor(allocate(8), (1,), INT64)
         self.cursor = Counter(self.place.buffer)
 
     def hold(self, rows: int) -> None:
@@ -376,7 +376,7 @@ class Epoch(Steps):
         self.totals, columns = totals, totals.shape[0]
         memory = reserve(8 * (1 + MOST_EPOCHS * columns))
         self.row = Counter(memory)
-        self._row = Tensor(memory.part(0, 8), (1,), INDEX)
+        self._row = Tensor(memory.part(0, 8), (1,), INT64)
         self._results = Tensor(
             memory.part(8, 8 * MOST_EPOCHS * columns), (MOST_EPOCHS, columns), totals.dtype
         )

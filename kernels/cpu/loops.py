@@ -24,7 +24,7 @@ from math import prod
 
 import numpy as np
 
-from ..declare import FLOATS, T, helper, kernel
+from ..declare import ANY, T, helper, kernel
 from ..intrinsics import flat, stack_array
 from .reduce import add_rows, chunks_of, rows_of_chunk, sum_of_chunks
 from .simd.rows import clear, row_copy_past_caches
@@ -211,9 +211,6 @@ def elementwise(formula):
 
 # ---- casts
 
-# from each type to which others
-CASTS = {"f4": ("f8",), "f8": ("f4",), "i8": FLOATS, "b1": ("f4", "f8", "i8")}
-
 
 @cache
 def cast_from(letter):
@@ -221,7 +218,7 @@ def cast_from(letter):
 
     @kernel(
         split=[("n", FLAT)],
-        dtypes=CASTS[letter],
+        dtypes=tuple(other for other in ANY if other != letter),
         name=f"cast_from_{letter}",
         x=f"{letter}[n]",
         y="out T[n]",
@@ -229,7 +226,7 @@ def cast_from(letter):
     def pointwise(x, y, start, stop):
         x, y = x[start:stop], y[start:stop]
         for i in range(x.size):
-            y[i] = T(x[i])
+            y[i] = x[i]
 
     return pointwise
 

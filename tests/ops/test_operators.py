@@ -204,34 +204,6 @@ def test_truths_are_numbers_where_numbers_are_asked_for():
     assert mean.result() == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_types_are_cast_eagerly_and_recorded(threads):
-    fastnn.set_threads(threads)
-    for own, array in ARRAYS.items():
-        array = np.nan_to_num(np.tile(array, 5000), posinf=3)
-        for to in ("float32", "float64", *(["int64"] if own == "bool" else []), own):
-            expected = array.astype(to)
-            for got in (
-                fastnn.tensor(array).astype(to),
-                fastnn.record(lambda x, to=to: x.astype(to))(fastnn.tensor(array)),
-            ):
-                assert got.dtype == to
-                np.testing.assert_array_equal(got.numpy(), expected)
-    with pytest.raises(
-        DTypeError,
-        match="astype: expected float32 or float64, or int64 of a tensor of bool; got int64 of "
-        "float32",
-    ):
-        fastnn.tensor([1.0]).astype("int64")
-
-
-def test_a_casts_gradient_goes_through():
-    x = fastnn.tensor([1.0, 2.0], requires_gradient=True)
-    ops.sum(x.astype("float64") ** 2).backward()
-    assert x.gradient.dtype == "float32"
-    np.testing.assert_array_equal(x.gradient.numpy(), [2, 4])
-
-
 # ---- identity
 
 

@@ -15,7 +15,7 @@ from math import prod
 from typing import NamedTuple
 
 from fastnn.buffer import Buffer, whole_lines
-from fastnn.devices.cpu.memory import LETTERS
+from fastnn.dtypes import LETTERS
 from fastnn.kernels.cpu.reduce import copy_past_caches
 from fastnn.kernels.cpu.threads import FLAT, thread_range
 from fastnn.tape.instruction import NUMBERS, Instruction

@@ -14,11 +14,6 @@ import numpy as np
 from fastnn.buffer import CACHE_LINE, Buffer, whole_lines
 from fastnn.locks import Turn, Turns, together
 
-LETTERS = {
-    np.dtype(name): np.dtype(name).str[1:]
-    for name in ("float32", "float64", "int64", "uint32", "bool")
-}
-
 
 def address_of(array: np.ndarray) -> int:
     """Where the first element of a writable, contiguous array lies; a quarter of the time that

@@ -7,7 +7,8 @@ from math import ceil
 import numpy as np
 
 from fastnn.devices.cpu import processor
-from fastnn.devices.cpu.memory import LETTERS, allocate
+from fastnn.devices.cpu.memory import allocate
+from fastnn.dtypes import LETTERS
 from fastnn.kernels.cpu import peaks as kernels
 from fastnn.ops.record import Constant
 from fastnn.tape.instruction import Instruction

@@ -1,0 +1,87 @@
+"""Variables: tensors that a model learns or keeps."""
+
+from typing import Any
+
+from fastnn import config, dtypes
+from fastnn.convert import as_array
+from fastnn.devices.cpu.memory import Arena, Place
+from fastnn.emit import emit
+from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.kernels.cpu import reduce
+from fastnn.tape.record import context, has_gradient
+from fastnn.tensor import Tensor, copied, gradient_for
+
+
+class Variable(Tensor):
+    """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of
+    its own."""
+
+    __slots__ = ("_trainable", "chunk", "name", "offset")
+
+    def __init__(
+        self,
+        value: Any,
+        trainable: bool = True,
+        name: str = "variable",
+        dtype: Any = None,
+        arena: Arena | None = None,
+    ):
+        owner = f"variable {name!r}"
+        array = as_array(value, dtypes.expected(dtype or config.floatx(), owner), owner)
+        if trainable and array.dtype not in dtypes.FLOATS:
+            raise DTypeError(
+                f"{owner}: {array.dtype} has no gradient to learn from. Pass trainable=False."
+            )
+        self.chunk, self.offset = (arena or Arena()).place(array.nbytes, trainable)
+        super().__init__(Place(self.chunk, self.offset, array.nbytes), array.shape, array.dtype)
+        self.name, self.trainable = name, trainable
+        self.buffer.array(self.shape, self.dtype)[...] = array
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is learned, as long as its layer is. Assigning it sets `requires_gradient`."""
+        if context.reads is not None:
+            context.reads.asked[id(self)] = self
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = self.requires_gradient = bool(value)
+
+    def mirror(self, key: object) -> Tensor:
+        """Memory of this variable's shape, zeroed when first asked for: its gradient, an
+        optimizer's moment."""
+        return Tensor(
+            Place(self.chunk, self.offset, self.buffer.nbytes, key), self.shape, self.dtype
+        )
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """As any tensor's. It keeps its values, whatever later steps do."""
+        return copied(self.mirror("gradient")) if has_gradient(self) else None
+
+    @gradient.setter
+    def gradient(self, value: Any) -> None:
+        has_gradient(self)
+        slot = None
+        if value is not None:
+            given, slot = gradient_for(self, value), self.mirror("gradient")
+            emit("assign gradient", reduce.copy, (given.flat(), slot.flat()))
+        self._gradient = slot
+
+    def assign(self, value: Any) -> None:
+        """Put values in, of the variable's shape."""
+        array = as_array(value, self.dtype, f"variable {self.name!r}")
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of "
+                f"{shape_text(array.shape)}"
+            )
+        self.chunk.turn.run(self.buffer.array(self.shape, self.dtype).__setitem__, ..., array)
+
+    def __repr__(self):
+        values = self.buffer.array(self.shape, self.dtype)
+        return f"<variable {self.name!r} {shape_text(self.shape)} {self.dtype}\n{values}>"
+
+
+TENSORS = {Tensor, Variable}

@@ -1,0 +1,116 @@
+"""Element types: which one several give, casts, and what each op makes of them."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import dtypes, ops
+from fastnn.dtypes import result_type
+from fastnn.errors import DTypeError
+
+GOLDEN = json.loads(
+    (Path(__file__).parents[1] / "keras" / "goldens" / "result_type.json").read_text()
+)
+KINDS = {f"Python {kind.__name__}": kind for kind in (bool, int, float)} | {
+    dtype.name: dtype for dtype in dtypes.ANY
+}
+ARRAYS = {
+    "float32": np.array([0, 1, -1, 2.5, np.nan, np.inf], "f4"),
+    "float64": np.array([0, 1, -1, 2.5, np.nan, np.inf]),
+    "int64": np.array([0, 1, -1, 2, 16777217, 2**40]),
+    "int32": np.array([0, 1, -1, 2, 16777217, -(2**31)], "i4"),
+    "uint8": np.array([0, 1, 2, 127, 128, 255], "u1"),
+    "bool": np.array([False, True, True, False, True, False]),
+}
+
+
+@pytest.mark.parametrize("floatx", ["float32", "float64"])
+@pytest.mark.parametrize(("x", "y"), [*itertools.product(KINDS, KINDS)])
+def test_types_give_together_what_they_give_in_keras(x, y, floatx):
+    if {x, y} == {"float32", "float64"}:
+        with pytest.raises(DTypeError, match=r"float32 and float64 .* x\.astype\('float32'\)"):
+            result_type(KINDS[x], KINDS[y])
+    else:
+        assert result_type(KINDS[x], KINDS[y], floatx=floatx) == GOLDEN[floatx][x][y]
+
+
+def test_of_many_types_the_order_does_not_matter():
+    for some in itertools.product(KINDS.values(), repeat=3):
+        if not dtypes.mixes_floats(some):
+            assert len({result_type(*order) for order in itertools.permutations(some)}) == 1
+
+
+def test_the_table_is_numpys():
+    for t in dtypes.TABLE:
+        assert (t.dtype.name, t.dtype.itemsize, t.dtype) == (t.name, t.nbytes, np.dtype(t.letter))
+        assert t.accumulation.itemsize >= t.nbytes
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("own", ARRAYS)
+def test_types_are_cast_eagerly_and_recorded(own, threads):
+    fastnn.set_threads(threads)
+    for to in ARRAYS:
+        array = np.tile(ARRAYS[own], 5000)
+        if to[0] in "iu":  # of what an integer cannot hold C and NumPy promise nothing
+            array = np.nan_to_num(array, posinf=3)
+            array = abs(array) if to == "uint8" and array.dtype.kind == "f" else array
+        expected = array.astype(to)
+        for got in (
+            fastnn.tensor(array).astype(to),
+            fastnn.record(lambda x, to=to: x.astype(to))(fastnn.tensor(array)),
+        ):
+            assert got.dtype == to
+            np.testing.assert_array_equal(got.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "message"),
+    [
+        ("int16", "astype: dtype must be float32, float64, int64, int32, uint8 or bool; got int16"),
+        ("flaot32", "astype: unknown dtype 'flaot32'; did you mean 'float32'?"),
+        (complex, "astype: dtype must be .*; got complex128"),
+    ],
+)
+def test_a_cast_to_another_type_says_which_there_are(dtype, message):
+    with pytest.raises(DTypeError, match=message):
+        fastnn.tensor([1.0]).astype(dtype)
+
+
+def test_a_casts_gradient_goes_through():
+    x = fastnn.tensor([1.0, 2.0], requires_gradient=True)
+    ops.sum(x.astype("float64") ** 2).backward()
+    assert x.gradient.dtype == "float32"
+    np.testing.assert_array_equal(x.gradient.numpy(), [2, 4])
+    assert not x.astype("int32").requires_gradient
+
+
+@pytest.mark.parametrize("dtype", ARRAYS)
+def test_tensors_of_every_type(dtype):
+    x = ARRAYS[dtype].reshape(2, 3)
+    t = fastnn.tensor(x)
+    assert (t.dtype, fastnn.tensor([[1], [0]], dtype=dtype).dtype) == (dtype, dtype)
+    for got, expected in [
+        (t, x),
+        (t[1, ::-1], x[1, ::-1]),
+        (t[[1, 0, 1]], x[[1, 0, 1]]),
+        (t[:, fastnn.tensor([2, 0], dtype="int32")], x[:, [2, 0]]),
+        (t[t == t], x[x == x]),
+        (ops.take(t, np.array([2, 1], "u1"), axis=1), x[:, [2, 1]]),
+        (t.T, x.T),
+        (ops.reshape(t, (3, 2)), x.reshape(3, 2)),
+    ]:
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got.numpy(), expected)
+
+
+def test_integers_have_no_gradients():
+    with pytest.raises(DTypeError, match="floats alone have gradients; got int64"):
+        fastnn.tensor([1, 2], requires_gradient=True)
+    with pytest.raises(DTypeError, match=r"variable 'n': int32 has no gradient .* trainable=False"):
+        fastnn.Variable([1], dtype="int32", name="n")
+    assert fastnn.Variable([1], dtype="int32", trainable=False).dtype == "int32"
