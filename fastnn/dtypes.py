@@ -20,8 +20,13 @@ class ElementType(NamedTuple):
     accumulation: np.dtype  # in which its sums are made
     safetensors: str  # in files of weights
 
-    name = property(lambda self: self.dtype.name)
-    nbytes = property(lambda self: self.dtype.itemsize)
+    @property
+    def name(self) -> str:
+        return self.dtype.name
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.itemsize
 
 
 TABLE = [
