@@ -132,9 +132,9 @@ class Tensor:
         return self.buffer.array((), self.dtype).item()
 
     def astype(self, dtype: Any) -> "Tensor":
-        """The values as another element type, copied, with a gradient where both are floats. As in
-        NumPy: floats become integers towards zero, what a type of integers cannot hold becomes
-        something else, and True is what is not 0."""
+        """The values as another element type, copied, with a gradient where both are floats. Floats
+        become integers by rounding towards zero; all but 0 is True. What an integer of the type
+        cannot be becomes any number."""
         return cast(self, dtype=dtype)
 
     def _number(self, what):
