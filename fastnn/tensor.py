@@ -279,7 +279,7 @@ class Tensor:
 # Powers that take fewer instructions than power and, but for the square root, one rounding for each
 # product.
 POWERS = {
-    1: lambda x: x * 1.0,
+    1: lambda x: x * 1,
     2: lambda x: ops.square(x),
     3: lambda x: ops.square(x) * x,
     4: lambda x: ops.square(ops.square(x)),

@@ -14,10 +14,12 @@ Operand: TypeAlias = Tensor | ArrayLike
 __all__: list[str]
 
 def absolute(x: Operand, /) -> Tensor:
-    """|x|; its gradient at 0 is 0. x: any shape, float32 or float64; the result has both."""
+    """|x|; its gradient at 0 is 0. x: any shape, float32, float64, int64, int32 or uint8; the
+    result has both."""
 
 def add(x: Operand, y: Operand, /) -> Tensor:
-    """x + y. x, y: float32 or float64, both alike; shapes broadcast."""
+    """x + y; of booleans, whether either is True. x, y: float32, float64, int64, int32, uint8 or
+    bool, both alike; shapes broadcast."""
 
 def batch_norm(
     x: Operand,
@@ -76,8 +78,8 @@ def elu(x: Operand, /, alpha: float = 1.0) -> Tensor:
     both."""
 
 def equal(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is y, else False; NaN is unequal to everything. x, y: any element type, both
-    alike; shapes broadcast."""
+    """True where x is y, else False; NaN is unequal to everything. x, y: float32, float64, int64,
+    int32, uint8 or bool, both alike; shapes broadcast."""
 
 def erf(x: Operand, /) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x. x: any shape,
@@ -109,12 +111,12 @@ def general_relu(
     result has both."""
 
 def greater(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is greater than y, else False; NaN is unequal to everything. x, y: any element
-    type, both alike; shapes broadcast."""
+    """True where x is greater than y, else False; NaN is unequal to everything. x, y: float32,
+    float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def greater_equal(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is at least y, else False; NaN is unequal to everything. x, y: any element type,
-    both alike; shapes broadcast."""
+    """True where x is at least y, else False; NaN is unequal to everything. x, y: float32, float64,
+    int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def hard_sigmoid(x: Operand, /) -> Tensor:
     """(x + 3) / 6, but 0 at least and 1 at most; its gradient at -3 and 3 is 0. x: any shape,
@@ -126,12 +128,12 @@ def layer_norm(x: Operand, gamma: Operand, beta: Operand, /, epsilon: float = 0.
     (biased)."""
 
 def less(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is less than y, else False; NaN is unequal to everything. x, y: any element
-    type, both alike; shapes broadcast."""
+    """True where x is less than y, else False; NaN is unequal to everything. x, y: float32,
+    float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def less_equal(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is at most y, else False; NaN is unequal to everything. x, y: any element type,
-    both alike; shapes broadcast."""
+    """True where x is at most y, else False; NaN is unequal to everything. x, y: float32, float64,
+    int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def linear(
     x: Operand,
@@ -161,7 +163,7 @@ def matmul(
 
 def maximum(x: Operand, y: Operand, /) -> Tensor:
     """The larger of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
-    float32 or float64, both alike; shapes broadcast."""
+    float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def mean(
     x: Operand,
@@ -174,14 +176,15 @@ def mean(
     1."""
 
 def multiply(x: Operand, y: Operand, /) -> Tensor:
-    """x y. x, y: float32 or float64, both alike; shapes broadcast."""
+    """x y; of booleans, whether both are True. x, y: float32, float64, int64, int32, uint8 or bool,
+    both alike; shapes broadcast."""
 
 def negative(x: Operand, /) -> Tensor:
-    """-x. x: any shape, float32 or float64; the result has both."""
+    """-x. x: any shape, float32, float64, int64, int32 or uint8; the result has both."""
 
 def not_equal(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is not y, else False; NaN is unequal to everything. x, y: any element type, both
-    alike; shapes broadcast."""
+    """True where x is not y, else False; NaN is unequal to everything. x, y: float32, float64,
+    int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def power(x: Operand, y: Operand, /) -> Tensor:
     """x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not
@@ -232,13 +235,13 @@ def sqrt(x: Operand, /) -> Tensor:
     """The square root; NaN below 0. x: any shape, float32 or float64; the result has both."""
 
 def square(x: Operand, /) -> Tensor:
-    """x^2. x: any shape, float32 or float64; the result has both."""
+    """x^2. x: any shape, float32, float64, int64, int32 or uint8; the result has both."""
 
 def squared_difference(x: Operand, y: Operand, /) -> Tensor:
     """(x - y)^2. x, y: float32 or float64, both alike; shapes broadcast."""
 
 def subtract(x: Operand, y: Operand, /) -> Tensor:
-    """x - y. x, y: float32 or float64, both alike; shapes broadcast."""
+    """x - y. x, y: float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
 
 def sum(
     x: Operand,

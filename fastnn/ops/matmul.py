@@ -105,6 +105,7 @@ matmul = Op(
     "matmul",
     _matmul_infer,
     kernels="matmul.matmul",
+    integers_as_floats=False,
     gradient=_matmul_gradient,
     reference=reference.matmul,
     cases=[
@@ -173,6 +174,7 @@ linear = Op(
     "linear",
     _linear_infer,
     kernels="matmul.linear",
+    integers_as_floats=False,
     gradient=_linear_gradient,
     reference=reference.linear,
     cases=[

@@ -11,6 +11,7 @@ import fastnn
 from fastnn import dtypes, ops
 from fastnn.dtypes import result_type
 from fastnn.errors import DTypeError
+from tests.oracle import draw
 
 GOLDEN = json.loads(
     (Path(__file__).parents[1] / "keras" / "goldens" / "result_type.json").read_text()
@@ -115,3 +116,80 @@ def test_integers_have_no_gradients():
     with pytest.raises(DTypeError, match=r"variable 'n': int32 has no gradient .* trainable=False"):
         fastnn.Variable([1], dtype="int32", name="n")
     assert fastnn.Variable([1], dtype="int32", trainable=False).dtype == "int32"
+
+
+INTEGER_OPS = [
+    (name, dtype.name)
+    for name, op in sorted(ops.registry.items())
+    for dtype in op.dtypes
+    if dtype not in dtypes.FLOATS and not op.indices and not op.compares
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), INTEGER_OPS)
+def test_ops_of_integers_give_what_numpy_gives(name, dtype):
+    op = ops.registry[name]
+    for number, case in enumerate(op.cases):
+        arrays = [np.abs(x * 9).astype(dtype) for x in draw(case, number)]
+        got, expected = (
+            op(*map(fastnn.tensor, arrays), **case.attributes),
+            op.reference(*arrays, **case.attributes),
+        )
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got.numpy(), expected)
+        assert not got.requires_gradient
+
+
+X = {name: fastnn.tensor(np.array([3, 0, 2]).astype(name)) for name in ARRAYS}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected", "dtype"),
+    [
+        (lambda: X["int64"] + 1, [4, 1, 3], "int64"),
+        (lambda: X["int64"] + 0.5, [3.5, 0.5, 2.5], "float32"),
+        (lambda: 2 - X["int32"], [-1, 2, 0], "int32"),
+        (lambda: X["int32"] * X["int64"], [9, 0, 4], "int64"),
+        (lambda: X["int32"] * X["float64"], [9, 0, 4], "float64"),
+        (lambda: X["int64"] * X["float32"], [9, 0, 4], "float32"),
+        (lambda: X["uint8"] + np.array([1, 2, 3], "i4"), [4, 2, 5], "int32"),
+        (lambda: X["uint8"] + 254, [1, 254, 0], "uint8"),
+        (lambda: X["int64"] * np.array([0.5, 1, 1]), [1.5, 0, 2], "float64"),
+        (lambda: X["float32"] * np.array([0.5, 1, 1]), [1.5, 0, 2], "float32"),
+        (lambda: X["bool"] + X["bool"], [True, False, True], "bool"),
+        (lambda: X["bool"] * X["uint8"], [3, 0, 2], "uint8"),
+        (lambda: X["bool"] + 1, [2, 1, 2], "int32"),
+        (lambda: -X["bool"], [-1, 0, -1], "int32"),
+        (lambda: 1.0 * X["bool"], [1, 0, 1], "float32"),
+        (lambda: X["int64"] / 2, [1.5, 0, 1], "float32"),
+        (lambda: X["int64"] ** 2, [9, 0, 4], "int64"),
+        (lambda: X["int64"] ** 1, [3, 0, 2], "int64"),
+        (lambda: ops.sqrt(X["int64"] * X["int64"]), [3, 0, 2], "float32"),
+        (lambda: ops.exp(X["bool"] * X["bool"]) * 0.0, [0, 0, 0], "float32"),
+        (lambda: ops.mean(X["uint8"]), 5 / 3, "float32"),
+        (lambda: ops.mean(X["bool"]), 2 / 3, "float32"),
+        (lambda: X["float32"][X["uint8"] > 0], [3, 2], "float32"),
+        (lambda: ops.matmul(X["int64"][None], np.ones((3, 1), "f4"))[0], [5], "float32"),
+    ],
+)  # fmt: skip
+def test_types_that_meet(call, expected, dtype):
+    got = call()
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: X["float32"] + X["float64"], DTypeError,
+         r"add: x is float32 and y is float64\. Convert one of them"),
+        (lambda: X["uint8"] + 256, OverflowError, r"256 is no uint8: .* x\.astype\('int64'\)"),
+        (lambda: ops.matmul(X["int64"][None], X["int64"][:, None]), DTypeError,
+         r"matmul: a must be float32 or float64; got int64\. .* x\.astype\('float32'\)"),
+        (lambda: ops.take(X["float32"], X["float32"]), DTypeError,
+         "take: indices must be .* got float32"),
+    ],
+)  # fmt: skip
+def test_types_that_are_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
