@@ -190,7 +190,7 @@ def test_truths_are_numbers_where_numbers_are_asked_for():
     mask = x > 0.0
     # no float beside it: as of arrays
     assert (ops.mean(mask).item(), ops.mean(mask).dtype) == (np.float32(2 / 3), np.float32)
-    np.testing.assert_array_equal((mask + mask).numpy(), [0, 2, 2])
+    np.testing.assert_array_equal((mask + 1).numpy(), [1, 2, 2])
     np.testing.assert_array_equal((x - mask).numpy(), [-1, 1, 2])
     np.testing.assert_array_equal((mask * (x < 3.0)).numpy(), [0, 1, 0])
     np.testing.assert_array_equal(
