@@ -345,8 +345,13 @@ def gradient_for(x, value):
 def copied(x: Tensor) -> Tensor:
     """The same values in memory of their own."""
     copy = Tensor(new_buffer(x.buffer.nbytes), x.shape, x.dtype)
-    emit("copy", reduce.copy, (x.flat(), copy.flat()))
+    copy_to(x, copy)
     return copy
+
+
+def copy_to(x: Tensor, target: Tensor, name: str = "copy") -> None:
+    """Write the values of `x` into the memory of `target`."""
+    emit(name, reduce.copy, (x.flat(), target.flat()))
 
 
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:

@@ -5,11 +5,9 @@ from typing import Any
 from fastnn import config, dtypes
 from fastnn.convert import as_array
 from fastnn.devices.cpu.memory import Arena, Place
-from fastnn.emit import emit
 from fastnn.errors import DTypeError, ShapeError, shape_text
-from fastnn.kernels.cpu import reduce
 from fastnn.tape.record import context, has_gradient
-from fastnn.tensor import Tensor, copied, gradient_for
+from fastnn.tensor import Tensor, copied, copy_to, gradient_for
 
 
 class Variable(Tensor):
@@ -66,7 +64,7 @@ class Variable(Tensor):
         slot = None
         if value is not None:
             given, slot = gradient_for(self, value), self.mirror("gradient")
-            emit("assign gradient", reduce.copy, (given.flat(), slot.flat()))
+            copy_to(given, slot, "assign gradient")
         self._gradient = slot
 
     def assign(self, value: Any) -> None:
