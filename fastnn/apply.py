@@ -81,7 +81,7 @@ def _common_type(inputs):
 def _without_floats(op, inputs):
     """What they become if there is none: what all give together, as far as the op takes it."""
     found = [_promoted_type(x, op.name) for i, x in enumerate(inputs) if i not in op.indices]
-    return _accepted(op, result_type(*found, floatx=config.floatx()))
+    return _accepted(op, result_type(*(found or [float]), floatx=config.floatx()))
 
 
 def _promoted_type(x, name):
@@ -167,11 +167,7 @@ def apply(
     ]
     recorder = context.recorder
     before = 0 if recorder is None else len(recorder.instructions)
-    if op.calls is None:
-        launch(op, inputs, outputs, attributes)
-    else:
-        for kernel, arguments in op.calls(outputs, inputs, **attributes):
-            emit(op.name, kernel, arguments)
+    launch(op, inputs, outputs, attributes)
     if recorder is not None:
         count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
         if context.gradients and context.reads is not None:

@@ -9,11 +9,11 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.apply import apply
-from fastnn.emit import emit
 from fastnn.errors import ShapeError, shape_text
-from fastnn.kernels.cpu import reduce
 from fastnn.ops.matmul import fused_gradients, matmul
+from fastnn.ops.movement import copy
 from fastnn.ops.record import Op
+from fastnn.ops.reduce import add_to
 from fastnn.tape.record import context, has_gradient
 from fastnn.tensor import Node, Tensor, copied, tensor
 from fastnn.variable import Variable
@@ -197,11 +197,8 @@ class Gradients:
         if node is not None and node.requires_gradient:
             self.arrive(node, target.place, gradient)
         elif isinstance(target, Variable):
-            slot, kernel = (
-                target.mirror("gradient"),
-                reduce.add_to if has_gradient(target) else reduce.copy,
-            )
-            emit("add gradient", kernel, (gradient.flat(), slot.flat()))
+            slot = target.mirror("gradient")
+            apply(add_to if has_gradient(target) else copy, (gradient,), {}, (slot,))
             target._gradient = slot
         else:
             # What was given from outside may be written over there.

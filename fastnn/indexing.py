@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.dtypes import BOOL, INT64, INTEGERS
 from fastnn.errors import RecordingError, shape_text
-from fastnn.ops.indexing import Span, flat_index, in_full, in_range, normal_key
+from fastnn.ops.movement import Span, flat_index, in_full, in_range, normal_key
 from fastnn.tape.record import context
 from fastnn.tensor import Tensor, operand
 

@@ -203,7 +203,7 @@ class BinaryCrossentropy(Loss):
         node = _made_by(ops.sigmoid, y_pred)
         if node is not None:
             return ops.sigmoid_cross_entropy(node.inputs[0], y_true, y_pred)
-        return ops.binary_cross_entropy(y_pred, y_true)
+        return ops.binary_crossentropy(y_pred, y_true)
 
 
 class SparseCategoricalCrossentropy(Loss):
@@ -230,7 +230,9 @@ class SparseCategoricalCrossentropy(Loss):
         node = None if self.from_logits else _made_by(ops.softmax, y_pred)
         if node is not None:
             return ops.softmax_cross_entropy(node.inputs[0], y_true, *node.outputs_as_tensors())
-        function = ops.softmax_cross_entropy if self.from_logits else ops.class_cross_entropy
+        function = (
+            ops.softmax_cross_entropy if self.from_logits else ops.sparse_categorical_crossentropy
+        )
         if y_pred.ndim == 2:
             return function(y_pred, y_true)
         values = function(ops.reshape(y_pred, (-1, y_pred.shape[-1])), ops.reshape(y_true, (-1,)))

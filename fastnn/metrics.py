@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, losses, ops
+from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.devices.cpu.memory import own_copy, reserve
 from fastnn.dtypes import INT64
-from fastnn.emit import emit
 from fastnn.errors import nearest
-from fastnn.kernels.cpu import batches
-from fastnn.ops.record import FLOATS, NONE
+from fastnn.ops import metrics as means
+from fastnn.ops.record import FLOATS
 from fastnn.tensor import Tensor, operand
 from fastnn.watch import Watched
 
@@ -33,11 +33,8 @@ def accumulate(
     values: Tensor, into: Tensor, scale: float = 1.0, weights: Tensor | None = None
 ) -> None:
     """Add values (with their weights) and their number to a mean, both times `scale`."""
-    emit(
-        "accumulate",
-        batches.accumulate,
-        (values.flat(), NONE[values.dtype] if weights is None else weights, float(scale), into),
-    )
+    given = (values,) if weights is None else (values, weights)
+    apply(means.accumulate, given, {"scale": scale}, (into,))
 
 
 class Metric(Watched):
@@ -147,7 +144,7 @@ class BinaryAccuracy(Metric):
         self.threshold = threshold
 
     def measure(self, y_true, y_pred):
-        return ops.binary_match(_rows(y_pred), _rows(y_true), threshold=self.threshold)
+        return ops.binary_accuracy(_rows(y_pred), _rows(y_true), threshold=self.threshold)
 
 
 class CategoricalAccuracy(Metric):
@@ -157,7 +154,7 @@ class CategoricalAccuracy(Metric):
     default_name = "categorical_accuracy"
 
     def measure(self, y_true, y_pred):
-        return ops.categorical_match(_rows(y_pred), _rows(y_true))
+        return ops.categorical_accuracy(_rows(y_pred), _rows(y_true))
 
 
 class SparseCategoricalAccuracy(Metric):
@@ -172,7 +169,7 @@ class SparseCategoricalAccuracy(Metric):
     default_name, takes_labels = "sparse_categorical_accuracy", True
 
     def measure(self, y_true, y_pred):
-        return ops.class_match(
+        return ops.sparse_categorical_accuracy(
             _rows(y_pred), y_true if y_true.ndim == 1 else ops.reshape(y_true, (-1,))
         )
 

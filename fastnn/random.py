@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config
+from fastnn import config, ops
 from fastnn.devices.cpu.memory import allocate, own_copy
-from fastnn.emit import emit, new_buffer
 from fastnn.errors import ShapeError
-from fastnn.kernels.cpu import random as kernels
 from fastnn.kernels.reference import philox
 from fastnn.locks import lock
 from fastnn.ops.record import FLOATS
@@ -77,34 +75,31 @@ class Generator:
         of the same step come before. Outside a step the count moves on at once, so the memory is a
         copy, for a gradient that asks again."""
         with _drawing:
-            state, earlier = (
+            state, draw_offset = (
                 self.state if context.step else tensor(self._words),
                 self.draws.pending(),
             )
             self.draws.increment()
-        return state, earlier
+        return state, draw_offset
 
     def uniform(
         self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = None
     ) -> Tensor:
         """Numbers in [low, high), each as likely as any other."""
-        return self._drawn("random uniform", kernels.uniform, shape, dtype, float(low), float(high))
+        return self._drawn(ops.uniform, shape, dtype, low=low, high=high)
 
     def normal(
         self, shape: Sequence[int], mean: float = 0.0, deviation: float = 1.0, dtype: Any = None
     ) -> Tensor:
         """Normally distributed numbers."""
-        return self._drawn(
-            "random normal", kernels.normal, shape, dtype, float(mean), float(deviation)
-        )
+        return self._drawn(ops.normal, shape, dtype, mean=mean, deviation=deviation)
 
-    def _drawn(self, name, kernel, shape, dtype, *parameters):
-        dtype, shape = np.dtype(dtype or config.floatx()), _shape(name, shape)
+    def _drawn(self, op, shape, dtype, **parameters):
+        dtype, shape = np.dtype(dtype or config.floatx()), _shape(f"random {op.name}", shape)
         if dtype not in FLOATS:
-            raise TypeError(f"{name}: dtype must be float32 or float64; got {dtype}")
-        out = Tensor(new_buffer(int(np.prod(shape)) * dtype.itemsize), shape, dtype)
-        emit(name, kernel, (*self.draw(), *parameters, out.flat()))
-        return out
+            raise TypeError(f"random {op.name}: dtype must be float32 or float64; got {dtype}")
+        state, draw_offset = self.draw()
+        return op(state, shape=shape, dtype=dtype, draw_offset=draw_offset, **parameters)
 
 
 def _shape(name, shape):

@@ -18,10 +18,9 @@ from fastnn.devices.cpu.memory import (
     buffer_of,
     own_copy,
 )
-from fastnn.emit import emit, new_buffer
 from fastnn.errors import DTypeError, ShapeError, shape_text
-from fastnn.kernels.cpu import reduce
 from fastnn.ops.arithmetic import cast
+from fastnn.ops.movement import copy
 from fastnn.ops.record import Op
 from fastnn.tape.record import context, has_gradient
 
@@ -344,14 +343,12 @@ def gradient_for(x, value):
 
 def copied(x: Tensor) -> Tensor:
     """The same values in memory of their own."""
-    copy = Tensor(new_buffer(x.buffer.nbytes), x.shape, x.dtype)
-    copy_to(x, copy)
-    return copy
+    return copy(Tensor(x.buffer, x.shape, x.dtype))
 
 
-def copy_to(x: Tensor, target: Tensor, name: str = "copy") -> None:
+def copy_to(x: Tensor, target: Tensor) -> None:
     """Write the values of `x` into the memory of `target`."""
-    emit(name, reduce.copy, (x.flat(), target.flat()))
+    Op.run(copy, (Tensor(x.buffer, x.shape, x.dtype),), {}, (target,))
 
 
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:

@@ -64,7 +64,7 @@ class Variable(Tensor):
         slot = None
         if value is not None:
             given, slot = gradient_for(self, value), self.mirror("gradient")
-            copy_to(given, slot, "assign gradient")
+            copy_to(given, slot)
         self._gradient = slot
 
     def assign(self, value: Any) -> None:

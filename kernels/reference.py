@@ -104,7 +104,7 @@ def clip(p, low):
     return np.where(np.real(p) < low, low, np.where(np.real(p) > 1 - low, 1 - low, p))
 
 
-def binary_cross_entropy(p, target, clip_at=1e-7):
+def binary_crossentropy(p, target, clip_at=1e-7):
     q = clip(p, clip_at)
     return -(target * np.log(q) + (1 - target) * np.log(1 - q))
 
@@ -114,7 +114,7 @@ def softmax_cross_entropy(z, labels):
     return np.log(np.exp(z - top[:, None]).sum(axis=-1)) + top - z[np.arange(len(z)), labels]
 
 
-def class_cross_entropy(p, labels, clip_at=1e-7):
+def sparse_categorical_crossentropy(p, labels, clip_at=1e-7):
     q = clip(p, clip_at)
     return np.log(q.sum(axis=-1)) - np.log(q[np.arange(len(q)), labels])
 
@@ -123,20 +123,20 @@ def gather(source, order, cursor, rows):
     return source[order[cursor[0] : cursor[0] + rows]]
 
 
-def binary_match(p, target, threshold=0.5):
+def binary_accuracy(p, target, threshold=0.5):
     return (target == (p > threshold)).mean(axis=-1)
 
 
-def class_match(p, labels):
+def sparse_categorical_accuracy(p, labels):
     return (p.argmax(axis=-1) == labels).astype(float)
 
 
-def categorical_match(p, target):
+def categorical_accuracy(p, target):
     return (p.argmax(axis=-1) == target.argmax(axis=-1)).astype(float)
 
 
-def dropout(x, state, rate, earlier=0):
-    key, draw = int(state[0]) % (1 << 64), int(state[1]) + earlier
+def dropout(x, state, rate, draw_offset=0):
+    key, draw = int(state[0]) % (1 << 64), int(state[1]) + draw_offset
     threshold, kept = int(rate * (1 << 16) + 0.5), np.zeros(x.size, bool)
     for n in range(x.size):
         # a unit is 64 blocks of four words: first the low half of each decides, then the high half
@@ -148,6 +148,44 @@ def dropout(x, state, rate, earlier=0):
         )
         kept[n] = (words[word] >> 16 * half & 0xFFFF) >= threshold
     return np.where(kept.reshape(x.shape), x / (1 - threshold / (1 << 16)), 0)
+
+
+def _words(state, draw_offset, count):
+    """The first words of a draw."""
+    key, draw = int(state[0]) % (1 << 64), int(state[1]) + draw_offset
+    blocks = [
+        philox((n, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
+        for n in range(-(-count // 4))
+    ]
+    return np.array(blocks, np.uint64).reshape(-1)
+
+
+def _fractions(state, draw_offset, count, dtype):
+    """Numbers in [0, 1), each of two words, of which float32 takes 24 bits and float64 53."""
+    words = _words(state, draw_offset, 2 * count)[: 2 * count].astype(object)
+    if np.dtype(dtype) == np.float32:
+        return np.array([w >> 8 for w in words[::2]], float) * 2.0**-24
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return np.array([(a << 32 | b) >> 11 for a, b in pairs], float) * 2.0**-53
+
+
+def uniform(state, shape, low=0.0, high=1.0, draw_offset=0, dtype="float32"):
+    u = _fractions(state, draw_offset, math.prod(shape), dtype)
+    return (low + (high - low) * u).reshape(shape)
+
+
+def normal(state, shape, mean=0.0, deviation=1.0, draw_offset=0, dtype="float32"):
+    u = _fractions(state, draw_offset, 2 * math.prod(shape), dtype)
+    z = np.sqrt(-2 * np.log(1 - u[::2])) * np.cos(2 * np.pi * u[1::2])
+    return (mean + deviation * z).reshape(shape)
+
+
+def permutation(state, words, order, cursor, draw_offset=0):
+    words, order = _words(state, draw_offset, len(words)), np.arange(len(order))
+    for i in range(len(order) - 1, 0, -1):
+        j = int(words[i]) * (i + 1) >> 32
+        order[i], order[j] = order[j], order[i]
+    return words.astype(np.uint32), order, np.zeros_like(cursor)
 
 
 def philox(counter, key, rounds=10):

@@ -3,19 +3,30 @@ there."""
 
 import numpy as np
 
+from fastnn.apply import apply
+from fastnn.devices.cpu.memory import buffer_of
 from fastnn.ops.record import registry
+from fastnn.tensor import Tensor
 
 DTYPES = ("float32", "float64")
 
 
-def cases(gradients=False):
+def cases(gradients=False, of=registry):
     """(op, number of the case) of every op, or of those that have a gradient."""
     return [
         (name, i)
-        for name, op in registry.items()
+        for name, op in of.items()
         if op.gradient or not gradients
         for i in range(len(op.cases))
     ]
+
+
+def updated(op, case, arrays):
+    """Arrays of a case of an op that works in place, as tensors: what the op writes over."""
+    tensors = [Tensor(buffer_of(a), a.shape, a.dtype) for a in arrays]
+    given, places = tensors[: op.arity], tensors[op.arity :]
+    apply(op, tuple(given), case.attributes, places)
+    return places
 
 
 def draw(case, seed):

@@ -3,10 +3,10 @@
 from typing import Any
 
 from fastnn import initializers, ops
-from fastnn.emit import emit
+from fastnn.apply import apply
 from fastnn.errors import ShapeError, shape_text
-from fastnn.kernels.cpu.normalization import move_towards
 from fastnn.layers.base import Layer
+from fastnn.ops.normalization import move_towards
 from fastnn.tape.record import commit
 from fastnn.tensor import tensor
 
@@ -129,7 +129,7 @@ class BatchNormalization(Layer):
 
     def _move(self, mean, variance):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            emit("moving average", move_towards, (moving, batch, float(self.momentum)))
+            apply(move_towards, (batch,), {"momentum": self.momentum}, (moving,))
 
 
 class LayerNormalization(Layer):

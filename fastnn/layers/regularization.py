@@ -37,5 +37,5 @@ class Dropout(Layer):
     def call(self, x, training=None):
         if not training or self.rate == 0:
             return x
-        state, earlier = self.generator.draw()
-        return ops.dropout(x, state, rate=self.rate, earlier=earlier)
+        state, draw_offset = self.generator.draw()
+        return ops.dropout(x, state, rate=self.rate, draw_offset=draw_offset)

@@ -10,11 +10,11 @@ from .record import Op, registry
 for _family in (
     "activations",
     "arithmetic",
-    "batches",
     "elementary",
-    "indexing",
     "losses",
     "matmul",
+    "metrics",
+    "movement",
     "normalization",
     "random",
     "reduce",

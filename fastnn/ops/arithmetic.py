@@ -122,7 +122,7 @@ def _cast_gradient(g, dys, inputs, outputs, dtype):
 cast = Op(
     "cast",
     _cast_infer,
-    kernels="loops.cast",
+    kernels="movement.cast",
     gradient=_cast_gradient,
     dtypes=dtypes.ANY,
     flops=0,

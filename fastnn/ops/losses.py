@@ -1,12 +1,10 @@
-"""Softmax, and losses by element or row. The fused forms take what softmax or sigmoid was computed
-from; `fused` finds it."""
+"""Softmax, and losses per element or per row. `fastnn/losses.py` finds the logits behind a softmax
+or sigmoid and takes the loss of these."""
 
 import numpy as np
 
 from fastnn.errors import DTypeError
 from fastnn.kernels import reference
-from fastnn.kernels.cpu import losses as kernels
-from fastnn.kernels.cpu import softmax as softmax_kernels
 
 from .activations import sigmoid
 from .record import Case, Op, expect_float, expect_shape
@@ -23,7 +21,7 @@ def _rows(name, x, argument="x"):
 
 def _softmax_infer(x):
     dtype = _rows("softmax", x)
-    # y; the largest and the total of each row
+    # y; row_max and exp_sum, for a loss
     return [(x.shape, dtype), ((x.shape[0],), dtype), ((x.shape[0],), dtype)]
 
 
@@ -85,21 +83,17 @@ def _sigmoid_gradient(g, dys, inputs, outputs):
 _sigmoid_gradient_op = Op(
     "gradient of sigmoid_cross_entropy",
     lambda p, target, dloss: [(p.shape, p.dtype)],
-    lambda outputs, inputs: [
-        (kernels.sigmoid_cross_entropy_gradient, tuple(t.flat() for t in (*inputs, *outputs)))
-    ],
+    kernels="losses.sigmoid_cross_entropy_gradient",
     flops=2,
 )
 
 sigmoid_cross_entropy = Op(
     "sigmoid_cross_entropy",
     _sigmoid_infer,
-    lambda outputs, inputs: [
-        (kernels.sigmoid_cross_entropy, tuple(t.flat() for t in (*inputs[:2], *outputs)))
-    ],
-    _sigmoid_gradient,
-    reference.sigmoid_cross_entropy,
-    [Case((shape, shape)) for shape in [(0, 2), (1,), (5,), (65,), (4, 3), (7, 1)]],
+    kernels="losses.sigmoid_cross_entropy",
+    gradient=_sigmoid_gradient,
+    reference=reference.sigmoid_cross_entropy,
+    cases=[Case((shape, shape)) for shape in [(0, 2), (1,), (5,), (65,), (4, 3), (7, 1)]],
     constant=(1,),
     flops=50,
     doc="max(z, 0) - z target + log(1 + e^-|z|), element by element: the binary cross-entropy of "
@@ -111,14 +105,9 @@ sigmoid_cross_entropy = Op(
 # Of probabilities p, element by element.
 
 _binary_gradient_op = Op(
-    "gradient of binary_cross_entropy",
+    "gradient of binary_crossentropy",
     lambda p, target, dloss, *, clip: [(p.shape, p.dtype)],
-    lambda outputs, inputs, clip: [
-        (
-            kernels.binary_cross_entropy_gradient,
-            (*(t.flat() for t in inputs), float(clip), outputs[0].flat()),
-        )
-    ],
+    kernels="losses.binary_crossentropy_gradient",
     flops=6,
 )
 
@@ -128,25 +117,22 @@ def _binary_gradient(g, dys, inputs, outputs, clip=CLIP):
 
 
 def _binary_infer(p, target, *, clip=CLIP):
-    return [(p.shape, _expect_targets("binary_cross_entropy", p, target, "p"))]
+    return [(p.shape, _expect_targets("binary_crossentropy", p, target, "p"))]
 
 
 def _between(shape):
     return lambda rng: rng.uniform(0.05, 0.95, shape)
 
 
-binary_cross_entropy = Op(
-    "binary_cross_entropy",
+binary_crossentropy = Op(
+    "binary_crossentropy",
     _binary_infer,
-    lambda outputs, inputs, clip=CLIP: [
-        (
-            kernels.binary_cross_entropy,
-            (*(t.flat() for t in inputs), float(clip), outputs[0].flat()),
-        )
+    kernels="losses.binary_crossentropy",
+    gradient=_binary_gradient,
+    reference=reference.binary_crossentropy,
+    cases=[
+        Case((_between(shape), _between(shape))) for shape in [(0, 2), (1,), (5,), (65,), (4, 3)]
     ],
-    _binary_gradient,
-    reference.binary_cross_entropy,
-    [Case((_between(shape), _between(shape))) for shape in [(0, 2), (1,), (5,), (65,), (4, 3)]],
     constant=(1,),
     flops=54,
     doc="-target log(p) - (1 - target) log(1 - p), element by element, p kept `clip` (1e-7, "
@@ -157,18 +143,10 @@ binary_cross_entropy = Op(
 # Of rows of logits z or probabilities p, and labels that are indices of columns.
 
 
-def _softmax_loss_infer(z, labels, p=None, largest=None, total=None):
+def _softmax_loss_infer(z, labels, p=None, row_max=None, exp_sum=None):
     dtype, rows = _expect_labels("softmax_cross_entropy", z, labels, "z"), (z.shape[0],)
-    hidden = [(z.shape, dtype), (rows, dtype), (rows, dtype)] if p is None else []
-    return [(rows, dtype), *hidden]
-
-
-def _softmax_loss_calls(outputs, inputs):
-    z, labels, *softmax_of_z = inputs
-    if not softmax_of_z:
-        softmax_of_z = outputs[1:]
-        yield softmax_kernels.softmax, (z, *softmax_of_z)
-    yield kernels.softmax_cross_entropy, (z, *softmax_of_z[1:], labels, outputs[0])
+    saved = [(z.shape, dtype), (rows, dtype), (rows, dtype)] if p is None else []
+    return [(rows, dtype), *saved]
 
 
 def _softmax_loss_gradient(g, dys, inputs, outputs):
@@ -179,47 +157,43 @@ def _softmax_loss_gradient(g, dys, inputs, outputs):
 _softmax_loss_gradient_op = Op(
     "gradient of softmax_cross_entropy",
     lambda p, labels, dloss: [(p.shape, p.dtype)],
-    lambda outputs, inputs: [(kernels.softmax_cross_entropy_gradient, (*inputs, *outputs))],
+    kernels="losses.softmax_cross_entropy_gradient",
 )
 
 softmax_cross_entropy = Op(
     "softmax_cross_entropy",
     _softmax_loss_infer,
-    _softmax_loss_calls,
-    _softmax_loss_gradient,
-    reference.softmax_cross_entropy,
-    [Case((shape, _labels(shape)), terms=shape[1]) for shape in EXTENTS],
+    kernels="losses.softmax_cross_entropy",
+    gradient=_softmax_loss_gradient,
+    reference=reference.softmax_cross_entropy,
+    cases=[Case((shape, _labels(shape)), terms=shape[1]) for shape in EXTENTS],
     indices=(1,),
     instructions=(13, 18),  # as softmax, whose result it keeps
     gradient_instructions=(1, 1),
     flops=lambda inputs, outputs: 26 * inputs[1].size if len(inputs) > 2 else 25 * inputs[0].size,
-    doc="-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, largest and "
-    "total, if at hand, are what "
+    doc="-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, row_max and "
+    "exp_sum, if at hand, are what "
     "softmax made of z.",
 )
 
-_class_gradient_op = Op(
-    "gradient of class_cross_entropy",
+_sparse_gradient_op = Op(
+    "gradient of sparse_categorical_crossentropy",
     lambda p, labels, dloss, *, clip: [(p.shape, p.dtype)],
-    lambda outputs, inputs, clip: [
-        (kernels.class_cross_entropy_gradient, (*inputs, float(clip), *outputs))
-    ],
+    kernels="losses.sparse_categorical_crossentropy_gradient",
     flops=4,
 )
 
-class_cross_entropy = Op(
-    "class_cross_entropy",
+sparse_categorical_crossentropy = Op(
+    "sparse_categorical_crossentropy",
     lambda p, labels, *, clip=CLIP: [
-        ((p.shape[0],), _expect_labels("class_cross_entropy", p, labels, "p"))
+        ((p.shape[0],), _expect_labels("sparse_categorical_crossentropy", p, labels, "p"))
     ],
-    lambda outputs, inputs, clip=CLIP: [
-        (kernels.class_cross_entropy, (*inputs, float(clip), *outputs))
-    ],
-    lambda g, dys, inputs, outputs, clip=CLIP: g.gradient(
-        0, _class_gradient_op, *inputs, dys[0], clip=clip
+    kernels="losses.sparse_categorical_crossentropy",
+    gradient=lambda g, dys, inputs, outputs, clip=CLIP: g.gradient(
+        0, _sparse_gradient_op, *inputs, dys[0], clip=clip
     ),
-    reference.class_cross_entropy,
-    [Case((_between(shape), _labels(shape)), terms=shape[1]) for shape in EXTENTS],
+    reference=reference.sparse_categorical_crossentropy,
+    cases=[Case((_between(shape), _labels(shape)), terms=shape[1]) for shape in EXTENTS],
     indices=(1,),
     flops=lambda inputs, outputs, **_: 2 * inputs[0].size,
     doc="log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1; "

@@ -1,12 +1,10 @@
 """Batch normalisation, by the batch's own statistics and by given ones; layer normalisation."""
 
 from fastnn.kernels import reference
-from fastnn.kernels.cpu import layer_norm as row_kernels
-from fastnn.kernels.cpu import normalization as kernels
 
 from .arithmetic import multiply, subtract
 from .record import Case, Op, Tolerance, expect_float, expect_shape
-from .reduce import chunks_of, rows_of_chunk, spread, sum_of_chunks
+from .reduce import sum_gradient
 
 # Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; far
 # ones for small caches at the end.
@@ -44,51 +42,37 @@ def _infer(x, gamma, beta, *, epsilon=1e-3):
         (x.shape[0] or 1, None),
         "Statistics of no rows are not defined.",
     )
-    # y, mean, variance; rest and factor, for the gradient; scale and shift; statistics of chunks
-    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 6, *[(chunks_of(x.shape), dtype)] * 2]
-
-
-def _calls(outputs, inputs, epsilon=1e-3):
-    (x, gamma, beta), (y, mean, variance, rest, factor, scale, shift, *chunks) = inputs, outputs
-    chunk, columns = rows_of_chunk(x.shape[0]), (mean, variance, rest, factor, scale, shift)
-    yield kernels.chunk_statistics, (x, chunk, *chunks)
-    yield kernels.join_statistics, (x, gamma, beta, float(epsilon), chunk, *chunks, *columns)
-    yield kernels.scale_columns, (x, mean, scale, shift, y)
-
-
-def _gradient_infer(x, gamma, mean, rest, factor, dy):
-    return [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 5, *[(chunks_of(x.shape), x.dtype)] * 2]
-
-
-def _gradient_calls(outputs, inputs):
-    (x, gamma, mean, rest, factor, dy), (dx, *columns, products, sums) = inputs, outputs
-    rows, (scale, slope, level) = x.shape[0], columns[2:]
-    yield kernels.chunk_gradient_sums, (x, mean, dy, rows_of_chunk(rows), products, sums)
-    yield kernels.join_gradient_sums, (gamma, rest, factor, rows, products, sums, *columns)
-    yield kernels.combine_columns, (x, mean, scale, slope, level, dy, dx)
+    # y, mean, variance; mean_lo and rstd, for the gradient
+    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 4]
 
 
 def _gradient(g, dys, inputs, outputs, epsilon=1e-3):
     dy, dmean, dvariance = dys
-    x, (_, mean, _, rest, factor, *_) = inputs[0], outputs
+    x, (_, mean, _, mean_lo, rstd) = inputs[0], outputs
     if dy is not None:
-        g.gradients((0, 1, 2), _gradient_op, *inputs[:2], mean, rest, factor, dy)
+        g.gradients((0, 1, 2), _gradient_op, *inputs[:2], mean, mean_lo, rstd, dy)
     if dmean is not None and g.wants(0):
-        g.gradient(0, spread, dmean, shape=x.shape, axis=(0,), mean=True)
-    if dvariance is not None and g.wants(0):  # variance = the mean of (x - mean - rest)^2
-        deviation = g.run(subtract, g.run(subtract, x, mean), rest)
+        g.gradient(0, sum_gradient, dmean, shape=x.shape, axis=(0,), mean=True)
+    if dvariance is not None and g.wants(0):  # variance = the mean of (x - mean - mean_lo)^2
+        deviation = g.run(subtract, g.run(subtract, x, mean), mean_lo)
         g.pass_on(0, g.run(multiply, deviation, g.run(multiply, dvariance, 2 / x.shape[0])))
 
 
-_gradient_op = Op("gradient of batch_norm", _gradient_infer, _gradient_calls, results=3, flops=14)
+_gradient_op = Op(
+    "gradient of batch_norm",
+    lambda x, gamma, mean, mean_lo, rstd, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
+    kernels="normalization.batch_norm_gradient",
+    results=3,
+    flops=14,
+)
 
 batch_norm = Op(
     "batch_norm",
     _infer,
-    _calls,
-    _gradient,
-    reference.batch_norm,
-    [Case((shape, (shape[1],), (shape[1],)), terms=shape[0]) for shape in SHAPES],
+    kernels="normalization.batch_norm",
+    gradient=_gradient,
+    reference=reference.batch_norm,
+    cases=[Case((shape, (shape[1],), (shape[1],)), terms=shape[0]) for shape in SHAPES],
     # one over the deviation of a few rows multiplies the rounding of x
     tolerance=Tolerance(absolute=16),
     flops=12,
@@ -104,13 +88,7 @@ batch_norm = Op(
 
 def _inference_infer(x, gamma, beta, mean, variance, *, epsilon=1e-3):
     dtype = _expect("batch_norm_inference", x, gamma=gamma, beta=beta, mean=mean, variance=variance)
-    return [(x.shape, dtype), *[((x.shape[1],), dtype)] * 2]
-
-
-def _inference_calls(outputs, inputs, epsilon=1e-3):
-    (x, gamma, beta, mean, variance), (y, factor, scale) = inputs, outputs
-    yield kernels.inference_columns, (gamma, variance, float(epsilon), factor, scale)
-    yield kernels.scale_columns, (x, mean, scale, beta, y)
+    return [(x.shape, dtype), ((x.shape[1],), dtype)]  # y; rstd, for the gradient
 
 
 def _inference_gradient(g, dys, inputs, outputs, epsilon=1e-3):
@@ -121,8 +99,8 @@ def _inference_gradient(g, dys, inputs, outputs, epsilon=1e-3):
 
 _inference_gradient_op = Op(
     "gradient of batch_norm_inference",
-    lambda x, gamma, mean, factor, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
-    lambda outputs, inputs: [(kernels.batch_norm_inference_gradient, (*inputs, *outputs))],
+    lambda x, gamma, mean, rstd, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
+    kernels="normalization.batch_norm_inference_gradient",
     results=3,
     flops=8,
 )
@@ -130,10 +108,10 @@ _inference_gradient_op = Op(
 batch_norm_inference = Op(
     "batch_norm_inference",
     _inference_infer,
-    _inference_calls,
-    _inference_gradient,
-    reference.batch_norm_inference,
-    [
+    kernels="normalization.batch_norm_inference",
+    gradient=_inference_gradient,
+    reference=reference.batch_norm_inference,
+    cases=[
         Case(
             (shape, (c := shape[1],), (c,), (c,), lambda rng, c=shape[1]: rng.uniform(0.5, 2, c)),
             terms=shape[0],
@@ -156,26 +134,14 @@ def _layer_infer(x, gamma, beta, *, epsilon=1e-3):
         (None, x.shape[1] or 1),
         "Statistics of no columns are not defined.",
     )
-    # y; mean, rest and factor of each row, for the gradient
+    # y; mean, mean_lo and rstd of each row, for the gradient
     return [(x.shape, dtype), *[((x.shape[0],), dtype)] * 3]
-
-
-def _layer_gradient_infer(x, gamma, mean, rest, factor, dy):
-    chunks = (-(-x.shape[0] // row_kernels.CHUNK), x.shape[1])
-    return [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2, *[(chunks, x.dtype)] * 2]
-
-
-def _layer_gradient_calls(outputs, inputs):
-    dx, *columns = outputs
-    yield row_kernels.layer_norm_gradient, (*inputs, dx, *columns[2:])
-    for total, chunks in zip(columns[:2], columns[2:], strict=True):
-        yield sum_of_chunks(chunks, total)
 
 
 _layer_gradient_op = Op(
     "gradient of layer_norm",
-    _layer_gradient_infer,
-    _layer_gradient_calls,
+    lambda x, gamma, mean, mean_lo, rstd, dy: [(x.shape, x.dtype), *[(gamma.shape, x.dtype)] * 2],
+    kernels="layer_norm.layer_norm_gradient",
     results=3,
     flops=lambda inputs, outputs: 14 * inputs[0].size,
 )
@@ -183,14 +149,12 @@ _layer_gradient_op = Op(
 layer_norm = Op(
     "layer_norm",
     _layer_infer,
-    lambda outputs, inputs, epsilon=1e-3: [
-        (row_kernels.layer_norm, (*inputs, float(epsilon), *outputs))
-    ],
-    lambda g, dys, inputs, outputs, epsilon=1e-3: g.gradients(
+    kernels="layer_norm.layer_norm",
+    gradient=lambda g, dys, inputs, outputs, epsilon=1e-3: g.gradients(
         (0, 1, 2), _layer_gradient_op, *inputs[:2], *outputs[1:], dys[0]
     ),
-    reference.layer_norm,
-    [
+    reference=reference.layer_norm,
+    cases=[
         Case((shape, (shape[1],), (shape[1],)), terms=shape[1])
         for shape in (*SHAPES[1:], (65, 6), (3, 1500), (0, 4))
     ],
@@ -201,4 +165,15 @@ layer_norm = Op(
     doc="Rows of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,): "
     "gamma (x - mean) / "
     "sqrt(variance + epsilon) + beta, the variance that of the C numbers (biased).",
+)
+
+move_towards = Op(
+    "move_towards",
+    lambda batch, *, momentum: [],
+    kernels="normalization.move_towards",
+    reference=lambda batch, moving, momentum: momentum * moving + (1 - momentum) * batch,
+    cases=[Case(((n,), (n,)), {"momentum": 0.9}) for n in (1, 3, 65)],
+    flops=2,
+    in_place=True,
+    doc="moving = momentum moving + (1 - momentum) batch.",
 )

@@ -1,53 +1,52 @@
-"""Ops that draw random numbers. What they draw is a function of a generator's key and count of
-draws, which they are given."""
+"""Ops that draw random numbers. What they draw is a function of a generator's state, its key and
+count of draws, and of `draw_offset`, which is added to the count."""
 
 import numpy as np
 
 from fastnn.errors import DTypeError
 from fastnn.kernels import reference
-from fastnn.kernels.cpu import random as kernels
 
-from .record import Case, Op, expect_float, expect_shape
+from .record import FLOATS, Case, Op, expect_float, expect_shape
 
-# around the 64 blocks and 512 elements of a unit
+# around the 64 blocks and 512 elements of a unit of dropout
 SIZES = [(0, 3), (1,), (63,), (65,), (511,), (513,), (7, 150)]
 
 
-def _infer(x, state, *, rate, earlier=0):
-    dtype = expect_float("dropout", x=x)
+def _state(_rng):
+    return np.array([1234567890123, 5])
+
+
+def _expect_state(name, state):
     expect_shape(
-        "dropout",
+        name,
         "state",
         state.shape,
         (2,),
         "It is a generator's: fastnn.random.Generator().draw()[0].",
     )
     if state.dtype != np.dtype("int64"):
-        raise DTypeError(f"dropout: state must be int64, as generators have it; got {state.dtype}")
+        raise DTypeError(f"{name}: state must be int64, as generators have it; got {state.dtype}")
+
+
+def _infer(x, state, *, rate, draw_offset=0):
+    dtype = expect_float("dropout", x=x)
+    _expect_state("dropout", state)
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate must lie between 0 and 1; got {rate!r}")
     return [(x.shape, dtype)]
 
 
-def _calls(outputs, inputs, rate, earlier=0):
-    x, state = inputs
-    return [(kernels.dropout, (x.flat(), state, earlier, float(rate), outputs[0].flat()))]
-
-
-def _gradient(g, dys, inputs, outputs, rate, earlier=0):
-    g.gradient(0, dropout, dys[0], inputs[1], rate=rate, earlier=earlier)
+def _gradient(g, dys, inputs, outputs, rate, draw_offset=0):
+    g.gradient(0, dropout, dys[0], inputs[1], rate=rate, draw_offset=draw_offset)
 
 
 dropout = Op(
     "dropout",
     _infer,
-    _calls,
-    _gradient,
-    reference.dropout,
-    [
-        Case((shape, lambda _: np.array([1234567890123, 5])), {"rate": 0.3, "earlier": 2})
-        for shape in SIZES
-    ],
+    kernels="random.dropout",
+    gradient=_gradient,
+    reference=reference.dropout,
+    cases=[Case((shape, _state), {"rate": 0.3, "draw_offset": 2}) for shape in SIZES],
     indices=(1,),
     flops=1,
     # Philox multiplies 20 times for 64 numbers, whatever their type; then a comparison and a
@@ -55,7 +54,75 @@ dropout = Op(
     instructions=(7, 4.5),
     gradient_instructions=(7, 4.5),
     doc="x, of any shape, with each number zero with probability `rate` and the others multiplied "
-    "with 1 / (1 - rate). state: "
-    "(2,), int64, a generator's key and count of draws, to which `earlier` is added; the gradient "
-    "drops the same ones.",
+    "with 1 / (1 - rate). state: (2,), int64, a generator's key and count of draws, to which "
+    "`draw_offset` is added; the gradient drops the same ones.",
+)
+
+
+def _drawn(name, state, shape, dtype):
+    _expect_state(name, state)
+    dtype = np.dtype(dtype)
+    if dtype not in FLOATS:
+        raise TypeError(f"{name}: dtype must be float32 or float64; got {dtype}")
+    return [(tuple(shape), dtype)]
+
+
+def _cases(dtypes, **attributes):
+    return [
+        Case((_state,), {"shape": shape, "dtype": dtype, "draw_offset": 2, **attributes})
+        for shape in [(0, 3), (1,), (65,), (3, 41)]
+        for dtype in dtypes
+    ]
+
+
+uniform = Op(
+    "uniform",
+    lambda state, *, shape, low=0.0, high=1.0, draw_offset=0, dtype="float32": _drawn(
+        "uniform", state, shape, dtype
+    ),
+    kernels="random.uniform",
+    reference=reference.uniform,
+    cases=_cases(("float32", "float64"), low=-1.0, high=3.0),
+    indices=(0,),
+    flops=0,
+    doc="Numbers in [low, high), each as likely as any other. state, draw_offset: as for dropout.",
+)
+
+normal = Op(
+    "normal",
+    lambda state, *, shape, mean=0.0, deviation=1.0, draw_offset=0, dtype="float32": _drawn(
+        "normal", state, shape, dtype
+    ),
+    kernels="random.normal",
+    reference=reference.normal,
+    # in float64 the cosine is good to 3e-11
+    cases=_cases(("float32",), mean=0.5, deviation=2.0),
+    indices=(0,),
+    flops=0,
+    doc="Normally distributed numbers. state, draw_offset: as for dropout.",
+)
+
+permutation = Op(
+    "permutation",
+    lambda state, *, draw_offset=0: [],
+    kernels="random.permutation",
+    reference=reference.permutation,
+    cases=[
+        Case(
+            (
+                _state,
+                lambda _, n=n: np.zeros(n + -n % 4, np.uint32),
+                lambda _, n=n: np.zeros(n, np.int64),
+                lambda _: np.array([7]),
+            ),
+            {"draw_offset": 2},
+        )
+        for n in (0, 1, 5, 64)
+    ],
+    indices=(0,),
+    flops=0,
+    results=3,
+    in_place=True,
+    doc="order = the numbers from 0 to n - 1, shuffled, by random `words` (at least n, and whole "
+    "fours); cursor = 0: an epoch begins.",
 )

@@ -16,6 +16,7 @@ from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 
 registry: dict[str, "Op"] = {}
 BY_POSITION = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+in_place: dict[str, "Op"] = {}
 
 
 class Tolerance(NamedTuple):
@@ -69,6 +70,9 @@ class Op:
                together with it (`matmul.fused_gradients`).
     accumulates  whether, called with accumulate=True, it adds to its output: a gradient for a
                variable that has one already.
+    in_place   whether it writes over memory that it is given as its outputs (`places` of
+               `apply.apply`): no function of the public `ops`. A case gives what stands there after
+               the inputs.
     dtypes     the element types that its inputs may have, all alike, but for `indices`. Inputs of
                several types are converted to what they give together (`dtypes.result_type`).
     integers_as_floats  whether integers alone become floats where `dtypes` has no integers, as for
@@ -81,7 +85,6 @@ class Op:
 
     name: str
     infer: Callable
-    calls: Callable | None = None
     gradient: Callable | None = None
     reference: Callable | None = None
     cases: Sequence[Case] = ()
@@ -99,6 +102,7 @@ class Op:
     dtypes: Sequence[np.dtype] = FLOATS
     integers_as_floats: bool = True
     compares: bool = False
+    in_place: bool = False
     doc: str = ""
     kernels: str | None = None
     formula: Any = None
@@ -120,7 +124,7 @@ class Op:
         object.__setattr__(self, "names", tuple([p.name for p in given]))
         object.__setattr__(self, "defaults", defaults)
         if self.reference is not None:
-            registry[self.name] = self
+            (in_place if self.in_place else registry)[self.name] = self
 
     def __call__(self, *inputs, **attributes):
         if len(inputs) > self.arity:

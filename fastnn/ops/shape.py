@@ -6,56 +6,41 @@ from math import prod
 
 import numpy as np
 
-from fastnn.dtypes import ANY, FLOATS
+from fastnn.dtypes import ANY
 from fastnn.errors import ShapeError, shape_text
-from fastnn.kernels.cpu import movement
 
-from .record import Case, Constant, Op
+from .record import Case, Op
 
 
 @lru_cache(maxsize=1024)
 def _order(shape, axes):
-    """The permutation in full, and how a copy walks: (rows, columns), step of a column, (extent,
-    step) of outer dimensions."""
+    """The permutation in full."""
     axes = tuple(reversed(range(len(shape)))) if axes is None else axes
     if sorted(a % len(shape) if shape else a for a in axes) != list(range(len(shape))):
         raise ShapeError(
             f"transpose: axes must be a permutation of the {len(shape)} dimensions of "
             f"{shape_text(shape)}; got {axes}"
         )
-    axes = tuple(a % len(shape) for a in axes)
-    steps = [prod(shape[d + 1 :]) for d in range(len(shape))]
-    result = tuple(shape[a] for a in axes)
-    if not shape:
-        return axes, result, (1, 1), 1, Constant(np.empty((0, 2), np.int64))
-    outer = np.array([(shape[a], steps[a]) for a in axes[:-1]], np.int64).reshape(-1, 2)
-    return axes, result, (prod(result[:-1]), result[-1]), steps[axes[-1]], Constant(outer)
+    return tuple(a % len(shape) for a in axes)
 
 
-def _normal(axes):
-    return None if axes is None else tuple(axes)
-
-
-def _transpose_calls(outputs, inputs, axes=None):
-    (x,), out = inputs, outputs[0]
-    order, _, rows, step, outer = _order(x.shape, _normal(axes))
-    if order == (1, 0) and x.dtype in FLOATS:
-        return [(movement.transpose_matrix, (x, out))]
-    return [(movement.strided_copy, (x.flat(), outer, 0, step, out.view(rows)))]
+def _transpose_infer(x, *, axes=None):
+    order = _order(x.shape, None if axes is None else tuple(axes))
+    return [(tuple([x.shape[a] for a in order]), x.dtype)]
 
 
 def _transpose_gradient(g, dys, inputs, outputs, axes=None):
-    order = _order(inputs[0].shape, _normal(axes))[0]
+    order = _order(inputs[0].shape, None if axes is None else tuple(axes))
     g.gradient(0, transpose, dys[0], axes=tuple(int(a) for a in np.argsort(order)))
 
 
 transpose = Op(
     "transpose",
-    lambda x, *, axes=None: [(_order(x.shape, _normal(axes))[1], x.dtype)],
-    _transpose_calls,
-    _transpose_gradient,
-    lambda x, axes=None: np.transpose(x, axes),
-    [
+    _transpose_infer,
+    kernels="movement.transpose",
+    gradient=_transpose_gradient,
+    reference=lambda x, axes=None: np.transpose(x, axes),
+    cases=[
         *(
             Case((s,))
             for s in [
@@ -100,10 +85,9 @@ def reshaped(shape, x_shape):
 reshape = Op(
     "reshape",
     lambda x, *, shape: [x.view(reshaped(shape, x.shape))],
-    lambda outputs, inputs, shape: [],
-    lambda g, dys, inputs, outputs, shape: g.pass_on(0, dys[0].view(inputs[0].shape)),
-    lambda x, shape: np.reshape(x, shape),
-    [
+    gradient=lambda g, dys, inputs, outputs, shape: g.pass_on(0, dys[0].view(inputs[0].shape)),
+    reference=lambda x, shape: np.reshape(x, shape),
+    cases=[
         Case((s,), {"shape": t})
         for s, t in [
             ((), (1,)),

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import ops
+from fastnn.apply import apply
 from fastnn.buffer import Buffer
 from fastnn.devices.cpu.autotune import Pace
 from fastnn.devices.cpu.memory import allocate, buffer_of, reserve
 from fastnn.devices.cpu.program import FOREVER, Program, Tape, threads_to_plan_for
 from fastnn.dtypes import INT64
-from fastnn.emit import emit
-from fastnn.kernels.cpu import batches
-from fastnn.kernels.cpu import random as random_kernels
 from fastnn.locks import Turn, lock, making
+from fastnn.ops.metrics import end_epoch
+from fastnn.ops.random import permutation
 from fastnn.random import Generator
 from fastnn.tape.record import Counter, Recorder, Step, context
 from fastnn.tensor import Tensor
@@ -58,8 +58,8 @@ class Order:
     def draw(self) -> None:
         """The step that begins an epoch."""
         draws = self.generator.draws
-        arguments = (self.generator.state, draws.pending(), self.words, self.rows, self.place)
-        emit("shuffle", random_kernels.begin_epoch, arguments)
+        drawn = (self.words, self.rows, self.place)
+        apply(permutation, (self.generator.state,), {"draw_offset": draws.pending()}, drawn)
         draws.increment()
 
 
@@ -382,7 +382,7 @@ class Epoch(Steps):
         )
 
     def _end(self):
-        emit("end of epoch", batches.end_epoch, (self.totals, self._row, self._results))
+        apply(end_epoch, (self._row,), {}, (self.totals, self._results))
         self.row.increment()
 
     def begin(self, data: Sequence[Sequence[np.ndarray]]) -> None:

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 
 from fastnn import tree
+from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
 from fastnn.devices.cpu.program import FOREVER, StepFailed
 from fastnn.emit import emit
 from fastnn.errors import NotFiniteError
 from fastnn.frames import not_finite
-from fastnn.kernels.cpu import reduce, updates
+from fastnn.kernels.cpu import updates
 from fastnn.locks import PATIENCE
+from fastnn.ops.movement import copy
 from fastnn.tensor import Tensor
 
 from . import data
@@ -73,7 +75,7 @@ class Predictor:
         with no_grad():
             results = tree.flatten(self.model(tree.pack(self.inputs, x), training=False))
             for result, out in zip(results, y, strict=True):
-                emit("copy", reduce.copy, (result.flat(), out.flat()))
+                apply(copy, (result,), {}, (out,))
 
     def __call__(self, x: Any, callbacks: CallbackList | None = None, given: Any = None) -> Any:
         given = x if given is None else given

@@ -12,7 +12,7 @@ from .pack import L1_WAYS, PAGE_ELEMENTS
 from .simd.dot_microkernel import DOT_MR, DOT_NR, DOT_NR_OF_ONE_ROW, dot_microkernel
 from .simd.gemm_microkernel import NR, gemv_microkernel
 from .simd.vectors import INIT_BIAS, INIT_C
-from .threads import FLAT, HALF_L2_ELEMENTS, ROW_GRAIN, ceil_div
+from .threads import ELEMENT_GRAIN, HALF_L2_ELEMENTS, ROW_GRAIN, ceil_div
 
 
 @kernel(split=[("M", ROW_GRAIN)], a="T[M]", b="T[N]", accumulate="int", c="inout T[M, N]")
@@ -49,7 +49,7 @@ def multiply_rows(a, b, bias, init, clamp_min, c, c_row, row_start, row_stop, co
 
 
 @kernel(
-    split=[("M", ROW_GRAIN), ("N", FLAT)],
+    split=[("M", ROW_GRAIN), ("N", ELEMENT_GRAIN)],
     a="T[M, K]",
     b="T[N, K]",
     bias="T[B]",
@@ -91,7 +91,7 @@ def add_eight_rows(w, k, x, y):
 
 
 @kernel(
-    split=[("N", FLAT)],
+    split=[("N", ELEMENT_GRAIN)],
     x="T[K]",
     w="T[K, N]",
     bias="T[B]",

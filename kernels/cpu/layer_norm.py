@@ -1,158 +1,181 @@
-"""Layer normalisation: every row of x (N, C) on its own. Threads share out the rows.
+"""Layer normalisation of x (N, C): every row on its own.
 
-y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance of the row. As in
-normalization.py, the mean is that of distances to the row's first element, and what rounding takes
-from it is kept beside it, so that nothing is lost of a row whose mean is far from zero.
+    mean = sum of x / C          variance = sum of (x - mean)^2 / C, biased
+    rstd = 1 / sqrt(variance + epsilon)
+    xhat = (x - mean) rstd       y = gamma xhat + beta
+
+    g = dy gamma                 dx = rstd (g - mean of g - xhat mean of (g xhat))
+    dbeta = sum of dy over rows  dgamma = sum of dy xhat over rows
+
+As in normalization.py, the mean is x[0] + the mean of the deviations from it, and its rounding
+error is kept, mean_lo, so that nothing is lost of a row whose mean is far from zero. Loops are
+unrolled over two rows to reuse gamma and beta.
 """
 
 from ..declare import T, helper, kernel
 from ..intrinsics import fma, stack_array
-from .normalization import exact_sum, inverse_deviation
-from .simd.rows import clear, row_copy_past_caches, row_distances, row_squares, slopes_and_sums
-from .threads import FAR, TILE, past_caches, together
+from .normalization import reciprocal_deviation, two_sum
+from .reduce import sum_of_chunks
+from .simd.rows import (
+    clear,
+    layer_norm_sums,
+    streaming_row_copy,
+    sum_of_deviations,
+    sum_of_squared_deviations,
+)
+from .threads import (
+    L2_RESIDENT_MAX_ELEMENTS,
+    ROW_GRAIN,
+    STREAMING_TILE_ELEMENTS,
+    ceil_div,
+    streams_rows,
+    unrolled_end,
+)
 
-ROWS = 4
-# elements of rows that are worked on together: of far ones fewer, or the fetching ahead pauses
-GROUP, FAR_GROUP = 4096, 1024
-# rows whose gradients of gamma and beta are summed together; the sums of all chunks follow in their
+# Elements of the rows that go through each pass together: they stay in L1. Out of L2 fewer, or the
+# hardware prefetcher pauses meanwhile.
+GROUP_ELEMENTS, OUT_OF_L2_GROUP_ELEMENTS = 4096, 1024
+# of which the gradients of gamma and beta are summed together; the chunks' sums are joined in their
 # order
-CHUNK = 32
+CHUNK_ROWS = 32
 
 
 @helper
-def normalise_row(x, mean, shift, factor, gamma, beta, y):
+def normalise_row(x, mean, shift, rstd, gamma, beta, y):
     for j in range(y.size):
-        y[j] = fma(fma(x[j] - mean, factor, shift), gamma[j], beta[j])
+        y[j] = fma(fma(x[j] - mean, rstd, shift), gamma[j], beta[j])
 
 
 @helper
-def normalise_row_past_caches(x, mean, shift, factor, gamma, beta, y):
-    tile = stack_array(T(0), TILE)
-    for begin in range(0, y.size, TILE):
-        end = min(begin + TILE, y.size)
+def stream_normalised_row(x, mean, shift, rstd, gamma, beta, y):
+    tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
+    for col_start in range(0, y.size, STREAMING_TILE_ELEMENTS):
+        col_stop = min(col_start + STREAMING_TILE_ELEMENTS, y.size)
         normalise_row(
-            x[begin:end],
+            x[col_start:col_stop],
             mean,
             shift,
-            factor,
-            gamma[begin:end],
-            beta[begin:end],
-            tile[: end - begin],
+            rstd,
+            gamma[col_start:col_stop],
+            beta[col_start:col_stop],
+            tile[: col_stop - col_start],
         )
-        row_copy_past_caches(tile[: end - begin], y[begin:end])
+        streaming_row_copy(tile[: col_stop - col_start], y[col_start:col_stop])
 
 
 @helper
-def normalise_two_rows(x, mean, rest, factor, gamma, beta, y):
-    """Two at a time: gamma and beta are read once."""
+def normalise_two_rows(x, mean, mean_lo, rstd, gamma, beta, y):
+    """The first two rows: gamma and beta are loaded once."""
     a, b, p, q = x[0], x[1], y[0], y[1]
-    a_centre, b_centre, a_scale, b_scale = mean[0], mean[1], factor[0], factor[1]
-    a_shift, b_shift = -rest[0] * a_scale, -rest[1] * b_scale
+    a_mean, b_mean, a_rstd, b_rstd = mean[0], mean[1], rstd[0], rstd[1]
+    a_shift, b_shift = -mean_lo[0] * a_rstd, -mean_lo[1] * b_rstd
     for j in range(p.size):
-        p[j] = fma(fma(a[j] - a_centre, a_scale, a_shift), gamma[j], beta[j])
-        q[j] = fma(fma(b[j] - b_centre, b_scale, b_shift), gamma[j], beta[j])
+        p[j] = fma(fma(a[j] - a_mean, a_rstd, a_shift), gamma[j], beta[j])
+        q[j] = fma(fma(b[j] - b_mean, b_rstd, b_shift), gamma[j], beta[j])
 
 
 @helper
-def deviations(squares, rest, part, epsilon):
-    """factor = 1 / deviation of each row, in place of its sum of squares: roots and quotients of
-    several rows are packed."""
+def rstd_of_rows(squares, mean_lo, one_over_n, epsilon):
+    """rstd of each row in place of its sum of squares: roots and quotients of several rows are
+    vectorised."""
     for i in range(squares.size):
-        squares[i] = inverse_deviation(fma(-rest[i], rest[i], squares[i] * part), epsilon)
+        squares[i] = reciprocal_deviation(
+            fma(-mean_lo[i], mean_lo[i], squares[i] * one_over_n), epsilon
+        )
 
 
 @kernel(
-    split=[("N", ROWS)],
+    split=[("N", ROW_GRAIN)],
     x="T[N, C]",
     gamma="T[C]",
     beta="T[C]",
     epsilon="float",
     y="out T[N, C]",
     mean="out T[N]",
-    rest="out T[N]",
-    factor="out T[N]",
+    mean_lo="out T[N]",
+    rstd="out T[N]",
 )
-def layer_norm(x, gamma, beta, epsilon, y, mean, rest, factor, start, stop):
-    """`mean`, `rest` (what rounding took from it) and `factor` (1 / deviation) are for the
-    gradient. As many rows as stay in the nearest cache go through each of three passes together:
-    while the sum of one is completed, that of the next begins."""
-    part, group = (
+def layer_norm(x, gamma, beta, epsilon, y, mean, mean_lo, rstd, start, stop):
+    """y, and for the gradient mean, mean_lo and rstd of each row. A group of rows that stays in L1
+    goes through each of three passes together: while the sum of one row is completed, that of the
+    next begins."""
+    one_over_n, group = (
         T(1) / T(x.shape[1]),
-        max(1, (FAR_GROUP if x.size > FAR else GROUP) // max(x.shape[1], 1)),
+        max(
+            1,
+            (OUT_OF_L2_GROUP_ELEMENTS if x.size > L2_RESIDENT_MAX_ELEMENTS else GROUP_ELEMENTS)
+            // max(x.shape[1], 1),
+        ),
     )
-    for begin in range(start, stop, group):
-        end = min(begin + group, stop)
-        for i in range(begin, end):
-            mean[i], rest[i] = exact_sum(x[i, 0], row_distances(x[i], x[i, 0]) * part)
-        for i in range(begin, end):
-            factor[i] = row_squares(x[i], mean[i])
-        deviations(factor[begin:end], rest[begin:end], part, epsilon)
-        if past_caches(y):
-            for i in range(begin, end):
-                normalise_row_past_caches(
-                    x[i], mean[i], -rest[i] * factor[i], factor[i], gamma, beta, y[i]
+    for row_start in range(start, stop, group):
+        row_stop = min(row_start + group, stop)
+        for i in range(row_start, row_stop):
+            mean[i], mean_lo[i] = two_sum(x[i, 0], sum_of_deviations(x[i], x[i, 0]) * one_over_n)
+        for i in range(row_start, row_stop):
+            rstd[i] = sum_of_squared_deviations(x[i], mean[i])
+        rstd_of_rows(rstd[row_start:row_stop], mean_lo[row_start:row_stop], one_over_n, epsilon)
+        if streams_rows(y):
+            for i in range(row_start, row_stop):
+                stream_normalised_row(
+                    x[i], mean[i], -mean_lo[i] * rstd[i], rstd[i], gamma, beta, y[i]
                 )
             continue
-        pairs = together(x, begin, end, 2)
-        for i in range(begin, pairs, 2):
-            normalise_two_rows(x[i:], mean[i:], rest[i:], factor[i:], gamma, beta, y[i:])
-        for i in range(pairs, end):
-            normalise_row(x[i], mean[i], -rest[i] * factor[i], factor[i], gamma, beta, y[i])
+        unrolled = unrolled_end(x, row_start, row_stop, 2)
+        for i in range(row_start, unrolled, 2):
+            normalise_two_rows(x[i:], mean[i:], mean_lo[i:], rstd[i:], gamma, beta, y[i:])
+        for i in range(unrolled, row_stop):
+            normalise_row(x[i], mean[i], -mean_lo[i] * rstd[i], rstd[i], gamma, beta, y[i])
 
 
 @helper
-def part_of_gradient(x, gamma, centre, shift, scale, level, slope, dy, dx):
+def gradient_of_columns(x, gamma, mean, shift, rstd, mean_g, mean_gx, dy, dx):
     for j in range(dx.size):
-        dx[j] = scale * fma(-slope, fma(x[j] - centre, scale, shift), fma(dy[j], gamma[j], -level))
+        dx[j] = rstd * fma(-mean_gx, fma(x[j] - mean, rstd, shift), fma(dy[j], gamma[j], -mean_g))
 
 
 @helper
-def row_gradient(x, gamma, centre, rest, scale, level, slope, dy, dx, past):
-    """dx of a row; level and slope: the sums of g and of g (x - mean), for g = dy gamma."""
-    part, shift = T(1) / T(x.size), -rest * scale
-    level, slope = level * part, fma(-rest, level, slope) * scale * part
-    if past:
-        tile = stack_array(T(0), TILE)
-        for begin in range(0, dx.size, TILE):
-            end = min(begin + TILE, dx.size)
-            part_of_gradient(
-                x[begin:end],
-                gamma[begin:end],
-                centre,
+def row_gradient(x, gamma, mean, mean_lo, rstd, mean_g, mean_gx, dy, dx, is_streamed):
+    """dx of a row. mean_g and mean_gx come as the sums of g and of g (x - mean)."""
+    one_over_n, shift = T(1) / T(x.size), -mean_lo * rstd
+    mean_g, mean_gx = mean_g * one_over_n, fma(-mean_lo, mean_g, mean_gx) * rstd * one_over_n
+    if is_streamed:
+        tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
+        for col_start in range(0, dx.size, STREAMING_TILE_ELEMENTS):
+            col_stop = min(col_start + STREAMING_TILE_ELEMENTS, dx.size)
+            gradient_of_columns(
+                x[col_start:col_stop],
+                gamma[col_start:col_stop],
+                mean,
                 shift,
-                scale,
-                level,
-                slope,
-                dy[begin:end],
-                tile[: end - begin],
+                rstd,
+                mean_g,
+                mean_gx,
+                dy[col_start:col_stop],
+                tile[: col_stop - col_start],
             )
-            row_copy_past_caches(tile[: end - begin], dx[begin:end])
+            streaming_row_copy(tile[: col_stop - col_start], dx[col_start:col_stop])
     else:
-        part_of_gradient(x, gamma, centre, shift, scale, level, slope, dy, dx)
+        gradient_of_columns(x, gamma, mean, shift, rstd, mean_g, mean_gx, dy, dx)
 
 
 @helper
-def two_row_gradients(x, gamma, mean, rest, factor, slopes, dy, dx):
-    """Two at a time: gamma is read once."""
-    a, b, da, db, p, q, part = x[0], x[1], dy[0], dy[1], dx[0], dx[1], T(1) / T(x.shape[1])
-    a_centre, b_centre, a_scale, b_scale = mean[0], mean[1], factor[0], factor[1]
-    a_shift, b_shift, a_level, b_level = (
-        -rest[0] * a_scale,
-        -rest[1] * b_scale,
-        slopes[0] * part,
-        slopes[2] * part,
+def two_row_gradients(x, gamma, mean, mean_lo, rstd, sums, dy, dx):
+    """dx of the first two rows: gamma is loaded once."""
+    a, b, da, db, p, q, one_over_n = x[0], x[1], dy[0], dy[1], dx[0], dx[1], T(1) / T(x.shape[1])
+    a_mean, b_mean, a_rstd, b_rstd = mean[0], mean[1], rstd[0], rstd[1]
+    a_shift, b_shift, a_g, b_g = (
+        -mean_lo[0] * a_rstd,
+        -mean_lo[1] * b_rstd,
+        sums[0] * one_over_n,
+        sums[2] * one_over_n,
     )
-    a_slope, b_slope = (
-        fma(-rest[0], slopes[0], slopes[1]) * a_scale * part,
-        fma(-rest[1], slopes[2], slopes[3]) * b_scale * part,
+    a_gx, b_gx = (
+        fma(-mean_lo[0], sums[0], sums[1]) * a_rstd * one_over_n,
+        fma(-mean_lo[1], sums[2], sums[3]) * b_rstd * one_over_n,
     )
     for j in range(p.size):
-        p[j] = a_scale * fma(
-            -a_slope, fma(a[j] - a_centre, a_scale, a_shift), fma(da[j], gamma[j], -a_level)
-        )
-        q[j] = b_scale * fma(
-            -b_slope, fma(b[j] - b_centre, b_scale, b_shift), fma(db[j], gamma[j], -b_level)
-        )
+        p[j] = a_rstd * fma(-a_gx, fma(a[j] - a_mean, a_rstd, a_shift), fma(da[j], gamma[j], -a_g))
+        q[j] = b_rstd * fma(-b_gx, fma(b[j] - b_mean, b_rstd, b_shift), fma(db[j], gamma[j], -b_g))
 
 
 @kernel(
@@ -160,51 +183,70 @@ def two_row_gradients(x, gamma, mean, rest, factor, slopes, dy, dx):
     x="T[N, C]",
     gamma="T[C]",
     mean="T[N]",
-    rest="T[N]",
-    factor="T[N]",
+    mean_lo="T[N]",
+    rstd="T[N]",
     dy="T[N, C]",
     dx="out T[N, C]",
     dgamma="out T[P, C]",
     dbeta="out T[P, C]",
 )
-def layer_norm_gradient(x, gamma, mean, rest, factor, dy, dx, dgamma, dbeta, start, stop):
-    """dx = factor (g - mean of g - xhat mean of (g xhat)) with g = dy gamma and xhat the normalised
-    row. Of each chunk of rows, dgamma[p] = sum of dy xhat and dbeta[p] = sum of dy. They are summed
-    in the first of a row's two passes: while it comes from memory there is time, and the second has
-    the nearest cache to itself (0.7 to 0.9 of the time of summing in the second)."""
-    slopes, past = stack_array(T(0), 4), past_caches(dx)
+def layer_norm_gradient_chunks(x, gamma, mean, mean_lo, rstd, dy, dx, dgamma, dbeta, start, stop):
+    """dx; and of each chunk of rows dgamma[p] = sum of dy xhat, dbeta[p] = sum of dy. They are
+    summed in the first of a row's two passes: it is memory-bound, so its extra arithmetic is free,
+    and the second runs from L1 (0.7 to 0.9 of the time of summing in the second)."""
+    sums, is_streamed = stack_array(T(0), 4), streams_rows(dx)
     for p in range(start, stop):
         clear(dgamma[p])
         clear(dbeta[p])
-        first, last = p * CHUNK, min((p + 1) * CHUNK, x.shape[0])
-        pairs = together(x, first, last, 2)
-        for i in range(first, pairs, 2):
-            slopes_and_sums(
-                2, x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], slopes, dgamma[p], dbeta[p]
+        row_start, row_stop = p * CHUNK_ROWS, min((p + 1) * CHUNK_ROWS, x.shape[0])
+        unrolled = unrolled_end(x, row_start, row_stop, 2)
+        for i in range(row_start, unrolled, 2):
+            layer_norm_sums(
+                2, x[i:], gamma, mean[i:], mean_lo[i:], rstd[i:], dy[i:], sums, dgamma[p], dbeta[p]
             )
-            if past:
+            if is_streamed:
                 for n in range(2):
                     k = i + n
                     row_gradient(
                         x[k],
                         gamma,
                         mean[k],
-                        rest[k],
-                        factor[k],
-                        slopes[2 * n],
-                        slopes[2 * n + 1],
+                        mean_lo[k],
+                        rstd[k],
+                        sums[2 * n],
+                        sums[2 * n + 1],
                         dy[k],
                         dx[k],
-                        past,
+                        is_streamed,
                     )
             else:
                 two_row_gradients(
-                    x[i:], gamma, mean[i:], rest[i:], factor[i:], slopes, dy[i:], dx[i:]
+                    x[i:], gamma, mean[i:], mean_lo[i:], rstd[i:], sums, dy[i:], dx[i:]
                 )
-        for i in range(pairs, last):
-            slopes_and_sums(
-                1, x[i:], gamma, mean[i:], rest[i:], factor[i:], dy[i:], slopes, dgamma[p], dbeta[p]
+        for i in range(unrolled, row_stop):
+            layer_norm_sums(
+                1, x[i:], gamma, mean[i:], mean_lo[i:], rstd[i:], dy[i:], sums, dgamma[p], dbeta[p]
             )
             row_gradient(
-                x[i], gamma, mean[i], rest[i], factor[i], slopes[0], slopes[1], dy[i], dx[i], past
+                x[i],
+                gamma,
+                mean[i],
+                mean_lo[i],
+                rstd[i],
+                sums[0],
+                sums[1],
+                dy[i],
+                dx[i],
+                is_streamed,
             )
+
+
+# ---- launchers
+
+
+def layer_norm_gradient(call, x, gamma, mean, mean_lo, rstd, dy, dx, dgamma, dbeta):
+    chunks = ceil_div(x.shape[0], CHUNK_ROWS), x.shape[1]
+    dgammas, dbetas = call.scratch(chunks, x.dtype), call.scratch(chunks, x.dtype)
+    call(layer_norm_gradient_chunks, x, gamma, mean, mean_lo, rstd, dy, dx, dgammas, dbetas)
+    sum_of_chunks(call, dgammas, dgamma)
+    sum_of_chunks(call, dbetas, dbeta)

@@ -27,8 +27,8 @@ import numpy as np
 from ..declare import ANY, T, helper, kernel
 from ..intrinsics import flat, stack_array
 from .reduce import add_rows, chunks_of, rows_of_chunk, sum_of_chunks
-from .simd.rows import clear, row_copy_past_caches
-from .threads import FLAT, TILE, columns_past_caches, together
+from .simd.rows import clear, streaming_row_copy
+from .threads import ELEMENT_GRAIN, STREAMING_TILE_ELEMENTS, streams_rows_of_columns, unrolled_end
 
 # ---- elementwise
 
@@ -40,7 +40,7 @@ def flat_kernel(formula):
     arrays = ", ".join((*names, *results))
     parts = ", ".join(f"{a}[start:stop]" for a in (*names, *results))
     return kernel(
-        split=[("n", FLAT)],
+        split=[("n", ELEMENT_GRAIN)],
         dtypes=formula.dtypes,
         **{x: f"{t}[n]" for x, t in zip(names, formula.inputs, strict=True)},
         **dict.fromkeys(numbers, "float"),
@@ -61,7 +61,7 @@ def flat_kernel(formula):
 # (step 1) or stands still (step 0). `outer` says where its rows begin: of each outer dimension the
 # extent, and the step of each input.
 
-ROWS_OR_COLUMNS = [("R", 1), ("C", FLAT)]
+ROWS_OR_COLUMNS = [("R", 1), ("C", ELEMENT_GRAIN)]
 
 
 @cache
@@ -217,7 +217,7 @@ def cast_from(letter):
     """y = x, of another element type."""
 
     @kernel(
-        split=[("n", FLAT)],
+        split=[("n", ELEMENT_GRAIN)],
         dtypes=tuple(other for other in ANY if other != letter),
         name=f"cast_from_{letter}",
         x=f"{letter}[n]",
@@ -229,14 +229,6 @@ def cast_from(letter):
             y[i] = x[i]
 
     return pointwise
-
-
-def cast(call, x, out, *, dtype):
-    """out = x, as elements of another type, or copied."""
-    from .reduce import copy
-
-    same = x.dtype == out.dtype
-    call(copy if same else cast_from(x.dtype.str[1:]), x.flat(), out.flat())
 
 
 # ---- gradients with the sums of their columns
@@ -253,18 +245,22 @@ def unary_gradient_and_sums(derivative):
 
     @helper
     def strip(y, dy, dx, sums):
-        """FLAT columns, their sums in registers: a third of the time of two passes, if rows are
-        short. Of longer ones each strip would lie on other pages."""
-        total = stack_array(T(0), FLAT)
-        for j in range(FLAT):
+        """ELEMENT_GRAIN columns, their sums in registers: a third of the time of two passes, if
+        rows are short. Of longer ones each strip would lie on other pages."""
+        total = stack_array(T(0), ELEMENT_GRAIN)
+        for j in range(ELEMENT_GRAIN):
             total[j] = sums[j]
         for i in range(y.shape[0]):
-            y_row, dy_row, dx_row = y[i, :FLAT], dy[i, :FLAT], dx[i, :FLAT]
-            for j in range(FLAT):
+            y_row, dy_row, dx_row = (
+                y[i, :ELEMENT_GRAIN],
+                dy[i, :ELEMENT_GRAIN],
+                dx[i, :ELEMENT_GRAIN],
+            )
+            for j in range(ELEMENT_GRAIN):
                 value = derivative(y_row[j], dy_row[j])
                 dx_row[j] = value
                 total[j] += value
-        for j in range(FLAT):
+        for j in range(ELEMENT_GRAIN):
             sums[j] = total[j]
 
     @helper
@@ -273,7 +269,7 @@ def unary_gradient_and_sums(derivative):
             dx[j] = derivative(y[j], dy[j])
 
     @kernel(
-        split=[("C", FLAT)],
+        split=[("C", ELEMENT_GRAIN)],
         name=f"{derivative.name}_and_sums",
         y="T[N, C]",
         dy="T[N, C]",
@@ -286,7 +282,7 @@ def unary_gradient_and_sums(derivative):
         own = sums[start:stop]
         if accumulate == 0:
             clear(own)
-        if columns == FLAT and stop == FLAT:
+        if columns == ELEMENT_GRAIN and stop == ELEMENT_GRAIN:
             strip(y, dy, dx, sums)
             return
         if stop - start == columns:  # whole rows are one
@@ -312,17 +308,21 @@ def unary_gradient_and_chunk_sums(derivative):
             sums[j] += value
 
     @helper
-    def rows_past_caches(y, dy, dx, sums):
-        """Rows of a large array, as in share.py."""
-        tile = stack_array(T(0), TILE)
+    def stream_rows(y, dy, dx, sums):
+        """The rows of dx by streaming stores."""
+        tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
         for i in range(y.shape[0]):
-            for begin in range(0, sums.size, TILE):
-                end = min(begin + TILE, sums.size)
-                part, above, total = y[i, begin:end], dy[i, begin:end], sums[begin:end]
+            for col_start in range(0, sums.size, STREAMING_TILE_ELEMENTS):
+                col_stop = min(col_start + STREAMING_TILE_ELEMENTS, sums.size)
+                y_tile, dy_tile, total = (
+                    y[i, col_start:col_stop],
+                    dy[i, col_start:col_stop],
+                    sums[col_start:col_stop],
+                )
                 for j in range(total.size):
-                    tile[j] = derivative(part[j], above[j])
+                    tile[j] = derivative(y_tile[j], dy_tile[j])
                     total[j] += tile[j]
-                row_copy_past_caches(tile[: total.size], dx[i, begin:end])
+                streaming_row_copy(tile[: total.size], dx[i, col_start:col_stop])
 
     @helper
     def two_rows(y, dy, dx, sums):
@@ -342,15 +342,17 @@ def unary_gradient_and_chunk_sums(derivative):
     )
     def gradient_and_sums(y, dy, chunk, dx, sums, start, stop):
         for p in range(start, stop):
-            own, first, last = sums[p], p * chunk, min((p + 1) * chunk, y.shape[0])
+            own, row_start, row_stop = sums[p], p * chunk, min((p + 1) * chunk, y.shape[0])
             clear(own)
-            if columns_past_caches(dx):
-                rows_past_caches(y[first:last], dy[first:last], dx[first:last], own)
+            if streams_rows_of_columns(dx):
+                stream_rows(
+                    y[row_start:row_stop], dy[row_start:row_stop], dx[row_start:row_stop], own
+                )
                 continue
-            pairs = together(y, first, last, 2)
-            for i in range(first, pairs, 2):
+            unrolled = unrolled_end(y, row_start, row_stop, 2)
+            for i in range(row_start, unrolled, 2):
                 two_rows(y[i:], dy[i:], dx[i:], own)
-            for i in range(pairs, last):
+            for i in range(unrolled, row_stop):
                 row(y[i], dy[i], dx[i], own)
 
     return gradient_and_sums

@@ -1,23 +1,57 @@
-"""Elements taken by their place: every so many-th, or those that an array of indices names; and
-their gradients, which put back."""
+"""Elements moved without computing: copies, slices and transposes, rows that an array of indices
+names; and their gradients, which put back.
+
+    slice_copy   y = x[key]                 dx = 0, dx[key] = dy
+    transpose    y = x, axes in any order   dx = dy, axes back
+    take         y[a, m] = x[a, index[m]]   dx[a, s] = sum of dy[a, m] over m with index[m] = s
+    gather       batch[i] = source[order[cursor + i]]
+"""
+
+from functools import lru_cache
+from math import prod
+from operator import index as as_index
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..declare import ANY, helper, kernel
 from ..intrinsics import flat
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
-from .loops import ROWS_OR_COLUMNS, broadcast_plan
-from .simd.rows import clear
+from .loops import ROWS_OR_COLUMNS, cast_from
+from .simd.rows import clear, row_copy, row_prefetch, streaming_row_copy
 from .simd.transpose import transpose_tile
 from .simd.vectors import LANES
-from .threads import FLAT
+from .threads import ELEMENT_GRAIN, HALF_L2_ELEMENTS, ROW_GRAIN
 
-# Threads share out the rows of a transpose in whole register tiles of every machine.
-TRANSPOSE_ROWS = 16
+TRANSPOSE_ROW_GRAIN = 16  # whole register tiles of every machine
+PREFETCH_ROWS = 8  # gathered rows that are prefetched: their order is not detected by hardware
+MASKED_COPY_MAX_COLUMNS = 32  # of longer rows a plain loop is faster than one with a masked tail
+
+
+@kernel(split=[("n", ELEMENT_GRAIN)], dtypes=ANY, x="T[n]", y="out T[n]")
+def copy(x, y, start, stop):
+    """y = x."""
+    x, y = x[start:stop], y[start:stop]
+    for i in range(y.size):
+        y[i] = x[i]
+
+
+@kernel(split=[("n", ELEMENT_GRAIN)], x="T[n]", y="out T[n]")
+def streaming_copy(x, y, start, stop):
+    """y = x, by streaming stores: a tile of a fusion group goes from L1 to memory."""
+    streaming_row_copy(x[start:stop], y[start:stop])
+
+
+@kernel(split=[("n", ELEMENT_GRAIN)], x="out T[n]")
+def zero(x, start, stop):
+    """x = 0."""
+    clear(x[start:stop])
 
 
 @helper
-def place_of_row(outer, start, row):
-    """Where a row begins whose places in the outer dimensions are those of number `row`; `outer`:
-    (extent, step) of each."""
+def row_place(outer, start, row):
+    """Where row number `row` begins, counted from `start`; outer: (extent, step) of each dimension
+    but the last."""
     place = start
     for d in range(outer.shape[0] - 1, -1, -1):
         place += row % outer[d, 0] * outer[d, 1]
@@ -35,12 +69,11 @@ def place_of_row(outer, start, row):
     out="out T[R, C]",
 )
 def strided_copy(x, outer, start, step, out, row_start, row_stop, col_start, col_stop):
-    """out[r, j] = x[place + j step], row r's place being where `outer` says, counted from `start`.
-    Steps may be negative."""
+    """out[r, j] = x[row_place(outer, start, r) + j step]. Steps may be negative."""
     for r in range(row_stop - row_start):
         row, place = (
             out[row_start + r, col_start:col_stop],
-            place_of_row(outer, start, row_start + r) + col_start * step,
+            row_place(outer, start, row_start + r) + col_start * step,
         )
         if step == 1:
             source = x[place : place + row.size]
@@ -55,11 +88,12 @@ def strided_copy(x, outer, start, step, out, row_start, row_stop, col_start, col
     split=ROWS_OR_COLUMNS, dy="T[R, C]", outer="i8[D, E]", start="int", step="int", dx="inout T[X]"
 )
 def strided_put(dy, outer, start, step, dx, row_start, row_stop, col_start, col_stop):
-    """Its gradient, into zeros: dx[place + j step] = dy[r, j]. No two elements have one place."""
+    """dx[row_place(outer, start, r) + j step] = dy[r, j], into zeros: no two elements have one
+    place."""
     for r in range(row_stop - row_start):
         row, place = (
             dy[row_start + r, col_start:col_stop],
-            place_of_row(outer, start, row_start + r) + col_start * step,
+            row_place(outer, start, row_start + r) + col_start * step,
         )
         if step == 1:
             target = dx[place : place + row.size]
@@ -70,67 +104,46 @@ def strided_put(dy, outer, start, step, dx, row_start, row_stop, col_start, col_
                 dx[place + j * step] = row[j]
 
 
-@kernel(split=[("n", FLAT)], x="out T[n]")
-def zero(x, start, stop):
-    """x = 0."""
-    clear(x[start:stop])
+@kernel(split=[("N", TRANSPOSE_ROW_GRAIN)], x="T[M, N]", out="out T[N, M]")
+def transpose_matrix(x, out, start, stop):
+    """out = x^T, by register tiles."""
+    rows, columns = x.shape
+    for j in range(start, stop, LANES):
+        for i in range(0, rows, LANES):
+            source, target = (flat(x), i * columns + j, columns), (flat(out), j * rows + i, rows)
+            transpose_tile(source, target, min(LANES, rows - i), min(LANES, stop - j))
 
 
 @helper
 def counted(index, extent):
-    """An index counted from 0, for one that may be counted from the end; -1 for one that is out of
+    """The index counted from 0, for one that may be counted from the end; -1 if it is out of
     range."""
     place = index + extent if index < 0 else index
     return place if 0 <= place < extent else -1
 
 
-@helper
-def row_offsets(outer, row):
-    x_offset, y_offset = 0, 0
-    for d in range(outer.shape[0] - 1, -1, -1):
-        index = row % outer[d, 0]
-        row //= outer[d, 0]
-        x_offset += index * outer[d, 1]
-        y_offset += index * outer[d, 2]
-    return x_offset, y_offset
-
-
-@kernel(
-    split=ROWS_OR_COLUMNS,
-    x="i8[X]",
-    y="i8[Y]",
-    outer="i8[D, E]",
-    x_step="int",
-    y_step="int",
-    extent="int",
-    z="out i8[R, C]",
-)
-def flat_index_kernel(
-    x, y, outer, x_step, y_step, extent, z, row_start, row_stop, col_start, col_stop
-):
-    """z = x extent + y: of indices of two neighbouring dimensions, the second of this extent, those
-    of both as one."""
+@kernel(split=[("n", ELEMENT_GRAIN)], x="i8[n]", y="i8[n]", extent="int", z="out i8[n]")
+def flat_index_elements(x, y, extent, z, start, stop):
+    """z = x extent + y: two indices of neighbouring dimensions, of which the second has this
+    extent, as one index of both as one dimension."""
     status = 0
-    for i in range(row_start, row_stop):
-        a, b = row_offsets(outer, i)
-        for j in range(col_start, col_stop):
-            place = counted(y[b + j * y_step], extent)
-            if place < 0:
-                status = lowest_place(status, INDEX_OUT_OF_RANGE, i * z.shape[1] + j)
-                place = 0
-            z[i, j] = x[a + j * x_step] * extent + place
+    for i in range(start, stop):
+        place = counted(y[i], extent)
+        if place < 0:
+            status = lowest_place(status, INDEX_OUT_OF_RANGE, i)
+            place = 0
+        z[i] = x[i] * extent + place
     return status
 
 
-def flat_index(call, x, y, z, *, extent):
-    rows, steps, outer = broadcast_plan(call.constant, x.shape, y.shape)
-    call(flat_index_kernel, x.flat(), y.flat(), outer, *steps, extent, z.view(rows))
-
-
 @kernel(
-    split=[("A", 1), ("M", 4)], dtypes=ANY, x="some T[A, S, B]", index="i8[M]", out="out T[A, M, B]"
+    split=[("A", 1), ("M", ROW_GRAIN)],
+    dtypes=ANY,
+    x="some T[A, S, B]",
+    index="i8[M]",
+    out="out T[A, M, B]",
 )
-def take(x, index, out, row_start, row_stop, col_start, col_stop):
+def take_rows(x, index, out, row_start, row_stop, col_start, col_stop):
     """out[a, m] = x[a, index[m]]."""
     status = 0
     for a in range(row_start, row_stop):
@@ -148,11 +161,11 @@ def take(x, index, out, row_start, row_stop, col_start, col_stop):
     return status
 
 
-@kernel(split=[("A", 1), ("S", 4)], dy="T[A, M, B]", index="i8[M]", dx="out T[A, S, B]")
-def take_gradient(dy, index, dx, row_start, row_stop, col_start, col_stop):
-    """dx[a, s] = the sum of dy[a, m] where index[m] is s, in the order of m. Every thread looks at
-    all indices and adds what belongs to rows of its own, so the sums do not depend on how many
-    threads there are."""
+@kernel(split=[("A", 1), ("S", ROW_GRAIN)], dy="T[A, M, B]", index="i8[M]", dx="out T[A, S, B]")
+def scatter_add_rows(dy, index, dx, row_start, row_stop, col_start, col_stop):
+    """dx[a, s] = sum of dy[a, m] over m with index[m] = s, in the order of m. Every thread reads
+    all indices and adds what belongs to rows of its own, so the sums do not depend on the number of
+    threads."""
     for a in range(row_start, row_stop):
         for s in range(col_start, col_stop):
             clear(dx[a, s])
@@ -161,16 +174,171 @@ def take_gradient(dy, index, dx, row_start, row_stop, col_start, col_stop):
             if col_start <= place < col_stop and dx.shape[2] == 1:
                 dx[a, place, 0] += dy[a, m, 0]
             elif col_start <= place < col_stop:
-                row, above = dx[a, place], dy[a, m]
+                row, dy_row = dx[a, place], dy[a, m]
                 for j in range(row.size):
-                    row[j] += above[j]
+                    row[j] += dy_row[j]
 
 
-@kernel(split=[("N", TRANSPOSE_ROWS)], x="T[M, N]", out="out T[N, M]")
-def transpose_matrix(x, out, start, stop):
-    """out = x^T. Tiles in registers; the threads share out the rows of `out`."""
-    rows, columns = x.shape
-    for j in range(start, stop, LANES):
-        for i in range(0, rows, LANES):
-            source, target = (flat(x), i * columns + j, columns), (flat(out), j * rows + i, rows)
-            transpose_tile(source, target, min(LANES, rows - i), min(LANES, stop - j))
+@kernel(
+    split=[("N", ROW_GRAIN)],
+    dtypes=("f4", "f8", "i8"),
+    source="some T[S, F]",
+    order="some i8[S]",
+    cursor="i8[s]",
+    batch="out T[N, F]",
+)
+def gather_rows(source, order, cursor, batch, start, stop):
+    """batch[i] = source[order[cursor + i]]."""
+    status, elements, column = 0, flat(source), flat(batch)
+    for i in range(start, stop):
+        place = cursor[0] + i
+        row = order[place] if 0 <= place < order.size else -1
+        if row < 0 or row >= source.shape[0]:
+            status = lowest_place(status, INDEX_OUT_OF_RANGE, i)
+            row = 0
+        if batch.shape[1] == 1:
+            column[i] = elements[row]
+        elif batch.shape[1] < MASKED_COPY_MAX_COLUMNS:
+            row_copy(source[row], batch[i])
+        else:
+            following = place + PREFETCH_ROWS
+            if source.size > HALF_L2_ELEMENTS and 0 <= following < order.size:
+                row_prefetch(source[min(max(order[following], 0), source.shape[0] - 1)])
+            from_row, to_row = source[row], batch[i]
+            for j in range(to_row.size):
+                to_row[j] = from_row[j]
+    return status
+
+
+# ---- launchers
+
+
+def cast(call, x, out, *, dtype):
+    """out = x, as elements of another type, or copied."""
+    same = x.dtype == out.dtype
+    call(copy if same else cast_from(x.dtype.str[1:]), x.flat(), out.flat())
+
+
+def _elements(shape):
+    """An array of this shape whose strides count elements, without memory behind it: where NumPy
+    finds the elements of its slices and transposes, copies find those of a tensor's."""
+    return as_strided(
+        np.empty(1, np.int8), shape, [prod(shape[d + 1 :]) for d in range(len(shape))]
+    )
+
+
+def _address(x):
+    return x.__array_interface__["data"][0]
+
+
+def _walk(x, start):
+    """How the elements of a view of `_elements` are copied: (rows, columns), (extent, step) of the
+    dimensions that rows go through, the first place, and the step from column to column.
+    Neighbouring dimensions that go on in equal steps are one."""
+    dims = []
+    for extent, step in zip(x.shape, x.strides, strict=True):
+        if dims and dims[-1][1] == extent * step:
+            dims[-1] = dims[-1][0] * extent, step
+        elif extent != 1:
+            dims.append((extent, step))
+    columns, step = dims.pop() if dims else (1, 1)
+    rows = prod(extent for extent, _ in dims), columns
+    return rows, np.array(dims, np.int64).reshape(-1, 2), start, step
+
+
+@lru_cache(maxsize=1024)
+def _sliced(shape, key):
+    """The walk of x[key], in which (start, stop, step) stands for a slice."""
+    x = _elements(shape)
+    key = tuple(slice(*item) if isinstance(item, tuple) else item for item in key)
+    # with an Ellipsis NumPy makes a view, and no number, of whatever the key leaves
+    y = x[key if Ellipsis in key else (*key, Ellipsis)]
+    return _walk(y, _address(y) - _address(x))
+
+
+def _plain(key):
+    """A key that can be looked up: slices cannot."""
+    key = key if type(key) is tuple else (key,)
+    return tuple(
+        tuple(None if b is None else as_index(b) for b in (i.start, i.stop, i.step))
+        if isinstance(i, slice)
+        else i
+        for i in key
+    )
+
+
+@lru_cache(maxsize=1024)
+def _transposed(shape, axes):
+    return _walk(_elements(shape).transpose(axes), 0)
+
+
+def slice_copy(call, x, out, *, key):
+    rows, outer, start, step = _sliced(x.shape, _plain(key))
+    call(strided_copy, x.flat(), call.constant(outer), start, step, out.view(rows))
+
+
+def slice_gradient(call, dy, dx, *, shape, key):
+    rows, outer, start, step = _sliced(shape, _plain(key))
+    call(zero, dx.flat())
+    call(strided_put, dy.view(rows), call.constant(outer), start, step, dx.flat())
+
+
+def transpose(call, x, out, *, axes=None):
+    ndim = len(x.shape)
+    axes = tuple(reversed(range(ndim))) if axes is None else tuple(int(a) % ndim for a in axes)
+    if axes == (1, 0) and x.dtype.kind == "f":
+        call(transpose_matrix, x, out)
+    else:
+        rows, outer, start, step = _transposed(x.shape, axes)
+        call(strided_copy, x.flat(), call.constant(outer), start, step, out.view(rows))
+
+
+@lru_cache(maxsize=1024)
+def _broadcast(shape, to):
+    return _walk(np.broadcast_to(_elements(shape), to), 0)
+
+
+def flat_index(call, x, y, z, *, extent):
+    found = []
+    for index in (x, y):
+        if index.shape != z.shape:
+            rows, outer, start, step = _broadcast(index.shape, z.shape)
+            whole = call.scratch(z.shape, z.dtype)
+            call(strided_copy, index.flat(), call.constant(outer), start, step, whole.view(rows))
+            index = whole
+        found.append(index.flat())
+    call(flat_index_elements, *found, extent, z.flat())
+
+
+def _around(shape, axis):
+    """Extents (outer, own, inner) of an axis."""
+    axis %= len(shape)
+    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+
+
+def take(call, x, index, out, *, axis=0):
+    outer, extent, inner = _around(x.shape, axis)
+    call(
+        take_rows,
+        x.view((outer, extent, inner)),
+        index.flat(),
+        out.view((outer, prod(index.shape), inner)),
+    )
+
+
+def take_gradient(call, index, dy, dx, *, shape, axis):
+    outer, extent, inner = _around(shape, axis)
+    call(
+        scatter_add_rows,
+        dy.view((outer, prod(index.shape), inner)),
+        index.flat(),
+        dx.view((outer, extent, inner)),
+    )
+
+
+def _rows(x):
+    return x.view((x.shape[0], prod(x.shape[1:])))
+
+
+def gather(call, source, order, cursor, batch, *, rows):
+    call(gather_rows, _rows(source), order, cursor, _rows(batch))

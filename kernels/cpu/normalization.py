@@ -1,55 +1,69 @@
-"""Batch normalisation over the rows of x (N, C): every column (channel, feature) on its own.
+"""Batch normalisation of x (N, C): every column (channel, feature) over the rows.
 
-y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the biased variance.
+    mean = sum of x / N          variance = sum of (x - mean)^2 / N, biased
+    rstd = 1 / sqrt(variance + epsilon)
+    xhat = (x - mean) rstd       y = gamma xhat + beta
 
-Threads share out the rows, as the products around it do: what one thread has written the other need
-not fetch. So statistics are taken of chunks of rows, as many rows each whatever the threads, and
+    dbeta = sum of dy            dgamma = sum of dy xhat
+    dx = gamma rstd (dy - dbeta / N - xhat dgamma / N)
+    dx = gamma rstd dy           by given statistics, which do not depend on x
+
+Threads divide the rows, as the products around do: what a thread has written it finds in its own
+caches. So statistics are taken of chunks of rows, whose number follows from the shape alone, and
 joined in the order of the chunks.
 
-Sums are taken of x - x[0], the distance to the first row: for columns of mean 1e4 and deviation 1 a
-float32 mean is off by 5e-4, while the distance and its mean are exact to a few units in the last
-place. What rounding takes from the mean is kept beside it, `rest`; it is so small that it need not
-be taken from each x, but only from what is added at the end.
+Sums are taken of x - x[0], deviations from the first row: of columns of mean 1e4 and deviation 1 a
+float32 mean is off by 5e-4, while the mean of the deviations is exact to a few units in the last
+place. The rounding error of x[0] + that mean is kept, mean_lo. It is below one ulp of x, so it is
+folded into the shift instead of subtracted from each x.
 
-Several rows are taken at a time, so that what belongs to a column is loaded once for them, if x is
-near.
+Loops are unrolled over rows to reuse per-column operands, while x fits in L2 (`unrolled_end`).
 """
 
 import numpy as np
 
 from ..declare import T, helper, kernel
 from ..intrinsics import fma, stack_array
-from .simd.rows import row_copy_past_caches
-from .threads import FLAT, TILE, columns_past_caches, together
+from .reduce import chunks_of, rows_of_chunk
+from .simd.rows import streaming_row_copy
+from .threads import (
+    ELEMENT_GRAIN,
+    ROW_GRAIN,
+    STREAMING_TILE_ELEMENTS,
+    streams_rows_of_columns,
+    unrolled_end,
+)
 
-UNIT = 4  # rows are shared out among threads in multiples of this, as by products
-COLUMNS, ROWS, CHUNKS = [("C", FLAT)], [("N", UNIT)], [("P", 1)]
-BLOCK = 1024  # columns of which a row is copied
+COLUMNS, ROWS, CHUNKS = [("C", ELEMENT_GRAIN)], [("N", ROW_GRAIN)], [("P", 1)]
+FIRST_ROW_COLUMNS = 1024  # of which a copy is kept on the stack
 
 
 @helper
-def inverse_deviation(variance, epsilon):
+def reciprocal_deviation(variance, epsilon):
     return T(1) / T(np.sqrt(variance + T(epsilon)))
 
 
 @helper
-def exact_sum(a, b):
-    """(the sum, what rounding took from it): Knuth's."""
+def two_sum(a, b):
+    """(a + b rounded, its rounding error): Knuth's."""
     total = a + b
     added = total - a
     return total, (a - (total - added)) + (b - added)
 
 
 @helper
-def statistics(x, eights, first, offset, squares):
-    """offset = mean of x - first and squares = sum of (x - first - offset)^2 in one pass: up to row
-    `eights`, of eight rows the distances to the first of them, and what is so far joined with them
-    (Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983). About one of
-    eight, the sum of squares is at most eight times that about their mean, so little of it
-    cancels."""
+def statistics(x, unrolled, first, offset, squares):
+    """offset = mean of x - first, squares = sum of (x - first - offset)^2, in one pass.
+
+    Up to row `unrolled` the deviations of eight rows from the first of them are summed, and joined
+    with those before: of n rows with mean a and m rows with mean b, delta = b - a, the mean is
+    a + delta m / (n + m) and delta^2 n m / (n + m) is added to the squares (Chan, Golub and
+    LeVeque, "Algorithms for computing the sample variance", 1983). About one of eight, the sum of
+    squares is at most eight times that about their mean, so little of it cancels.
+    """
     for j in range(offset.size):
         offset[j], squares[j] = T(0), T(0)
-    for i in range(0, eights, 8):
+    for i in range(0, unrolled, 8):
         x0, x1, x2, x3, x4, x5, x6, x7 = (
             x[i],
             x[i + 1],
@@ -60,51 +74,52 @@ def statistics(x, eights, first, offset, squares):
             x[i + 6],
             x[i + 7],
         )
-        share_of_new = T(8) / T(i + 8)
-        between = T(i) * share_of_new
+        new_fraction = T(8) / T(i + 8)
+        weight = T(i) * new_fraction
         for j in range(offset.size):
-            near = x0[j]
+            base = x0[j]
             b, c, d, e, f, g, h = (
-                x1[j] - near,
-                x2[j] - near,
-                x3[j] - near,
-                x4[j] - near,
-                x5[j] - near,
-                x6[j] - near,
-                x7[j] - near,
+                x1[j] - base,
+                x2[j] - base,
+                x3[j] - base,
+                x4[j] - base,
+                x5[j] - base,
+                x6[j] - base,
+                x7[j] - base,
             )
             total = ((b + c) + (d + e)) + ((f + g) + h)
             mean = total * T(0.125)
-            near_squares = fma(b, b, fma(c, c, d * d)) + fma(e, e, fma(f, f, fma(g, g, h * h)))
-            moved = ((near - first[j]) - offset[j]) + mean
-            squares[j] += fma(moved * moved, between, fma(-total, mean, near_squares))
-            offset[j] = fma(moved, share_of_new, offset[j])
-    for i in range(eights, x.shape[0]):
-        row, share_of_new = x[i], T(1) / T(i + 1)
-        between = T(i) * share_of_new
+            base_squares = fma(b, b, fma(c, c, d * d)) + fma(e, e, fma(f, f, fma(g, g, h * h)))
+            delta = ((base - first[j]) - offset[j]) + mean
+            squares[j] += fma(delta * delta, weight, fma(-total, mean, base_squares))
+            offset[j] = fma(delta, new_fraction, offset[j])
+    for i in range(unrolled, x.shape[0]):
+        row, new_fraction = x[i], T(1) / T(i + 1)
+        weight = T(i) * new_fraction
         for j in range(offset.size):
-            moved = (row[j] - first[j]) - offset[j]
-            squares[j] = fma(moved * moved, between, squares[j])
-            offset[j] = fma(moved, share_of_new, offset[j])
+            delta = (row[j] - first[j]) - offset[j]
+            squares[j] = fma(delta * delta, weight, squares[j])
+            offset[j] = fma(delta, new_fraction, offset[j])
 
 
 @kernel(split=CHUNKS, x="T[N, C]", chunk="int", offsets="out T[P, C]", squares="out T[P, C]")
 def chunk_statistics(x, chunk, offsets, squares, start, stop):
-    """Of each `chunk` rows the mean of x - x[0], and the sum of squares about that mean."""
-    first = stack_array(T(0), BLOCK)
-    for left in range(0, x.shape[1], BLOCK):
-        right = min(left + BLOCK, x.shape[1])
-        for j in range(right - left):
-            # a copy: of rows 4 kB apart a ninth would push one of eight out of the nearest cache
-            first[j] = x[0, left + j]
+    """offsets[p] = mean of x - x[0] over chunk p of `chunk` rows, squares[p] = sum of squares about
+    it."""
+    first = stack_array(T(0), FIRST_ROW_COLUMNS)
+    for col_start in range(0, x.shape[1], FIRST_ROW_COLUMNS):
+        col_stop = min(col_start + FIRST_ROW_COLUMNS, x.shape[1])
+        for j in range(col_stop - col_start):
+            # a copy: of rows 4 kB apart, x[0] and eight others conflict in an L1 set of eight ways
+            first[j] = x[0, col_start + j]
         for p in range(start, stop):
-            rows = x[p * chunk : min((p + 1) * chunk, x.shape[0]), left:right]
+            rows = x[p * chunk : min((p + 1) * chunk, x.shape[0]), col_start:col_stop]
             statistics(
                 rows,
-                together(x, 0, rows.shape[0], 8),
+                unrolled_end(x, 0, rows.shape[0], 8),
                 first,
-                offsets[p, left:right],
-                squares[p, left:right],
+                offsets[p, col_start:col_stop],
+                squares[p, col_start:col_stop],
             )
 
 
@@ -119,8 +134,8 @@ def chunk_statistics(x, chunk, offsets, squares, start, stop):
     squares="inout T[P, C]",
     mean="out T[C]",
     variance="out T[C]",
-    rest="out T[C]",
-    factor="out T[C]",
+    mean_lo="out T[C]",
+    rstd="out T[C]",
     scale="out T[C]",
     shift="out T[C]",
 )
@@ -134,40 +149,39 @@ def join_statistics(
     squares,
     mean,
     variance,
-    rest,
-    factor,
+    mean_lo,
+    rstd,
     scale,
     shift,
     start,
     stop,
 ):
-    """Statistics of all rows from those of the chunks, as for `statistics`: mean + rest (what
-    rounding took from it), variance and factor (1 / deviation); y is then scale (x - mean) +
-    shift."""
+    """Statistics of all rows from those of the chunks, joined as in `statistics`: mean + mean_lo,
+    variance, rstd; and scale and shift, by which y = scale (x - mean) + shift."""
     offset, total = offsets[0, start:stop], squares[0, start:stop]
     for p in range(1, offsets.shape[0]):
         own, own_squares = offsets[p, start:stop], squares[p, start:stop]
         before, new = p * chunk, min(chunk, x.shape[0] - p * chunk)
-        share_of_new = T(new) / T(before + new)
-        between = T(before) * share_of_new
+        new_fraction = T(new) / T(before + new)
+        weight = T(before) * new_fraction
         for j in range(own.size):
-            moved = own[j] - offset[j]
-            total[j] += fma(moved * moved, between, own_squares[j])
-            offset[j] = fma(moved, share_of_new, offset[j])
+            delta = own[j] - offset[j]
+            total[j] += fma(delta * delta, weight, own_squares[j])
+            offset[j] = fma(delta, new_fraction, offset[j])
     rows, first, gamma, beta = T(x.shape[0]), x[0, start:stop], gamma[start:stop], beta[start:stop]
-    mean, variance, rest, factor = (
+    mean, variance, mean_lo, rstd = (
         mean[start:stop],
         variance[start:stop],
-        rest[start:stop],
-        factor[start:stop],
+        mean_lo[start:stop],
+        rstd[start:stop],
     )
     scale, shift = scale[start:stop], shift[start:stop]
     for j in range(mean.size):
-        mean[j], rest[j] = exact_sum(first[j], offset[j])
+        mean[j], mean_lo[j] = two_sum(first[j], offset[j])
         variance[j] = total[j] / rows
-        factor[j] = inverse_deviation(variance[j], epsilon)
-        scale[j] = factor[j] * gamma[j]
-        shift[j] = fma(-rest[j], scale[j], beta[j])
+        rstd[j] = reciprocal_deviation(variance[j], epsilon)
+        scale[j] = rstd[j] * gamma[j]
+        shift[j] = fma(-mean_lo[j], scale[j], beta[j])
 
 
 @helper
@@ -179,44 +193,43 @@ def scale_row(x, mean, scale, shift, y):
 @kernel(split=ROWS, x="T[N, C]", mean="T[C]", scale="T[C]", shift="T[C]", y="out T[N, C]")
 def scale_columns(x, mean, scale, shift, y, start, stop):
     """y = scale (x - mean) + shift."""
-    if columns_past_caches(x):
-        tile = stack_array(T(0), TILE)
+    if streams_rows_of_columns(x):
+        tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
         for i in range(start, stop):
-            for begin in range(0, mean.size, TILE):
-                end = min(begin + TILE, mean.size)
+            for col_start in range(0, mean.size, STREAMING_TILE_ELEMENTS):
+                col_stop = min(col_start + STREAMING_TILE_ELEMENTS, mean.size)
                 scale_row(
-                    x[i, begin:end],
-                    mean[begin:end],
-                    scale[begin:end],
-                    shift[begin:end],
-                    tile[: end - begin],
+                    x[i, col_start:col_stop],
+                    mean[col_start:col_stop],
+                    scale[col_start:col_stop],
+                    shift[col_start:col_stop],
+                    tile[: col_stop - col_start],
                 )
-                row_copy_past_caches(tile[: end - begin], y[i, begin:end])
+                streaming_row_copy(tile[: col_stop - col_start], y[i, col_start:col_stop])
         return
-    pairs = together(x, start, stop, 2)
-    for i in range(start, pairs, 2):
+    unrolled = unrolled_end(x, start, stop, 2)
+    for i in range(start, unrolled, 2):
         a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
         for j in range(mean.size):
             p[j], q[j] = (
                 fma(a[j] - mean[j], scale[j], shift[j]),
                 fma(b[j] - mean[j], scale[j], shift[j]),
             )
-    for i in range(pairs, stop):
+    for i in range(unrolled, stop):
         scale_row(x[i], mean, scale, shift, y[i])
 
 
 @helper
-def gradient_sums(x, pairs, mean, dy, products, dbeta):
-    """dbeta = sum of dy, products = sum of dy (x - mean): up to row `pairs` of two rows at a
-    time."""
+def gradient_sums(x, unrolled, mean, dy, products, dbeta):
+    """dbeta = sum of dy, products = sum of dy (x - mean), unrolled by two up to row `unrolled`."""
     for j in range(dbeta.size):
         products[j], dbeta[j] = T(0), T(0)
-    for i in range(0, pairs, 2):
+    for i in range(0, unrolled, 2):
         a, b, p, q = x[i], x[i + 1], dy[i], dy[i + 1]
         for j in range(dbeta.size):
             dbeta[j] += p[j] + q[j]
             products[j] += fma(a[j] - mean[j], p[j], (b[j] - mean[j]) * q[j])
-    for i in range(pairs, x.shape[0]):
+    for i in range(unrolled, x.shape[0]):
         a, p = x[i], dy[i]
         for j in range(dbeta.size):
             dbeta[j] += p[j]
@@ -233,14 +246,14 @@ def gradient_sums(x, pairs, mean, dy, products, dbeta):
     sums="out T[P, C]",
 )
 def chunk_gradient_sums(x, mean, dy, chunk, products, sums, start, stop):
-    """Of each `chunk` rows the sums of dy (x - mean) and of dy."""
+    """products[p] = sum of dy (x - mean) over chunk p of `chunk` rows, sums[p] = sum of dy."""
     for p in range(start, stop):
-        first, last = p * chunk, min((p + 1) * chunk, x.shape[0])
+        row_start, row_stop = p * chunk, min((p + 1) * chunk, x.shape[0])
         gradient_sums(
-            x[first:last],
-            together(x, 0, last - first, 2),
+            x[row_start:row_stop],
+            unrolled_end(x, 0, row_stop - row_start, 2),
             mean,
-            dy[first:last],
+            dy[row_start:row_stop],
             products[p],
             sums[p],
         )
@@ -249,31 +262,43 @@ def chunk_gradient_sums(x, mean, dy, chunk, products, sums, start, stop):
 @kernel(
     split=COLUMNS,
     gamma="T[C]",
-    rest="T[C]",
-    factor="T[C]",
+    mean_lo="T[C]",
+    rstd="T[C]",
     rows="int",
     products="T[P, C]",
     sums="T[P, C]",
     dgamma="out T[C]",
     dbeta="out T[C]",
     scale="out T[C]",
-    slope="out T[C]",
-    level="out T[C]",
+    coefficient="out T[C]",
+    constant="out T[C]",
 )
 def join_gradient_sums(
-    gamma, rest, factor, rows, products, sums, dgamma, dbeta, scale, slope, level, start, stop
+    gamma,
+    mean_lo,
+    rstd,
+    rows,
+    products,
+    sums,
+    dgamma,
+    dbeta,
+    scale,
+    coefficient,
+    constant,
+    start,
+    stop,
 ):
-    """dbeta = sum of dy, dgamma = sum of dy (x - mean - rest) factor; and, with xhat the normalised
-    x and N rows, dx = gamma factor (dy - dbeta / N - xhat dgamma / N) is scale dy + slope (x -
-    mean) + level: the statistics depend on x too."""
-    gamma, rest, factor, part = (
+    """dbeta = sum of dy, dgamma = sum of dy (x - mean - mean_lo) rstd; and the coefficients of dy,
+    of x - mean and of 1 in dx = gamma rstd (dy - dbeta / N - xhat dgamma / N) = scale dy +
+    coefficient (x - mean) + constant."""
+    gamma, mean_lo, rstd, one_over_n = (
         gamma[start:stop],
-        rest[start:stop],
-        factor[start:stop],
+        mean_lo[start:stop],
+        rstd[start:stop],
         T(1) / T(rows),
     )
     dgamma, dbeta = dgamma[start:stop], dbeta[start:stop]
-    scale, slope, level = scale[start:stop], slope[start:stop], level[start:stop]
+    scale, coefficient, constant = scale[start:stop], coefficient[start:stop], constant[start:stop]
     for j in range(gamma.size):
         dgamma[j], dbeta[j] = T(0), T(0)
     for p in range(sums.shape[0]):
@@ -282,16 +307,16 @@ def join_gradient_sums(
             dgamma[j] += own_products[j]
             dbeta[j] += own_sums[j]
     for j in range(gamma.size):
-        dgamma[j] = fma(-rest[j], dbeta[j], dgamma[j]) * factor[j]
-        scale[j] = gamma[j] * factor[j]
-        slope[j] = -scale[j] * factor[j] * dgamma[j] * part
-        level[j] = -fma(slope[j], rest[j], scale[j] * dbeta[j] * part)
+        dgamma[j] = fma(-mean_lo[j], dbeta[j], dgamma[j]) * rstd[j]
+        scale[j] = gamma[j] * rstd[j]
+        coefficient[j] = -scale[j] * rstd[j] * dgamma[j] * one_over_n
+        constant[j] = -fma(coefficient[j], mean_lo[j], scale[j] * dbeta[j] * one_over_n)
 
 
 @helper
-def combine_row(x, mean, scale, slope, level, dy, dx):
+def combine_row(x, mean, scale, coefficient, constant, dy, dx):
     for j in range(dx.size):
-        dx[j] = fma(scale[j], dy[j], fma(slope[j], x[j] - mean[j], level[j]))
+        dx[j] = fma(scale[j], dy[j], fma(coefficient[j], x[j] - mean[j], constant[j]))
 
 
 @kernel(
@@ -299,37 +324,37 @@ def combine_row(x, mean, scale, slope, level, dy, dx):
     x="T[N, C]",
     mean="T[C]",
     scale="T[C]",
-    slope="T[C]",
-    level="T[C]",
+    coefficient="T[C]",
+    constant="T[C]",
     dy="T[N, C]",
     dx="out T[N, C]",
 )
-def combine_columns(x, mean, scale, slope, level, dy, dx, start, stop):
-    """dx = scale dy + slope (x - mean) + level."""
-    if columns_past_caches(x):
-        tile = stack_array(T(0), TILE)
+def combine_columns(x, mean, scale, coefficient, constant, dy, dx, start, stop):
+    """dx = scale dy + coefficient (x - mean) + constant."""
+    if streams_rows_of_columns(x):
+        tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
         for i in range(start, stop):
-            for begin in range(0, mean.size, TILE):
-                end = min(begin + TILE, mean.size)
+            for col_start in range(0, mean.size, STREAMING_TILE_ELEMENTS):
+                col_stop = min(col_start + STREAMING_TILE_ELEMENTS, mean.size)
                 combine_row(
-                    x[i, begin:end],
-                    mean[begin:end],
-                    scale[begin:end],
-                    slope[begin:end],
-                    level[begin:end],
-                    dy[i, begin:end],
-                    tile[: end - begin],
+                    x[i, col_start:col_stop],
+                    mean[col_start:col_stop],
+                    scale[col_start:col_stop],
+                    coefficient[col_start:col_stop],
+                    constant[col_start:col_stop],
+                    dy[i, col_start:col_stop],
+                    tile[: col_stop - col_start],
                 )
-                row_copy_past_caches(tile[: end - begin], dx[i, begin:end])
+                streaming_row_copy(tile[: col_stop - col_start], dx[i, col_start:col_stop])
         return
-    pairs = together(x, start, stop, 2)
-    for i in range(start, pairs, 2):
+    unrolled = unrolled_end(x, start, stop, 2)
+    for i in range(start, unrolled, 2):
         a, b, p, q, u, v = x[i], x[i + 1], dy[i], dy[i + 1], dx[i], dx[i + 1]
         for j in range(mean.size):
-            u[j] = fma(scale[j], p[j], fma(slope[j], a[j] - mean[j], level[j]))
-            v[j] = fma(scale[j], q[j], fma(slope[j], b[j] - mean[j], level[j]))
-    for i in range(pairs, stop):
-        combine_row(x[i], mean, scale, slope, level, dy[i], dx[i])
+            u[j] = fma(scale[j], p[j], fma(coefficient[j], a[j] - mean[j], constant[j]))
+            v[j] = fma(scale[j], q[j], fma(coefficient[j], b[j] - mean[j], constant[j]))
+    for i in range(unrolled, stop):
+        combine_row(x[i], mean, scale, coefficient, constant, dy[i], dx[i])
 
 
 @kernel(
@@ -337,20 +362,20 @@ def combine_columns(x, mean, scale, slope, level, dy, dx, start, stop):
     gamma="T[C]",
     variance="T[C]",
     epsilon="float",
-    factor="out T[C]",
+    rstd="out T[C]",
     scale="out T[C]",
 )
-def inference_columns(gamma, variance, epsilon, factor, scale, start, stop):
-    """factor = 1 / deviation, for the gradient, and scale = gamma factor."""
-    gamma, variance, factor, scale = (
+def inference_columns(gamma, variance, epsilon, rstd, scale, start, stop):
+    """rstd = 1 / deviation, for the gradient, and scale = gamma rstd."""
+    gamma, variance, rstd, scale = (
         gamma[start:stop],
         variance[start:stop],
-        factor[start:stop],
+        rstd[start:stop],
         scale[start:stop],
     )
     for j in range(gamma.size):
-        factor[j] = inverse_deviation(variance[j], epsilon)
-        scale[j] = factor[j] * gamma[j]
+        rstd[j] = reciprocal_deviation(variance[j], epsilon)
+        scale[j] = rstd[j] * gamma[j]
 
 
 @kernel(
@@ -358,35 +383,69 @@ def inference_columns(gamma, variance, epsilon, factor, scale, start, stop):
     x="T[N, C]",
     gamma="T[C]",
     mean="T[C]",
-    factor="T[C]",
+    rstd="T[C]",
     dy="T[N, C]",
     dx="out T[N, C]",
     dgamma="out T[C]",
     dbeta="out T[C]",
 )
-def batch_norm_inference_gradient(x, gamma, mean, factor, dy, dx, dgamma, dbeta, start, stop):
-    """dx = gamma factor dy: given statistics do not depend on x."""
-    pairs = together(x, 0, x.shape[0], 2)
+def batch_norm_inference_gradient(x, gamma, mean, rstd, dy, dx, dgamma, dbeta, start, stop):
+    """dx = gamma rstd dy: given statistics do not depend on x."""
+    unrolled = unrolled_end(x, 0, x.shape[0], 2)
     gradient_sums(
         x[:, start:stop],
-        pairs,
+        unrolled,
         mean[start:stop],
         dy[:, start:stop],
         dgamma[start:stop],
         dbeta[start:stop],
     )
-    gamma, factor, dgamma = gamma[start:stop], factor[start:stop], dgamma[start:stop]
+    gamma, rstd, dgamma = gamma[start:stop], rstd[start:stop], dgamma[start:stop]
     for j in range(gamma.size):
-        dgamma[j] *= factor[j]
+        dgamma[j] *= rstd[j]
     for i in range(x.shape[0]):
         row, out = dy[i, start:stop], dx[i, start:stop]
         for j in range(out.size):
-            out[j] = gamma[j] * factor[j] * row[j]
+            out[j] = gamma[j] * rstd[j] * row[j]
 
 
-@kernel(split=COLUMNS, moving="inout T[C]", batch="T[C]", momentum="float")
-def move_towards(moving, batch, momentum, start, stop):
+@kernel(split=COLUMNS, batch="T[C]", momentum="float", moving="inout T[C]")
+def move_towards(batch, momentum, moving, start, stop):
     """moving = momentum moving + (1 - momentum) batch."""
     moving, batch = moving[start:stop], batch[start:stop]
     for j in range(moving.size):
         moving[j] = moving[j] * T(momentum) + batch[j] * T(1.0 - momentum)
+
+
+# ---- launchers
+
+
+def batch_norm(call, x, gamma, beta, y, mean, variance, mean_lo, rstd, *, epsilon=1e-3):
+    rows, columns = x.shape
+    chunk, partial = rows_of_chunk(rows), chunks_of(x.shape)
+    offsets, squares = call.scratch(partial, x.dtype), call.scratch(partial, x.dtype)
+    scale, shift = call.scratch((columns,), x.dtype), call.scratch((columns,), x.dtype)
+    call(chunk_statistics, x, chunk, offsets, squares)
+    # fmt: off
+    call(join_statistics, x, gamma, beta, float(epsilon), chunk, offsets, squares,
+         mean, variance, mean_lo, rstd, scale, shift)
+    # fmt: on
+    call(scale_columns, x, mean, scale, shift, y)
+
+
+def batch_norm_gradient(call, x, gamma, mean, mean_lo, rstd, dy, dx, dgamma, dbeta):
+    rows, columns = x.shape
+    chunk, partial = rows_of_chunk(rows), chunks_of(x.shape)
+    products, sums = call.scratch(partial, x.dtype), call.scratch(partial, x.dtype)
+    coefficients = [call.scratch((columns,), x.dtype) for _ in range(3)]
+    call(chunk_gradient_sums, x, mean, dy, chunk, products, sums)
+    call(
+        join_gradient_sums, gamma, mean_lo, rstd, rows, products, sums, dgamma, dbeta, *coefficients
+    )
+    call(combine_columns, x, mean, *coefficients, dy, dx)
+
+
+def batch_norm_inference(call, x, gamma, beta, mean, variance, y, rstd, *, epsilon=1e-3):
+    scale = call.scratch(rstd.shape, x.dtype)
+    call(inference_columns, gamma, variance, float(epsilon), rstd, scale)
+    call(scale_columns, x, mean, scale, beta, y)

@@ -3,7 +3,7 @@ and streams through memory."""
 
 from ..declare import T, helper, intrinsic, kernel
 from .simd.vectors import Vectors
-from .threads import FLAT
+from .threads import ELEMENT_GRAIN
 
 # Chains of multiply-adds that run side by side: more than an instruction takes cycles, times those
 # begun in one cycle.
@@ -59,7 +59,7 @@ def multiply_adds(numbers, repeats, thread, n_threads):
     numbers[2] = multiply_add_chains(numbers[0], numbers[1], repeats)
 
 
-RUN = [("n", FLAT)]
+RUN = [("n", ELEMENT_GRAIN)]
 
 # Streams: `repeats` passes over arrays; the number of the pass is among the terms, so that no pass
 # can be left out.

@@ -2,8 +2,12 @@
 2011).
 
 A number is a function of the generator's key, the number of the draw and the element, never of a
-thread or of what was drawn before. `generator` is (key, draws so far); `earlier` counts the draws
-of the same step that come before this one.
+thread or of what was drawn before. `generator` is (key, draws so far); `draw_offset` counts the
+draws of the same step that come before this one.
+
+    uniform    low + (high - low) u, u from 24 or 53 bits
+    normal     mean + deviation sqrt(-2 log(1 - u)) cos(2 pi v), of Box and Muller
+    dropout    y = x / (1 - rate) or 0, dx = dy / (1 - rate) or 0 where y is
 """
 
 import math
@@ -14,7 +18,7 @@ from ..declare import T, by_dtype, helper, kernel
 from ..intrinsics import fma, stack_array
 from ..scalar.elementary import log
 
-BLOCKS = 16  # numbers are shared out in multiples of this many Philox blocks
+BLOCK_GRAIN = 16  # threads get whole multiples of so many Philox blocks
 
 
 @helper
@@ -31,9 +35,9 @@ def philox(low, high, draw_low, draw_high, key_low, key_high):
 
 
 @helper
-def words_of(generator, earlier, block):
+def words_of(generator, draw_offset, block):
     """The four words of block number `block` of this draw."""
-    key, draw = np.uint64(generator[0]), np.uint64(generator[1] + earlier)
+    key, draw = np.uint64(generator[0]), np.uint64(generator[1] + draw_offset)
     mask, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     index = np.uint64(block)
     return philox(index & mask, index >> half, draw & mask, draw >> half, key & mask, key >> half)
@@ -54,9 +58,9 @@ fraction = by_dtype(fraction_24, fraction_53)
 
 
 @helper
-def uniform_pairs(generator, earlier, first_block, base, width, out):
+def uniform_pairs(generator, draw_offset, first_block, base, width, out):
     for i in range(out.size // 2):
-        a, b, c, d = words_of(generator, earlier, first_block + i)
+        a, b, c, d = words_of(generator, draw_offset, first_block + i)
         out[2 * i], out[2 * i + 1] = (
             fma(width, fraction(a, b), base),
             fma(width, fraction(c, d), base),
@@ -64,26 +68,27 @@ def uniform_pairs(generator, earlier, first_block, base, width, out):
 
 
 @kernel(
-    split=[("n", 2 * BLOCKS)],
+    split=[("n", 2 * BLOCK_GRAIN)],
     generator="i8[g]",
-    earlier="int",
+    draw_offset="int",
     low="float",
     high="float",
     out="out T[n]",
 )
-def uniform(generator, earlier, low, high, out, start, stop):
+def uniform_elements(generator, draw_offset, low, high, out, start, stop):
     """out = low + (high - low) u, u uniform in [0, 1)."""
     base, width, whole = T(low), T(high - low), stop // 2
-    uniform_pairs(generator, earlier, start // 2, base, width, out[start : 2 * whole])
+    uniform_pairs(generator, draw_offset, start // 2, base, width, out[start : 2 * whole])
     if 2 * whole < stop:
         last = stack_array(T(0), 2)
-        uniform_pairs(generator, earlier, whole, base, width, last)
+        uniform_pairs(generator, draw_offset, whole, base, width, last)
         out[2 * whole] = last[0]
 
 
 @helper
 def cosine_of_turns(u):
-    """cos(2 pi u) for u in [0, 1): the Taylor series on the nearest eighth of the circle."""
+    """cos(2 pi u) for u in [0, 1), to 3e-11: the Taylor series on the nearest eighth of the
+    circle."""
     quarter = np.floor(u * T(4) + T(0.5))
     angle = (u - quarter * T(0.25)) * T(2 * math.pi)
     z = angle * angle
@@ -115,36 +120,36 @@ def cosine_of_turns(u):
 
 
 @kernel(
-    split=[("n", BLOCKS)],
+    split=[("n", BLOCK_GRAIN)],
     generator="i8[g]",
-    earlier="int",
+    draw_offset="int",
     mean="float",
     deviation="float",
     out="out T[n]",
 )
-def normal(generator, earlier, mean, deviation, out, start, stop):
-    """out = mean + deviation z, z normal by Box and Muller: sqrt(-2 log(1 - u)) cos(2 pi v)."""
+def normal_elements(generator, draw_offset, mean, deviation, out, start, stop):
+    """out = mean + deviation sqrt(-2 log(1 - u)) cos(2 pi v), u and v uniform in [0, 1)."""
     out = out[start:stop]
     for i in range(out.size):
-        a, b, c, d = words_of(generator, earlier, start + i)
+        a, b, c, d = words_of(generator, draw_offset, start + i)
         radius = T(np.sqrt(T(-2) * log(T(1) - fraction(a, b))))
         out[i] = fma(T(deviation), radius * cosine_of_turns(fraction(c, d)), T(mean))
 
 
-# Philox blocks that decide about a unit of dropout, of which each decides about eight elements
+# Each Philox block decides about eight elements of dropout, with half a word for each.
 UNIT_BLOCKS = 64
-HALF = 4 * UNIT_BLOCKS
-UNIT = 2 * HALF
+HALF_UNIT_ELEMENTS = 4 * UNIT_BLOCKS
+UNIT_ELEMENTS = 2 * HALF_UNIT_ELEMENTS
 
 
 @helper
-def words_of_unit(generator, earlier, unit, words):
-    """words (HALF,): word w of the unit's block i at w * UNIT_BLOCKS + i, so that the loop over
-    blocks is packed."""
+def words_of_unit(generator, draw_offset, unit, words):
+    """words (HALF_UNIT_ELEMENTS,): word w of the unit's block i at w * UNIT_BLOCKS + i, so that the
+    loop over blocks is vectorised."""
     first, second = words[:UNIT_BLOCKS], words[UNIT_BLOCKS : 2 * UNIT_BLOCKS]
     third, fourth = words[2 * UNIT_BLOCKS : 3 * UNIT_BLOCKS], words[3 * UNIT_BLOCKS :]
     for i in range(UNIT_BLOCKS):
-        a, b, c, d = words_of(generator, earlier, unit * UNIT_BLOCKS + i)
+        a, b, c, d = words_of(generator, draw_offset, unit * UNIT_BLOCKS + i)
         first[i], second[i], third[i], fourth[i] = (
             np.uint32(a),
             np.uint32(b),
@@ -153,30 +158,45 @@ def words_of_unit(generator, earlier, unit, words):
         )
 
 
-@kernel(split=[("n", UNIT)], x="T[n]", generator="i8[g]", earlier="int", rate="float", y="out T[n]")
-def dropout(x, generator, earlier, rate, y, start, stop):
+@kernel(
+    split=[("n", UNIT_ELEMENTS)],
+    x="T[n]",
+    generator="i8[g]",
+    draw_offset="int",
+    rate="float",
+    y="out T[n]",
+)
+def dropout_elements(x, generator, draw_offset, rate, y, start, stop):
     """y = x / (1 - rate), or 0 with probability `rate`, taken to the nearest 16 bits; or dx of dy.
     Of each unit the low halves of the words decide about the first half, the high halves about the
     second. Making the words is four fifths of the time."""
-    threshold, words = min(int(rate * 65536.0 + 0.5), 65535), stack_array(np.uint32(0), HALF)
+    threshold, words = (
+        min(int(rate * 65536.0 + 0.5), 65535),
+        stack_array(np.uint32(0), HALF_UNIT_ELEMENTS),
+    )
     factor, limit = T(1.0 / (1.0 - threshold / 65536.0)), np.uint32(threshold << 16)
-    for first in range(start, stop, UNIT):
-        words_of_unit(generator, earlier, first // UNIT, words)
-        for begin in range(first, min(first + UNIT, stop), HALF):
-            x_half, y_half = x[begin : min(begin + HALF, stop)], y[begin : min(begin + HALF, stop)]
+    for first in range(start, stop, UNIT_ELEMENTS):
+        words_of_unit(generator, draw_offset, first // UNIT_ELEMENTS, words)
+        for begin in range(first, min(first + UNIT_ELEMENTS, stop), HALF_UNIT_ELEMENTS):
+            x_half, y_half = (
+                x[begin : min(begin + HALF_UNIT_ELEMENTS, stop)],
+                y[begin : min(begin + HALF_UNIT_ELEMENTS, stop)],
+            )
             unused = np.uint32(16 if begin == first else 0)
             for i in range(y_half.size):
                 y_half[i] = x_half[i] * factor if np.uint32(words[i] << unused) >= limit else T(0)
 
 
-@kernel(generator="i8[g]", earlier="int", words="out u4[W]", order="out i8[n]", cursor="out i8[s]")
-def begin_epoch(generator, earlier, words, order, cursor):
-    """Put the cursor at the first row and the rows in a new order: Fisher and Yates from the
-    identity, so that the order is a function of the draw alone. The random words come first, in a
-    loop that is packed; there is room for those of whole blocks."""
+@kernel(
+    generator="i8[g]", draw_offset="int", words="out u4[W]", order="out i8[n]", cursor="out i8[s]"
+)
+def permutation(generator, draw_offset, words, order, cursor):
+    """order = a permutation of 0 to n - 1, each as likely as any other, by Fisher and Yates from
+    the identity, so that it is a function of the draw alone; cursor = 0. The random words come
+    first, in a loop that is vectorised; `words` has room for those of whole blocks."""
     cursor[0] = 0
     for block in range(words.size // 4):
-        a, b, c, d = words_of(generator, earlier, block)
+        a, b, c, d = words_of(generator, draw_offset, block)
         words[4 * block], words[4 * block + 1] = np.uint32(a), np.uint32(b)
         words[4 * block + 2], words[4 * block + 3] = np.uint32(c), np.uint32(d)
     for i in range(order.size):
@@ -184,3 +204,18 @@ def begin_epoch(generator, earlier, words, order, cursor):
     for i in range(order.size - 1, 0, -1):
         j = np.int64((np.uint64(words[i]) * np.uint64(i + 1)) >> np.uint64(32))
         order[i], order[j] = order[j], order[i]
+
+
+# ---- launchers
+
+
+def uniform(call, state, out, *, shape, low=0.0, high=1.0, draw_offset=0, dtype=None):
+    call(uniform_elements, state, draw_offset, float(low), float(high), out.flat())
+
+
+def normal(call, state, out, *, shape, mean=0.0, deviation=1.0, draw_offset=0, dtype=None):
+    call(normal_elements, state, draw_offset, float(mean), float(deviation), out.flat())
+
+
+def dropout(call, x, state, y, *, rate, draw_offset=0):
+    call(dropout_elements, x.flat(), state, draw_offset, float(rate), y.flat())

@@ -4,32 +4,23 @@ dimensions are one.
 Sums go eight rows or one vector register at a time and in an order that depends on the shape alone.
 """
 
-from ..declare import ANY, T, helper, kernel
-from ..intrinsics import stack_array
-from .simd.rows import clear, row_copy_past_caches, row_sum
-from .threads import FLAT
+from functools import lru_cache
+from math import prod
+from operator import index
 
-# Sums over many rows are made of chunks of them: at most so many, of so many rows at least.
+from ..declare import T, helper, kernel
+from ..intrinsics import stack_array
+from .simd.rows import clear, row_sum
+from .threads import ELEMENT_GRAIN, ROW_GRAIN, ceil_div
+
+SUM_CHUNK_ELEMENTS = 4096  # summed by one thread where everything becomes one number
+# Rows are summed in chunks, so that each thread reads whole rows, if they have this many elements:
+# fewer are summed sooner than the sums of their chunks are joined.
+CHUNKED_SUM_MIN_ELEMENTS = 1 << 20
 SUM_MAX_CHUNKS, SUM_CHUNK_MIN_ROWS = 64, 32
 
 
-def rows_of_chunk(rows):
-    """Rows of which sums are taken together, in eights, as kernels take them."""
-    return max(SUM_CHUNK_MIN_ROWS, -(-rows // (8 * SUM_MAX_CHUNKS)) * 8)
-
-
-def chunks_of(shape):
-    """The shape of the sums of (N, C)'s chunks of rows, a row a chunk."""
-    return (-(-shape[0] // rows_of_chunk(shape[0])), shape[1])
-
-
-def sum_of_chunks(call, chunks, out, accumulate=False):
-    """The call that joins them: out (C,) = their sum, or out += that."""
-    joined = chunks.view((1, *chunks.shape)), 1.0, int(accumulate), out.view((1, *out.shape))
-    call(sum_middle, *joined)
-
-
-@kernel(split=[("A", 4)], x="T[A, R]", scale="float", accumulate="int", out="inout T[A]")
+@kernel(split=[("A", ROW_GRAIN)], x="T[A, R]", scale="float", accumulate="int", out="inout T[A]")
 def sum_last(x, scale, accumulate, out, start, stop):
     """out = scale * sum of each row, or out += that."""
     for a in range(stop - start):
@@ -62,7 +53,7 @@ def add_rows(x, total):
 
 
 @kernel(
-    split=[("A", 1), ("B", FLAT)],
+    split=[("A", 1), ("B", ELEMENT_GRAIN)],
     x="T[A, R, B]",
     scale="float",
     accumulate="int",
@@ -70,17 +61,20 @@ def add_rows(x, total):
 )
 def sum_middle(x, scale, accumulate, out, row_start, row_stop, col_start, col_stop):
     """out[a, b] = scale * sum over r of x[a, r, b], or out += that."""
-    strip = stack_array(T(0), FLAT)
+    strip = stack_array(T(0), ELEMENT_GRAIN)
     for a in range(row_stop - row_start):
         rows, total = (
             x[row_start + a, :, col_start:col_stop],
             out[row_start + a, col_start:col_stop],
         )
         if accumulate != 0 and scale != 1.0:  # what is added to is not scaled
-            for begin in range(0, total.size, FLAT):
-                own, part = total[begin : begin + FLAT], strip[: min(FLAT, total.size - begin)]
+            for begin in range(0, total.size, ELEMENT_GRAIN):
+                own, part = (
+                    total[begin : begin + ELEMENT_GRAIN],
+                    strip[: min(ELEMENT_GRAIN, total.size - begin)],
+                )
                 clear(part)
-                add_rows(rows[:, begin : begin + FLAT], part)
+                add_rows(rows[:, begin : begin + ELEMENT_GRAIN], part)
                 for j in range(own.size):
                     own[j] += part[j] * T(scale)
             continue
@@ -93,7 +87,7 @@ def sum_middle(x, scale, accumulate, out, row_start, row_stop, col_start, col_st
 
 
 @kernel(split=[("A", 1), ("R", 1)], dy="T[A, B]", scale="float", dx="out T[A, R, B]")
-def spread(dy, scale, dx, row_start, row_stop, col_start, col_stop):
+def broadcast_rows(dy, scale, dx, row_start, row_stop, col_start, col_stop):
     """The gradient of a sum: dx[a, r, b] = scale * dy[a, b]."""
     for a in range(row_stop - row_start):
         source, block = dy[row_start + a], dx[row_start + a, col_start:col_stop]
@@ -106,28 +100,6 @@ def spread(dy, scale, dx, row_start, row_stop, col_start, col_stop):
                 row = block[r]
                 for j in range(row.size):
                     row[j] = source[j] * T(scale)
-
-
-@kernel(split=[("n", FLAT)], x="T[n]", y="inout T[n]")
-def add_to(x, y, start, stop):
-    """y += x: a second gradient for the same variable."""
-    x, y = x[start:stop], y[start:stop]
-    for i in range(y.size):
-        y[i] += x[i]
-
-
-@kernel(split=[("n", FLAT)], dtypes=ANY, x="T[n]", y="out T[n]")
-def copy(x, y, start, stop):
-    """y = x."""
-    x, y = x[start:stop], y[start:stop]
-    for i in range(y.size):
-        y[i] = x[i]
-
-
-@kernel(split=[("n", FLAT)], x="T[n]", y="out T[n]")
-def copy_past_caches(x, y, start, stop):
-    """y = x: of a tile in the nearest cache, into memory."""
-    row_copy_past_caches(x[start:stop], y[start:stop])
 
 
 @kernel(split=[("P", 1)], x="T[n]", chunk="int", partial="out T[P]")
@@ -145,3 +117,116 @@ def sum_row_chunks(x, chunk, partial, start, stop):
         total = partial[p]
         clear(total)
         add_rows(x[p * chunk : min((p + 1) * chunk, x.shape[0])], total)
+
+
+@kernel(split=[("n", ELEMENT_GRAIN)], x="T[n]", total="inout T[n]")
+def add_to(x, total, start, stop):
+    """total += x: a second gradient for the same variable."""
+    x, total = x[start:stop], total[start:stop]
+    for i in range(total.size):
+        total[i] += x[i]
+
+
+# ---- launchers
+
+
+def rows_of_chunk(rows):
+    """Rows whose sums are taken together: at most SUM_MAX_CHUNKS chunks, in eights, as kernels take
+    them. It depends on the shape alone, and so do the bits of sums."""
+    return max(SUM_CHUNK_MIN_ROWS, ceil_div(rows, 8 * SUM_MAX_CHUNKS) * 8)
+
+
+def chunks_of(shape):
+    """The shape of the sums of (N, C)'s chunks of rows, a row a chunk."""
+    return ceil_div(shape[0], rows_of_chunk(shape[0])), shape[1]
+
+
+def sum_of_chunks(call, chunks, out, accumulate=False):
+    """out (C,) = the sum of the chunks' sums, or out += that."""
+    joined = chunks.view((1, *chunks.shape)), 1.0, int(accumulate), out.view((1, *out.shape))
+    call(sum_middle, *joined)
+
+
+@lru_cache(maxsize=1024)
+def _passes(shape, axes):
+    """The passes that sum over `axes`, the innermost first: extents (outer, summed, inner) of each.
+    Neighbouring dimensions that are summed, or are not, are one."""
+    groups = []  # [extent, is summed]
+    for d, extent in enumerate(shape):
+        if groups and groups[-1][1] == (d in axes):
+            groups[-1][0] *= extent
+        else:
+            groups.append([extent, d in axes])
+    found, inner = [], 1
+    for i in range(len(groups) - 1, -1, -1):
+        extent, is_summed = groups[i]
+        if is_summed:
+            found.append((prod(g[0] for g in groups[:i]), extent, inner))
+        else:
+            inner *= extent
+    return tuple(found or [(prod(shape), 1, 1)])
+
+
+def _axes(shape, axis):
+    """The dimensions that `axis`, an integer, several or None for all, names."""
+    if axis is None:
+        return tuple(range(len(shape)))
+    return tuple(
+        index(a) % len(shape) for a in (axis if isinstance(axis, tuple | list) else (axis,))
+    )
+
+
+def _sum(call, x, out, axes, scale, accumulate):
+    *earlier, last = _passes(x.shape, axes)
+    for outer, summed, inner in earlier:
+        partial = call.scratch((outer, inner), x.dtype)
+        _pass(call, x, (outer, summed, inner), 1.0, 0, partial)
+        x = partial
+    outer, summed, inner = last
+    if outer == 1 and inner == 1 and summed > 2 * SUM_CHUNK_ELEMENTS:
+        partial = call.scratch((ceil_div(summed, SUM_CHUNK_ELEMENTS),), x.dtype)
+        call(sum_chunks, x.flat(), SUM_CHUNK_ELEMENTS, partial)
+        x, last = partial, (1, partial.shape[0], 1)
+    elif (
+        outer == 1
+        and inner > 1
+        and summed > SUM_CHUNK_MIN_ROWS
+        and summed * inner > CHUNKED_SUM_MIN_ELEMENTS
+    ):
+        partial = call.scratch(chunks_of((summed, inner)), x.dtype)
+        call(sum_row_chunks, x.view((summed, inner)), rows_of_chunk(summed), partial)
+        x, last = partial, (1, partial.shape[0], inner)
+    _pass(call, x, last, scale, int(accumulate), out)
+
+
+def _pass(call, x, extents, scale, accumulate, out):
+    outer, summed, inner = extents
+    if inner == 1:
+        call(sum_last, x.view((outer, summed)), scale, accumulate, out.view((outer,)))
+    else:
+        call(sum_middle, x.view(extents), scale, accumulate, out.view((outer, inner)))
+
+
+def sum(call, x, out, *, axis=None, keepdims=False, accumulate=False):
+    _sum(call, x, out, _axes(x.shape, axis), 1.0, accumulate)
+
+
+def mean(call, x, out, *, axis=None, keepdims=False, accumulate=False):
+    axes = _axes(x.shape, axis)
+    _sum(call, x, out, axes, _one_over_count(x.shape, axes), accumulate)
+
+
+def _one_over_count(shape, axes):
+    return 1 / (prod(shape[d] for d in axes) or 1)
+
+
+def sum_gradient(call, dy, dx, *, shape, axis, mean):
+    """dx = dy, broadcast to what was summed, and for a mean divided by how many that were."""
+    axes = _axes(shape, axis)
+    scale = _one_over_count(shape, axes) if mean else 1.0
+    passes = _passes(shape, axes)
+    for n, (outer, summed, inner) in reversed(list(enumerate(passes))):
+        extents = outer, summed, inner
+        out = call.scratch(extents, dy.dtype) if n else dx.view(extents)
+        call(broadcast_rows, dy.view((outer, inner)), scale, out)
+        dy, scale = out, 1.0

@@ -19,7 +19,7 @@ from .simd.atomics import (
     set_word,
     spin_pause,
 )
-from .threads import FLAT, thread_range
+from .threads import ELEMENT_GRAIN, thread_range
 
 # Words of `shared`, each group on a cache line of its own (8 words). Those before SYSTEM are
 # cleared before a run.
@@ -204,7 +204,7 @@ def run_chain(functions, blocks, chain, patches, first, shared, thread, n_thread
     begin, end = thread_range(chain[TILES], 1, thread, n_threads)
     offset, failed = chain[BLOCKS_STRIDE] * thread, 0
     for tile in range(begin, end):
-        start, _ = thread_range(chain[SIZE], FLAT, tile, chain[TILES])
+        start, _ = thread_range(chain[SIZE], ELEMENT_GRAIN, tile, chain[TILES])
         for q in range(chain[FIRST_PATCH], chain[LAST_PATCH]):
             patch = patches[q]
             memory = patch[MEMORY] + patch[MEMORY_STRIDE] * thread

@@ -1,65 +1,73 @@
-"""Softmax of rows. A row is padded to whole vectors on the stack, so that nothing is left over for
-single elements; many rows too short for that are taken as one long one by exp."""
+"""Softmax of rows of x (N, C).
+
+    row_max = max of x           which keeps e^x from overflowing
+    exp_sum = sum of e^(x - row_max)
+    y = e^(x - row_max) / exp_sum
+    dx = y (dy - sum of dy y)
+
+A row is padded to whole vectors on the stack, so that there is no scalar tail; rows too short for
+that go through exp as one long row.
+"""
 
 from ..declare import T, helper, kernel
 from ..intrinsics import flat, stack_array
 from ..scalar.elementary import exp_of_negative
 from .simd.rows import (
-    row_copy_past_caches,
-    row_distance,
     row_dot,
     row_maximum,
-    row_multiple,
+    row_scale,
     row_sum,
+    streaming_row_copy,
+    subtract_and_pad,
 )
 from .simd.vectors import LANES
-from .threads import TILE, past_caches
+from .threads import ROW_GRAIN, STREAMING_TILE_ELEMENTS, streams_rows
 
-STRIP = 2048  # elements worked on at a time: they stay in the nearest cache between the passes
-LONG = 256  # elements of a row from which on its end, element by element, is not felt
+STRIP_ELEMENTS = 2048  # of rows that go through each pass together: they stay in L1
+SOFTMAX_PADDED_MAX_COLUMNS = 256  # of longer rows the scalar tail is below 1 %
 
 
 @helper
-def softmax_of_short_rows(x, y, largest, total):
-    """Rows shorter than a vector. A load finds what was stored before at once if both are of one
-    size, so element by element."""
+def softmax_of_short_rows(x, y, row_max, exp_sum):
+    """Rows shorter than a vector, element by element: a load is forwarded from the store before it
+    only if both are of one size."""
     for i in range(x.shape[0]):
         x_row, y_row, top = x[i], y[i], x[i, 0]
         for j in range(x_row.size):
             top = x_row[j] if x_row[j] > top else top
-        largest[i] = top
+        row_max[i] = top
         for j in range(y_row.size):
             y_row[j] = x_row[j] - top
     elements = flat(y)
     for i in range(elements.size):
         elements[i] = exp_of_negative(elements[i])
     for i in range(x.shape[0]):
-        y_row, row_total = y[i], T(0)
+        y_row, total = y[i], T(0)
         for j in range(y_row.size):
-            row_total += y_row[j]
-        total[i] = row_total
+            total += y_row[j]
+        exp_sum[i] = total
         for j in range(y_row.size):
-            y_row[j] *= T(1) / row_total
+            y_row[j] *= T(1) / total
 
 
 @helper
-def softmax_of_rows(x, padded, width, y, largest, total):
-    """Rows of less than LONG elements, row i meanwhile in padded[i * width : (i + 1) * width],
-    `width` being whole vectors."""
+def softmax_of_padded_rows(x, padded, width, y, row_max, exp_sum):
+    """Rows of less than SOFTMAX_PADDED_MAX_COLUMNS columns. Row i is worked on in padded[i * width
+    : (i + 1) * width], `width` being whole vectors."""
     for i in range(x.shape[0]):
-        largest[i] = row_maximum(x[i])
-        row_distance(x[i], largest[i], padded[i * width : (i + 1) * width])
+        row_max[i] = row_maximum(x[i])
+        subtract_and_pad(x[i], row_max[i], padded[i * width : (i + 1) * width])
     elements = padded[: x.shape[0] * width]
     for i in range(elements.size):
         elements[i] = exp_of_negative(elements[i])
     for i in range(x.shape[0]):
         row = padded[i * width : (i + 1) * width]
-        total[i] = row_sum(row)
-        row_multiple(row, T(1) / total[i], y[i])
+        exp_sum[i] = row_sum(row)
+        row_scale(row, T(1) / exp_sum[i], y[i])
 
 
 @helper(reassociate=True)
-def exps_of_row(x, top, y):
+def exp_and_sum(x, top, y):
     """y = e^(x - top), and its sum."""
     total = T(0)
     for i in range(x.size):
@@ -70,52 +78,56 @@ def exps_of_row(x, top, y):
 
 @helper
 def softmax_of_long_row(x, y):
-    """One row; returns its largest element and its total."""
+    """One row; returns its row_max and exp_sum."""
     top = row_maximum(x)
-    total = exps_of_row(x, top, y)
-    row_multiple(y, T(1) / total, y)
+    total = exp_and_sum(x, top, y)
+    row_scale(y, T(1) / total, y)
     return top, total
 
 
-@kernel(split=[("N", 4)], x="T[N, C]", y="out T[N, C]", largest="out T[N]", total="out T[N]")
-def softmax(x, y, largest, total, start, stop):
-    """y = e^(x - largest) / total, with the row's largest element and total = sum of e^(x -
-    largest) kept for a loss."""
+@kernel(
+    split=[("N", ROW_GRAIN)], x="T[N, C]", y="out T[N, C]", row_max="out T[N]", exp_sum="out T[N]"
+)
+def softmax(x, y, row_max, exp_sum, start, stop):
+    """y = e^(x - row_max) / exp_sum. A loss of y reads row_max and exp_sum."""
     columns = x.shape[1]
     width = (columns + LANES - 1) // LANES * LANES
-    if columns >= LONG:
+    if columns >= SOFTMAX_PADDED_MAX_COLUMNS:
         for i in range(start, stop):
-            largest[i], total[i] = softmax_of_long_row(x[i], y[i])
+            row_max[i], exp_sum[i] = softmax_of_long_row(x[i], y[i])
     elif columns >= LANES:
-        padded, strip = stack_array(T(0), STRIP), STRIP // width
+        padded, strip = stack_array(T(0), STRIP_ELEMENTS), STRIP_ELEMENTS // width
         for i in range(start, stop, strip):
             j = min(i + strip, stop)
-            softmax_of_rows(x[i:j], padded, width, y[i:j], largest[i:j], total[i:j])
+            softmax_of_padded_rows(x[i:j], padded, width, y[i:j], row_max[i:j], exp_sum[i:j])
     else:
-        for i in range(start, stop, STRIP // LANES):
-            j = min(i + STRIP // LANES, stop)
-            softmax_of_short_rows(x[i:j], y[i:j], largest[i:j], total[i:j])
+        for i in range(start, stop, STRIP_ELEMENTS // LANES):
+            j = min(i + STRIP_ELEMENTS // LANES, stop)
+            softmax_of_short_rows(x[i:j], y[i:j], row_max[i:j], exp_sum[i:j])
 
 
 @helper
-def gradient_past_caches(y, dy, dx):
-    """Rows of a large array, as in share.py."""
-    tile = stack_array(T(0), TILE)
+def stream_gradient(y, dy, dx):
+    """The gradient by streaming stores."""
+    tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
     for i in range(y.shape[0]):
         inner = row_dot(y[i], dy[i])
-        for begin in range(0, dx.shape[1], TILE):
-            width = min(TILE, dx.shape[1] - begin)
-            part, above = y[i, begin : begin + width], dy[i, begin : begin + width]
+        for col_start in range(0, dx.shape[1], STREAMING_TILE_ELEMENTS):
+            width = min(STREAMING_TILE_ELEMENTS, dx.shape[1] - col_start)
+            y_tile, dy_tile = (
+                y[i, col_start : col_start + width],
+                dy[i, col_start : col_start + width],
+            )
             for j in range(width):
-                tile[j] = part[j] * (above[j] - inner)
-            row_copy_past_caches(tile[:width], dx[i, begin : begin + width])
+                tile[j] = y_tile[j] * (dy_tile[j] - inner)
+            streaming_row_copy(tile[:width], dx[i, col_start : col_start + width])
 
 
-@kernel(split=[("N", 4)], y="T[N, C]", dy="T[N, C]", dx="out T[N, C]")
+@kernel(split=[("N", ROW_GRAIN)], y="T[N, C]", dy="T[N, C]", dx="out T[N, C]")
 def softmax_gradient(y, dy, dx, start, stop):
     """dx = y (dy - sum of dy y)."""
-    if past_caches(dx):
-        gradient_past_caches(y[start:stop], dy[start:stop], dx[start:stop])
+    if streams_rows(dx):
+        stream_gradient(y[start:stop], dy[start:stop], dx[start:stop])
         return
     for i in range(stop - start):
         y_row, dy_row, dx_row = y[start + i], dy[start + i], dx[start + i]

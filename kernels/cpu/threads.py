@@ -1,32 +1,33 @@
-"""How the threads of a kernel divide its work, and how many rows they take at a time."""
+"""How the threads of a kernel divide its work, how rows are unrolled, and when stores are
+streaming: the grain sizes and cache-size rules of all kernels of rows and elements."""
 
 from ..declare import helper, machine
 
-# Rows are taken together so that what belongs to columns is loaded once for them. But those of an
-# array of more than FAR elements come from beyond the second cache, and two side by side take up to
-# twice as long as one by one (measured on Zen 4, with 128 to 768 columns): what fetches ahead
-# follows a single row best. SHORT rows lie side by side in memory anyway; of LONG ones what belongs
-# to columns leaves the nearest cache.
-FAR = machine(lambda target, _item_bytes: 4 * target.kc_rows**2)
-SHORT, LONG = (
+# Threads get whole multiples of these. Elements of a flat array: whole vectors and whole cache
+# lines. Rows: as products divide them, so that a thread finds the rows it has written in its own
+# caches.
+ELEMENT_GRAIN = 64
+ROW_GRAIN = 4
+HALF_L2_ELEMENTS = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # 512 kB
+
+# Rows are unrolled to reuse per-column operands while the array is resident in L2. Out of L2, two
+# rows side by side take up to twice as long as one by one (Zen 4, 128 to 768 columns): the hardware
+# prefetcher follows a single row best. Short rows are contiguous anyway; the per-column operands of
+# long ones do not stay in L1.
+L2_RESIDENT_MAX_ELEMENTS = machine(lambda target, _item_bytes: 4 * target.kc_rows**2)
+SHORT_ROW_COLUMNS, LONG_ROW_COLUMNS = (
     machine(lambda target, _item_bytes: target.kc_rows // 4),
     machine(lambda target, _item_bytes: 2 * target.kc_rows),
 )
-# A cache line is fetched before a part of it is written. What is written of an array of more than
-# LARGE elements is in no cache when it is read again; it is computed a TILE at a time and goes from
-# there to memory in whole lines, which need not be fetched. With 128 to 1024 columns that took 0.55
-# to 0.85 of the time (Zen 4, 32 MB of third cache), tiles of half and twice the size more; but
-# twice the time and more where rows do not begin with a line, for then parts of lines are written
-# in both ways.
-LARGE = machine(lambda target, _item_bytes: 12 * target.kc_rows**2)
-TILE = 256
-LINE = 16  # elements of float32 in a cache line
-# elements of a flat array: every share but the last is whole vectors and whole cache lines
-FLAT = 64
-# Rows are shared out in multiples of this, by products so that micro-tiles are whole but for the
-# last ones.
-ROW_GRAIN = 4
-HALF_L2_ELEMENTS = machine(lambda _target, item_bytes: (1 << 19) // item_bytes)  # 512 kB
+
+# An ordinary store first fetches its cache line. A result of more elements than this is in no cache
+# when it is read again, so it is computed a tile at a time in L1 and copied to memory by streaming
+# stores of whole lines: 0.55 to 0.85 of the time with 128 to 1024 columns (Zen 4, L3 of 32 MB;
+# tiles of half and twice the size took longer). Rows that straddle cache lines took twice the time
+# and more, for then parts of lines are stored both ways.
+STREAMING_STORE_MIN_ELEMENTS = machine(lambda target, _item_bytes: 12 * target.kc_rows**2)
+STREAMING_TILE_ELEMENTS = 256
+CACHE_LINE_ELEMENTS = 16  # of float32
 
 
 @helper
@@ -50,21 +51,27 @@ def thread_range(size, grain, thread, n_threads):
 
 
 @helper
-def together(x, first, last, rows):
-    """Of the rows of x (N, C) from first to last, where those end that are taken `rows` at a time;
-    the rest is taken singly."""
-    one_by_one = x.size > FAR and SHORT <= x.shape[1] <= LONG
-    return first if one_by_one else last - (last - first) % rows
+def unrolled_end(x, start, stop, rows):
+    """Where the loop over the rows of x (N, C) from start, unrolled by `rows`, ends; the remainder
+    loop goes on from there to stop."""
+    one_by_one = (
+        x.size > L2_RESIDENT_MAX_ELEMENTS and SHORT_ROW_COLUMNS <= x.shape[1] <= LONG_ROW_COLUMNS
+    )
+    return start if one_by_one else stop - (stop - start) % rows
 
 
 @helper
-def past_caches(y):
-    """Whether the rows of y (N, C) are written past the caches: see LARGE."""
-    return y.size > LARGE and y.shape[1] >= SHORT and y.shape[1] % LINE == 0
+def streams_rows(y):
+    """Whether the rows of y (N, C) are written by streaming stores."""
+    return (
+        y.size > STREAMING_STORE_MIN_ELEMENTS
+        and y.shape[1] >= SHORT_ROW_COLUMNS
+        and y.shape[1] % CACHE_LINE_ELEMENTS == 0
+    )
 
 
 @helper
-def columns_past_caches(y):
-    """The same of a kernel that reads rows of its own for the columns: for LONG ones these leave
-    the nearest cache, and it took up to 1.3 times as long."""
-    return past_caches(y) and y.shape[1] <= LONG
+def streams_rows_of_columns(y):
+    """The same of a kernel that reads per-column operands: those of long rows do not stay in L1,
+    and it took up to 1.3 times as long."""
+    return streams_rows(y) and y.shape[1] <= LONG_ROW_COLUMNS

@@ -19,9 +19,9 @@ from ..avx512 import AVX512, reciprocal_estimate
 from ..declare import T, by_dtype, helper, kernel, machine
 from ..intrinsics import fma
 from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
-from .threads import FLAT
+from .threads import ELEMENT_GRAIN
 
-RUN = [("n", FLAT)]
+RUN = [("n", ELEMENT_GRAIN)]
 LARGEST = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").max))
 # what is smaller is flushed to zero
 SMALLEST = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").tiny))

@@ -13,7 +13,7 @@ from fastnn.compile.object_file import undefined_symbols
 from fastnn.compile.target import Processor, processor
 from fastnn.devices.cpu import elf
 from fastnn.devices.cpu.loader import MEMORY_ADDRESSES, load_by_llvm
-from fastnn.kernels.cpu import gemm, loops, reduce, softmax
+from fastnn.kernels.cpu import gemm, loops, movement, reduce, softmax
 from fastnn.kernels.declare import Target
 from fastnn.kernels.scalar import Formula, arithmetic, elementary
 from tests.processors import ON_X86_64, call_at
@@ -85,7 +85,7 @@ def test_kernels_compute_the_same_bits_however_they_are_loaded(dtype):
         gemm.gemm: (x, w, bias, 0, 0, 0.0, 0, np.zeros((33, 47), dtype)),
         softmax.softmax_gradient: (x, x, np.zeros_like(x)),
         reduce.sum_middle: (x[None], 1.0, 0, np.zeros((1, 65), dtype)),
-        reduce.copy: (x.ravel(), np.zeros(x.size, dtype)),
+        movement.copy: (x.ravel(), np.zeros(x.size, dtype)),
         loops.flat_kernel(Formula(elementary.tanh)): (x.ravel(), np.zeros(x.size, dtype)),
     }
     wanted = set()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn.compile.target import Processor
-from fastnn.kernels.cpu import gemm, gemv, matmul_gradient, movement, reduce
+from fastnn.kernels.cpu import gemm, gemv, matmul_gradient, movement
 from fastnn.kernels.declare import Target
 from fastnn.kernels.scalar import activations
 from tests.processors import ON_X86_64, PROCESSORS, call
@@ -161,7 +161,7 @@ def test_a_copy_past_the_caches_begins_and_ends_anywhere(dtype, name):
             np.zeros(256, dtype),
         )
         first = -around.ctypes.data % 64 // around.itemsize + start
-        call(reduce.copy_past_caches, name, x, around[first : first + size])
+        call(movement.streaming_copy, name, x, around[first : first + size])
         np.testing.assert_array_equal(around[first : first + size], x)
         assert not around[:first].any()
         assert not around[first + size :].any()

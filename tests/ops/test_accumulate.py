@@ -84,15 +84,14 @@ def test_a_second_gradient_that_is_a_mean_leaves_the_first_as_it_was():
     """A rule may make a gradient with any op that accumulates."""
     repeat = Op(
         "rows alike",
-        lambda x, *, rows: [((rows, *x.shape), x.dtype)],
-        lambda outputs, inputs, rows: [
-            (reduce.spread, (inputs[0].view((1, N)), 1.0, outputs[0].view((1, rows, N))))
-        ],
-        lambda g, dys, inputs, outputs, rows: g.gradient(0, ops.mean, dys[0], axis=0),
+        lambda x, *, shape, axis, mean: [(shape, x.dtype)],
+        kernels="reduce.sum_gradient",
+        gradient=lambda g, dys, *_, **__: g.gradient(0, ops.mean, dys[0], axis=0),
     )
+    rows_alike = {"axis": (0,), "mean": False}
     variable = fastnn.Variable(np.zeros(N))
     first, second = draw("f4", (6, N), (4, N))
-    repeat(variable, rows=6).backward(first)
-    repeat(variable, rows=4).backward(second)
+    repeat(variable, shape=(6, N), **rows_alike).backward(first)
+    repeat(variable, shape=(4, N), **rows_alike).backward(second)
     expected = first.numpy().mean(axis=0) + second.numpy().mean(axis=0)
     np.testing.assert_allclose(variable.gradient.numpy(), expected, atol=1e-6)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.emit import emit
-from fastnn.kernels.cpu import random as kernels
 from fastnn.kernels.reference import philox
-from fastnn.tensor import Tensor
+from fastnn.ops.random import permutation
+from fastnn.ops.record import Case
+from tests.oracle import updated
 
 ONES = 0xFFFFFFFF
 COUNT = 100_000
@@ -73,22 +73,11 @@ def test_a_seed_gives_the_same_and_draws_and_seeds_differ():
 
 def orders(rows, count):
     """So many orders that epochs would take."""
-    generator = fastnn.random.Generator(0)
-    words, order, cursor = (Tensor(b, (n,), np.dtype(d)) for b, n, d in _memory(rows))
+    state = fastnn.random.Generator(0).state.numpy()
+    words, order, cursor = np.zeros(rows + -rows % 4, "u4"), np.zeros(rows, int), np.zeros(1, int)
     for draw in range(count):
-        emit("shuffle", kernels.begin_epoch, (generator.state, draw, words, order, cursor))
-        yield order.numpy()
-
-
-def _memory(rows):
-    from fastnn.devices.cpu.memory import allocate
-
-    words = -(-rows // 4) * 4
-    return (
-        (allocate(4 * words), words, "uint32"),
-        (allocate(8 * rows), rows, "int64"),
-        (allocate(8), 1, "int64"),
-    )
+        case = Case((), {"draw_offset": draw})
+        yield updated(permutation, case, [state, words, order, cursor])[1].numpy()
 
 
 def test_every_order_of_four_rows_is_as_likely():

@@ -9,8 +9,8 @@ import pytest
 
 import fastnn
 from fastnn import ops
-from fastnn.ops.record import registry
-from tests.oracle import DTYPES, as_type, bound, cases, draw, results
+from fastnn.ops.record import in_place, registry
+from tests.oracle import DTYPES, as_type, bound, cases, draw, results, updated
 
 STEP = 1e-20  # of the complex step: so small that its square vanishes, with no cancellation
 CHECKED = 48  # elements of an input whose gradient is compared
@@ -21,6 +21,7 @@ CHECKED = 48  # elements of an input whose gradient is compared
 def test_result_is_the_references(name, number, dtype):
     op = registry[name]
     case = op.cases[number]
+    dtype = case.attributes.get("dtype", dtype)
     arrays = as_type(draw(case, number), dtype)
     before = [a.copy() for a in arrays]
     references = results(op.reference(*as_type(arrays, "float64"), **case.attributes))
@@ -35,6 +36,20 @@ def test_result_is_the_references(name, number, dtype):
         )
     for a, b in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(a, b, err_msg="an input was written to")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "number"), cases(of=in_place))
+def test_what_is_updated_in_place_is_the_references(name, number, dtype):
+    op = in_place[name]
+    case, drawn = op.cases[number], draw(op.cases[number], number)
+    # running means are kept in float64, whatever they are means of
+    kept = op.arity if name in ("accumulate", "end_epoch") else len(drawn)
+    arrays = [*as_type(drawn[:kept], dtype), *drawn[kept:]]
+    expected = results(op.reference(*as_type(arrays, "float64"), **case.attributes))
+    for got, e in zip(updated(op, case, arrays), expected, strict=True):
+        error = np.abs(got.numpy().astype(np.float64) - e)
+        assert (error <= bound(op, e, dtype, case.terms)).all()
 
 
 def used_results():

@@ -108,11 +108,11 @@ def test_a_step_that_cannot_be_repeated_is_still_profiled(capsys):
 
 @pytest.mark.skipif(INTERPRETED, reason="there is no object code")
 def test_the_object_code_tells_the_width_of_its_vectors():
-    from fastnn.kernels.cpu import batches, gemm
+    from fastnn.kernels.cpu import epoch, gemm
 
     for kernel, dtype, bits in [
         (gemm.gemm, "f4", 8 * processor().target.vector_bytes),
-        (batches.end_epoch, "f4", 0),
+        (epoch.end_epoch, "f4", 0),
     ]:
         entry(kernel, dtype)
         assert vector_bits(kernel, dtype) in (bits, None)

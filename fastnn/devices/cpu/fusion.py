@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from fastnn.buffer import Buffer, whole_lines
 from fastnn.dtypes import LETTERS
-from fastnn.kernels.cpu.reduce import copy_past_caches
-from fastnn.kernels.cpu.threads import FLAT, thread_range
+from fastnn.kernels.cpu.movement import streaming_copy
+from fastnn.kernels.cpu.threads import ELEMENT_GRAIN, thread_range
 from fastnn.tape.instruction import NUMBERS, Instruction
 
 TILE_ELEMENTS = 2048  # three arrays of a tile fit in L1
@@ -94,7 +94,7 @@ def _with_copies(instructions, start, stop, size, kept):
     for n, i in enumerate(calls):
         read.update([a.buffer for p, a in i.tensors if p.read])
         for p, a in i.tensors:
-            if p.written and LETTERS[a.dtype] in copy_past_caches.dtypes:
+            if p.written and LETTERS[a.dtype] in streaming_copy.dtypes:
                 if a.buffer in outside - read - tiles.keys() and a.buffer.address is None:
                     tiles[a.buffer] = Buffer(None, a.buffer.nbytes, None, 0)
                 last_written[a.buffer] = n, a.dtype
@@ -111,9 +111,7 @@ def _with_copies(instructions, start, stop, size, kept):
             dtype = last_written[buffer][1]
             views = tuple(View(b, (size,), dtype) for b in (tiles[buffer], buffer))
             found.append(
-                Instruction(
-                    copy_past_caches.name, copy_past_caches, LETTERS[dtype], views, i.layer, 0
-                )
+                Instruction(streaming_copy.name, streaming_copy, LETTERS[dtype], views, i.layer, 0)
             )
     return found
 
@@ -124,12 +122,12 @@ def _outside(instructions, start, stop):
 
 
 def _size(instruction):
-    """Elements of the arrays that a call goes through one by one, in ranges with grain FLAT; 0 for
+    """Elements of the arrays that a call goes through one by one, in ranges of ELEMENT_GRAIN; 0 for
     other calls, and for few elements."""
     kernel = instruction.kernel
     written = [instruction.arguments[n] for n in kernel.writes]
     if all([a.buffer.nbytes < FUSION_MIN_ELEMENTS for a in written]) or all(
-        [grain != FLAT for _, grain in kernel.split]
+        [grain != ELEMENT_GRAIN for _, grain in kernel.split]
     ):
         return 0
     letter, grain, size = instruction.split()
@@ -140,7 +138,7 @@ def _size(instruction):
             for n in kernel.writes
         ]
     )
-    return size if grain == FLAT and size >= FUSION_MIN_ELEMENTS and by_element else 0
+    return size if grain == ELEMENT_GRAIN and size >= FUSION_MIN_ELEMENTS and by_element else 0
 
 
 def _is_by_element(parameter, array, letter, size):
@@ -184,7 +182,7 @@ def _group(instructions, start, stop, size, kept, n_threads):
     # tile.
     tile = OUT_OF_L2_TILE_ELEMENTS if size > OUT_OF_L2_MIN_ELEMENTS else TILE_ELEMENTS
     tiles = n_threads * -(-size // (tile * n_threads))
-    ranges = [thread_range(size, FLAT, number, tiles) for number in range(tiles)]
+    ranges = [thread_range(size, ELEMENT_GRAIN, number, tiles) for number in range(tiles)]
     longest = max([range_stop - range_start for range_start, range_stop in ranges])
     private, nbytes = {}, 0
     for buffer in dict.fromkeys(written):

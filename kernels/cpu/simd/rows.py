@@ -1,8 +1,8 @@
-"""Sums, products, maxima and multiples of single rows, a vector register at a time.
+"""Sums, dot products, maxima and copies of single rows, a vector register at a time.
 
-The compiler packs a plain loop as well, but what does not fill a register it does element by
-element: the sum of ten numbers then takes as long as that of two hundred. Here the rest of a row is
-one vector under a mask. Orders depend on the length alone.
+The compiler vectorises a plain loop as well, but its tail runs element by element: the sum of ten
+numbers then takes as long as that of two hundred. Here the tail is one masked vector. The order of
+a sum depends on the length alone.
 """
 
 import math
@@ -11,9 +11,9 @@ from functools import reduce
 from ...declare import T, helper, intrinsic
 from .vectors import Vectors
 
-CACHE_LINE = 64
-# accumulators that run side by side: an addition begins each cycle but takes three or four
-CHAINS = 4
+CACHE_LINE_BYTES = 64
+# an addition begins each cycle but takes three or four
+INDEPENDENT_ACCUMULATORS = 4
 
 
 @helper
@@ -25,90 +25,88 @@ def clear(row):
 
 @intrinsic("T <- any")
 def row_sum(x):
-    """The sum of a row (n,)."""
+    """The sum of x."""
     return x.sum(dtype=x.dtype)
 
 
 @intrinsic("T <- any any")
 def row_dot(x, y):
-    """The sum of the products of two rows (n,)."""
+    """The sum of x y."""
     return (x * y).sum(dtype=x.dtype)
 
 
 @intrinsic("T <- any T")
-def row_distances(x, point):
-    """The sum of x - point for a row (n,)."""
+def sum_of_deviations(x, point):
+    """The sum of x - point."""
     return (x - point).sum(dtype=x.dtype)
 
 
 @intrinsic("T <- any T")
-def row_squares(x, point):
-    """The sum of (x - point)^2 for a row (n,)."""
+def sum_of_squared_deviations(x, point):
+    """The sum of (x - point)^2."""
     return ((x - point) ** 2).sum(dtype=x.dtype)
 
 
 @intrinsic("void <- literal any any any any any any any any any")
-def slopes_and_sums(rows, x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta):
-    """Of the first `rows` of x and dy (N, C), with g = dy gamma: slopes (2 rows,) = the sums of g
-    and of g (x - mean) of each; dgamma += the sum of dy xhat, with xhat = (x - mean - rest) factor,
-    and dbeta += that of dy."""
-    x, dy, mean, rest, factor = (
+def layer_norm_sums(rows, x, gamma, mean, mean_lo, rstd, dy, sums, dgamma, dbeta):
+    """Of the first `rows` of x and dy (N, C), with g = dy gamma: sums (2 rows,) = sum of g, sum of
+    g (x - mean) of each; dgamma += sum of dy (x - mean - mean_lo) rstd and dbeta += sum of dy over
+    these rows."""
+    x, dy, mean, mean_lo, rstd = (
         x[:rows],
         dy[:rows],
         mean[:rows, None],
-        rest[:rows, None],
-        factor[:rows, None],
+        mean_lo[:rows, None],
+        rstd[:rows, None],
     )
-    g, distance = dy * gamma, x - mean
-    slopes[: 2 * rows : 2], slopes[1 : 2 * rows : 2] = (
+    g, deviation = dy * gamma, x - mean
+    sums[: 2 * rows : 2], sums[1 : 2 * rows : 2] = (
         g.sum(1, x.dtype),
-        (g * distance).sum(1, x.dtype),
+        (g * deviation).sum(1, x.dtype),
     )
-    dgamma += (dy * ((distance - rest) * factor)).sum(0, x.dtype)
+    dgamma += (dy * ((deviation - mean_lo) * rstd)).sum(0, x.dtype)
     dbeta += dy.sum(0, x.dtype)
 
 
 @intrinsic("T <- any")
 def row_maximum(x):
-    """The largest element of a row (n,), -inf of none. A NaN is passed over, or the result."""
+    """The largest element, -inf of none. A NaN is passed over, or the result."""
     return x.max(initial=-math.inf)
 
 
 @intrinsic("void <- any any")
 def row_copy(x, y):
-    """y = x for rows (n,) of any element type."""
+    """y = x, of any element type."""
     y[:] = x
 
 
 @intrinsic("void <- any any")
-def row_copy_past_caches(x, y):
-    """y = x for rows (n,), where y lies in memory and stays there: lines that are written whole
-    need not be fetched before."""
+def streaming_row_copy(x, y):
+    """y = x by streaming stores, which do not fetch the lines they write."""
     y[:] = x
 
 
 @intrinsic("void <- any T any")
-def row_multiple(x, factor, y):
-    """y = factor x for rows (n,), where x may be longer than y, and may be y."""
-    y[:] = x[: y.size] * factor
+def row_scale(x, scale, y):
+    """y = scale x. x may be longer than y, and may be y."""
+    y[:] = x[: y.size] * scale
 
 
 @intrinsic("void <- any T any")
-def row_distance(x, point, padded):
-    """padded = x - point for rows (n,); -inf in what `padded` has beyond, up to a whole number of
-    vectors."""
+def subtract_and_pad(x, point, padded):
+    """padded = x - point, and -inf beyond the end of x. `padded` is whole vectors."""
     padded[: x.size], padded[x.size :] = x - point, -math.inf
 
 
 @intrinsic("void <- any")
-def row_fetch(x):
-    """Bring a row (n,), of any element type, into the second cache, to be read soon."""
+def row_prefetch(x):
+    """Bring a row, of any element type, into L2, to be read soon."""
 
 
 @row_sum.lowering
 def _(emitter, x):
     ir = Vectors(emitter)
-    return _folded(
+    return _reduced(
         emitter, ir, [x], lambda total, _, v: ir.builder.fadd(total, v), ir.builder.fadd, 0.0
     )
 
@@ -116,44 +114,44 @@ def _(emitter, x):
 @row_dot.lowering
 def _(emitter, x, y):
     ir = Vectors(emitter)
-    return _folded(
+    return _reduced(
         emitter, ir, [x, y], lambda total, _, v, w: ir.fma(v, w, total), ir.builder.fadd, 0.0
     )
 
 
 def _inside(ir, value, mask):
-    """The vector, or zero where the row is over."""
+    """The vector, or zero beyond the row's end."""
     return value if mask is None else ir.builder.select(mask, value, ir.zero)
 
 
-@row_distances.lowering
+@sum_of_deviations.lowering
 def _(emitter, x, point):
     ir, points = Vectors(emitter), Vectors(emitter).splat(point)
 
     def add(total, mask, v):
         return ir.builder.fadd(total, _inside(ir, ir.builder.fsub(v, points), mask))
 
-    return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
+    return _reduced(emitter, ir, [x], add, ir.builder.fadd, 0.0)
 
 
-@row_squares.lowering
+@sum_of_squared_deviations.lowering
 def _(emitter, x, point):
     ir, points = Vectors(emitter), Vectors(emitter).splat(point)
 
     def add(total, mask, v):
-        distance = _inside(ir, ir.builder.fsub(v, points), mask)
-        return ir.fma(distance, distance, total)
+        deviation = _inside(ir, ir.builder.fsub(v, points), mask)
+        return ir.fma(deviation, deviation, total)
 
-    return _folded(emitter, ir, [x], add, ir.builder.fadd, 0.0)
+    return _reduced(emitter, ir, [x], add, ir.builder.fadd, 0.0)
 
 
-@slopes_and_sums.lowering
+@layer_norm_sums.lowering
 def _(emitter, _, *arrays):
     builder, ir, rows = emitter.builder, Vectors(emitter), range(emitter.kinds[0].literal_value)
     found = [
         emitter.array(value, kind) for value, kind in zip(arrays, emitter.kinds[1:], strict=True)
     ]
-    x, gamma, mean, rest, factor, dy, slopes, dgamma, dbeta = [address for address, _ in found]
+    x, gamma, mean, mean_lo, rstd, dy, sums, dgamma, dbeta = [address for address, _ in found]
     _, (size,) = found[1]
 
     def numbers(array):
@@ -162,28 +160,30 @@ def _(emitter, _, *arrays):
     def rows_of(array):
         return [builder.gep(array, [builder.mul(size, ir.number(n))]) for n in rows]
 
-    means, factors = numbers(mean), numbers(factor)
-    shifts = [builder.fneg(builder.fmul(r, f)) for r, f in zip(numbers(rest), factors, strict=True)]
+    means, rstds = numbers(mean), numbers(rstd)
+    shifts = [
+        builder.fneg(builder.fmul(r, f)) for r, f in zip(numbers(mean_lo), rstds, strict=True)
+    ]
 
     def step(totals, _, *vectors):
-        values, above, (scale, product, total) = (
+        values, dys, (scale, product, total) = (
             vectors[: len(rows)],
             vectors[len(rows) : -3],
             vectors[-3:],
         )
         found = []
         for n in rows:
-            distance, g = builder.fsub(values[n], means[n]), builder.fmul(above[n], scale)
-            found += [builder.fadd(totals[2 * n], g), ir.fma(g, distance, totals[2 * n + 1])]
-            product = ir.fma(above[n], ir.fma(distance, factors[n], shifts[n]), product)
-        return [*found, product, builder.fadd(total, reduce(builder.fadd, above))]
+            deviation, g = builder.fsub(values[n], means[n]), builder.fmul(dys[n], scale)
+            found += [builder.fadd(totals[2 * n], g), ir.fma(g, deviation, totals[2 * n + 1])]
+            product = ir.fma(dys[n], ir.fma(deviation, rstds[n], shifts[n]), product)
+        return [*found, product, builder.fadd(total, reduce(builder.fadd, dys))]
 
     read, updated = [*rows_of(x), *rows_of(dy), gamma], [dgamma, dbeta]
-    totals = _folded_together(
+    totals = _reduced_together(
         emitter, ir, size, read, step, builder.fadd, 0.0, 2 * len(rows), updated
     )
     for n, total in enumerate(totals):
-        builder.store(total, builder.gep(slopes, [ir.number(n)]))
+        builder.store(total, builder.gep(sums, [ir.number(n)]))
 
 
 @row_maximum.lowering
@@ -193,7 +193,7 @@ def _(emitter, x):
     def larger(one, other):
         return ir.builder.select(ir.builder.fcmp_ordered(">", one, other), one, other)
 
-    return _folded(emitter, ir, [x], lambda top, _, v: larger(v, top), larger, -math.inf)
+    return _reduced(emitter, ir, [x], lambda top, _, v: larger(v, top), larger, -math.inf)
 
 
 @row_copy.lowering
@@ -201,21 +201,21 @@ def _(emitter, x, y):
     _moved(emitter, x, y, lambda _ir, value: value)
 
 
-@row_copy_past_caches.lowering
+@streaming_row_copy.lowering
 def _(emitter, x, y):
-    _moved(emitter, x, y, lambda _ir, value: value, past_caches=True)
+    _moved(emitter, x, y, lambda _ir, value: value, streaming=True)
 
 
-@row_multiple.lowering
-def _(emitter, x, factor, y):
-    _moved(emitter, x, y, lambda ir, value: ir.builder.fmul(value, ir.splat(factor)))
+@row_scale.lowering
+def _(emitter, x, scale, y):
+    _moved(emitter, x, y, lambda ir, value: ir.builder.fmul(value, ir.splat(scale)))
 
 
-@row_fetch.lowering
+@row_prefetch.lowering
 def _(emitter, x):
     builder, ir = emitter.builder, Vectors(emitter)
     data, (size,) = emitter.array(x, emitter.kinds[0])
-    line = ir.number(CACHE_LINE // emitter.item_bytes)
+    line = ir.number(CACHE_LINE_BYTES // emitter.item_bytes)
 
     def fetch(place, _):
         ir.prefetch(builder.gep(data, [place]))
@@ -224,82 +224,80 @@ def _(emitter, x):
     _loop(builder, ir.number(0), size, line.constant, [], fetch)
 
 
-def _moved(emitter, x, y, change, past_caches=False):
-    """y = change(x), the rest of y under a mask. Where nothing is left no store stands: one whose
-    mask is off fetches its line."""
-    builder, ir, begin = emitter.builder, Vectors(emitter), Vectors(emitter).number(0)
+def _moved(emitter, x, y, change, streaming=False):
+    """y = change(x) with a masked tail. Without a tail there is no masked store: one whose mask is
+    off still fetches its line."""
+    builder, ir, start = emitter.builder, Vectors(emitter), Vectors(emitter).number(0)
     (x_data, _), (y_data, (size,)) = (
         emitter.array(x, emitter.kinds[0]),
         emitter.array(y, emitter.kinds[-1]),
     )
 
-    def move(place, last=None, past_caches=False):
+    def move(place, last=None, streaming=False):
         mask = None if last is None else ir.first(builder.sub(last, place))
         value = change(ir, ir.load(builder.gep(x_data, [place]), mask))
-        ir.store(value, builder.gep(y_data, [place]), mask, past_caches)
+        ir.store(value, builder.gep(y_data, [place]), mask, streaming)
         return []
 
-    if past_caches:  # a store past the caches is of a whole vector at a vector's address
-        ahead = builder.and_(
+    if streaming:  # streaming stores are of whole, aligned vectors
+        head = builder.and_(
             builder.neg(builder.ptrtoint(y_data, size.type)),
             ir.number(ir.lanes * emitter.item_bytes - 1),
         )
-        ahead = builder.udiv(ahead, ir.number(emitter.item_bytes))
-        begin = builder.select(builder.icmp_signed("<", ahead, size), ahead, size)
-        _loop(builder, ir.number(0), begin, ir.lanes, [], lambda place, _: move(place, begin))
-    whole = builder.add(begin, builder.and_(builder.sub(size, begin), ir.number(-ir.lanes)))
-    _loop(
-        builder, begin, whole, ir.lanes, [], lambda place, _: move(place, past_caches=past_caches)
-    )
+        head = builder.udiv(head, ir.number(emitter.item_bytes))
+        start = builder.select(builder.icmp_signed("<", head, size), head, size)
+        _loop(builder, ir.number(0), start, ir.lanes, [], lambda place, _: move(place, start))
+    whole = builder.add(start, builder.and_(builder.sub(size, start), ir.number(-ir.lanes)))
+    _loop(builder, start, whole, ir.lanes, [], lambda place, _: move(place, streaming=streaming))
     _loop(builder, whole, size, ir.lanes, [], lambda place, _: move(place, size))
 
 
-@row_distance.lowering
+@subtract_and_pad.lowering
 def _(emitter, x, point, padded):
     builder, ir = emitter.builder, Vectors(emitter)
     (x_data, (size,)), (y_data, (width,)) = (
         emitter.array(x, emitter.kinds[0]),
         emitter.array(padded, emitter.kinds[2]),
     )
-    points, beyond = ir.splat(point), ir.constant(-math.inf)
+    points, padding = ir.splat(point), ir.constant(-math.inf)
 
     def move(place, _):
-        value = ir.load(builder.gep(x_data, [place]), ir.first(builder.sub(size, place)), beyond)
+        value = ir.load(builder.gep(x_data, [place]), ir.first(builder.sub(size, place)), padding)
         ir.store(builder.fsub(value, points), builder.gep(y_data, [place]))
         return []
 
     _loop(builder, ir.number(0), width, ir.lanes, [], move)
 
 
-def _folded(emitter, ir, rows, step, combine, nothing):
-    """Rows folded into one number: `step(total, mask or None, vector of each row)`; `combine` joins
+def _reduced(emitter, ir, rows, step, combine, identity):
+    """Rows reduced to one number: `step(total, mask or None, vector of each row)`; `combine` joins
     two totals."""
     data, shapes = zip(
         *[emitter.array(row, kind) for row, kind in zip(rows, emitter.kinds, strict=False)],
         strict=True,
     )
     size = shapes[0][0]
-    (total,) = _folded_together(
+    (total,) = _reduced_together(
         emitter,
         ir,
         size,
         data,
         lambda totals, *values: [step(*totals, *values)],
         combine,
-        nothing,
+        identity,
         1,
     )
     return total
 
 
-def _folded_together(emitter, ir, size, rows, step, combine, nothing, count, updated=()):
+def _reduced_together(emitter, ir, size, rows, step, combine, identity, count, updated=()):
     """The same for `count` numbers at once, whose totals `step` takes and gives as a list: of rows
     of `size` at addresses. It is also given the vectors of the rows `updated`, and gives new ones
     after the totals."""
     builder, lanes = emitter.builder, ir.lanes
-    empty, sets = ir.constant(nothing), CHAINS // count
+    empty, sets = ir.constant(identity), INDEPENDENT_ACCUMULATORS // count
 
-    def folded(totals, place, mask=None):
+    def accumulated(totals, place, mask=None):
         results = step(
             totals,
             mask,
@@ -313,7 +311,7 @@ def _folded_together(emitter, ir, size, rows, step, combine, nothing, count, upd
         return [
             total
             for n in range(sets)
-            for total in folded(
+            for total in accumulated(
                 chains[n * count : (n + 1) * count], builder.add(place, ir.number(n * lanes))
             )
         ]
@@ -327,7 +325,7 @@ def _folded_together(emitter, ir, size, rows, step, combine, nothing, count, upd
             for n in range(s, s + count)
         ]
     totals = _loop(
-        builder, in_blocks, whole, lanes, chains, lambda place, totals: folded(totals, place)
+        builder, in_blocks, whole, lanes, chains, lambda place, totals: accumulated(totals, place)
     )
     totals = _loop(
         builder,
@@ -335,7 +333,7 @@ def _folded_together(emitter, ir, size, rows, step, combine, nothing, count, upd
         size,
         lanes,
         totals,
-        lambda at, totals: folded(totals, at, ir.first(builder.sub(size, at))),
+        lambda at, totals: accumulated(totals, at, ir.first(builder.sub(size, at))),
     )
     # One half of each vector is added to the other, then quarters, and so on; of two vectors in
     # one, while there are two.

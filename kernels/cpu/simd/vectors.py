@@ -80,14 +80,14 @@ class Vectors:
         value.align = self.align
         return value
 
-    def store(self, value, place, mask=None, past_caches=False):
-        """A vector at an element's address; `past_caches`: at a vector's address, and into memory,
-        past all caches."""
+    def store(self, value, place, mask=None, streaming=False):
+        """A vector at an element's address; `streaming`: at a vector's address, by a streaming
+        (non-temporal) store."""
         place = self.builder.bitcast(place, self.vector.as_pointer())
         if mask is not None:
             arguments = [value, place, self.ir.Constant(self.ir.IntType(32), self.align), mask]
             self.emitter.call(f"llvm.masked.store.{self.name}.p0", self.ir.VoidType(), arguments)
-        elif past_caches:
+        elif streaming:
             stored = self.builder.store(value, place)
             stored.align = self.lanes * self.align
             stored.set_metadata(

@@ -1,5 +1,5 @@
-"""Elements by their place: slices, and rows that an array of indices names. `fastnn.indexing` makes
-x[...] of them."""
+"""Elements moved without computing: copies, slices, and rows that an array of indices names.
+`fastnn.indexing` makes x[...] of them."""
 
 import reprlib
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ import numpy as np
 
 from fastnn.dtypes import ANY, INT64
 from fastnn.errors import DTypeError, ShapeError, shape_text
-from fastnn.kernels.cpu import movement as kernels
+from fastnn.kernels import reference
 
 from .elementwise import broadcast_shape
-from .record import Case, Constant, Op
+from .record import Case, Op
 
 INDEX = INT64
 
@@ -71,45 +71,23 @@ def in_full(key: Sequence[Any], ndim: int) -> list[Any]:
     return [*key[:at], *[Span(None, None, None)] * (ndim - given), *key[at + 1 :]]
 
 
-class Slices(NamedTuple):
-    """How a slice lies in x: the result's shape, (rows, columns) in which it is copied, where it
-    begins, the step from column to column, and (extent, step) of the outer dimensions."""
-
-    shape: tuple[int, ...]
-    rows: tuple[int, int]
-    start: int
-    step: int
-    outer: Constant
-
-
 @lru_cache(maxsize=1024)
-def slices(x_shape: tuple[int, ...], key: tuple) -> Slices:
+def sliced(x_shape: tuple[int, ...], key: tuple) -> tuple[int, ...]:
+    """The shape of x[key], for a normal key."""
     shape: list[int] = []
-    dims: list[tuple[int, int]] = []  # (extent, step), outermost first
-    start = d = 0
+    d = 0
     for item in in_full(key, len(x_shape)):
         if item is None:
             shape.append(1)
             continue
         extent, d = x_shape[d], d + 1
-        inner = prod(x_shape[d:])
         if isinstance(item, Span):
             if item.step == 0:
                 raise ValueError("x[...]: the step of a slice must not be 0")
-            first, stop, step = slice(*item).indices(extent)
-            count = len(range(first, stop, step))
-            shape.append(count)
+            shape.append(len(range(*slice(*item).indices(extent))))
         else:
-            first, step, count = in_range(item, extent, d - 1), 1, 1
-        start += first * inner
-        # neighbouring dimensions that go on in equal steps are one
-        if dims and dims[-1][1] == count * step * inner:
-            dims[-1] = dims[-1][0] * count, step * inner
-        elif count != 1:
-            dims.append((count, step * inner))
-    columns, step = dims.pop() if dims else (1, 1)
-    outer = Constant(np.array(dims, np.int64).reshape(-1, 2))
-    return Slices(tuple(shape), (prod([count for count, _ in dims]), columns), start, step, outer)
+            in_range(item, extent, d - 1)
+    return tuple(shape)
 
 
 def in_range(index: int, extent: int, dimension: int) -> int:
@@ -122,26 +100,11 @@ def in_range(index: int, extent: int, dimension: int) -> int:
     return index % extent
 
 
-def _slice_calls(outputs, inputs, key):
-    plan = slices(inputs[0].shape, normal_key(key))
-    return [
-        (
-            kernels.strided_copy,
-            (inputs[0].flat(), plan.outer, plan.start, plan.step, outputs[0].view(plan.rows)),
-        )
-    ]
-
-
-def _put_calls(outputs, inputs, shape, key):
-    (dy,), dx, plan = inputs, outputs[0].flat(), slices(shape, key)
-    return [
-        (kernels.zero, (dx,)),
-        (kernels.strided_put, (dy.view(plan.rows), plan.outer, plan.start, plan.step, dx)),
-    ]
-
-
-_put = Op(
-    "gradient of slice_copy", lambda dy, *, shape, key: [(shape, dy.dtype)], _put_calls, flops=0
+_slice_gradient = Op(
+    "gradient of slice_copy",
+    lambda dy, *, shape, key: [(shape, dy.dtype)],
+    kernels="movement.slice_gradient",
+    flops=0,
 )
 
 KEYS = [
@@ -159,13 +122,13 @@ KEYS = [
 
 slice_copy = Op(
     "slice_copy",
-    lambda x, *, key: [(slices(x.shape, normal_key(key)).shape, x.dtype)],
-    _slice_calls,
-    lambda g, dys, inputs, outputs, key: g.gradient(
-        0, _put, dys[0], shape=inputs[0].shape, key=normal_key(key)
+    lambda x, *, key: [(sliced(x.shape, normal_key(key)), x.dtype)],
+    kernels="movement.slice_copy",
+    gradient=lambda g, dys, inputs, outputs, key: g.gradient(
+        0, _slice_gradient, dys[0], shape=inputs[0].shape, key=normal_key(key)
     ),
-    lambda x, key: x[key],
-    [Case((shape,), {"key": key}) for shape, key in KEYS],
+    reference=lambda x, key: x[key],
+    cases=[Case((shape,), {"key": key}) for shape, key in KEYS],
     flops=0,
     dtypes=ANY,
     doc="x[key], copied, for a key of integers, slices, None and Ellipsis, as NumPy has it. x: "
@@ -173,40 +136,27 @@ slice_copy = Op(
 )
 
 
-def _around(x_shape, axis):
-    """(outer, own, inner) extents of an axis, and its number."""
+def _axis(x_shape, axis):
+    """The axis, counted from 0."""
     if isinstance(axis, bool) or not -len(x_shape) <= (axis := as_index(axis)) < len(x_shape):
         raise ShapeError(
             f"take: axis {axis} is not one of the {len(x_shape)} dimensions of shape "
             f"{shape_text(x_shape)}"
         )
-    axis %= len(x_shape)
-    return (prod(x_shape[:axis]), x_shape[axis], prod(x_shape[axis + 1 :])), axis
+    return axis % len(x_shape)
 
 
 def _take_infer(x, indices, *, axis=0):
-    _, axis = _around(x.shape, axis)
+    axis = _axis(x.shape, axis)
     if indices.dtype != INDEX:
         raise DTypeError(f"take: indices must be whole numbers, int64; got {indices.dtype}")
     return [((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)]
 
 
-def _take_calls(outputs, inputs, axis=0):
-    (x, indices), (outer, extent, inner) = inputs, _around(inputs[0].shape, axis)[0]
-    y = outputs[0].view((outer, prod(indices.shape), inner))
-    return [(kernels.take, (x.view((outer, extent, inner)), indices.flat(), y))]
-
-
-def _take_gradient_calls(outputs, inputs, shape, axis):
-    (indices, dy), (outer, extent, inner) = inputs, _around(shape, axis)[0]
-    dy = dy.view((outer, prod(indices.shape), inner))
-    return [(kernels.take_gradient, (dy, indices.flat(), outputs[0].view((outer, extent, inner))))]
-
-
 _take_gradient = Op(
     "gradient of take",
     lambda indices, dy, *, shape, axis: [(shape, dy.dtype)],
-    _take_gradient_calls,
+    kernels="movement.take_gradient",
 )
 
 
@@ -217,11 +167,12 @@ def _some(extent, *shape):
 take = Op(
     "take",
     _take_infer,
-    _take_calls,
-    lambda g, dys, inputs, outputs,
-    axis=0: g.gradient(0, _take_gradient, inputs[1], dys[0], shape=inputs[0].shape, axis=axis),
-    lambda x, indices, axis=0: np.take(x, indices, axis),
-    [
+    kernels="movement.take",
+    gradient=lambda g, dys, inputs, outputs, axis=0: g.gradient(
+        0, _take_gradient, inputs[1], dys[0], shape=inputs[0].shape, axis=axis
+    ),
+    reference=lambda x, indices, axis=0: np.take(x, indices, axis),
+    cases=[
         Case((shape, _some(shape[axis], *indices)), {"axis": axis}, terms=max(1, prod(indices)))
         for shape, axis, indices in [
             ((1,), 0, ()), ((5,), 0, (3,)), ((131,), 0, (2, 70)), ((9, 5), 0, (40,)),
@@ -246,4 +197,43 @@ flat_index = Op(
     lambda x, y, *, extent: [(broadcast_shape("x[...]", x.shape, y.shape), INDEX)],
     kernels="movement.flat_index",
     flops=0,
+)
+
+gather = Op(
+    "gather",
+    lambda source, order, cursor, *, rows: [((rows, *source.shape[1:]), source.dtype)],
+    kernels="movement.gather",
+    reference=reference.gather,
+    cases=[
+        Case(
+            (
+                shape,
+                lambda rng, n=shape[0]: rng.permutation(n),
+                lambda rng, at=at: rng.integers(at, at + 1, 1),
+            ),
+            {"rows": rows},
+        )
+        for shape, at, rows in [
+            ((1, 1), 0, 1),
+            ((9, 5), 2, 4),
+            ((40, 17), 7, 33),
+            ((9,), 1, 3),
+            ((5, 2, 3), 0, 5),
+        ]
+    ],
+    indices=(1, 2),
+    flops=0,
+    doc="Rows of source: those that `order` names from place `cursor` on. order: int64; cursor: "
+    "int64, one element. It has no gradient.",
+)
+
+copy = Op(
+    "copy",
+    lambda x: [(x.shape, x.dtype)],
+    kernels="movement.copy",
+    reference=np.copy,
+    cases=[Case((shape,)) for shape in [(), (0, 3), (1,), (5, 13), (131,)]],
+    dtypes=ANY,
+    flops=0,
+    doc="x in memory of its own, of any element type. It has no gradient: the copy is detached.",
 )
