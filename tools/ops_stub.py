@@ -35,16 +35,17 @@ def text() -> str:
 
 
 def signature(op: Op) -> str:
-    """An op as a function: inputs are given by position, attributes by position or by name."""
+    """An op as a function: inputs are given by position, attributes by position or by name; by name
+    alone where an input may be left out."""
     parameters = list(inspect.signature(op.infer).parameters.values())
-    arguments = [
-        f"{p.name}: Operand" if p.default is p.empty else f"{p.name}: Operand | None = None"
+    inputs = [
+        f"{p.name}: Operand" if p.default is p.empty else f"{p.name}: Operand = ..."
         for p in parameters[: op.arity]
     ]
     attributes = [attribute(op, name) for name in op.names]
-    optional = ["=" in a for a in (*arguments, *attributes)]
-    # an attribute that must be given, after something that need not be, is given by name
-    arguments += ["/", *(["*"] if optional != sorted(optional) else []), *attributes]
+    required_last = ["=" in a for a in attributes] != sorted("=" in a for a in attributes)
+    by_name = attributes and (required_last or any("=" in i for i in inputs))
+    arguments = [*inputs, "/", *(["*"] if by_name else []), *attributes]
     result = "Tensor" if op.results == 1 else f"tuple[{', '.join(['Tensor'] * op.results)}]"
     line = f"def {op.name}({', '.join(arguments)}) -> {result}:"
     if len(line) > COLUMNS:
