@@ -14,10 +14,12 @@ Operand: TypeAlias = Tensor | ArrayLike
 __all__: list[str]
 
 def absolute(x: Operand, /) -> Tensor:
-    """|x|; its gradient at 0 is 0. x: any shape, float32 or float64; the result has both."""
+    """|x|; its gradient at 0 is 0. x: any shape, float32, float64, int64, int32 or uint8; the
+    result has both."""
 
 def add(x: Operand, y: Operand, /) -> Tensor:
-    """x + y. x, y: float32 or float64, both alike; shapes broadcast."""
+    """x + y; of booleans, whether either is True. x, y: float32, float64, int64, int32, uint8 or
+    bool, both alike; shapes broadcast."""
 
 def batch_norm(
     x: Operand,
@@ -42,42 +44,37 @@ def batch_norm_inference(
     """The same by given statistics, which get no gradient: gamma (x - mean) / sqrt(variance +
     epsilon) + beta."""
 
-def binary_cross_entropy(p: Operand, target: Operand, /, clip: float = 1e-07) -> Tensor:
-    """-target log(p) - (1 - target) log(1 - p), element by element, p kept `clip` (1e-7, Keras's)
-    away from 0 and 1."""
-
-def binary_match(p: Operand, target: Operand, /, threshold: float = 0.5) -> Tensor:
+def binary_accuracy(p: Operand, target: Operand, /, threshold: float = 0.5) -> Tensor:
     """The share of a row's targets that equal 1 where p > threshold and 0 elsewhere. p, target: (N,
     C)."""
 
-def categorical_match(p: Operand, target: Operand, /) -> Tensor:
+def binary_crossentropy(p: Operand, target: Operand, /, clip: float = 1e-07) -> Tensor:
+    """-target log(p) - (1 - target) log(1 - p), element by element, p kept `clip` (1e-7, Keras's)
+    away from 0 and 1."""
+
+def categorical_accuracy(p: Operand, target: Operand, /) -> Tensor:
     """1 where the largest of a row of p and of a row of target (both (N, C)) stand at the same
     place, else 0."""
 
-def class_cross_entropy(p: Operand, labels: Operand, /, clip: float = 1e-07) -> Tensor:
-    """log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1;
-    labels: (N,), int64."""
-
-def class_match(p: Operand, labels: Operand, /) -> Tensor:
-    """1 where the largest of a row of p (N, C) stands at the label (N,), else 0; of equals the
-    first counts."""
+def copy(x: Operand, /) -> Tensor:
+    """x in memory of its own, of any element type. It has no gradient: the copy is detached."""
 
 def divide(x: Operand, y: Operand, /) -> Tensor:
     """x / y, as IEEE 754 has it for y = 0. x, y: float32 or float64, both alike; shapes
     broadcast."""
 
-def dropout(x: Operand, state: Operand, /, rate: Any, earlier: int = 0) -> Tensor:
+def dropout(x: Operand, state: Operand, /, rate: Any, draw_offset: int = 0) -> Tensor:
     """x, of any shape, with each number zero with probability `rate` and the others multiplied with
-    1 / (1 - rate). state: (2,), int64, a generator's key and count of draws, to which `earlier` is
-    added; the gradient drops the same ones."""
+    1 / (1 - rate). state: (2,), int64, a generator's key and count of draws, to which `draw_offset`
+    is added; the gradient drops the same ones."""
 
 def elu(x: Operand, /, alpha: float = 1.0) -> Tensor:
     """x, or alpha (e^x - 1) where x is negative. x: any shape, float32 or float64; the result has
     both."""
 
 def equal(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is y, else False; NaN is unequal to everything. x, y: any element type, both
-    alike; shapes broadcast."""
+    """True where x is y, else False; NaN is unequal to everything. x, y: float32, float64, int64,
+    int32, uint8 or bool, both alike; shapes broadcast."""
 
 def erf(x: Operand, /) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x. x: any shape,
@@ -88,7 +85,7 @@ def exp(x: Operand, /) -> Tensor:
 
 def gather(source: Operand, order: Operand, cursor: Operand, /, rows: Any) -> Tensor:
     """Rows of source: those that `order` names from place `cursor` on. order: int64; cursor: int64,
-    one element."""
+    one element. It has no gradient."""
 
 def gelu(x: Operand, /) -> Tensor:
     """x Phi(x), Phi being the normal CDF. x: any shape, float32 or float64; the result has both."""
@@ -109,12 +106,12 @@ def general_relu(
     result has both."""
 
 def greater(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is greater than y, else False; NaN is unequal to everything. x, y: any element
-    type, both alike; shapes broadcast."""
+    """True where x is greater than y, else False; NaN is unequal to everything. x, y: float32,
+    float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def greater_equal(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is at least y, else False; NaN is unequal to everything. x, y: any element type,
-    both alike; shapes broadcast."""
+    """True where x is at least y, else False; NaN is unequal to everything. x, y: float32, float64,
+    int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def hard_sigmoid(x: Operand, /) -> Tensor:
     """(x + 3) / 6, but 0 at least and 1 at most; its gradient at -3 and 3 is 0. x: any shape,
@@ -126,12 +123,12 @@ def layer_norm(x: Operand, gamma: Operand, beta: Operand, /, epsilon: float = 0.
     (biased)."""
 
 def less(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is less than y, else False; NaN is unequal to everything. x, y: any element
-    type, both alike; shapes broadcast."""
+    """True where x is less than y, else False; NaN is unequal to everything. x, y: float32,
+    float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def less_equal(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is at most y, else False; NaN is unequal to everything. x, y: any element type,
-    both alike; shapes broadcast."""
+    """True where x is at most y, else False; NaN is unequal to everything. x, y: float32, float64,
+    int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def linear(x: Operand, w: Operand, bias: Operand = ..., /, *, activation: Any = None) -> Tensor:
     """activation(x w + bias) for x (N, K), w (K, M), bias (M,) or none. activation: None, or the
@@ -155,7 +152,7 @@ def matmul(
 
 def maximum(x: Operand, y: Operand, /) -> Tensor:
     """The larger of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
-    float32 or float64, both alike; shapes broadcast."""
+    float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def mean(
     x: Operand,
@@ -168,14 +165,26 @@ def mean(
     1."""
 
 def multiply(x: Operand, y: Operand, /) -> Tensor:
-    """x y. x, y: float32 or float64, both alike; shapes broadcast."""
+    """x y; of booleans, whether both are True. x, y: float32, float64, int64, int32, uint8 or bool,
+    both alike; shapes broadcast."""
 
 def negative(x: Operand, /) -> Tensor:
-    """-x. x: any shape, float32 or float64; the result has both."""
+    """-x. x: any shape, float32, float64, int64, int32 or uint8; the result has both."""
+
+def normal(
+    state: Operand,
+    /,
+    shape: Any,
+    mean: float = 0.0,
+    deviation: float = 1.0,
+    draw_offset: int = 0,
+    dtype: str = 'float32',
+) -> Tensor:
+    """Normally distributed numbers. state, draw_offset: as for dropout."""
 
 def not_equal(x: Operand, y: Operand, /) -> Tensor:
-    """True where x is not y, else False; NaN is unequal to everything. x, y: any element type, both
-    alike; shapes broadcast."""
+    """True where x is not y, else False; NaN is unequal to everything. x, y: float32, float64,
+    int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def power(x: Operand, y: Operand, /) -> Tensor:
     """x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not
@@ -209,11 +218,11 @@ def softmax_cross_entropy(
     z: Operand,
     labels: Operand,
     p: Operand = ...,
-    largest: Operand = ...,
-    total: Operand = ...,
+    row_max: Operand = ...,
+    exp_sum: Operand = ...,
     /,
 ) -> Tensor:
-    """-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, largest and total,
+    """-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, row_max and exp_sum,
     if at hand, are what softmax made of z."""
 
 def softplus(x: Operand, /) -> Tensor:
@@ -222,17 +231,25 @@ def softplus(x: Operand, /) -> Tensor:
 def softsign(x: Operand, /) -> Tensor:
     """x / (1 + |x|). x: any shape, float32 or float64; the result has both."""
 
+def sparse_categorical_accuracy(p: Operand, labels: Operand, /) -> Tensor:
+    """1 where the largest of a row of p (N, C) stands at the label (N,), else 0; of equals the
+    first counts."""
+
+def sparse_categorical_crossentropy(p: Operand, labels: Operand, /, clip: float = 1e-07) -> Tensor:
+    """log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1;
+    labels: (N,), int64."""
+
 def sqrt(x: Operand, /) -> Tensor:
     """The square root; NaN below 0. x: any shape, float32 or float64; the result has both."""
 
 def square(x: Operand, /) -> Tensor:
-    """x^2. x: any shape, float32 or float64; the result has both."""
+    """x^2. x: any shape, float32, float64, int64, int32 or uint8; the result has both."""
 
 def squared_difference(x: Operand, y: Operand, /) -> Tensor:
     """(x - y)^2. x, y: float32 or float64, both alike; shapes broadcast."""
 
 def subtract(x: Operand, y: Operand, /) -> Tensor:
-    """x - y. x, y: float32 or float64, both alike; shapes broadcast."""
+    """x - y. x, y: float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
 
 def sum(
     x: Operand,
@@ -254,3 +271,14 @@ def tanh(x: Operand, /) -> Tensor:
 
 def transpose(x: Operand, /, axes: Any = None) -> Tensor:
     """x with its dimensions in another order, copied: reversed, or by `axes`, a permutation."""
+
+def uniform(
+    state: Operand,
+    /,
+    shape: Any,
+    low: float = 0.0,
+    high: float = 1.0,
+    draw_offset: int = 0,
+    dtype: str = 'float32',
+) -> Tensor:
+    """Numbers in [low, high), each as likely as any other. state, draw_offset: as for dropout."""
