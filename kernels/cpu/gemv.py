@@ -62,7 +62,7 @@ def gemm_dots(a, b, bias, clamp_min, accumulate, c, row_start, row_stop, col_sta
     is one sum of products, of neighbours in K first."""
     if col_start == col_stop:  # a single element is another thread's
         return
-    init, low = initial(accumulate, bias), T(clamp_min)
+    init, floor = initial(accumulate, bias), T(clamp_min)
     # as one row of the transpose, with the bias, which is one for all, there already
     if c.shape[1] == 1:
         column = flat(c)[row_start:row_stop]
@@ -70,10 +70,10 @@ def gemm_dots(a, b, bias, clamp_min, accumulate, c, row_start, row_stop, col_sta
             for i in range(column.size):
                 column[i] = bias[0]
             init = INIT_C
-        multiply_rows(b, a, bias, init, low, flat(c), 0, 0, 1, row_start, row_stop)
+        multiply_rows(b, a, bias, init, floor, flat(c), 0, 0, 1, row_start, row_stop)
     else:
         multiply_rows(
-            a, b, bias, init, low, flat(c), c.shape[1], row_start, row_stop, col_start, col_stop
+            a, b, bias, init, floor, flat(c), c.shape[1], row_start, row_stop, col_start, col_stop
         )
 
 
@@ -105,16 +105,16 @@ def gemv(x, w, bias, clamp_min, accumulate, y, start, stop):
     A W that is resident in L2 is read panel by panel, with sums in registers, unless its rows share
     sets of L1; one out of L2 is read once, in the order in which it lies. The sums are the same.
     """
-    own, low = y[start:stop], T(clamp_min)
+    own, floor = y[start:stop], T(clamp_min)
     has_conflicts = y.size % (PAGE_ELEMENTS // 2) == 0
-    is_near = w.size <= HALF_L2_ELEMENTS and not has_conflicts
-    if y.size <= NR or x.size <= 2 * L1_WAYS or is_near:
+    stays_in_l2 = w.size <= HALF_L2_ELEMENTS and not has_conflicts
+    if y.size <= NR or x.size <= 2 * L1_WAYS or stays_in_l2:
         init, columns, j = initial(accumulate, bias), y.size, start
         # two panels at once: a multiply-add has a latency of four cycles, and begins every cycle
         while j < stop:
             width = 2 * NR if stop - j >= 2 * NR else min(NR, stop - j)
             panel = flat(w), j, columns
-            gemv_microkernel(x.size, (x, 0), panel, (bias, j), init, low, (y, j), width)
+            gemv_microkernel(x.size, (x, 0), panel, (bias, j), init, floor, (y, j), width)
             j += width
         return
     if accumulate == 0:
@@ -133,4 +133,4 @@ def gemv(x, w, bias, clamp_min, accumulate, y, start, stop):
             own[j] = fma(factor, row[j], own[j])
     for j in range(own.size):
         value = as_read(own[j])
-        own[j] = low if value < low else value
+        own[j] = floor if value < floor else value

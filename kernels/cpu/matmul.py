@@ -91,22 +91,19 @@ def matmul(
         call(ger, a.flat(), b.flat(), int(accumulate), c)
         return
     bias = empty(call.constant, c.dtype) if bias is None else bias
-    epilogue = bias, clamp_min, int(accumulate)
+    epilogue = clamp_min, int(accumulate)
     if chosen == "gemv":
         x, w = (b, a) if transpose_a else (a, b)
-        call(gemv, x.flat(), w, *epilogue, c.flat())
+        call(gemv, x.flat(), w, bias, *epilogue, c.flat())
     elif chosen == "gemm_dots":
-        call(gemm_dots, a, b.view((columns, depth)), *epilogue, c)
+        call(gemm_dots, a, b.view((columns, depth)), bias, *epilogue, c)
     elif chosen == "transposed":
         c_transposed = call.scratch((columns, rows), c.dtype)
         call(gemm_transposed_a, b, a, bias, 1, 0, clamp_min, 0, c_transposed)
         call(transpose_matrix, c_transposed, c)
     else:
-        this, flags = (
-            gemm_transposed_a if transpose_a else gemm,
-            (int(transpose_a), int(transpose_b)),
-        )
-        call(this, a, b, bias, *flags, clamp_min, int(accumulate), c)
+        blocked = gemm_transposed_a if transpose_a else gemm
+        call(blocked, a, b, bias, int(transpose_a), int(transpose_b), *epilogue, c)
 
 
 def linear(call, x, w, bias, y, *, activation=None):

@@ -35,10 +35,10 @@ def gemm_microkernel(mr, count, depth, a, b, bias, init, clamp_min, c, width, pr
     below the other.
 
     a: (array, start, row stride, column stride, distance of the next tile)   bias: (array, start)
-    b, c: (array, start, row stride)   prefetch: the same, of what is prefetched with the rows of B
+    b, c: (array, start, row stride)   prefetch: the same; its row k is prefetched with row k of B
 
-    All arrays are flat. init: INIT_ZERO, INIT_BIAS or INIT_C; an array for a bias that is not there
-    is empty. clamp_min: -inf, or 0 for a ReLU. With one FMA port what lies beside row k of B is
+    All arrays are flat; that of a bias that is not there is empty. init: INIT_ZERO, INIT_BIAS or
+    INIT_C. clamp_min: -inf, or 0 for a ReLU. With one FMA port, what lies beside row k of B is
     prefetched instead.
 
     Every element is a chain of multiply-adds in the order of K, whatever the tile, and one that
@@ -279,8 +279,8 @@ def _micro_tiles(
         a_following = [builder.gep(place, [a_col_bytes]) for place in a_now]
         moved = (k, number(0), following), *zip(a_phis, a_halves, a_following, strict=True)
         summed = ((sums[cell], first[cell], results[cell]) for cell in grid)
-        for phi, begin, after in (*moved, *summed):
-            phi.add_incoming(begin, before_sum)
+        for phi, start, after in (*moved, *summed):
+            phi.add_incoming(start, before_sum)
             phi.add_incoming(after, loop)
         builder.cbranch(builder.icmp_signed("<", following, depth), loop, end)
 
@@ -300,8 +300,8 @@ def _micro_tiles(
             builder.gep(x, [by]) for x, by in zip(places, distances, strict=True)
         )
         of_next = fewer, next_a, next_b, next_bias, c_next, *prefetches
-        for phi, begin, after in zip(of_tile, of_first, of_next, strict=True):
-            phi.add_incoming(begin, before)
+        for phi, start, after in zip(of_tile, of_first, of_next, strict=True):
+            phi.add_incoming(start, before)
             phi.add_incoming(after, end)
         builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, done)
         builder.position_at_end(done)
