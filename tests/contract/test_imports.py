@@ -25,9 +25,7 @@ LAZY = {
     ("tensor", "indexing"),
 }
 # Parts that still know kernels of the CPU, which only devices/cpu is to know.
-KERNELS_NOT_YET = {
-    "ops", "tape", "tensor", "autograd", "random", "layers", "metrics", "optimizers", "training",
-}  # fmt: skip
+KERNELS_NOT_YET = {"optimizers", "training"}
 SOURCES = [
     p
     for name in ORDER
