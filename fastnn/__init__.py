@@ -12,6 +12,7 @@ from fastnn import (
     ops,
     optimizers,
     random,
+    saving,
     utils,
 )
 from fastnn.autograd import no_grad

@@ -1,13 +1,13 @@
 """Activation functions by Keras's names, for layers and standing alone."""
 
-from collections.abc import Callable
 from math import inf
 from typing import Any
 
 import numpy as np
 
 from fastnn import ops
-from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.errors import ShapeError, shape_text
+from fastnn.registry import Kind
 from fastnn.tensor import Tensor, copied, operand
 
 
@@ -135,15 +135,7 @@ FUNCTIONS = (
     hard_sigmoid,
     softmax,
 )
-KNOWN = {f.__name__: f for f in FUNCTIONS} | {"swish": silu}
-
-
-def get(identifier: Any) -> Callable[[Any], Tensor]:
-    """An activation by its name, None for `linear`, or the function given."""
-    if identifier is None:
-        return linear
-    if callable(identifier):
-        return identifier
-    if isinstance(identifier, str) and identifier in KNOWN:
-        return KNOWN[identifier]
-    raise ValueError(f"unknown activation {identifier!r}; {nearest(identifier, KNOWN)}")
+KIND = Kind("activation", "activations", wrap=lambda function: function, nothing=linear)
+for _function in FUNCTIONS:
+    KIND.add(_function, *{silu: ("swish",)}.get(_function, ()))
+get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize

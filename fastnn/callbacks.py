@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 
 from fastnn.errors import nearest, warn
+from fastnn.registry import Configured, Kind
 
 Logs = dict[str, float]
 
 
-class Callback:
+KIND = Kind("callback", "callbacks")
+
+
+class Callback(Configured):
     """Methods that `fit`, `evaluate` and `predict` call; override those you need. `self.model` is
     the model, `self.params` what `fit` was called with: epochs, steps, verbose.
 
@@ -26,6 +30,7 @@ class Callback:
     ...         self.model.optimizer.learning_rate *= 0.5
     """
 
+    _kind = KIND
     model: Any = None
     params: dict[str, Any]
 
@@ -219,6 +224,7 @@ class EarlyStopping(Callback):
             restore_best_weights,
             start_from_epoch,
         )
+        self.mode = mode
         rises = mode == "max" or (mode == "auto" and monitor.endswith(("acc", "accuracy")))
         self.sign = -1.0 if rises else 1.0
 
@@ -267,3 +273,6 @@ class EarlyStopping(Callback):
 
     def _better(self, value, than):
         return than is None or self.sign * (than - value) > self.min_delta
+
+
+get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize

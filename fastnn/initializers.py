@@ -1,22 +1,27 @@
 """Initial weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 
 from fastnn import config, random
-from fastnn.errors import nearest
+from fastnn.registry import Configured, Kind
 from fastnn.tensor import Tensor, tensor
 
+# any function (shape, dtype) -> array will do
+KIND = Kind("initializer", "initializers", wrap=lambda function: function)
 
-class Initializer:
+
+class Initializer(Configured):
     """Makes the first values of a variable: `initializer(shape, dtype)`.
 
     seed: an integer gives the same values on every call (as Keras has it); None draws from the
     process's generator.
     """
+
+    _kind = KIND
 
     def __init__(self, seed: int | None = None):
         self.seed = seed
@@ -28,7 +33,7 @@ class Initializer:
         raise TypeError(f"{type(self).__name__} does not define draw(generator, shape, dtype)")
 
 
-class Zeros(Initializer):
+class Zeros(Initializer, aliases=("zero",)):
     """0 everywhere."""
 
     def __init__(self):
@@ -38,7 +43,7 @@ class Zeros(Initializer):
         return tensor(np.zeros(shape), dtype or config.floatx())
 
 
-class Ones(Initializer):
+class Ones(Initializer, aliases=("one",)):
     """1 everywhere."""
 
     def __init__(self):
@@ -48,7 +53,7 @@ class Ones(Initializer):
         return tensor(np.ones(shape), dtype or config.floatx())
 
 
-class RandomUniform(Initializer):
+class RandomUniform(Initializer, aliases=("uniform",)):
     """Evenly distributed in [minval, maxval); Keras's defaults are -0.05 and 0.05."""
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None):
@@ -59,7 +64,7 @@ class RandomUniform(Initializer):
         return generator.uniform(shape, self.minval, self.maxval, dtype)
 
 
-class RandomNormal(Initializer):
+class RandomNormal(Initializer, aliases=("normal",)):
     """Normally distributed; Keras's defaults are mean 0 and deviation 0.05."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
@@ -87,20 +92,4 @@ class GlorotUniform(Initializer):
         return generator.uniform(shape, -limit, limit, dtype)
 
 
-KNOWN = {
-    "zeros": Zeros,
-    "ones": Ones,
-    "random_uniform": RandomUniform,
-    "random_normal": RandomNormal,
-    "glorot_uniform": GlorotUniform,
-}
-
-
-def get(identifier: Any) -> Callable[[Sequence[int], Any], Any]:
-    """An initializer by its name, or the one given; any function (shape, dtype) -> array will
-    do."""
-    if callable(identifier):
-        return identifier() if isinstance(identifier, type) else identifier
-    if isinstance(identifier, str) and identifier in KNOWN:
-        return KNOWN[identifier]()
-    raise ValueError(f"unknown initializer {identifier!r}; {nearest(identifier, KNOWN)}")
+get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize

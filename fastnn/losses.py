@@ -8,15 +8,19 @@ import numpy as np
 from fastnn import ops
 from fastnn.convert import as_array
 from fastnn.dtypes import INT64
-from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
+from fastnn.errors import ShapeError, shape_text, warn
 from fastnn.frames import not_finite
+from fastnn.registry import Configured, Kind
 from fastnn.tensor import Tensor, operand
 from fastnn.watch import Watched
 
 Shape = Sequence[int | None]  # None for any extent
 
 
-class Loss(Watched):
+KIND = Kind("loss", "losses")
+
+
+class Loss(Watched, Configured):
     """A number for how far predictions are from targets: the mean of `call(y_true, y_pred)`, which
     gives a value for every row or element. With `sample_weight`, (N,), (N, 1) or one number for
     all, each row's mean is multiplied by its weight before the N rows are averaged, as in Keras.
@@ -26,6 +30,7 @@ class Loss(Watched):
     shape.
     """
 
+    _kind = KIND
     takes_labels = False
 
     def __init__(self, name: str | None = None):
@@ -141,7 +146,7 @@ def aligned(y: Tensor, shape: Shape, takes_labels: bool, name: str) -> Tensor:
     return y if wanted == y.shape else ops.reshape(y, wanted)
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(Loss, aliases=("mse",)):
     """(y_true - y_pred)^2.
 
     y_true, y_pred: (N, ...), float.
@@ -155,7 +160,7 @@ class MeanSquaredError(Loss):
         return ops.squared_difference(y_pred, y_true)
 
 
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(Loss, aliases=("mae",)):
     """|y_true - y_pred|; its gradient where both are equal is 0.
 
     y_true, y_pred: (N, ...), float.
@@ -169,7 +174,7 @@ class MeanAbsoluteError(Loss):
         return ops.absolute(y_pred - y_true)
 
 
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(Loss, aliases=("bce",)):
     """-y_true log(y_pred) - (1 - y_true) log(1 - y_pred).
 
     y_true: (N, ...), 0, 1 or between (other values are taken, with a warning); y_pred: the same
@@ -256,29 +261,5 @@ def _made_by(op, prediction):
     return node if node is not None and node.op is op else None
 
 
-KNOWN = {
-    "mse": MeanSquaredError,
-    "mean_squared_error": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "mean_absolute_error": MeanAbsoluteError,
-    "binary_crossentropy": BinaryCrossentropy,
-    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
-}
-
-
-def get(identifier: Any) -> Loss:
-    """A loss by its name, the one given, or a function of (y_true, y_pred) as one."""
-    if isinstance(identifier, str):
-        found = KNOWN.get(identifier) or {c.__name__: c for c in KNOWN.values()}.get(identifier)
-        if found is None:
-            raise ValueError(f"unknown loss {identifier!r}; {nearest(identifier, KNOWN)}")
-        return found()
-    if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
-    if isinstance(identifier, Loss):
-        return identifier
-    if callable(identifier):
-        return FunctionLoss(identifier)
-    raise DTypeError(
-        f"loss: expected a name, a Loss or a function of (y_true, y_pred); got {identifier!r}"
-    )
+KIND.wrap_functions(FunctionLoss)
+get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize

@@ -1,5 +1,7 @@
 """Metrics: means over rows, kept in memory that kernels add to."""
 
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,9 @@ from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.devices.cpu.memory import own_copy, reserve
 from fastnn.dtypes import INT64
-from fastnn.errors import nearest
 from fastnn.ops import metrics as means
 from fastnn.ops.record import FLOATS
+from fastnn.registry import Configured, Kind, snake_case
 from fastnn.tensor import Tensor, operand
 from fastnn.watch import Watched
 
@@ -37,19 +39,22 @@ def accumulate(
     apply(means.accumulate, given, {"scale": scale}, (into,))
 
 
-class Metric(Watched):
+KIND = Kind("metric", "metrics")
+
+
+class Metric(Watched, Configured):
     """A mean over rows of `measure(y_true, y_pred)`, which gives a value for each row.
 
     takes_labels: as for losses, whether targets are labels.
     """
 
+    _kind = KIND
     takes_labels = False
 
     def __init__(self, name: str | None = None):
-        self.name = name or type(self).default_name
+        self.name = name or snake_case(type(self).__name__)
         self.totals = total_of(totals(1), 0)
 
-    default_name = "metric"
     __copy__ = own_copy
 
     def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -114,8 +119,6 @@ class Mean(Metric):
     3.0
     """
 
-    default_name = "mean"
-
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         with no_grad():
             values = operand(values)
@@ -137,8 +140,6 @@ class BinaryAccuracy(Metric):
     0.5
     """
 
-    default_name = "binary_accuracy"
-
     def __init__(self, name: str | None = None, threshold: float = 0.5):
         super().__init__(name)
         self.threshold = threshold
@@ -150,8 +151,6 @@ class BinaryAccuracy(Metric):
 class CategoricalAccuracy(Metric):
     """How many rows of y_true and y_pred, both (N, C), have their largest number at the same
     place."""
-
-    default_name = "categorical_accuracy"
 
     def measure(self, y_true, y_pred):
         return ops.categorical_accuracy(_rows(y_pred), _rows(y_true))
@@ -166,7 +165,7 @@ class SparseCategoricalAccuracy(Metric):
     0.5
     """
 
-    default_name, takes_labels = "sparse_categorical_accuracy", True
+    takes_labels = True
 
     def measure(self, y_true, y_pred):
         return ops.sparse_categorical_accuracy(
@@ -174,51 +173,57 @@ class SparseCategoricalAccuracy(Metric):
         )
 
 
-class MeanSquaredError(Metric):
+class MeanSquaredError(Metric, aliases=("mse",)):
     """The mean of (y_true - y_pred)^2."""
-
-    default_name = "mean_squared_error"
 
     def measure(self, y_true, y_pred):
         return ops.mean(ops.squared_difference(y_pred, y_true), axis=tuple(range(1, y_pred.ndim)))
 
 
-class MeanAbsoluteError(Metric):
+class MeanAbsoluteError(Metric, aliases=("mae",)):
     """The mean of |y_true - y_pred|."""
-
-    default_name = "mean_absolute_error"
 
     def measure(self, y_true, y_pred):
         return ops.mean(ops.absolute(y_pred - y_true), axis=tuple(range(1, y_pred.ndim)))
 
 
-KINDS = (
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    MeanSquaredError,
-    MeanAbsoluteError,
-)
-KNOWN = {"mse": MeanSquaredError, "mae": MeanAbsoluteError, **{c.default_name: c for c in KINDS}}
+class FunctionMetric(Metric):
+    """The mean of what a function of (y_true, y_pred) gives: what `compile(metrics=[function])`
+    makes of one."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], takes_labels: bool = False):
+        super().__init__(getattr(function, "__name__", "metric"))
+        self.function, self.takes_labels = function, takes_labels
+
+    def measure(self, y_true, y_pred):
+        values = self.function(y_true, y_pred)
+        return ops.mean(values, axis=tuple(range(1, values.ndim))) if values.ndim > 1 else values
+
+
+KIND.wrap_functions(FunctionMetric)
+get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize
 ACCURACY = ("accuracy", "acc")  # which accuracy depends on targets and predictions
 
 
-def get(identifier: Any, takes_labels: bool, columns: int) -> Metric:
-    """A metric by its name, or the one given. "accuracy" is the one for such targets and such a
-    number of columns."""
-    if isinstance(identifier, Metric):
-        return identifier
-    if isinstance(identifier, type) and issubclass(identifier, Metric):
-        return identifier()
-    if identifier in ACCURACY:
-        kind = (
-            SparseCategoricalAccuracy
-            if takes_labels
-            else BinaryAccuracy
-            if columns == 1
-            else CategoricalAccuracy
+def for_targets(
+    identifier: Any, takes_labels: bool, columns: int, argument: str = "metrics"
+) -> Metric:
+    """A metric by its name, which it then bears, or as `get` has it; "accuracy" is the one for such
+    targets and such a number of columns."""
+    if isinstance(identifier, str):
+        if identifier in ACCURACY:
+            kind: Any = (
+                SparseCategoricalAccuracy
+                if takes_labels
+                else BinaryAccuracy
+                if columns == 1
+                else CategoricalAccuracy
+            )
+        else:
+            kind = KIND.find(identifier, argument, ACCURACY)
+        return (
+            kind(name=identifier) if isinstance(kind, type) else FunctionMetric(kind, takes_labels)
         )
-        return kind(name=identifier)
-    if isinstance(identifier, str) and identifier in KNOWN:
-        return KNOWN[identifier](name=identifier)
-    raise ValueError(f"unknown metric {identifier!r}; {nearest(identifier, [*KNOWN, *ACCURACY])}")
+    if isinstance(identifier, FunctionType):
+        return FunctionMetric(identifier, takes_labels)
+    return KIND.get(identifier, argument)

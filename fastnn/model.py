@@ -5,12 +5,12 @@ from typing import Any
 
 from fastnn import weights
 from fastnn.errors import nearest, shape_text
-from fastnn.layers import InputLayer, Layer
+from fastnn.layers import InputLayer, Layer, deserialize, serialize
 from fastnn.layers.base import Shape
 from fastnn.training.trainer import Trainer
 
 
-class Model(Trainer):
+class Model(Trainer, aliases=None):
     """A layer that trains. Subclasses make layers in `__init__` and call them in `call(inputs)` or
     `call(inputs, training)`.
 
@@ -118,7 +118,24 @@ class Sequential(Model):
         self._stack: tuple[Layer, ...] = ()
         self.input_shape: Shape | None = None
         for layer in layers:
-            self.add(layer)
+            self.add(deserialize(layer) if isinstance(layer, dict) else layer)
+
+    def get_config(self) -> dict[str, Any]:
+        """Its layers, the input among them, each with its configuration."""
+        return {
+            **super().get_config(),
+            "layers": [serialize(layer) for layer in self._stack],
+            "build_input_shape": self.input_shape,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The layers of such a configuration, in a new model, built if they were."""
+        shape = config.get("build_input_shape")
+        model = super().from_config({n: v for n, v in config.items() if n != "build_input_shape"})
+        if shape is not None and not model.built:
+            model.build_for(tuple(shape))
+        return model
 
     @property
     def takes_one_tensor(self) -> bool:  # type: ignore[override]

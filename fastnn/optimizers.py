@@ -14,9 +14,10 @@ from fastnn.autograd import no_grad
 from fastnn.buffer import CACHE_LINE, whole_lines
 from fastnn.devices.cpu.memory import Chunk, Mirror, reserve
 from fastnn.emit import emit
-from fastnn.errors import DTypeError, ShapeError, nearest, shape_text, warn
+from fastnn.errors import DTypeError, ShapeError, shape_text, warn
 from fastnn.kernels.cpu import updates
 from fastnn.locks import together
+from fastnn.registry import Configured, Kind
 from fastnn.tape.record import CHECK, Counter, Search, context, has_gradient
 from fastnn.tensor import Tensor, operand
 from fastnn.variable import Variable
@@ -44,7 +45,10 @@ def _positive(optimizer, argument, value):
     return float(value)
 
 
-class Optimizer(Watched):
+KIND = Kind("optimizer", "optimizers", spelled=str.lower)
+
+
+class Optimizer(Watched, Configured):
     """What all optimizers share. Subclasses name their `states` (memory as large as the variables,
     zero at first) and define `update(parameter, gradient, *states)`, which emits the kernel, and
     may define `check_update`, which emits what refuses a step.
@@ -64,6 +68,7 @@ class Optimizer(Watched):
     at once, as `model.optimizer` is with its model.
     """
 
+    _kind = KIND
     states: tuple[str, ...] = ()
     flops = 2  # of the update of one number, for `tape.summary()`
     # of arguments: given the optimizer's name, theirs and what is assigned
@@ -434,15 +439,4 @@ class RMSprop(Optimizer):
         return (*tensors, self.rate, self.rho, self.epsilon)
 
 
-KNOWN: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop}
-
-
-def get(identifier: Any) -> Optimizer:
-    """An optimizer by its name, in either case, or the one given."""
-    if isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()  # type: ignore[call-arg]
-    if isinstance(identifier, str) and identifier.lower() in KNOWN:
-        return KNOWN[identifier.lower()]()
-    raise ValueError(f"unknown optimizer {identifier!r}; {nearest(identifier, KNOWN)}")
+get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize

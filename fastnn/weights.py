@@ -17,7 +17,8 @@ import numpy as np
 from fastnn.devices.cpu.memory import turn_of
 from fastnn.dtypes import CODES
 from fastnn.errors import ShapeError, nearest, shape_text
-from fastnn.layers.base import Layer, kind_name
+from fastnn.layers.base import Layer
+from fastnn.registry import snake_case
 from fastnn.variable import Variable
 
 DTYPES = {code: dtype.newbyteorder("<") for dtype, code in CODES.items()}
@@ -32,7 +33,7 @@ def named(layer: Layer, prefix: str = "") -> dict[str, Variable]:
         found[_free(prefix + variable.name, found)] = variable
     counts: dict[str, int] = {}
     for inner in layer.sublayers():
-        base = inner.name if inner.given_name else kind_name(type(inner))
+        base = inner.name if inner.given_name else snake_case(type(inner).__name__)
         counts[base] = counts.get(base, -1) + 1
         name = base if counts[base] == 0 else f"{base}_{counts[base]}"
         found.update(named(inner, f"{prefix}{name}/"))

@@ -13,6 +13,7 @@ from fastnn import (
     metrics,
     optimizers,
     random,
+    saving,
     utils,
 )
 from fastnn.layers import Input
@@ -28,6 +29,7 @@ for _module in (
     metrics,
     optimizers,
     random,
+    saving,
     utils,
 ):
     # so that import statements find them here

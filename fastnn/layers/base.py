@@ -13,6 +13,7 @@ from fastnn.devices.cpu.memory import Arena, turn_of
 from fastnn.errors import ShapeError, shape_text
 from fastnn.locks import making
 from fastnn.ops.record import FLOATS
+from fastnn.registry import Configured, Kind, snake_case
 from fastnn.tape.record import context, outside_the_step
 from fastnn.tensor import Tensor, copied, operand
 from fastnn.variable import Variable
@@ -23,22 +24,18 @@ ARRAYS = (Tensor, np.ndarray)
 _used_names: dict[str, int] = {}
 
 
-def kind_name(kind: type) -> str:
-    """BatchNormalization: batch_normalization."""
-    return re.sub(
-        r"(?<=[a-z0-9])([A-Z])|(?<=[A-Z])([A-Z])(?=[a-z])", r"_\1\2", kind.__name__
-    ).lower()
-
-
 def unique_name(kind: type) -> str:
     """dense, dense_1, ...: a name for a layer that was given none, counted through the process as
     Keras does."""
-    base = kind_name(kind)
+    base = snake_case(kind.__name__)
     number = _used_names[base] = _used_names.get(base, -1) + 1
     return f"{base}_{number}" if number else base
 
 
-class Layer(Watched):
+KIND = Kind("layer", "layers")
+
+
+class Layer(Watched, Configured):
     """A function with weights. Subclasses define `call(inputs)` or `call(inputs, training)` from
     ops and other layers, and, if they have weights of their own, `build(input_shape)`, which makes
     them with `add_weight`.
@@ -62,10 +59,13 @@ class Layer(Watched):
     array([[1., 2.]], dtype=float32)
     """
 
+    _kind = KIND
     takes_one_tensor = False  # and no structure of several
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None):
-        self.given_name = name is not None
+        # one that fastnn or Keras made up, as it stands in a configuration, is none
+        made_up = rf"{snake_case(type(self).__name__)}(_\d+)?"
+        self.given_name = name is not None and not re.fullmatch(made_up, str(name))
         self.name = str(name) if name is not None else unique_name(type(self))
         self.dtype = np.dtype(dtype or config.floatx())
         if self.dtype not in FLOATS:
@@ -188,7 +188,8 @@ class Layer(Watched):
         """A new weight of this layer, made by an initializer; an untrainable one gets no
         gradient."""
         with outside_the_step():
-            value = initializers.get(initializer)(tuple(shape), self.dtype)
+            made = initializers.get("glorot_uniform" if initializer is None else initializer)
+            value = made(tuple(shape), self.dtype)
             value = (
                 value.buffer.array(value.shape, value.dtype)
                 if isinstance(value, Tensor)
@@ -319,3 +320,6 @@ def _layers_in(value: Any) -> Iterator[Layer]:
     elif isinstance(value, dict):
         for v in list(value.values()):
             yield from _layers_in(v)
+
+
+get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize

@@ -54,11 +54,11 @@ class Dense(Layer):
         self.units, self.use_bias, self.activation = (
             int(units),
             use_bias,
-            activations.get(activation),
+            activations.get(activation, "Dense: activation"),
         )
         self.kernel_initializer, self.bias_initializer = (
-            initializers.get(kernel_initializer),
-            initializers.get(bias_initializer),
+            initializers.get(kernel_initializer, "Dense: kernel_initializer"),
+            initializers.get(bias_initializer, "Dense: bias_initializer"),
         )
         self.input_shape = row_shape(input_shape)
 
@@ -113,7 +113,7 @@ class Activation(Layer):
 
     def __init__(self, activation: Any, **base: Any):
         super().__init__(**base)
-        self.activation = activations.get(activation)
+        self.activation = activations.get(activation, "Activation: activation")
 
     def call(self, x):
         return self.activation(x)
@@ -183,6 +183,18 @@ class InputLayer(Layer):
         super().__init__(**base)
         self.input_shape = row_shape(shape)
         self.built = True
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return self.input_shape
+
+    @classmethod
+    def from_config(cls, config):
+        """As of every layer; Keras writes batch_shape, whose first extent is that of the rows."""
+        config = dict(config)
+        if "batch_shape" in config:
+            config["shape"] = config.pop("batch_shape")[1:]
+        return super().from_config(config)
 
     def call(self, x):
         return x

@@ -34,6 +34,11 @@ def scale_and_center(layer, input_shape):
     return found
 
 
+def initializer_of(layer, argument, identifier):
+    """The initializer that an argument asks for."""
+    return initializers.get(identifier, f"{type(layer).__name__}: {argument}")
+
+
 def rows_of(layer, x):
     """x as rows of the columns the layer was built for."""
     if x.shape[-1:] != layer.gamma.shape:
@@ -94,11 +99,15 @@ class BatchNormalization(Layer):
             scale,
         )
         self.beta_initializer, self.gamma_initializer = (
-            initializers.get(beta_initializer),
-            initializers.get(gamma_initializer),
+            initializer_of(self, "beta_initializer", beta_initializer),
+            initializer_of(self, "gamma_initializer", gamma_initializer),
         )
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.moving_mean_initializer = initializer_of(
+            self, "moving_mean_initializer", moving_mean_initializer
+        )
+        self.moving_variance_initializer = initializer_of(
+            self, "moving_variance_initializer", moving_variance_initializer
+        )
 
     def build(self, input_shape):
         self.gamma, self.beta = scale_and_center(self, input_shape)
@@ -161,8 +170,8 @@ class LayerNormalization(Layer):
             raise ValueError(f"LayerNormalization: epsilon must be above 0; got {epsilon!r}")
         self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
         self.beta_initializer, self.gamma_initializer = (
-            initializers.get(beta_initializer),
-            initializers.get(gamma_initializer),
+            initializer_of(self, "beta_initializer", beta_initializer),
+            initializer_of(self, "gamma_initializer", gamma_initializer),
         )
 
     def build(self, input_shape):

@@ -62,7 +62,7 @@ def metrics_of(outputs: Any, given: Any, losses: list[Loss | None]) -> list[list
     for output, names, loss in zip(tree.flatten(outputs), named, losses, strict=True):
         names = names if isinstance(names, list | tuple) else [names] if names else []
         takes_labels, columns = loss is not None and loss.takes_labels, output.shape[-1] or 1
-        found.append([metrics.get(name, takes_labels, columns) for name in names])
+        found.append([metrics.for_targets(name, takes_labels, columns) for name in names])
     return found
 
 

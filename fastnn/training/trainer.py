@@ -16,7 +16,7 @@ from fastnn.layers import Layer
 from fastnn.layers.base import Shape
 from fastnn.locks import lock, making
 from fastnn.metrics import Metric
-from fastnn.metrics import get as metric_of
+from fastnn.metrics import for_targets as metric_of
 from fastnn.optimizers import Optimizer
 from fastnn.profiling import profile_step
 from fastnn.tape.record import Recorder, commit, context
@@ -57,7 +57,7 @@ class Outputs:
         return all([watch.holds() for watch in self.watches])
 
 
-class Trainer(Layer):
+class Trainer(Layer, aliases=None):
     """The part of a model that trains."""
 
     not_recorded = ("history", "stop_training", "run_eagerly", "_programs", "_generator", "_lock")
@@ -117,9 +117,10 @@ class Trainer(Layer):
         """
         if isinstance(metrics, str | Metric):
             metrics = [metrics]
-        chosen, chosen_loss = optimizers.get(optimizer), tree.map(losses.get, loss)
+        chosen = optimizers.get(optimizer, "compile: optimizer")
+        chosen_loss = tree.map(lambda one: losses.get(one, "compile: loss"), loss)
         for name in tree.flatten(metrics):
-            metric_of(name, False, 1)  # raises for one that is not known
+            metric_of(name, False, 1, "compile: metrics")  # raises for one that is not known
         self.optimizer, self.loss, self.run_eagerly = chosen, chosen_loss, bool(run_eagerly)
         self.loss_weights, self._metric_names, self._metrics = loss_weights, metrics or (), None
         self._generator = None

@@ -267,12 +267,12 @@ NAMES = [
     (
         lambda: network("msle"),
         ValueError,
-        "unknown loss 'msle'; known are binary_crossentropy, mae, mean_absolute",
+        "unknown loss 'msle'; known are bce, binary_crossentropy, mae, mean_ab",
     ),
     (
         lambda: network("categorical_crossentropy"),
         ValueError,
-        "unknown loss 'categorical_crossentropy'; known are binary_",
+        "unknown loss 'categorical_crossentropy'; known are bce, bin",
     ),
     (
         lambda: network(optimizer="adamw"),
@@ -315,7 +315,12 @@ NAMES = [
         ValueError,
         "unknown optimizer 'addam'; did you mean 'adam'?",
     ),
-    (lambda: network(optimizer=3), ValueError, "unknown optimizer 3; known are adam, rmsprop, sgd"),
+    (
+        lambda: network(optimizer=3),
+        TypeError,
+        "compile: optimizer: expected a name, a configuration or a fastnn.optimizers.Optimizer; "
+        "got 3",
+    ),
     (
         lambda: network(metrics=["acuracy"]),
         ValueError,

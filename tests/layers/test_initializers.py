@@ -44,7 +44,7 @@ def test_an_initializer_with_a_seed_repeats_itself_and_one_without_does_not():
 
 
 def test_every_initializer_has_a_name_that_finds_it():
-    for name, kind in initializers.KNOWN.items():
+    for name, kind in initializers.KIND.names.items():
         assert type(initializers.get(name)) is kind
         assert type(initializers.get(kind)) is kind
         assert kind()((2, 3)).shape == (2, 3)

@@ -263,7 +263,7 @@ def test_accuracy_in_fit_is_that_of_all_rows_whatever_their_dimensions():
     ],
 )
 def test_accuracy_is_the_one_that_fits_targets_and_predictions(loss, units, expected):
-    found = metrics.get("accuracy", losses.get(loss).takes_labels, units)
+    found = metrics.for_targets("accuracy", losses.get(loss).takes_labels, units)
     assert type(found) is expected
     assert found.name == "accuracy"
 
@@ -425,7 +425,8 @@ Y, P = np.zeros((3, 2)), np.full((3, 2), 0.5)
          r"got -1 at \(2,\)"),
         (lambda: metrics.BinaryAccuracy()(Y, P, np.ones(2)), ShapeError,
          r"sample_weight must have shape \(3\), one .*; got \(2\)"),
-        (lambda: losses.get(3), TypeError, "expected a name, a Loss or a function"),
+        (lambda: losses.get(3), TypeError,
+         "loss: expected a name, .*, a fastnn.losses.Loss or a function; got 3"),
         (lambda: losses.Loss()(Y, P), TypeError, "Loss does not define call"),
     ],
 )  # fmt: skip

@@ -89,6 +89,7 @@ MAKE = {
     layers.Dropout: lambda: layers.Dropout(0.5),
     layers.InputLayer: lambda: layers.InputLayer((4,)),
     losses.FunctionLoss: lambda: losses.FunctionLoss(doubled_difference),
+    metrics.FunctionMetric: lambda: metrics.FunctionMetric(doubled_difference),
     optimizers.Optimizer: lambda: optimizers.Optimizer(0.1),
     optimizers.SGD: lambda: optimizers.SGD(0.1, momentum=0.9),
     callbacks.CallbackList: lambda: callbacks.CallbackList([], sequential(), {}),

@@ -25,7 +25,7 @@ OTHER = {
 }
 HYPERPARAMETERS = [  # and what else is given
     (kind, name, base)
-    for kind in optimizers.KNOWN.values()
+    for kind in optimizers.KIND.names.values()
     for name in inspect.signature(kind).parameters
     if name not in ("name", "learning_rate")
     for base in ([{}, {"momentum": 0.9}] if kind is optimizers.SGD else [{}])
@@ -63,7 +63,7 @@ def test_a_hyperparameter_that_is_assigned_is_as_if_it_had_been_given(kind, name
     )
 
 
-@pytest.mark.parametrize("kind", optimizers.KNOWN.values())
+@pytest.mark.parametrize("kind", optimizers.KIND.names.values())
 def test_a_hyperparameter_is_checked_when_it_is_assigned(kind):
     optimizer = kind()
     for name in inspect.signature(kind).parameters:

@@ -92,10 +92,10 @@ def test_the_gradient_goes_away_from_rows_of_negative_weight():
 def test_a_metric_is_the_weighted_mean(kind, form):
     given, weights = FORMS[form]
     p = RNG.normal(size=(ROWS, 2)).astype("f4")
-    rows = {"mean_squared_error": (p - Y) ** 2, "mean_absolute_error": np.abs(p - Y)}[
-        kind.default_name
-    ].mean(axis=1)
     metric = kind()
+    rows = {"mean_squared_error": (p - Y) ** 2, "mean_absolute_error": np.abs(p - Y)}[
+        metric.name
+    ].mean(axis=1)
     metric.update_state(Y, p, given)
     assert metric.result() == pytest.approx(
         (rows * weights).sum() / weights.sum(dtype="f8"), rel=1e-5

@@ -1,0 +1,336 @@
+"""Losses, layers, optimizers, metrics, initializers, activations and callbacks: their names, and
+how they are written as configurations and made from them again.
+
+A configuration is what JSON can say, in Keras 3's form: {"module", "class_name", "config",
+"registered_name"}, of which "class_name" and "config" are enough. It is made from the constructor's
+arguments as they are now, and read by calling the constructor. Reading runs no other code, and
+imports nothing: a name must be one of fastnn's, of what was registered, or of `custom_objects`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from inspect import Parameter, signature
+from types import FunctionType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastnn.errors import nearest
+
+T = TypeVar("T")
+PLAIN = (bool, int, float, str, type(None))
+LIBRARIES = ("fastnn", "keras", "tf_keras", "tensorflow", "builtins")  # modules in configurations
+# What Keras writes of arguments that fastnn has not, where they change nothing; so do None and
+# False.
+NEUTRAL = {
+    "axis": -1,
+    "dtype": "float32",
+    "ema_momentum": 0.99,
+    "label_smoothing": 0.0,
+    "momentum": 0.0,
+    "reduction": "sum_over_batch_size",
+}
+
+_kinds: dict[str, "Kind"] = {}  # by the name of their module
+_registered: dict[str, Any] = {}  # what users registered, by "package>name"
+_custom: ContextVar[dict[str, Any]] = ContextVar("custom objects")
+
+
+def snake_case(name: str) -> str:
+    """BatchNormalization: batch_normalization."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])|(?<=[A-Z])([A-Z])(?=[a-z])", r"_\1\2", name).lower()
+
+
+class Kind:
+    """The classes, or functions, of a kind, by every name they have.
+
+    name, module: "loss", "losses". base: of the classes; None if there are functions. spelled: the
+    name of a class as users write it. wrap: makes one of a function. nothing: what None stands for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        spelled: Callable[[str], str] = snake_case,
+        wrap: Callable[[Any], Any] | None = None,
+        nothing: Any = None,
+    ):
+        self.name, self.module, self.spelled, self.wrap = name, module, spelled, wrap
+        self.nothing = nothing
+        self.base: type | None = None
+        self.names: dict[str, Any] = {}  # as users write them
+        self.spellings: dict[str, Any] = {}  # and those of classes
+        _kinds[module] = self
+
+    def add(self, entry: T, *aliases: str) -> T:
+        """Let a class or function be found by its name."""
+        own: str = entry.__name__  # type: ignore[attr-defined]
+        spelled = self.spelled(own) if isinstance(entry, type) else own
+        self.names.update(dict.fromkeys((spelled, *aliases), entry))
+        self.spellings.update(dict.fromkeys((own, spelled, *aliases), entry))
+        return entry
+
+    def wrap_functions(self, cls: type) -> None:
+        """Make objects of this class of functions; users have no other need of its name."""
+        self.wrap = cls
+        del self.names[self.spelled(cls.__name__)]
+
+    def find(self, name: str, argument: str = "", others: Sequence[str] = ()) -> Any:
+        """The class or function of a name. argument, others: whose it is, and what it might be
+        besides, for the error."""
+        custom = {**_registered, **_custom.get({})}
+        found = custom.get(name) or self.spellings.get(name) or self.names.get(self.spelled(name))
+        if found is None:
+            raise ValueError(
+                f"{argument and argument + ': '}unknown {self.name} {name!r}; "
+                f"{nearest(name, [*self.names, *others])}"
+            )
+        return found
+
+    def get(self, identifier: Any, argument: str = "") -> Any:
+        """The object that an identifier stands for: itself, or one made of a name, a class or a
+        configuration. argument: whose it is, for the error.
+
+        >>> import fastnn
+        >>> fastnn.optimizers.get("adam").beta_1
+        0.9
+        """
+        if identifier is None:
+            return self.nothing
+        found = identifier
+        if isinstance(identifier, str):
+            found = self.find(identifier, argument)
+        elif isinstance(identifier, dict):
+            found = _read(identifier, self)
+        if isinstance(found, type) and self.base is not None and issubclass(found, self.base):
+            found = found()
+        if self.base is not None and isinstance(found, self.base):
+            return found
+        if self.wrap is None or not callable(found) or isinstance(found, type):
+            raise TypeError(
+                f"{argument or self.name}: expected {self._expected()}; got {identifier!r}"
+            )
+        return self.wrap(found)
+
+    def _expected(self):
+        base = [f"a fastnn.{self.module}.{self.base.__name__}"] if self.base else []
+        ways = ["a name", "a configuration", *base, *(["a function"] if self.wrap else [])]
+        return f"{', '.join(ways[:-1])} or {ways[-1]}"
+
+    def serialize(self, instance: Any) -> Any:
+        """The configuration of an object; a function's is its name.
+
+        >>> import fastnn
+        >>> fastnn.initializers.serialize(fastnn.initializers.Ones())["class_name"]
+        'Ones'
+        """
+        return serialize(instance)
+
+    def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+        """The object of a configuration. custom_objects: a user's classes and functions, by the
+        names they have in it, beside those registered."""
+        with custom_object_scope(custom_objects or {}):
+            return self.get(config)
+
+
+class Configured:
+    """What has a configuration. The constructor's arguments are attributes of the same names."""
+
+    _kind: Kind
+
+    def __init_subclass__(cls, aliases: tuple[str, ...] | None = (), **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if "_kind" in vars(cls):
+            cls._kind.base = cls
+        elif aliases is not None and cls.__module__.startswith("fastnn."):
+            cls._kind.add(cls, *aliases)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as they are now, as what JSON can say: `from_config` makes
+        an equal object of them."""
+        config, is_derived = {}, type(self).get_config is Configured.get_config
+        for name in parameters(type(self)):
+            if hasattr(self, name):
+                config[name] = serialize(getattr(self, name))
+            elif is_derived:  # else the class's own get_config adds it
+                raise TypeError(
+                    f"{type(self).__name__} has no attribute {name!r}, which its configuration "
+                    f"needs: keep the argument as self.{name}, or define get_config"
+                )
+        return config
+
+    @classmethod
+    def from_config(cls: type[T], config: dict[str, Any]) -> T:
+        """An object of such a configuration, Keras's too where fastnn has what it says."""
+        known, arguments = parameters(cls), {}
+        for name, value in config.items():
+            value = _nested(value)
+            if name in known:
+                arguments[name] = value
+            elif not (value is None or value is False or value == NEUTRAL.get(name)):
+                raise ValueError(
+                    f"{cls.__name__}: its configuration has {name}={value!r}, which it does not "
+                    f"take; {nearest(name, known)}"
+                )
+        return cls(**arguments)
+
+
+def parameters(cls: type) -> list[str]:
+    """The names of a constructor's arguments, and of those that it passes on to its base's."""
+    found: dict[str, None] = {}
+    for kind in cls.__mro__:
+        if "__init__" in vars(kind):
+            given = list(signature(vars(kind)["__init__"]).parameters.values())[1:]
+            named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+            found.update({p.name: None for p in given if p.kind in named})
+            if not any([p.kind is Parameter.VAR_KEYWORD for p in given]):
+                break
+    return list(found)
+
+
+def serialize(value: Any) -> Any:
+    """What JSON can say of a value in a configuration: numbers, strings, lists, tuples and
+    dictionaries as they are, of objects and functions how they are found again."""
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.dtype):
+        return value.name
+    if isinstance(value, list | tuple):
+        values = [serialize(v) for v in value]
+        return tuple(values) if isinstance(value, tuple) else values
+    if isinstance(value, dict):
+        return {name: serialize(v) for name, v in value.items()}
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        return _written(type(value), type(value).__name__, value.get_config())
+    if isinstance(value, FunctionType) and value.__name__ != "<lambda>":
+        name = value.__name__
+        if any([kind.names.get(name) is value for kind in _kinds.values()]):
+            return name
+        return _written(value, "function", name)
+    raise TypeError(
+        f"{value!r} cannot be written in a configuration: expected numbers, strings, lists and "
+        "dictionaries, functions with a name, or objects with get_config"
+    )
+
+
+def _written(entry, class_name, config):
+    kind = getattr(entry, "_kind", None)
+    is_ours = kind is not None and kind.spellings.get(class_name) is entry
+    return {
+        "module": f"fastnn.{kind.module}" if is_ours else entry.__module__,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": get_registered_name(entry) if not is_ours else None,
+    }
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The object, or the nested lists and dictionaries of objects, of a configuration."""
+    with custom_object_scope(custom_objects or {}):
+        is_one = isinstance(config, dict) and "class_name" in config
+        return _read(config, None) if is_one else _nested(config)
+
+
+def _nested(value):
+    if isinstance(value, list | tuple):
+        values = [_nested(v) for v in value]
+        return tuple(values) if isinstance(value, tuple) else values
+    if not isinstance(value, dict):
+        return value
+    if "class_name" in value and "config" in value:
+        # one that several kinds have is left to the constructor, which knows which it wants
+        is_clear = value.get("module") or len(_kinds_with(value["class_name"])) < 2
+        return _read(value, None) if is_clear else value
+    return {name: _nested(v) for name, v in value.items()}
+
+
+def _kinds_with(name):
+    found = [(kind, kind.spellings.get(name)) for kind in _kinds.values()]
+    return [kind for kind, entry in found if entry is not None and entry.__name__ == name]
+
+
+def _read(config, kind):
+    """The object of a configuration; kind: the one that is wanted, if it does not say."""
+    name, inner = config.get("class_name"), config.get("config", {})
+    if name == "DTypePolicy":
+        return inner["name"]
+    if not isinstance(name, str):
+        raise ValueError(f"configuration: expected a class_name; got {config!r}")
+    if name == "function":
+        name, inner = inner, None
+    custom = {**_registered, **_custom.get({})}
+    entry = custom.get(config.get("registered_name") or name, custom.get(name))
+    if entry is None:
+        entry = _of_library(name, str(config.get("module") or ""), kind)
+    return entry if inner is None else entry.from_config(inner)
+
+
+def _of_library(name, module, kind):
+    package, *parts = module.split(".")
+    if package and package not in LIBRARIES:
+        raise ValueError(
+            f"configuration: {name!r} of the module {module!r} is not known here: register it "
+            "with fastnn.saving.register_keras_serializable, or pass it in custom_objects"
+        )
+    named = [_kinds[p] for p in parts if p in _kinds]
+    kinds = named or ([kind] if kind and name in kind.spellings else _kinds_with(name))
+    if not kinds:
+        known = [n for k in ([kind] if kind else _kinds.values()) for n in k.names]
+        raise ValueError(f"configuration: unknown class {name!r}; {nearest(name, known)}")
+    if len(kinds) > 1:
+        raise ValueError(
+            f"configuration: {name!r} is one of {' and '.join(k.module for k in kinds)}: call "
+            "deserialize of the one that is meant, or add a module to the configuration"
+        )
+    return kinds[0].find(name)
+
+
+# ---- what users register
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[T], T]:
+    """A decorator by which configurations find a class with get_config, or a function, as
+    "package>name".
+
+    >>> import fastnn
+    >>> @fastnn.saving.register_keras_serializable("mine")
+    ... def double(x):
+    ...     return x + x
+    >>> fastnn.activations.get("mine>double") is double
+    True
+    """
+
+    def register(entry: T) -> T:
+        if isinstance(entry, type) and not hasattr(entry, "get_config"):
+            raise TypeError(
+                f"register_keras_serializable: {entry.__name__} has no get_config, by which its "
+                "objects would be written"
+            )
+        own: str = name or entry.__name__  # type: ignore[attr-defined]
+        _registered[f"{package}>{own}"] = entry
+        return entry
+
+    return register
+
+
+def get_registered_name(entry: Any) -> str:
+    """The name of a class or function in configurations: "package>name" if it is registered."""
+    found = [name for name, known in _registered.items() if known is entry]
+    return found[-1] if found else entry.__name__
+
+
+@contextmanager
+def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
+    """Within it configurations find these classes and functions by these names."""
+    token = _custom.set({**_custom.get({}), **custom_objects})
+    try:
+        yield
+    finally:
+        _custom.reset(token)

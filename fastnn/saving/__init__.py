@@ -1,0 +1,9 @@
+"""How objects are written down and made again, by Keras's names."""
+
+from fastnn.registry import (
+    custom_object_scope,
+    get_registered_name,
+    register_keras_serializable,
+)
+from fastnn.registry import deserialize as deserialize_keras_object
+from fastnn.registry import serialize as serialize_keras_object
