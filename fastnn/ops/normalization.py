@@ -6,8 +6,8 @@ from .arithmetic import multiply, subtract
 from .record import Case, Op, Tolerance, expect_float, expect_shape
 from .reduce import sum_gradient
 
-# Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; far
-# ones for small caches at the end.
+# Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; at the
+# end those that are out of L2 for the small caches of tests.
 SHAPES = [
     (1, 3),
     (2, 1),

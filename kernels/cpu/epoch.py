@@ -34,10 +34,10 @@ def end_epoch(row, totals, history):
 
 
 @lru_cache
-def _nothing(dtype):
-    return np.empty(0, dtype)
+def _nothing(constant, dtype):
+    return constant(np.empty(0, dtype))
 
 
 def accumulate(call, values, weights, totals, *, scale=1.0):
-    weights = call.constant(_nothing(values.dtype)) if weights is None else weights.flat()
+    weights = _nothing(call.constant, values.dtype) if weights is None else weights.flat()
     call(add_to_mean, values.flat(), weights, float(scale), totals)

@@ -231,10 +231,10 @@ def _address(x):
     return x.__array_interface__["data"][0]
 
 
-def _walk(x, start):
-    """How the elements of a view of `_elements` are copied: (rows, columns), (extent, step) of the
-    dimensions that rows go through, the first place, and the step from column to column.
-    Neighbouring dimensions that go on in equal steps are one."""
+def _walk(constant, x, start):
+    """How the elements of a view of `_elements` are copied: (rows, columns); `outer`, the (extent,
+    step) of each dimension but the last, made by `constant`; the place of the first element; the
+    step from column to column. Neighbouring dimensions that go on in equal steps are one."""
     dims = []
     for extent, step in zip(x.shape, x.strides, strict=True):
         if dims and dims[-1][1] == extent * step:
@@ -243,21 +243,21 @@ def _walk(x, start):
             dims.append((extent, step))
     columns, step = dims.pop() if dims else (1, 1)
     rows = prod(extent for extent, _ in dims), columns
-    return rows, np.array(dims, np.int64).reshape(-1, 2), start, step
+    return rows, constant(np.array(dims, np.int64).reshape(-1, 2)), start, step
 
 
 @lru_cache(maxsize=1024)
-def _sliced(shape, key):
+def _sliced(constant, shape, key):
     """The walk of x[key], in which (start, stop, step) stands for a slice."""
     x = _elements(shape)
     key = tuple(slice(*item) if isinstance(item, tuple) else item for item in key)
     # with an Ellipsis NumPy makes a view, and no number, of whatever the key leaves
     y = x[key if Ellipsis in key else (*key, Ellipsis)]
-    return _walk(y, _address(y) - _address(x))
+    return _walk(constant, y, _address(y) - _address(x))
 
 
 def _plain(key):
-    """A key that can be looked up: slices cannot."""
+    """The key with a tuple for each slice: slices have no hash."""
     key = key if type(key) is tuple else (key,)
     return tuple(
         tuple(None if b is None else as_index(b) for b in (i.start, i.stop, i.step))
@@ -268,19 +268,19 @@ def _plain(key):
 
 
 @lru_cache(maxsize=1024)
-def _transposed(shape, axes):
-    return _walk(_elements(shape).transpose(axes), 0)
+def _transposed(constant, shape, axes):
+    return _walk(constant, _elements(shape).transpose(axes), 0)
 
 
 def slice_copy(call, x, out, *, key):
-    rows, outer, start, step = _sliced(x.shape, _plain(key))
-    call(strided_copy, x.flat(), call.constant(outer), start, step, out.view(rows))
+    rows, outer, start, step = _sliced(call.constant, x.shape, _plain(key))
+    call(strided_copy, x.flat(), outer, start, step, out.view(rows))
 
 
 def slice_gradient(call, dy, dx, *, shape, key):
-    rows, outer, start, step = _sliced(shape, _plain(key))
+    rows, outer, start, step = _sliced(call.constant, shape, _plain(key))
     call(zero, dx.flat())
-    call(strided_put, dy.view(rows), call.constant(outer), start, step, dx.flat())
+    call(strided_put, dy.view(rows), outer, start, step, dx.flat())
 
 
 def transpose(call, x, out, *, axes=None):
@@ -289,22 +289,22 @@ def transpose(call, x, out, *, axes=None):
     if axes == (1, 0) and x.dtype.kind == "f":
         call(transpose_matrix, x, out)
     else:
-        rows, outer, start, step = _transposed(x.shape, axes)
-        call(strided_copy, x.flat(), call.constant(outer), start, step, out.view(rows))
+        rows, outer, start, step = _transposed(call.constant, x.shape, axes)
+        call(strided_copy, x.flat(), outer, start, step, out.view(rows))
 
 
 @lru_cache(maxsize=1024)
-def _broadcast(shape, to):
-    return _walk(np.broadcast_to(_elements(shape), to), 0)
+def _broadcast(constant, shape, to):
+    return _walk(constant, np.broadcast_to(_elements(shape), to), 0)
 
 
 def flat_index(call, x, y, z, *, extent):
     found = []
     for index in (x, y):
         if index.shape != z.shape:
-            rows, outer, start, step = _broadcast(index.shape, z.shape)
+            rows, outer, start, step = _broadcast(call.constant, index.shape, z.shape)
             whole = call.scratch(z.shape, z.dtype)
-            call(strided_copy, index.flat(), call.constant(outer), start, step, whole.view(rows))
+            call(strided_copy, index.flat(), outer, start, step, whole.view(rows))
             index = whole
         found.append(index.flat())
     call(flat_index_elements, *found, extent, z.flat())

@@ -64,29 +64,14 @@ def statistics(x, unrolled, first, offset, squares):
     for j in range(offset.size):
         offset[j], squares[j] = T(0), T(0)
     for i in range(0, unrolled, 8):
-        x0, x1, x2, x3, x4, x5, x6, x7 = (
-            x[i],
-            x[i + 1],
-            x[i + 2],
-            x[i + 3],
-            x[i + 4],
-            x[i + 5],
-            x[i + 6],
-            x[i + 7],
-        )
+        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+        x4, x5, x6, x7 = x[i + 4], x[i + 5], x[i + 6], x[i + 7]
         new_fraction = T(8) / T(i + 8)
         weight = T(i) * new_fraction
         for j in range(offset.size):
             base = x0[j]
-            b, c, d, e, f, g, h = (
-                x1[j] - base,
-                x2[j] - base,
-                x3[j] - base,
-                x4[j] - base,
-                x5[j] - base,
-                x6[j] - base,
-                x7[j] - base,
-            )
+            b, c, d = x1[j] - base, x2[j] - base, x3[j] - base
+            e, f, g, h = x4[j] - base, x5[j] - base, x6[j] - base, x7[j] - base
             total = ((b + c) + (d + e)) + ((f + g) + h)
             mean = total * T(0.125)
             base_squares = fma(b, b, fma(c, c, d * d)) + fma(e, e, fma(f, f, fma(g, g, h * h)))
@@ -169,13 +154,8 @@ def join_statistics(
             total[j] += fma(delta * delta, weight, own_squares[j])
             offset[j] = fma(delta, new_fraction, offset[j])
     rows, first, gamma, beta = T(x.shape[0]), x[0, start:stop], gamma[start:stop], beta[start:stop]
-    mean, variance, mean_lo, rstd = (
-        mean[start:stop],
-        variance[start:stop],
-        mean_lo[start:stop],
-        rstd[start:stop],
-    )
-    scale, shift = scale[start:stop], shift[start:stop]
+    mean, variance, mean_lo = mean[start:stop], variance[start:stop], mean_lo[start:stop]
+    rstd, scale, shift = rstd[start:stop], scale[start:stop], shift[start:stop]
     for j in range(mean.size):
         mean[j], mean_lo[j] = two_sum(first[j], offset[j])
         variance[j] = total[j] / rows
@@ -291,12 +271,8 @@ def join_gradient_sums(
     """dbeta = sum of dy, dgamma = sum of dy (x - mean - mean_lo) rstd; and the coefficients of dy,
     of x - mean and of 1 in dx = gamma rstd (dy - dbeta / N - xhat dgamma / N) = scale dy +
     coefficient (x - mean) + constant."""
-    gamma, mean_lo, rstd, one_over_n = (
-        gamma[start:stop],
-        mean_lo[start:stop],
-        rstd[start:stop],
-        T(1) / T(rows),
-    )
+    one_over_n = T(1) / T(rows)
+    gamma, mean_lo, rstd = gamma[start:stop], mean_lo[start:stop], rstd[start:stop]
     dgamma, dbeta = dgamma[start:stop], dbeta[start:stop]
     scale, coefficient, constant = scale[start:stop], coefficient[start:stop], constant[start:stop]
     for j in range(gamma.size):
@@ -358,21 +334,12 @@ def combine_columns(x, mean, scale, coefficient, constant, dy, dx, start, stop):
 
 
 @kernel(
-    split=COLUMNS,
-    gamma="T[C]",
-    variance="T[C]",
-    epsilon="float",
-    rstd="out T[C]",
-    scale="out T[C]",
+    split=COLUMNS, gamma="T[C]", variance="T[C]", epsilon="float", rstd="out T[C]", scale="out T[C]"
 )
 def inference_columns(gamma, variance, epsilon, rstd, scale, start, stop):
     """rstd = 1 / deviation, for the gradient, and scale = gamma rstd."""
-    gamma, variance, rstd, scale = (
-        gamma[start:stop],
-        variance[start:stop],
-        rstd[start:stop],
-        scale[start:stop],
-    )
+    gamma, variance = gamma[start:stop], variance[start:stop]
+    rstd, scale = rstd[start:stop], scale[start:stop]
     for j in range(gamma.size):
         rstd[j] = reciprocal_deviation(variance[j], epsilon)
         scale[j] = rstd[j] * gamma[j]

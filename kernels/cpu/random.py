@@ -53,7 +53,7 @@ def fraction_53(word, following):
     return np.float64(np.int64(((word << np.uint64(32)) | following) >> np.uint64(11))) * 2.0**-53
 
 
-# in [0, 1), from one word or from two; both spend a pair for alike streams
+# in [0, 1), from one word or from two; both take a pair, so that the streams are alike
 fraction = by_dtype(fraction_24, fraction_53)
 
 

@@ -1,7 +1,11 @@
-"""Sums over dimensions, and their gradients. Any axes are a few of these: neighbouring summed
-dimensions are one.
+"""Sums and means over any axes, and their gradients.
 
-Sums go eight rows or one vector register at a time and in an order that depends on the shape alone.
+    sum_last          out[a] = scale sum over r of x[a, r]
+    sum_middle        out[a, b] = scale sum over r of x[a, r, b]
+    broadcast_rows    dx[a, r, b] = scale dy[a, b], their gradient
+
+Neighbouring dimensions that are summed, or are not, are one, so any axes take a few of these. Sums
+go eight rows or one vector register at a time, in an order that depends on the shape alone.
 """
 
 from functools import lru_cache
@@ -34,16 +38,8 @@ def add_rows(x, total):
     rounding than one by one."""
     rows = x.shape[0]
     for i in range(0, rows - 7, 8):
-        a, b, c, d, e, f, g, h = (
-            x[i],
-            x[i + 1],
-            x[i + 2],
-            x[i + 3],
-            x[i + 4],
-            x[i + 5],
-            x[i + 6],
-            x[i + 7],
-        )
+        a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
+        e, f, g, h = x[i + 4], x[i + 5], x[i + 6], x[i + 7]
         for j in range(total.size):
             total[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
     for i in range(rows // 8 * 8, rows):
@@ -68,13 +64,13 @@ def sum_middle(x, scale, accumulate, out, row_start, row_stop, col_start, col_st
             out[row_start + a, col_start:col_stop],
         )
         if accumulate != 0 and scale != 1.0:  # what is added to is not scaled
-            for begin in range(0, total.size, ELEMENT_GRAIN):
+            for first in range(0, total.size, ELEMENT_GRAIN):
                 own, part = (
-                    total[begin : begin + ELEMENT_GRAIN],
-                    strip[: min(ELEMENT_GRAIN, total.size - begin)],
+                    total[first : first + ELEMENT_GRAIN],
+                    strip[: min(ELEMENT_GRAIN, total.size - first)],
                 )
                 clear(part)
-                add_rows(rows[:, begin : begin + ELEMENT_GRAIN], part)
+                add_rows(rows[:, first : first + ELEMENT_GRAIN], part)
                 for j in range(own.size):
                     own[j] += part[j] * T(scale)
             continue
@@ -177,8 +173,8 @@ def _axes(shape, axis):
 
 
 def _sum(call, x, out, axes, scale, accumulate):
-    *earlier, last = _passes(x.shape, axes)
-    for outer, summed, inner in earlier:
+    *before, last = _passes(x.shape, axes)
+    for outer, summed, inner in before:
         partial = call.scratch((outer, inner), x.dtype)
         _pass(call, x, (outer, summed, inner), 1.0, 0, partial)
         x = partial

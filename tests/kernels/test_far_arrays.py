@@ -9,8 +9,8 @@ from fastnn import ops
 
 # more than 2^20 elements, no multiple of a chunk, of eight, of two or of a vector
 ROWS, COLUMNS = 8209, 131
-# And more than 3 * 2^20, that are written past the caches: with columns beyond a tile, and with too
-# many.
+# And more than 3 * 2^20, that are written by streaming stores: with columns beyond a tile, and with
+# too many.
 SHAPES = pytest.mark.parametrize(("rows", "columns"), [(ROWS, COLUMNS), (10469, 304), (3089, 1040)])
 PARTS = (slice(0, 40), slice(40, None))
 
@@ -98,7 +98,7 @@ def test_softmax_of_many_rows_is_that_of_some_of_them(rows, columns):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_results_of_a_chain_that_go_past_the_caches_are_those_of_its_calls(dtype):
+def test_results_that_a_fusion_group_streams_are_those_of_its_calls(dtype):
     x = np.random.default_rng(0).normal(0, 1, (1 << 20) + 77).astype(dtype)
     x[[5, -3]] = np.nan, np.inf
 

@@ -153,8 +153,8 @@ def test_arm_has_vector_instructions(kernel, dtype):
 
 @pytest.mark.parametrize("name", PROCESSORS)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_a_copy_past_the_caches_begins_and_ends_anywhere(dtype, name):
-    """Stores past the caches are of whole vectors at vectors' addresses, and fail at any other."""
+def test_a_streaming_copy_begins_and_ends_anywhere(dtype, name):
+    """Streaming stores are of whole vectors at vectors' addresses, and fail at any other."""
     for start, size in itertools.product((0, 1, 5, 15, 16), (0, 1, 3, 15, 16, 17, 31, 64, 97)):
         x, around = (
             np.random.default_rng(size).normal(size=size).astype(dtype),
