@@ -11,13 +11,7 @@ import numpy as np
 from fastnn import config, dtypes, ops
 from fastnn.buffer import Buffer
 from fastnn.convert import as_array, as_numbers
-from fastnn.devices.cpu.memory import (
-    Place,
-    address_of,
-    allocate,
-    buffer_of,
-    own_copy,
-)
+from fastnn.devices.cpu.memory import Place, address_of, allocate, buffer_of, own_copy
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.ops.arithmetic import cast
 from fastnn.ops.movement import copy
