@@ -63,7 +63,8 @@ def result_type(*types: Any, floatx: str = "float32") -> np.dtype:
             "float32 and float64 give no common type: convert one of them, as in "
             "x.astype('float32')"
         )
-    found = max([BOOL if t is bool else t for t in types], key=PROMOTION.__getitem__)
+    known = [BOOL if t is bool else t for t in types]
+    found: Any = max(known, key=PROMOTION.__getitem__, default=float)
     if found is int:
         return INT64 if floatx == "float64" else INT32
     return np.dtype(floatx) if found is float else found

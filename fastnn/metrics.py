@@ -10,9 +10,8 @@ from fastnn import config, losses, ops
 from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.devices.cpu.memory import own_copy, reserve
-from fastnn.dtypes import INT64
+from fastnn.dtypes import FLOAT64, FLOATS, INT64
 from fastnn.ops import metrics as means
-from fastnn.ops.record import FLOATS
 from fastnn.registry import Configured, Kind, snake_case
 from fastnn.tensor import Tensor, operand
 from fastnn.watch import Watched
@@ -22,7 +21,7 @@ TOTAL_WORDS = 2  # a mean's memory: the sum so far and the sum of the weights, i
 
 def totals(count: int) -> Tensor:
     """Memory for `count` means, zero: (count, 2)."""
-    return Tensor(reserve(8 * TOTAL_WORDS * count), (count, TOTAL_WORDS), np.dtype("float64"))
+    return Tensor(reserve(8 * TOTAL_WORDS * count), (count, TOTAL_WORDS), FLOAT64)
 
 
 def total_of(block: Tensor, number: int) -> Tensor:

@@ -9,10 +9,10 @@ import numpy as np
 
 from fastnn import config, ops
 from fastnn.devices.cpu.memory import allocate, own_copy
+from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import ShapeError
 from fastnn.kernels.reference import philox
 from fastnn.locks import lock
-from fastnn.ops.record import FLOATS
 from fastnn.tape.record import Counter, context
 from fastnn.tensor import Tensor, tensor
 
@@ -36,7 +36,7 @@ class Generator:
     def __init__(self, seed: int | None = None):
         memory = allocate(16)
         # what kernels read: key and number of draws
-        self.state = Tensor(memory, (2,), np.dtype("int64"))
+        self.state = Tensor(memory, (2,), INT64)
         self.draws = Counter(memory, 1)
         self.resets = 0  # so that what was spawned can tell that it is of an earlier life
         self.reset(seed)
@@ -95,9 +95,8 @@ class Generator:
         return self._drawn(ops.normal, shape, dtype, mean=mean, deviation=deviation)
 
     def _drawn(self, op, shape, dtype, **parameters):
-        dtype, shape = np.dtype(dtype or config.floatx()), _shape(f"random {op.name}", shape)
-        if dtype not in FLOATS:
-            raise TypeError(f"random {op.name}: dtype must be float32 or float64; got {dtype}")
+        name = f"random {op.name}"
+        dtype, shape = expected(dtype or config.floatx(), name, FLOATS), _shape(name, shape)
         state, draw_offset = self.draw()
         return op(state, shape=shape, dtype=dtype, draw_offset=draw_offset, **parameters)
 

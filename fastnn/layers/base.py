@@ -10,9 +10,9 @@ import numpy as np
 
 from fastnn import config, initializers, tree
 from fastnn.devices.cpu.memory import Arena, turn_of
+from fastnn.dtypes import FLOATS, expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.locks import making
-from fastnn.ops.record import FLOATS
 from fastnn.registry import Configured, Kind, snake_case
 from fastnn.tape.record import context, outside_the_step
 from fastnn.tensor import Tensor, copied, operand
@@ -67,11 +67,7 @@ class Layer(Watched, Configured):
         made_up = rf"{snake_case(type(self).__name__)}(_\d+)?"
         self.given_name = name is not None and not re.fullmatch(made_up, str(name))
         self.name = str(name) if name is not None else unique_name(type(self))
-        self.dtype = np.dtype(dtype or config.floatx())
-        if self.dtype not in FLOATS:
-            raise TypeError(
-                f"layer {self.name!r}: dtype must be float32 or float64; got {self.dtype}"
-            )
+        self.dtype = expected(dtype or config.floatx(), f"layer {self.name!r}", FLOATS)
         self.built = False
         self._own_weights: list[Variable] = []
         self._arena: Arena | None = None

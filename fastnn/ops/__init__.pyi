@@ -161,8 +161,8 @@ def mean(
     keepdims: bool = False,
     accumulate: bool = False,
 ) -> Tensor:
-    """The mean of x. axis: an integer, several, or None for all; keepdims keeps them with extent
-    1."""
+    """The mean of x, a float also of integers. axis: an integer, several, or None for all; keepdims
+    keeps them with extent 1."""
 
 def multiply(x: Operand, y: Operand, /) -> Tensor:
     """x y; of booleans, whether both are True. x, y: float32, float64, int64, int32, uint8 or bool,
@@ -258,8 +258,8 @@ def sum(
     keepdims: bool = False,
     accumulate: bool = False,
 ) -> Tensor:
-    """The sum of x. axis: an integer, several, or None for all; keepdims keeps them with extent
-    1."""
+    """The sum of x: int32 of booleans and of uint8. axis: an integer, several, or None for all;
+    keepdims keeps them with extent 1."""
 
 def take(x: Operand, indices: Operand, /, axis: int = 0) -> Tensor:
     """The rows of x along `axis` that `indices` name, in place of that dimension, as numpy.take has

@@ -14,7 +14,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.declare import FLOATS as FLOAT_LETTERS
 from fastnn.kernels.scalar import Formula
 
-from .record import Case, Op, expect_alike, expect_attribute
+from .record import Case, Op, expect_attribute, expect_dtype
 
 # Sizes around a vector register (4 to 16 elements), around a thread's grain (64), and a prime.
 SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
@@ -71,7 +71,7 @@ def elementwise(
             raise TypeError(f"{name}: takes {', '.join(names)}; got {len(inputs)} inputs")
         dtype, shape = inputs[0].dtype, inputs[0].shape
         if dtype not in taken or (len(inputs) > 1 and any([x.dtype != dtype for x in inputs])):
-            expect_alike(name, taken, **dict(zip(names, inputs, strict=True)))
+            expect_dtype(name, taken, **dict(zip(names, inputs, strict=True)))
         for attribute, value in given.items():
             expect_attribute(name, attribute, value, defaults, dtype)
         if len(inputs) > 1:

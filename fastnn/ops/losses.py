@@ -7,14 +7,14 @@ from fastnn.errors import DTypeError
 from fastnn.kernels import reference
 
 from .activations import sigmoid
-from .record import Case, Op, expect_float, expect_shape
+from .record import Case, Op, expect_dtype, expect_shape
 
 EXTENTS = [(1, 1), (2, 3), (5, 10), (7, 2), (3, 16), (4, 17), (33, 5), (3, 131), (3, 3000)]
 CLIP = 1e-7  # Keras's: probabilities standing alone are kept this far from 0 and 1
 
 
 def _rows(name, x, argument="x"):
-    dtype = expect_float(name, **{argument: x})
+    dtype = expect_dtype(name, **{argument: x})
     expect_shape(name, argument, x.shape, (None, x.shape[1] or 1 if len(x.shape) == 2 else None))
     return dtype
 
@@ -48,7 +48,7 @@ softmax = Op(
 
 
 def _expect_targets(name, x, target, argument):
-    dtype = expect_float(name, **{argument: x, "target": target})
+    dtype = expect_dtype(name, **{argument: x, "target": target})
     expect_shape(name, "target", target.shape, x.shape)
     return dtype
 

@@ -4,7 +4,7 @@ from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.kernels import reference
 
 from .elementwise import gradient_from_output
-from .record import Case, Op, expect_float, expect_shape
+from .record import Case, Op, expect_dtype, expect_shape
 from .reduce import sum as sum_op
 
 # Around a micro-tile (14 or 6 rows, 8 to 32 columns), a thread's grain and a prime.
@@ -51,7 +51,7 @@ def _matmul_shapes(a, b, transpose_a, transpose_b):
 
 
 def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, accumulate=False):
-    dtype = expect_float("matmul", a=a, b=b)
+    dtype = expect_dtype("matmul", a=a, b=b)
     rows, _, columns = _matmul_shapes(a, b, transpose_a, transpose_b)
     return [((rows, columns), dtype)]
 
@@ -135,7 +135,7 @@ def activation_name(activation):
 
 def _linear_infer(x, w, bias=None, *, activation=None):
     named = {"x": x, "w": w} if bias is None else {"x": x, "w": w, "bias": bias}
-    dtype = expect_float("linear", **named)
+    dtype = expect_dtype("linear", **named)
     expect_shape("linear", "w", w.shape, (None, None))
     if len(x.shape) != 2 or x.shape[1] != w.shape[0]:
         expect_shape(

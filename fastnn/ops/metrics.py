@@ -4,11 +4,11 @@ import numpy as np
 
 from fastnn.kernels import reference
 
-from .record import Case, Op, expect_float, expect_shape
+from .record import Case, Op, expect_dtype, expect_shape
 
 
 def _pair(name, p, target):
-    dtype = expect_float(name, p=p, target=target)
+    dtype = expect_dtype(name, p=p, target=target)
     expect_shape(name, "p", p.shape, (None, None))
     expect_shape(name, "target", target.shape, p.shape)
     return dtype
@@ -33,7 +33,7 @@ binary_accuracy = Op(
 
 
 def _sparse_infer(p, labels):
-    dtype = expect_float("sparse_categorical_accuracy", p=p)
+    dtype = expect_dtype("sparse_categorical_accuracy", p=p)
     expect_shape("sparse_categorical_accuracy", "p", p.shape, (None, None))
     expect_shape("sparse_categorical_accuracy", "labels", labels.shape, (p.shape[0],))
     return [((p.shape[0],), dtype)]

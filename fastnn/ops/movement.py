@@ -18,8 +18,6 @@ from fastnn.kernels import reference
 from .elementwise import broadcast_shape
 from .record import Case, Op
 
-INDEX = INT64
-
 
 class Span(NamedTuple):
     """A slice that can be compared and kept."""
@@ -148,7 +146,7 @@ def _axis(x_shape, axis):
 
 def _take_infer(x, indices, *, axis=0):
     axis = _axis(x.shape, axis)
-    if indices.dtype != INDEX:
+    if indices.dtype != INT64:
         raise DTypeError(f"take: indices must be whole numbers, int64; got {indices.dtype}")
     return [((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)]
 
@@ -194,7 +192,7 @@ take = Op(
 # whose extent is given.
 flat_index = Op(
     "index",
-    lambda x, y, *, extent: [(broadcast_shape("x[...]", x.shape, y.shape), INDEX)],
+    lambda x, y, *, extent: [(broadcast_shape("x[...]", x.shape, y.shape), INT64)],
     kernels="movement.flat_index",
     flops=0,
 )

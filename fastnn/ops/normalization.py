@@ -3,7 +3,7 @@
 from fastnn.kernels import reference
 
 from .arithmetic import multiply, subtract
-from .record import Case, Op, Tolerance, expect_float, expect_shape
+from .record import Case, Op, Tolerance, expect_dtype, expect_shape
 from .reduce import sum_gradient
 
 # Around eight rows and the rows of a chunk, with one chunk, several, and the last one short; at the
@@ -24,7 +24,7 @@ SHAPES = [
 
 
 def _expect(name, x, **columns):
-    dtype = expect_float(name, x=x, **columns)
+    dtype = expect_dtype(name, x=x, **columns)
     expect_shape(
         name, "x", x.shape, (None, None), "Reshape it: all dimensions but the last are rows."
     )

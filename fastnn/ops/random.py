@@ -3,10 +3,11 @@ count of draws, and of `draw_offset`, which is added to the count."""
 
 import numpy as np
 
+from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import DTypeError
 from fastnn.kernels import reference
 
-from .record import FLOATS, Case, Op, expect_float, expect_shape
+from .record import Case, Op, expect_dtype, expect_shape
 
 # around the 64 blocks and 512 elements of a unit of dropout
 SIZES = [(0, 3), (1,), (63,), (65,), (511,), (513,), (7, 150)]
@@ -24,12 +25,12 @@ def _expect_state(name, state):
         (2,),
         "It is a generator's: fastnn.random.Generator().draw()[0].",
     )
-    if state.dtype != np.dtype("int64"):
+    if state.dtype != INT64:
         raise DTypeError(f"{name}: state must be int64, as generators have it; got {state.dtype}")
 
 
 def _infer(x, state, *, rate, draw_offset=0):
-    dtype = expect_float("dropout", x=x)
+    dtype = expect_dtype("dropout", x=x)
     _expect_state("dropout", state)
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate must lie between 0 and 1; got {rate!r}")
@@ -61,10 +62,7 @@ dropout = Op(
 
 def _drawn(name, state, shape, dtype):
     _expect_state(name, state)
-    dtype = np.dtype(dtype)
-    if dtype not in FLOATS:
-        raise TypeError(f"{name}: dtype must be float32 or float64; got {dtype}")
-    return [(tuple(shape), dtype)]
+    return [(tuple(shape), expected(dtype, name, FLOATS))]
 
 
 def _cases(dtypes, **attributes):

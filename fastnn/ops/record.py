@@ -169,7 +169,7 @@ class Constant:
 NONE = {dtype: Constant(np.empty(0, dtype)) for dtype in FLOATS}
 
 
-def expect_alike(name: str, dtypes: Sequence[np.dtype] = FLOATS, /, **inputs: Any) -> np.dtype:
+def expect_dtype(name: str, dtypes: Sequence[np.dtype] = FLOATS, /, **inputs: Any) -> np.dtype:
     """The element type that all inputs share, which must be one of `dtypes`."""
     items = iter(inputs.items())
     first, tensor = next(items)
@@ -186,9 +186,6 @@ def expect_alike(name: str, dtypes: Sequence[np.dtype] = FLOATS, /, **inputs: An
                 "fastnn computes in one element type."
             )
     return dtype
-
-
-expect_float = expect_alike  # of floats, unless other types are named
 
 
 def expect_attribute(

@@ -6,9 +6,10 @@ from operator import index
 
 import numpy as np
 
+from fastnn.dtypes import FLOATS, INT32, INT64
 from fastnn.errors import ShapeError, shape_text
 
-from .record import Case, Op, expect_float
+from .record import Case, Op, expect_dtype
 
 
 @lru_cache(maxsize=1024)
@@ -43,9 +44,9 @@ def _normal(name, axis):
         ) from None
 
 
-def _reduction(name, reference, mean, doc):
+def _reduction(name, reference, mean, doc, dtypes=FLOATS):
     def infer(x, *, axis=None, keepdims=False, accumulate=False):
-        dtype = expect_float(name, x=x)
+        dtype = expect_dtype(name, dtypes, x=x)
         return [(_result(name, x.shape, _normal(name, axis), keepdims), dtype)]
 
     def gradient(g, dys, inputs, outputs, axis=None, keepdims=False, accumulate=False):
@@ -73,6 +74,7 @@ def _reduction(name, reference, mean, doc):
         cases=cases,
         kernels=f"reduce.{name}",
         accumulates=True,
+        dtypes=dtypes,
         doc=doc,
         flops=lambda i, o, **_: i[0].size,
     )
@@ -87,13 +89,14 @@ sum = _reduction(
     "sum",
     lambda x, axis=None, keepdims=False: np.sum(x, axis=axis, keepdims=keepdims),
     False,
-    "The sum of x.",
+    "The sum of x: int32 of booleans and of uint8.",
+    (*FLOATS, INT64, INT32),
 )
 mean = _reduction(
     "mean",
     lambda x, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims),
     True,
-    "The mean of x.",
+    "The mean of x, a float also of integers.",
 )
 
 add_to = Op(

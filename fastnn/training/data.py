@@ -10,12 +10,12 @@ import numpy as np
 from fastnn import tree
 from fastnn.convert import as_array
 from fastnn.devices.cpu.memory import buffer_of
+from fastnn.dtypes import FLOATS
 from fastnn.emit import emit
 from fastnn.errors import NotFiniteError, ShapeError, shape_text
 from fastnn.frames import not_finite
 from fastnn.kernels.cpu import updates
 from fastnn.losses import row_weights
-from fastnn.ops.record import FLOATS
 from fastnn.tensor import Tensor
 
 

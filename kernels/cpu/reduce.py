@@ -13,7 +13,7 @@ from math import prod
 from operator import index
 
 from ..declare import T, helper, kernel
-from ..intrinsics import stack_array
+from ..intrinsics import flat, stack_array
 from .simd.rows import clear, row_sum
 from .threads import ELEMENT_GRAIN, ROW_GRAIN, ceil_div
 
@@ -80,6 +80,27 @@ def sum_middle(x, scale, accumulate, out, row_start, row_stop, col_start, col_st
         if scale != 1.0:
             for j in range(total.size):
                 total[j] *= T(scale)
+
+
+@kernel(
+    split=[("A", 1), ("B", ELEMENT_GRAIN)],
+    dtypes=("i8", "i4"),
+    x="T[A, R, B]",
+    out="out T[A, B]",
+)
+def sum_integers(x, out, row_start, row_stop, col_start, col_stop):
+    """out[a, b] = sum over r of x[a, r, b], which wraps around as all arithmetic of integers does:
+    exact in any order, so the compiler packs the plain loop."""
+    for a in range(row_start, row_stop):
+        total = out[a, col_start:col_stop]
+        if total.size == 1 and out.shape[1] == 1:
+            row, value = flat(x[a]), T(0)
+            for r in range(row.size):
+                value += row[r]
+            total[0] = value
+        else:
+            clear(total)
+            add_rows(x[a, :, col_start:col_stop], total)
 
 
 @kernel(split=[("A", 1), ("R", 1)], dy="T[A, B]", scale="float", dx="out T[A, R, B]")
@@ -203,8 +224,20 @@ def _pass(call, x, extents, scale, accumulate, out):
         call(sum_middle, x.view(extents), scale, accumulate, out.view((outer, inner)))
 
 
+def _sum_integers(call, x, out, axes):
+    passes = _passes(x.shape, axes)
+    for n, (outer, summed, inner) in enumerate(passes, 1):
+        total = out if n == len(passes) else call.scratch((outer, inner), x.dtype)
+        call(sum_integers, x.view((outer, summed, inner)), total.view((outer, inner)))
+        x = total
+
+
 def sum(call, x, out, *, axis=None, keepdims=False, accumulate=False):
-    _sum(call, x, out, _axes(x.shape, axis), 1.0, accumulate)
+    axes = _axes(x.shape, axis)
+    if x.dtype.kind == "i":  # which has no gradient, so nothing to accumulate
+        _sum_integers(call, x, out, axes)
+    else:
+        _sum(call, x, out, axes, 1.0, accumulate)
 
 
 def mean(call, x, out, *, axis=None, keepdims=False, accumulate=False):
