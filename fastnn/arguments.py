@@ -26,7 +26,7 @@ class Argument(Tensor):
     nothing to meet.
 
     strength: 2 if it was made by an op, 1 of an array, 0 of a number or a list (see
-    `tensor._common_type`); make: gives the same as another element type.
+    `apply._common_type`); make: gives the same as another element type.
     """
 
     __slots__ = ("forms", "make", "strength")

@@ -84,8 +84,8 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
 
 
 class Product(NamedTuple):
-    """A gradient a b^T that is not made yet: it is made together with what the op below makes of
-    it."""
+    """A gradient a b^T that is not made yet: the kernel that makes it also applies the derivative
+    of the activation whose upstream gradient it is."""
 
     a: Tensor
     b: Tensor
@@ -108,7 +108,7 @@ class Gradients:
     """
 
     def __init__(self, given: Tensor):
-        self.given = given.buffer  # what the walk begins with
+        self.given = given.buffer  # of the upstream gradient that `backward` was given
         # gradients of a node's results, so far
         self.arrived: dict[Node, list[Tensor | Product | None]] = {}
         self.waiting: list = []  # heap of (-number, node)
