@@ -199,7 +199,7 @@ def _of_arrays(op, given, inputs, attributes, results):
     return copied(results) if op.results == 1 and results.buffer is inputs[0].buffer else results
 
 
-def count_flops(op, inputs, outputs, attributes, own):
+def count_flops(op: Op, inputs: Any, outputs: Sequence[Any], attributes: dict, own: Any) -> None:
     """Note an op's work with the last of its `own` instructions that reads what the op was given:
     others move results about."""
     if len(own) > 1:

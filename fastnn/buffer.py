@@ -7,6 +7,7 @@ they have met. Everything that is made of buffers follows from that.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,22 +31,22 @@ class Buffer:
         self.address, self.nbytes, self.owner, self.offset = address, nbytes, owner, offset
         self.maker = maker
 
-    def part(self, offset, nbytes):
+    def part(self, offset: int, nbytes: int) -> "Buffer":
         """A piece of this buffer."""
         return Buffer(self.address + offset, nbytes, self.owner, self.offset + offset)
 
-    def become(self, other):
+    def become(self, other: "Buffer") -> None:
         """Be the memory that another buffer is."""
         self.address, self.nbytes = other.address, other.nbytes
         self.owner, self.offset = other.owner, other.offset
 
-    def array(self, shape, dtype):
+    def array(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
         """The memory as a NumPy array, not copied."""
         if self.owner is None:
             raise self.unreadable()
         return np.ndarray(shape, dtype, self.owner, self.offset)
 
-    def bytes(self):
+    def bytes(self) -> np.ndarray:
         """All of it as a NumPy array, not copied."""
         return self.array((self.nbytes,), np.uint8)
 
@@ -61,7 +62,7 @@ class Buffer:
             *[a if isinstance(a, np.ndarray) else copy.deepcopy(a, memo) for a in arguments]
         )
 
-    def unreadable(self):
+    def unreadable(self) -> Exception:
         """The error for reading a buffer that has no memory."""
         if self.maker.active:
             return RecordingError(

@@ -39,7 +39,7 @@ class Zeros(Initializer, aliases=("zero",)):
     def __init__(self):
         super().__init__()
 
-    def draw(self, generator, shape, dtype):
+    def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return tensor(np.zeros(shape), dtype or config.floatx())
 
 
@@ -49,7 +49,7 @@ class Ones(Initializer, aliases=("one",)):
     def __init__(self):
         super().__init__()
 
-    def draw(self, generator, shape, dtype):
+    def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return tensor(np.ones(shape), dtype or config.floatx())
 
 
@@ -60,7 +60,7 @@ class RandomUniform(Initializer, aliases=("uniform",)):
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
 
-    def draw(self, generator, shape, dtype):
+    def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return generator.uniform(shape, self.minval, self.maxval, dtype)
 
 
@@ -71,7 +71,7 @@ class RandomNormal(Initializer, aliases=("normal",)):
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
 
-    def draw(self, generator, shape, dtype):
+    def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return generator.normal(shape, self.mean, self.stddev, dtype)
 
 
@@ -86,7 +86,7 @@ class GlorotUniform(Initializer):
     np.True_
     """
 
-    def draw(self, generator, shape, dtype):
+    def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         inputs, outputs = (shape[0], shape[0]) if len(shape) == 1 else (prod(shape[:-1]), shape[-1])
         limit = sqrt(6 / max(1, inputs + outputs))
         return generator.uniform(shape, -limit, limit, dtype)

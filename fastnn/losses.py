@@ -156,7 +156,7 @@ class MeanSquaredError(Loss, aliases=("mse",)):
     0.125
     """
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return ops.squared_difference(y_pred, y_true)
 
 
@@ -170,7 +170,7 @@ class MeanAbsoluteError(Loss, aliases=("mae",)):
     0.25
     """
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return ops.absolute(y_pred - y_true)
 
 
@@ -191,7 +191,7 @@ class BinaryCrossentropy(Loss, aliases=("bce",)):
         super().__init__(name)
         self.from_logits = from_logits
 
-    def targets(self, y_true, shape, dtype):
+    def targets(self, y_true: Any, shape: Shape, dtype: Any) -> np.ndarray:
         y = super().targets(y_true, shape, dtype)
         if y.size and (y.min() < 0 or y.max() > 1):
             warn(
@@ -202,7 +202,7 @@ class BinaryCrossentropy(Loss, aliases=("bce",)):
             )
         return y
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if self.from_logits:
             return ops.sigmoid_cross_entropy(y_pred, y_true)
         node = _made_by(ops.sigmoid, y_pred)
@@ -231,7 +231,7 @@ class SparseCategoricalCrossentropy(Loss):
         super().__init__(name)
         self.from_logits = from_logits
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         node = None if self.from_logits else _made_by(ops.softmax, y_pred)
         if node is not None:
             return ops.softmax_cross_entropy(node.inputs[0], y_true, *node.outputs_as_tensors())
@@ -252,7 +252,7 @@ class FunctionLoss(Loss):
         super().__init__(getattr(function, "__name__", "loss"))
         self.function = function
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.function(y_true, y_pred)
 
 

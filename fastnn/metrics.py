@@ -143,7 +143,7 @@ class BinaryAccuracy(Metric):
         super().__init__(name)
         self.threshold = threshold
 
-    def measure(self, y_true, y_pred):
+    def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return ops.binary_accuracy(_rows(y_pred), _rows(y_true), threshold=self.threshold)
 
 
@@ -151,7 +151,7 @@ class CategoricalAccuracy(Metric):
     """How many rows of y_true and y_pred, both (N, C), have their largest number at the same
     place."""
 
-    def measure(self, y_true, y_pred):
+    def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return ops.categorical_accuracy(_rows(y_pred), _rows(y_true))
 
 
@@ -166,7 +166,7 @@ class SparseCategoricalAccuracy(Metric):
 
     takes_labels = True
 
-    def measure(self, y_true, y_pred):
+    def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return ops.sparse_categorical_accuracy(
             _rows(y_pred), y_true if y_true.ndim == 1 else ops.reshape(y_true, (-1,))
         )
@@ -175,14 +175,14 @@ class SparseCategoricalAccuracy(Metric):
 class MeanSquaredError(Metric, aliases=("mse",)):
     """The mean of (y_true - y_pred)^2."""
 
-    def measure(self, y_true, y_pred):
+    def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return ops.mean(ops.squared_difference(y_pred, y_true), axis=tuple(range(1, y_pred.ndim)))
 
 
 class MeanAbsoluteError(Metric, aliases=("mae",)):
     """The mean of |y_true - y_pred|."""
 
-    def measure(self, y_true, y_pred):
+    def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return ops.mean(ops.absolute(y_pred - y_true), axis=tuple(range(1, y_pred.ndim)))
 
 
@@ -194,7 +194,7 @@ class FunctionMetric(Metric):
         super().__init__(getattr(function, "__name__", "metric"))
         self.function, self.takes_labels = function, takes_labels
 
-    def measure(self, y_true, y_pred):
+    def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         values = self.function(y_true, y_pred)
         return ops.mean(values, axis=tuple(range(1, values.ndim))) if values.ndim > 1 else values
 

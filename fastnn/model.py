@@ -190,7 +190,7 @@ class Sequential(Model):
             shape = layer.compute_output_shape(shape)
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not self._stack:
             raise ValueError(f"Sequential {self.name!r} has no layers: add some")
         for layer in self._stack:
@@ -204,7 +204,7 @@ class Sequential(Model):
             else None
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> tuple:
         for layer in self._stack:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape

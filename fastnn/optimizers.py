@@ -337,14 +337,14 @@ class SGD(Optimizer):
     def flops(self) -> int:  # type: ignore[override]
         return 7 if self.momentum else 2
 
-    def check_update(self, *tensors):
+    def check_update(self, *tensors: Tensor) -> None:
         self._emit(
             updates.check_sgd_momentum if self.momentum else updates.check_sgd,
             0,
             self._arguments(tensors),
         )
 
-    def update(self, *tensors):
+    def update(self, *tensors: Tensor) -> None:
         self._emit(
             updates.sgd_momentum if self.momentum else updates.sgd, 1, self._arguments(tensors)
         )
@@ -386,10 +386,10 @@ class Adam(Optimizer):
         super().__init__(learning_rate, name)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def check_update(self, *tensors):
+    def check_update(self, *tensors: Tensor) -> None:
         self._emit(updates.check_adam, 0, self._arguments(tensors))
 
-    def update(self, *tensors):
+    def update(self, *tensors: Tensor) -> None:
         self._emit(updates.adam, 1, self._arguments(tensors))
 
     def _arguments(self, tensors):
@@ -429,10 +429,10 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, name)
         self.rho, self.epsilon = rho, epsilon
 
-    def check_update(self, *tensors):
+    def check_update(self, *tensors: Tensor) -> None:
         self._emit(updates.check_rmsprop, 0, self._arguments(tensors))
 
-    def update(self, *tensors):
+    def update(self, *tensors: Tensor) -> None:
         self._emit(updates.rmsprop, 1, self._arguments(tensors))
 
     def _arguments(self, tensors):

@@ -123,7 +123,7 @@ class Recorded:
             inputs, partial(_call, self.function, arguments, named)
         )
 
-    def recording(self, *arguments, **named) -> "Recording":
+    def recording(self, *arguments: Any, **named: Any) -> "Recording":
         """The recording for such a call, made if need be."""
         return self._find(arguments, named, [])
 
@@ -263,7 +263,7 @@ class Recording:
         )
         self._take(staged, inputs, {t.buffer for t in flat})
 
-    def _recorded(self, call, inputs, watch: AbstractContextManager = NOTHING):
+    def _recorded(self, call: Any, inputs: Any, watch: AbstractContextManager = NOTHING) -> tuple:
         """The recorder of a call, what it returned, and what was made for its inputs: buffer:
         (number of the input, array)."""
         staged: dict[Buffer, tuple[int, np.ndarray]] = {}

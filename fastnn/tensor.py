@@ -319,7 +319,7 @@ class Node:
         return [Tensor(*o) for o in self.outputs]
 
 
-def gradient_for(x, value):
+def gradient_for(x: Tensor, value: Any) -> Any:
     """`value` as a gradient that is assigned to a tensor."""
     gradient = operand(value, x.dtype)
     if gradient.shape != x.shape or gradient.dtype != x.dtype:

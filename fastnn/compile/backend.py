@@ -10,6 +10,7 @@ inlined.
 """
 
 import re
+from typing import Any
 
 from fastnn.kernels.declare import Kernel
 
@@ -28,7 +29,7 @@ def compile_kernel(kernel: Kernel, dtype: str, name: str, processor: Processor) 
     return machine.emit_object(module)
 
 
-def optimised(kernel: Kernel, dtype: str, name: str, processor: Processor):
+def optimised(kernel: Kernel, dtype: str, name: str, processor: Processor) -> Any:
     """LLVM's machine and the kernel's module, ready to be written as object code or as assembly."""
     from llvmlite import binding
 

@@ -5,8 +5,12 @@ have 8 bytes, works out the thread's range as the kernel's `split` has it, calls
 returns its status.
 """
 
+from typing import Any
 
-def build(module, name, kernel, array, call):
+from fastnn.kernels.declare import Kernel
+
+
+def build(module: Any, name: str, kernel: Kernel, array: Any, call: Any) -> None:
     """Add it to an LLVM module. `array(builder, number, address, shape)` makes the kernel's array
     argument of that number, and `call(builder, values)` calls the kernel and returns the status."""
     from llvmlite import ir

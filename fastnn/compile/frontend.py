@@ -10,6 +10,7 @@ Both together compile a matmul three times faster.
 import inspect
 import re
 from contextlib import contextmanager
+from typing import Any
 
 from fastnn.kernels.declare import ELEMENTS, Kernel, Target
 
@@ -87,22 +88,22 @@ class Arrays:
     def __init__(self, context):
         self.context = context
 
-    def element_type(self, kind):
+    def element_type(self, kind: Any) -> Any:
         """LLVM's type of an element of a Numba type."""
         return self.context.get_data_type(kind)
 
-    def address_and_shape(self, builder, value, kind):
+    def address_and_shape(self, builder: Any, value: Any, kind: Any) -> Any:
         from numba.core import cgutils
 
         array = self.context.make_array(kind)(self.context, builder, value)
         return array.data, cgutils.unpack_tuple(builder, array.shape)
 
-    def flat(self, builder, value, kind):
+    def flat(self, builder: Any, value: Any, kind: Any) -> Any:
         """The elements of a contiguous array of any shape as an array of one dimension."""
         array = self.context.make_array(kind)(self.context, builder, value)
         return self.contiguous(builder, kind.dtype, array.data, [array.nitems])
 
-    def contiguous(self, builder, kind, address, shape):
+    def contiguous(self, builder: Any, kind: Any, address: Any, shape: Any) -> Any:
         """An array of elements of a Numba type, at a typed pointer."""
         from numba import types
         from numba.core import cgutils

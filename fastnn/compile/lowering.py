@@ -3,6 +3,8 @@
 llvmlite is imported where it is used: a process that finds its kernels compiled needs none of it.
 """
 
+from typing import Any
+
 from fastnn.kernels.declare import ELEMENTS
 
 # Begins the names of functions that have a vector variant, whose name ends in its vectors' length.
@@ -22,19 +24,19 @@ class Emitter:
         self.real = ir.FloatType() if self.item_bytes == 4 else ir.DoubleType()
         self.bits = ir.IntType(8 * self.item_bytes)
 
-    def integer(self, bits):
+    def integer(self, bits: int) -> Any:
         """The type of an integer."""
         from llvmlite import ir
 
         return ir.IntType(bits)
 
-    def vector_type(self, lanes):
+    def vector_type(self, lanes: int) -> Any:
         """The type of a vector of elements."""
         from llvmlite import ir
 
         return ir.VectorType(self.real, lanes)
 
-    def call(self, name, result, arguments):
+    def call(self, name: str, result: Any, arguments: Any) -> Any:
         """Call an LLVM function, declaring it first."""
         from llvmlite import ir
 
@@ -44,7 +46,7 @@ class Emitter:
             function = ir.Function(self.module, kind, name)
         return self.builder.call(function, arguments)
 
-    def call_noinline(self, name, values, build):
+    def call_noinline(self, name: str, values: Any, build: Any) -> None:
         """Call a noinline function, which `build(*values)` fills. It is compiled once: inlined, the
         optimiser would copy it once for each way through the loops of its callers."""
         from llvmlite import ir
@@ -61,7 +63,7 @@ class Emitter:
             self.builder = outside
         self.builder.call(function, values)
 
-    def call_vectorised(self, intrinsic, values):
+    def call_vectorised(self, intrinsic: Any, values: Any) -> Any:
         """Call an intrinsic that has a vector lowering too: a function of its own until loops are
         vectorised, with a variant for whole vectors beside it (backend.py)."""
         lanes = self.target.vector_bytes // self.item_bytes
@@ -86,7 +88,7 @@ class Emitter:
         emitter = Emitter(builder, self.arrays, self.kinds, self.dtype, self.target)
         builder.ret(lower(emitter, *function.args))
 
-    def freeze(self, value):
+    def freeze(self, value: Any) -> Any:
         """The same value, but no longer known to have just been loaded when instructions are
         selected."""
         from llvmlite.ir.instructions import Instruction
@@ -95,7 +97,7 @@ class Emitter:
         self.builder._insert(freeze)
         return freeze
 
-    def load_from_table(self, numbers, index):
+    def load_from_table(self, numbers: Any, index: Any) -> Any:
         """An element of an array that is known at compile time."""
         from llvmlite import ir
 
@@ -105,15 +107,15 @@ class Emitter:
         table.initializer = ir.Constant(kind, [float(n) for n in numbers])
         return self.builder.load(self.builder.gep(table, [self.integer(32)(0), index]))
 
-    def array(self, value, kind):
+    def array(self, value: Any, kind: Any) -> Any:
         """Address (as a typed pointer) and shape of an array argument."""
         return self.arrays.address_and_shape(self.builder, value, kind)
 
-    def flat_array(self, value, kind):
+    def flat_array(self, value: Any, kind: Any) -> Any:
         """The elements of a contiguous array of any shape as an array of one dimension."""
         return self.arrays.flat(self.builder, value, kind)
 
-    def stack_array(self, kind, size):
+    def stack_array(self, kind: Any, size: Any) -> Any:
         """Memory on the stack, aligned to a cache line: a new array (size,) of elements of a Numba
         type, with nothing of use in it."""
         from llvmlite import ir

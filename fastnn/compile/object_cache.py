@@ -12,6 +12,7 @@ import hashlib
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -83,7 +84,7 @@ class ObjectCache:
         if self.folder is None or temporary.is_own(place):
             _say_once(_message(base, problem, self.folder))
 
-    def read(self, name):
+    def read(self, name: str) -> bytes | None:
         """The object called `name`, or None if it is not there or not what was written."""
         for folder in self.readable:
             try:
@@ -95,11 +96,11 @@ class ObjectCache:
                 return code
         return None
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether there is a file of that name: `read` tells whether it is good."""
         return any((folder / f"{name}.o").exists() for folder in self.readable)
 
-    def write(self, name, code):
+    def write(self, name: str, code: bytes) -> None:
         """Keep an object: what is written aside and renamed is there as a whole or not at all."""
         data = self._checksum(name, code) + code
         while self.folder is not None:
@@ -126,7 +127,7 @@ class ObjectCache:
         return hashlib.sha256(b"\0".join((self.identity, name.encode(), code))).digest()
 
     @contextmanager
-    def lock(self, name):
+    def lock(self, name: str) -> Iterator[None]:
         """Held while one process compiles `name`; others wait and then find it. The system releases
         it if the process dies."""
         file = None
@@ -149,7 +150,7 @@ class ObjectCache:
             )
             yield
 
-    def contents(self):
+    def contents(self) -> tuple[int, int]:
         """(number of objects, bytes) of this identity."""
         files = [] if self.folder is None else list(self.folder.glob("*.o"))
         return len(files), sum(f.stat().st_size for f in files)

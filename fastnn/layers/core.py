@@ -9,7 +9,8 @@ import numpy as np
 
 from fastnn import activations, initializers, ops
 from fastnn.errors import ShapeError, shape_text
-from fastnn.layers.base import Layer
+from fastnn.layers.base import Layer, Shape
+from fastnn.tensor import Tensor
 
 # Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss
 # takes what they were given.
@@ -62,7 +63,7 @@ class Dense(Layer):
         )
         self.input_shape = row_shape(input_shape)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.compute_output_shape(input_shape)
         if input_shape[-1] is None:
             raise ShapeError(
@@ -76,7 +77,7 @@ class Dense(Layer):
             self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None
         )
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         self.compute_output_shape(x.shape)
         fused = FUSED.get(self.activation)
         rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
@@ -86,7 +87,7 @@ class Dense(Layer):
             y = ops.reshape(y, (*x.shape[:-1], self.units))
         return y if fused else self.activation(y)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) < 2:
             raise ShapeError(
                 f"Dense {self.name!r}: expected rows, shape (any, columns); got "
@@ -115,7 +116,7 @@ class Activation(Layer):
         super().__init__(**base)
         self.activation = activations.get(activation, "Activation: activation")
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return self.activation(x)
 
 
@@ -152,7 +153,7 @@ class ReLU(Layer):
                 raise ValueError(f"ReLU: {name} must be {allowed}; got {value!r}")
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
 
 
@@ -170,7 +171,7 @@ class Softmax(Layer):
         super().__init__(**base)
         self.axis = axis
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return activations.softmax(x, self.axis)
 
 
@@ -189,14 +190,14 @@ class InputLayer(Layer):
         return self.input_shape
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Any) -> Any:
         """As of every layer; Keras writes batch_shape, whose first extent is that of the rows."""
         config = dict(config)
         if "batch_shape" in config:
             config["shape"] = config.pop("batch_shape")[1:]
         return super().from_config(config)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return x
 
 

@@ -5,13 +5,13 @@ from typing import Any
 from fastnn import initializers, ops
 from fastnn.apply import apply
 from fastnn.errors import ShapeError, shape_text
-from fastnn.layers.base import Layer
+from fastnn.layers.base import Layer, Shape
 from fastnn.ops.normalization import move_towards
 from fastnn.tape.record import commit
-from fastnn.tensor import tensor
+from fastnn.tensor import Tensor, tensor
 
 
-def scale_and_center(layer, input_shape):
+def scale_and_center(layer: Any, input_shape: Shape) -> list[Tensor]:
     """gamma and beta of a layer that normalises the last dimension; what scale=False and
     center=False leave out is a constant of the layer, not a weight."""
     if (
@@ -34,12 +34,12 @@ def scale_and_center(layer, input_shape):
     return found
 
 
-def initializer_of(layer, argument, identifier):
+def initializer_of(layer: Layer, argument: Any, identifier: Any) -> Any:
     """The initializer that an argument asks for."""
     return initializers.get(identifier, f"{type(layer).__name__}: {argument}")
 
 
-def rows_of(layer, x):
+def rows_of(layer: Any, x: Tensor) -> Tensor:
     """x as rows of the columns the layer was built for."""
     if x.shape[-1:] != layer.gamma.shape:
         raise ShapeError(
@@ -109,7 +109,7 @@ class BatchNormalization(Layer):
             self, "moving_variance_initializer", moving_variance_initializer
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.gamma, self.beta = scale_and_center(self, input_shape)
         columns = self.gamma.shape
         self.moving_mean = self.add_weight(
@@ -119,7 +119,7 @@ class BatchNormalization(Layer):
             columns, self.moving_variance_initializer, "moving_variance", trainable=False
         )
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         rows = rows_of(self, x)
         if training and self.trainable:
             y, mean, variance = ops.batch_norm(rows, self.gamma, self.beta, epsilon=self.epsilon)
@@ -174,9 +174,9 @@ class LayerNormalization(Layer):
             initializer_of(self, "gamma_initializer", gamma_initializer),
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.gamma, self.beta = scale_and_center(self, input_shape)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         y = ops.layer_norm(rows_of(self, x), self.gamma, self.beta, epsilon=self.epsilon)
         return y if x.ndim == 2 else ops.reshape(y, x.shape)

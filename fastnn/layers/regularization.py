@@ -1,7 +1,10 @@
 """Dropout."""
 
+from typing import Any
+
 from fastnn import ops, random
-from fastnn.layers.base import Layer
+from fastnn.layers.base import Layer, Shape
+from fastnn.tensor import Tensor
 
 
 class Dropout(Layer):
@@ -23,18 +26,18 @@ class Dropout(Layer):
 
     takes_one_tensor = True
 
-    def __init__(self, rate: float, seed: int | None = None, **base):
+    def __init__(self, rate: float, seed: int | None = None, **base: Any):
         super().__init__(**base)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ValueError(f"Dropout: rate must be a number from 0 to below 1; got {rate!r}")
         self.rate, self.seed = float(rate), seed
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.generator = (
             random.default.spawn() if self.seed is None else random.Generator(self.seed)
         )
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
             return x
         state, draw_offset = self.generator.draw()

@@ -1,5 +1,7 @@
 """Products of matrices, and the linear layer's: product, bias and activation in one call."""
 
+from typing import Any
+
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.kernels import reference
 
@@ -125,7 +127,7 @@ matmul = Op(
 )
 
 
-def activation_name(activation):
+def activation_name(activation: Any) -> str | None:
     """The name of an activation that `linear` can fuse, or None for none."""
     if activation is not None and activation not in gradient_from_output:
         known = nearest(activation, gradient_from_output)

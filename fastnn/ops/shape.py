@@ -1,6 +1,7 @@
 """Ops that move elements without computing. `reshape` shares its input's memory; transposing
 copies."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 
@@ -68,7 +69,7 @@ transpose = Op(
 )
 
 
-def reshaped(shape, x_shape):
+def reshaped(shape: Sequence[int], x_shape: Sequence[int]) -> tuple[int, ...]:
     """The shape in full, where one extent may be -1: as many as are left."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     size, known = prod(x_shape), prod(e for e in shape if e != -1)

@@ -61,13 +61,13 @@ class Step:
         finally:
             context.step = self.before
 
-    def flush(self):
+    def flush(self) -> None:
         """Let what was committed so far happen."""
         commits, self.commits = self.commits, []
         for call in commits:
             call()
 
-    def end(self):
+    def end(self) -> None:
         for counter, amount in self.counter_increments.items():
             counter.value += amount
 
@@ -75,10 +75,10 @@ class Step:
 class Search(Step):
     """A step run again eagerly to find what went wrong: it commits nothing and moves no counter."""
 
-    def flush(self):
+    def flush(self) -> None:
         self.commits = []
 
-    def end(self):
+    def end(self) -> None:
         pass
 
 
@@ -110,10 +110,10 @@ class Recorder(Step):
             if kind is not None:
                 self.restore_gradients()
 
-    def end(self):
+    def end(self) -> None:
         """The counters move when the tape runs."""
 
-    def restore_gradients(self):
+    def restore_gradients(self) -> None:
         """Variables have a gradient again, or none, as before the step."""
         for tensor, gradient in self.had_gradient.items():
             tensor._gradient = gradient

@@ -8,6 +8,7 @@ import mmap
 import struct
 from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from fastnn.compile.object_file import sections, symbols
 
@@ -118,7 +119,7 @@ def _rounded_up(size, multiple):
     return (size + multiple - 1) // multiple * multiple
 
 
-def _relocations(parts) -> Iterator[tuple[int, int, int, int, int]]:
+def _relocations(parts: Any) -> Iterator[tuple[int, int, int, int, int]]:
     """(section, offset in it, form, number of a symbol, addend) of each."""
     for part in parts:
         if part.kind == RELOCATIONS:

@@ -1,8 +1,10 @@
 """What this machine can do at best, measured: the floors that calls and steps are compared with."""
 
 import time
+from collections.abc import Sequence
 from functools import cache
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,9 @@ QUICK = (0.0005, 5)  # seconds and trials where a rough floor will do
 SMALLEST, LARGEST = 1 << 13, 1 << 26
 
 
-def seconds_of(calls, n_threads: int = 1, seconds: float = SECONDS, trials: int = TRIALS) -> float:
+def seconds_of(
+    calls: Sequence[Any], n_threads: int = 1, seconds: float = SECONDS, trials: int = TRIALS
+) -> float:
     """Seconds of one repeat of calls one after another: (kernel, arguments but the last, which is
     how often)."""
     _run(calls, 1, n_threads)()  # compiles what is missing

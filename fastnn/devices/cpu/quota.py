@@ -60,11 +60,12 @@ class _Mount(NamedTuple):
     controllers: list[str]
 
     @classmethod
-    def of(cls, line):
+    def of(cls, line: str) -> "_Mount":
         # "33 28 0:30 /group /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu,cpuacct"
         before, _, after = line.partition(" - ")
         kind, _, options = [*after.split(), "", "", ""][:3]
-        return cls(*before.split()[3:5], kind, options.split(","))
+        group, place = before.split()[3:5]
+        return cls(group, place, kind, options.split(","))
 
     def carries(self, controllers):
         """Whether it is the hierarchy of a line of /proc/self/cgroup; version 2 has one, without
