@@ -143,7 +143,11 @@ def apply(
     specs: Sequence | None = None,
 ) -> Any:
     """Call an op: check, make the outputs (`places` gives some), emit the kernel calls, remember
-    what the gradient needs. `specs`, if at hand, is what the op infers of these inputs."""
+    what the gradient needs. `specs`, if at hand, is what the op infers of these inputs. An op that
+    works in place is given tensors, and all its outputs."""
+    if op.in_place:
+        _launch_and_count(op, inputs, places, attributes)
+        return None
     given = None
     if not all([x.__class__ in TENSORS for x in inputs]):
         dtype, is_set = _common_type(inputs)
@@ -165,13 +169,9 @@ def apply(
         else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec)
         for spec in specs
     ]
-    recorder = context.recorder
-    before = 0 if recorder is None else len(recorder.instructions)
-    launch(op, inputs, outputs, attributes)
-    if recorder is not None:
-        count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
-        if context.gradients and context.reads is not None:
-            context.reads.meet([x for x in inputs if isinstance(x, Variable)])
+    _launch_and_count(op, inputs, outputs, attributes)
+    if context.recorder is not None and context.gradients and context.reads is not None:
+        context.reads.meet([x for x in inputs if isinstance(x, Variable)])
     if context.watch is not None:
         context.watch(op.name, outputs)
     requires_gradient = (
@@ -184,6 +184,14 @@ def apply(
             result.requires_gradient = requires_gradient and result.dtype in FLOATS
     results = outputs[0] if op.results == 1 else tuple(outputs[: op.results])
     return results if given is None else _of_arrays(op, given, inputs, attributes, results)
+
+
+def _launch_and_count(op, inputs, outputs, attributes):
+    recorder = context.recorder
+    before = 0 if recorder is None else len(recorder.instructions)
+    launch(op, inputs, outputs, attributes)
+    if recorder is not None:
+        count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
 
 
 def _of_arrays(op, given, inputs, attributes, results):

@@ -10,18 +10,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.buffer import CACHE_LINE, whole_lines
 from fastnn.devices.cpu.memory import Chunk, Mirror, reserve
-from fastnn.emit import emit
 from fastnn.errors import DTypeError, ShapeError, shape_text, warn
-from fastnn.kernels.cpu import updates
 from fastnn.locks import together
+from fastnn.ops import updates
+from fastnn.ops.record import Op
 from fastnn.registry import Configured, Kind
-from fastnn.tape.record import CHECK, Counter, Search, context, has_gradient
+from fastnn.tape.record import Counter, Search, context, has_gradient
 from fastnn.tensor import Tensor, operand
 from fastnn.variable import Variable
 from fastnn.watch import Watched
+
+# an update's inputs and attributes
+Arguments = tuple[tuple[Tensor, ...], dict[str, Any]]
 
 
 class Run(NamedTuple):
@@ -49,9 +53,8 @@ KIND = Kind("optimizer", "optimizers", spelled=str.lower)
 
 
 class Optimizer(Watched, Configured):
-    """What all optimizers share. Subclasses name their `states` (memory as large as the variables,
-    zero at first) and define `update(parameter, gradient, *states)`, which emits the kernel, and
-    may define `check_update`, which emits what refuses a step.
+    """What all optimizers share. Subclasses name their `op`, an update of ops/updates.py, and their
+    `states` (memory as large as the variables, zero at first), and define `arguments`.
 
     learning_rate: may be assigned at any time, also between the replays of a recorded step; so may
     the other arguments (momentum, beta_1, ...), but steps are then recorded anew. iterations:
@@ -70,7 +73,8 @@ class Optimizer(Watched, Configured):
 
     _kind = KIND
     states: tuple[str, ...] = ()
-    flops = 2  # of the update of one number, for `tape.summary()`
+    op: Op  # the update, which writes a parameter, its states and the flags
+    flags: tuple[Tensor, ...] = ()
     # of arguments: given the optimizer's name, theirs and what is assigned
     checks: dict[str, Callable[[str, str, Any], Any]] = {}
     not_recorded = ("_memory", "_warned")
@@ -203,13 +207,9 @@ class Optimizer(Watched, Configured):
         pairs = list(gradients_and_variables)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
 
-    def check_update(self, parameter: Tensor, gradient: Tensor, *states: Tensor) -> None:
-        emit(f"{self.name}'s {CHECK}", updates.check_finite, (gradient,), 2 * gradient.size)
-
-    def update(self, parameter: Tensor, gradient: Tensor, *states: Tensor) -> None:
-        raise TypeError(
-            f"{type(self).__name__} does not define update(parameter, gradient, *states)"
-        )
+    def arguments(self, gradient: Tensor) -> Arguments:
+        """The update's inputs and attributes."""
+        raise TypeError(f"{type(self).__name__} does not define arguments(gradient)")
 
     # ---- compute, then commit
 
@@ -218,13 +218,10 @@ class Optimizer(Watched, Configured):
         step = context.step
         with no_grad():
             for tensor in [t.flat() for t in (step.checked if step else ())]:
-                emit(CHECK, updates.check_finite, (tensor,), 2 * tensor.size)
-            calls = [
-                (run.parameter, run.gradient, *[self._state(run, name) for name in self.states])
-                for run in runs
-            ]
-            for tensors in calls:
-                self.check_update(*tensors)
+                apply(updates.check_finite, (tensor,), {})
+            calls = [(*self.arguments(run.gradient), self._written(run)) for run in runs]
+            for inputs, attributes, written in calls:
+                apply(updates.check_of[self.op], (*inputs, *written), attributes)
             if isinstance(step, Search):
                 return
             if context.recorder is None:  # other threads that predict see all of it or nothing
@@ -235,15 +232,12 @@ class Optimizer(Watched, Configured):
     def _commit(self, step, calls):
         if step is not None:
             step.flush()
-        for tensors in calls:
-            self.update(*tensors)
+        for inputs, attributes, written in calls:
+            apply(self.op, inputs, attributes, written)
         self._count.increment()
 
-    def _emit(self, kernel, commit, arguments):
-        """Call an update's kernel or, with commit = 0, the check that it is as well."""
-        size = arguments[0].size
-        name, flops = (self.name, self.flops) if commit else (f"{self.name}'s {CHECK}", 2)
-        emit(name, kernel, (*arguments, commit), flops * size)
+    def _written(self, run):
+        return run.parameter, *[self._state(run, name) for name in self.states], *self.flags
 
     def _state(self, run, name):
         key = run.chunk, name
@@ -254,9 +248,6 @@ class Optimizer(Watched, Configured):
             run.parameter.shape,
             run.parameter.dtype,
         )
-
-    def _earlier(self):
-        return self._count.pending()
 
 
 def _runs(pairs):
@@ -326,35 +317,23 @@ class SGD(Optimizer):
     ):
         super().__init__(learning_rate, name)
         self.momentum, self.nesterov = momentum, nesterov
-        # whether a velocity is very large
-        self.grown = Tensor(reserve(CACHE_LINE).part(0, 8), (1,), np.dtype("int64"))
+        self.velocity_is_large = Tensor(reserve(CACHE_LINE).part(0, 8), (1,), np.dtype("int64"))
 
     @property
     def states(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("velocity",) if self.momentum else ()
 
     @property
-    def flops(self) -> int:  # type: ignore[override]
-        return 7 if self.momentum else 2
+    def op(self) -> Op:  # type: ignore[override]
+        return updates.sgd_momentum if self.momentum else updates.sgd
 
-    def check_update(self, *tensors: Tensor) -> None:
-        self._emit(
-            updates.check_sgd_momentum if self.momentum else updates.check_sgd,
-            0,
-            self._arguments(tensors),
-        )
+    @property
+    def flags(self) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return (self.velocity_is_large,) if self.momentum else ()
 
-    def update(self, *tensors: Tensor) -> None:
-        self._emit(
-            updates.sgd_momentum if self.momentum else updates.sgd, 1, self._arguments(tensors)
-        )
-
-    def _arguments(self, tensors):
-        return (
-            (*tensors, self.rate, self.momentum, int(self.nesterov), self.grown)
-            if self.momentum
-            else (*tensors, self.rate)
-        )
+    def arguments(self, gradient: Tensor) -> Arguments:
+        attributes = {"momentum": self.momentum, "nesterov": self.nesterov}
+        return (gradient, self.rate), attributes if self.momentum else {}
 
 
 class Adam(Optimizer):
@@ -372,7 +351,7 @@ class Adam(Optimizer):
     """
 
     states = ("m", "v")
-    flops = 12
+    op = updates.adam
     checks = {"beta_1": _fraction, "beta_2": _fraction, "epsilon": _positive}
 
     def __init__(
@@ -386,22 +365,13 @@ class Adam(Optimizer):
         super().__init__(learning_rate, name)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def check_update(self, *tensors: Tensor) -> None:
-        self._emit(updates.check_adam, 0, self._arguments(tensors))
-
-    def update(self, *tensors: Tensor) -> None:
-        self._emit(updates.adam, 1, self._arguments(tensors))
-
-    def _arguments(self, tensors):
-        return (
-            *tensors,
-            self.rate,
-            self.steps,
-            self._earlier(),
-            self.beta_1,
-            self.beta_2,
-            self.epsilon,
-        )
+    def arguments(self, gradient: Tensor) -> Arguments:
+        return (gradient, self.rate, self.steps), {
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "steps_before": self._count.pending(),
+        }
 
 
 class RMSprop(Optimizer):
@@ -416,7 +386,7 @@ class RMSprop(Optimizer):
     """
 
     states = ("square",)
-    flops = 8
+    op = updates.rmsprop
     checks = {"rho": _fraction, "epsilon": _positive}
 
     def __init__(
@@ -429,14 +399,8 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, name)
         self.rho, self.epsilon = rho, epsilon
 
-    def check_update(self, *tensors: Tensor) -> None:
-        self._emit(updates.check_rmsprop, 0, self._arguments(tensors))
-
-    def update(self, *tensors: Tensor) -> None:
-        self._emit(updates.rmsprop, 1, self._arguments(tensors))
-
-    def _arguments(self, tensors):
-        return (*tensors, self.rate, self.rho, self.epsilon)
+    def arguments(self, gradient: Tensor) -> Arguments:
+        return (gradient, self.rate), {"rho": self.rho, "epsilon": self.epsilon}
 
 
 get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize

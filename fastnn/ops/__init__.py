@@ -19,6 +19,7 @@ for _family in (
     "random",
     "reduce",
     "shape",
+    "updates",
 ):
     import_module(f"{__name__}.{_family}")
 

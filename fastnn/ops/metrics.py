@@ -73,6 +73,7 @@ accumulate = Op(
     cases=[Case(((n,), (n,), (2,)), {"scale": 0.5}, terms=max(n, 1)) for n in (0, 1, 65)],
     flops=0,
     in_place=True,
+    float64=(2,),
     doc="totals (2,) += scale (sum of values weights, sum of weights), in float64.",
 )
 
@@ -94,8 +95,8 @@ end_epoch = Op(
     ],
     indices=(0,),
     flops=0,
-    results=2,
     in_place=True,
+    float64=(1, 2),
     doc="The row number `row` of history (epochs, means), a ring, = totals[:, 0] / totals[:, 1]; "
     "then totals = 0.",
 )

@@ -72,7 +72,7 @@ class Op:
                variable that has one already.
     in_place   whether it writes over memory that it is given as its outputs (`places` of
                `apply.apply`): no function of the public `ops`. A case gives what stands there after
-               the inputs.
+               the inputs; `float64` are those of both that are float64 whatever the others are.
     dtypes     the element types that its inputs may have, all alike, but for `indices`. Inputs of
                several types are converted to what they give together (`dtypes.result_type`).
     integers_as_floats  whether integers alone become floats where `dtypes` has no integers, as for
@@ -103,6 +103,7 @@ class Op:
     integers_as_floats: bool = True
     compares: bool = False
     in_place: bool = False
+    float64: Sequence[int] = ()
     doc: str = ""
     kernels: str | None = None
     formula: Any = None

@@ -20,8 +20,6 @@ from .instruction import Instruction
 if TYPE_CHECKING:
     from fastnn.watch import Watch
 
-CHECK = "check"  # the instruction between computing a step and committing it
-
 
 class Context(threading.local):
     """What holds for the ops a thread calls now."""

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import tree
+from fastnn.apply import apply
 from fastnn.convert import as_array
 from fastnn.devices.cpu.memory import buffer_of
 from fastnn.dtypes import FLOATS
-from fastnn.emit import emit
 from fastnn.errors import NotFiniteError, ShapeError, shape_text
 from fastnn.frames import not_finite
-from fastnn.kernels.cpu import updates
 from fastnn.losses import row_weights
+from fastnn.ops.updates import check_finite
 from fastnn.tensor import Tensor
 
 
@@ -74,11 +74,8 @@ def expect_finite(array: np.ndarray, name: str, given: Any = None) -> None:
         return
     try:
         flat = array.reshape(-1)
-        emit(
-            "check of data",
-            updates.check_finite,
-            (Tensor(buffer_of(flat), flat.shape, flat.dtype),),
-        )
+        tensor = Tensor(buffer_of(flat), flat.shape, flat.dtype)
+        apply(check_finite, (tensor,), {})
     except NotFiniteError:
         raise not_finite(array, name, given) from None
 

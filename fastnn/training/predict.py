@@ -10,19 +10,16 @@ from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
 from fastnn.devices.cpu.program import FOREVER, StepFailed
-from fastnn.emit import emit
 from fastnn.errors import NotFiniteError
 from fastnn.frames import not_finite
-from fastnn.kernels.cpu import updates
 from fastnn.locks import PATIENCE
 from fastnn.ops.movement import copy
+from fastnn.ops.updates import check_finite
 from fastnn.tensor import Tensor
 
 from . import data
 from .epoch import Source, Steps, parts_of
 from .outputs import Output
-
-CHECK_OF_INPUT = "check of x"
 
 
 class Predictor:
@@ -71,7 +68,7 @@ class Predictor:
     def _step(self, *batch: Tensor) -> None:
         x, y = batch[: len(self.x)], batch[len(self.x) :]
         for tensor in x:
-            emit(CHECK_OF_INPUT, updates.check_finite, (tensor.flat(),))
+            apply(check_finite, (tensor,), {})
         with no_grad():
             results = tree.flatten(self.model(tree.pack(self.inputs, x), training=False))
             for result, out in zip(results, y, strict=True):
@@ -89,7 +86,7 @@ class Predictor:
                 return self._packed(self.turn.run(self._at_once, arrays))
             return self._packed(self._in_slices(arrays, callbacks if watched else None))
         except (StepFailed, NotFiniteError) as error:
-            if isinstance(error, StepFailed) and error.instruction.name != CHECK_OF_INPUT:
+            if isinstance(error, StepFailed) and error.instruction.name != check_finite.name:
                 raise error.error() from None
             named = zip(tree.leaves(self.inputs, "x"), arrays, tree.flatten(given), strict=True)
             for (name, _), array, of_it in [*named] if len(arrays) > 1 else ():

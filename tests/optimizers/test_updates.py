@@ -123,14 +123,14 @@ def test_every_processors_form_keeps_infinite_states(processor, dtype):
         return [np.full(n, v, dtype) for v in values]
 
     w, m, v = arrays(1, 3, inf)
-    call(updates.adam, processor, w, g, m, v, rate, steps, 0, BETA_1, BETA_2, EPSILON, 1)
+    call(updates.update_adam, processor, g, rate, steps, BETA_1, BETA_2, EPSILON, 0, 1, w, m, v)
     assert (w.min(), w.max(), v.min()) == (1, 1, inf)
     np.testing.assert_allclose(m, 2.9, rtol=4 * np.finfo(dtype).eps)
     w, s = arrays(1, inf)
-    call(updates.rmsprop, processor, w, g, s, rate, BETA_1, EPSILON, 1)
+    call(updates.update_rmsprop, processor, g, rate, BETA_1, EPSILON, 1, w, s)
     assert (w.min(), w.max(), s.min()) == (1, 1, inf)
     w, m, v = arrays(1, 0, 0)
-    call(updates.adam, processor, w, g, m, v, rate, steps, 0, BETA_1, BETA_2, EPSILON, 1)
+    call(updates.update_adam, processor, g, rate, steps, BETA_1, BETA_2, EPSILON, 0, 1, w, m, v)
     expected = adam(1, np.longdouble(1), np.longdouble(2), {}, dtype)
     np.testing.assert_allclose(w, expected.astype(dtype), rtol=4 * np.finfo(dtype).eps)
 
