@@ -64,22 +64,22 @@ def test_the_choice_of_threads(benchmark, shape, seconds):
 def threads(name):
     """Fits run on one thread, or always on all."""
     import fastnn
-    from fastnn.devices.cpu.autotune import SLICE, Pace
+    from fastnn.devices.cpu.autotune import SLICE, Autotuner
 
-    def always_all(pace):
+    def always_all(autotuner):
         steps = 1
         while True:
-            each, _ = yield pace.all_threads, steps, SLICE
+            each, _ = yield autotuner.all_threads, steps, SLICE
             steps = min(4 * steps, max(1, round(SLICE / each)))
 
-    automatic = Pace._slices
+    automatic = Autotuner._slices
     fastnn.set_threads(1 if name == "one" else None)
     if name == "all":
-        Pace._slices = always_all
+        Autotuner._slices = always_all
     try:
         yield
     finally:
-        Pace._slices = automatic
+        Autotuner._slices = automatic
         fastnn.set_threads(None)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from fastnn import tree
 from fastnn.arguments import filled, look, stand_ins
 from fastnn.buffer import Buffer
-from fastnn.devices.cpu.autotune import Pace
+from fastnn.devices.cpu.autotune import Autotuner
 from fastnn.devices.cpu.memory import allocate
 from fastnn.devices.cpu.program import Program, StepFailed, Tape, threads_to_plan_for
 from fastnn.errors import NotFiniteError, RecordingError
@@ -257,7 +257,7 @@ class Recording:
                 raise t.buffer.unreadable()
         self.tape = Tape(recorder, [t.buffer for t in flat], threads_to_plan_for())
         self.program = Program([(self.tape, 1)])
-        self.pace = Pace(self.program) if self.tape.work > WAKING else None
+        self.autotuner = Autotuner(self.program) if self.tape.work > WAKING else None
         self.outputs = tree.map(
             lambda t: t if isinstance(t, Variable) else self._memory(t, staged), outputs
         )
@@ -331,10 +331,10 @@ class Recording:
     def _run(self, inputs):
         self._stage(inputs)
         self.program.rewind()
-        if self.pace is None:
+        if self.autotuner is None:
             self.program.run(1)
         else:
-            self.pace.run(1, 1)
+            self.autotuner.run(1, 1)
         for variable, gradient in self.has:
             variable._gradient = gradient
         return tree.map(_fresh, self.outputs)

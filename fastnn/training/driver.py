@@ -119,10 +119,10 @@ class Driver:
     def _replay(self, steps: int, epochs: int = 1 << 62) -> None:
         """Run so many steps, in slices; where they span epochs, tell of those that are over."""
         epoch, spans = self.epoch, epochs < 1 << 62
-        program, pace, done = epoch.program, epoch.pace, epoch.program.position[0]
+        program, autotuner, done = epoch.program, epoch.autotuner, epoch.program.position[0]
         while steps > 0:
             try:
-                steps -= pace.run(epochs, min(steps, MOST_EPOCHS * epoch.steps))
+                steps -= autotuner.run(epochs, min(steps, MOST_EPOCHS * epoch.steps))
             except (StepFailed, FloatingPointError, IndexError) as error:
                 raise self._located(error) from None
             finally:

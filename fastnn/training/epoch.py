@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.apply import apply
 from fastnn.buffer import Buffer
-from fastnn.devices.cpu.autotune import Pace
+from fastnn.devices.cpu.autotune import Autotuner
 from fastnn.devices.cpu.memory import allocate, buffer_of, reserve
 from fastnn.devices.cpu.program import FOREVER, Program, Tape, threads_to_plan_for
 from fastnn.dtypes import INT64
@@ -207,7 +207,7 @@ class Laid(NamedTuple):
     parts: list[Part]
     tapes: list[Tape]
     program: Any
-    pace: Pace
+    autotuner: Autotuner
 
     def fits(self) -> bool:
         """Whether everything is as it was recorded."""
@@ -291,7 +291,7 @@ class Steps:
             if parts[-1].source is None:
                 tapes[-1] = tapes[-1].with_increments(tapes[-1].counter_increments + back)
             program = Program([(t, p.repeats) for t, p in zip(tapes, parts, strict=True)])
-        return Laid(train, test, parts, tapes, program, Pace(program))
+        return Laid(train, test, parts, tapes, program, Autotuner(program))
 
     def _record(self, parts):
         """Give each of these parts its tape."""
@@ -387,7 +387,7 @@ class Epoch(Steps):
 
     def begin(self, data: Sequence[Sequence[np.ndarray]]) -> None:
         """Stand at the beginning, with these arrays for the sources."""
-        self.train, test, self.parts, self.tapes, self.program, self.pace = self.through(data)
+        self.train, test, self.parts, self.tapes, self.program, self.autotuner = self.through(data)
         self.test, self.steps = test[:-1], sum(p.repeats for p in self.parts)
         self.row.value = 0
         self.totals.buffer.array(self.totals.shape, self.totals.dtype)[:] = 0

@@ -116,7 +116,7 @@ class Predictor:
             if callbacks is not None:
                 self._watched(laid, x, y, callbacks)
             while callbacks is None and laid.program.position[0] < 1:
-                laid.pace.run(1, FOREVER)
+                laid.autotuner.run(1, FOREVER)
             return y
         finally:
             if taken._is_owned():

@@ -5,43 +5,43 @@ from ..declare import T, helper, intrinsic, kernel
 from .simd.vectors import Vectors
 from .threads import ELEMENT_GRAIN
 
-# Chains of multiply-adds that run side by side: more than an instruction takes cycles, times those
-# begun in one cycle.
-CHAINS = 12
+# Independent accumulators, which hide the latency of multiply-adds: more than 4 or 5 cycles of it,
+# times 2 begun in a cycle.
+ACCUMULATORS = 12
 
 
 @intrinsic("T <- T T int")
-def multiply_add_chains(factor, summand, repeats):
-    """CHAINS vectors x, repeatedly x factor + summand, all in registers; returns an element of
-    their sum."""
+def multiply_add_registers(factor, summand, repeats):
+    """ACCUMULATORS vectors x, repeatedly x = x factor + summand, all in registers; returns an
+    element of their sum."""
     total = summand * 0
-    for chain in range(CHAINS):
-        value = factor * chain
+    for number in range(ACCUMULATORS):
+        value = factor * number
         for _ in range(repeats):
             value = value * factor + summand
         total += value
     return total
 
 
-@multiply_add_chains.lowering
+@multiply_add_registers.lowering
 def _(emitter, factor, summand, repeats):
     builder, ir = emitter.builder, Vectors(emitter)
     factors, summands = ir.splat(factor), ir.splat(summand)
-    starts = [builder.fmul(factors, ir.splat(emitter.real(float(c)))) for c in range(CHAINS)]
+    starts = [builder.fmul(factors, ir.splat(emitter.real(float(c)))) for c in range(ACCUMULATORS)]
     before, loop, after = (
         builder.block,
-        builder.append_basic_block("chains"),
+        builder.append_basic_block("multiply_adds"),
         builder.append_basic_block("sum"),
     )
     builder.branch(loop)
     builder.position_at_end(loop)
-    count, chains = builder.phi(repeats.type), [builder.phi(ir.vector) for _ in starts]
+    count, accumulators = builder.phi(repeats.type), [builder.phi(ir.vector) for _ in starts]
     results = [
-        emitter.call(f"llvm.fma.{ir.name}", ir.vector, [chain, factors, summands])
-        for chain in chains
+        emitter.call(f"llvm.fma.{ir.name}", ir.vector, [accumulator, factors, summands])
+        for accumulator in accumulators
     ]
     following = builder.add(count, ir.number(1))
-    pairs = [(count, ir.number(0), following), *zip(chains, starts, results, strict=True)]
+    pairs = [(count, ir.number(0), following), *zip(accumulators, starts, results, strict=True)]
     for phi, first, later in pairs:
         phi.add_incoming(first, before)
         phi.add_incoming(later, loop)
@@ -56,13 +56,13 @@ def _(emitter, factor, summand, repeats):
 @kernel(numbers="inout T[n]", repeats="int")
 def multiply_adds(numbers, repeats, thread, n_threads):
     """Every thread does all of it."""
-    numbers[2] = multiply_add_chains(numbers[0], numbers[1], repeats)
+    numbers[2] = multiply_add_registers(numbers[0], numbers[1], repeats)
 
 
 RUN = [("n", ELEMENT_GRAIN)]
 
-# Streams: `repeats` passes over arrays; the number of the pass is among the terms, so that no pass
-# can be left out.
+# Streams: `repeats` passes over arrays. The number of the pass is among the terms, so that the
+# compiler can leave none out.
 
 
 @helper(reassociate=True)
@@ -142,7 +142,7 @@ def read_1_update_3(x, u, v, w, repeats, start, stop):
             w[i] = x[i] + w[i] * term
 
 
-# By how many arrays are read, written and updated in place.
+# by how many arrays are read, written and updated in place
 STREAMS = {
     (1, 0, 0): read_1,
     (2, 0, 0): read_2,

@@ -1,10 +1,10 @@
-"""The native loop that replays a program of recorded tapes, and the one that calls a single kernel.
+"""The native loop that replays a program of recorded tapes, and the call of a single kernel.
 
-A program is one epoch, as segments: (first instruction, last plus one, how often to run it, first
-advance, last plus one). Every thread replays all of it with its own number. Calls that form a
-chain (fastnn/devices/cpu/fusion.py) are made tile after tile, as if each tile were a thread.
-Between steps the counters named in `advances` (address, increment) move on: learning steps, random
-draws, the place in the data. A step that fails is not counted: the position is that step's.
+A program is one epoch, as segments: a tape's instructions, and how often to run them. Every thread
+replays all of it with its own number. The calls of a fusion group (fastnn/devices/cpu/fusion.py)
+are made tile after tile, as if each tile were a thread. Between steps the counters named in
+`counter_increments` (address, amount) are incremented: learning steps, random draws, the place in
+the data. A step that fails is not counted: the position is that step's.
 """
 
 from ..declare import helper, kernel
@@ -21,24 +21,28 @@ from .simd.atomics import (
 )
 from .threads import ELEMENT_GRAIN, thread_range
 
-# Words of `shared`, each group on a cache line of its own (8 words). Those before SYSTEM are
-# cleared before a run.
+# Words of `shared`; what different threads write lies on different cache lines (8 words). Those
+# before SYSTEM are cleared before a run.
 ARRIVED, GENERATION, STOP, ABORT, SYSTEM, POSITION, STATUS = 0, 8, 16, 24, 32, 40, 48
-# whether the time is over, as all threads are told at a barrier: thread 0 ends the step alone
-OVER = STOP + 1
-LATE = ABORT + 1  # whether a thread that waited has seen the time run out
-# C functions, the address of `shared`, nanoseconds
+OVER = STOP + 1  # whether the deadline is over, as all threads are told at a barrier
+LATE = ABORT + 1  # whether a thread that waited has seen the deadline pass
+# two C functions, the argument of one, the address of `shared`, the deadline in nanoseconds
 YIELD, CLOCK, CLOCK_ID, BASE, DEADLINE = range(SYSTEM, SYSTEM + 5)
-# and of a run: steps done, two times
+# the position; and of a run: steps done, when the first one and the last one ended
 EPOCH, SEGMENT, STEP, DONE, FIRST_END, LAST_END = range(POSITION, POSITION + 6)
-# a thread's status: (instruction + 1, status) at STATUS + THREAD_WORDS * thread; then room for a
-# time
+# a thread's status: (instruction + 1, status) at STATUS + THREAD_WORDS * thread; then two words for
+# a time
 THREAD_WORDS = 8
 # Some 2 us, longer than threads that are awake wait for each other in a small step. By then the
-# thread waited for may have lost its processor, perhaps to this one, which is therefore offered
-# again and again. Where nobody wants it that takes 0.3 us; where two threads shared a processor,
-# 512 spins took 13 us a barrier and 64 take 3.
+# thread waited for may have lost its processor, perhaps to this one, which therefore yields it
+# again and again. A yield that nobody wants takes 0.3 us; where two threads shared a processor, 512
+# spins took 13 us a barrier and 64 take 3.
 SPINS_BEFORE_YIELD = 64
+
+
+# Columns of `segments`: instructions, how often to run them, and the counters to increment after
+# each step.
+START, END, REPEATS, INCREMENTS_START, INCREMENTS_END = 0, 1, 2, 3, 4
 
 
 @kernel()
@@ -54,11 +58,11 @@ def call_once(thread, n_threads):
 @kernel(
     functions="i8[I]",
     blocks="i8[I]",
-    waits="i8[I]",
-    chains="i8[I, G]",
-    patches="i8[Q, H]",
+    barrier_before="i8[I]",
+    groups="i8[I, G]",
+    address_fixups="i8[Q, H]",
     segments="i8[S, F]",
-    advances="i8[A, P]",
+    counter_increments="i8[A, P]",
     shared="inout i8[W]",
     epochs="int",
     budget="int",
@@ -66,11 +70,11 @@ def call_once(thread, n_threads):
 def replay(
     functions,
     blocks,
-    waits,
-    chains,
-    patches,
+    barrier_before,
+    groups,
+    address_fixups,
     segments,
-    advances,
+    counter_increments,
     shared,
     epochs,
     budget,
@@ -85,11 +89,11 @@ def replay(
     failed = replay_steps(
         functions,
         blocks,
-        waits,
-        chains,
-        patches,
+        barrier_before,
+        groups,
+        address_fixups,
         segments,
-        advances,
+        counter_increments,
         shared,
         epochs,
         budget,
@@ -104,11 +108,11 @@ def replay(
 def replay_steps(
     functions,
     blocks,
-    waits,
-    chains,
-    patches,
+    barrier_before,
+    groups,
+    address_fixups,
     segments,
-    advances,
+    counter_increments,
     shared,
     epochs,
     budget,
@@ -118,7 +122,7 @@ def replay_steps(
     epoch, segment, step, done, failed = shared[EPOCH], shared[SEGMENT], shared[STEP], 0, 0
     several = n_threads > 1
     while True:
-        while epoch < epochs and step >= segments[segment, 2]:
+        while epoch < epochs and step >= segments[segment, REPEATS]:
             step = 0
             segment += 1
             if segment == segments.shape[0]:
@@ -127,15 +131,16 @@ def replay_steps(
         if epoch >= epochs or done >= budget or (several and atomic_load(shared, OVER) != 0):
             break
         bounds = segments[segment]
+        increments = counter_increments[bounds[INCREMENTS_START] : bounds[INCREMENTS_END]]
         failed = run_instructions(
             functions,
             blocks,
-            waits,
-            chains,
-            patches,
-            bounds[0],
-            bounds[1],
-            advances[:0],
+            barrier_before,
+            groups,
+            address_fixups,
+            bounds[START],
+            bounds[END],
+            increments[:0],
             shared,
             thread,
             n_threads,
@@ -147,11 +152,11 @@ def replay_steps(
                 break
             n_threads = 1
         if n_threads > 1:
-            failed = barrier(shared, advances[bounds[3] : bounds[4]], thread, n_threads)
+            failed = barrier(shared, increments, thread, n_threads)
             if failed != 0:
                 break
         else:
-            advance(advances[bounds[3] : bounds[4]])
+            increment_counters(increments)
         step += 1
         done += 1
         if thread == 0 and done == 1:
@@ -162,62 +167,73 @@ def replay_steps(
     return failed
 
 
-# Columns of `chains`, a row an instruction: how many calls a chain has (of one that begins none: 1)
-# and its tiles (none: 0), the elements they are cut from, its first patch and the last plus one,
-# and the distance between the threads' argument blocks.
-LENGTH, TILES, SIZE, FIRST_PATCH, LAST_PATCH, BLOCKS_STRIDE = 0, 1, 2, 3, 4, 5
-# And of `patches`: a word of an argument block that holds the address of a buffer that is only a
-# tile long, where that tile lies, the size of an element, and how far apart both are for the next
-# thread.
-WORD, MEMORY, ITEM, WORD_STRIDE, MEMORY_STRIDE = 0, 1, 2, 3, 4
+# Columns of `groups`, a row an instruction: how many calls a fusion group has (of one that begins
+# none: 1) and its tiles (none: 0), the elements they are cut from, its address fixups, and how many
+# bytes apart the argument blocks of two threads are.
+LENGTH, TILES, SIZE, FIXUPS_START, FIXUPS_END, BLOCKS_STRIDE = 0, 1, 2, 3, 4, 5
+# And of `address_fixups`, a row a field that holds the address of a buffer which is only a tile
+# long: where the field lies, where the tile, the size of an element, and how many bytes apart the
+# fields and the tiles of two threads are.
+FIELD, MEMORY, ITEM, FIELD_STRIDE, MEMORY_STRIDE = 0, 1, 2, 3, 4
 
 
 @helper
 def run_instructions(
-    functions, blocks, waits, chains, patches, first, last, no_advance, shared, thread, n_threads
+    functions,
+    blocks,
+    barrier_before,
+    groups,
+    address_fixups,
+    start,
+    stop,
+    no_increments,
+    shared,
+    thread,
+    n_threads,
 ):
-    i = first
-    while i < last:
-        if n_threads > 1 and waits[i] != 0:
-            if barrier(shared, no_advance, thread, n_threads) != 0:
+    i = start
+    while i < stop:
+        if n_threads > 1 and barrier_before[i] != 0:
+            if barrier(shared, no_increments, thread, n_threads) != 0:
                 return 1
             if atomic_load(shared, OVER) != 0:
                 if thread != 0:
                     return 0
                 n_threads = 1
-        if chains[i, TILES] == 0:
-            failed = note(
-                call_kernel(functions[i], blocks[i], thread, n_threads), i, shared, thread
-            )
+        if groups[i, TILES] == 0:
+            status = call_kernel(functions[i], blocks[i], thread, n_threads)
+            failed = record_status(status, i, shared, thread)
         else:
-            failed = run_chain(functions, blocks, chains[i], patches, i, shared, thread, n_threads)
+            failed = run_group(
+                functions, blocks, groups[i], address_fixups, i, shared, thread, n_threads
+            )
         if failed != 0 and n_threads == 1:
             return 1
-        i += chains[i, LENGTH]
+        i += groups[i, LENGTH]
     return 0
 
 
 @helper
-def run_chain(functions, blocks, chain, patches, first, shared, thread, n_threads):
-    """This thread's tiles, each through all calls. A kernel takes its part of an array from the
-    array's start, so a buffer that is only a tile long seems to begin as far ahead of that tile."""
-    begin, end = thread_range(chain[TILES], 1, thread, n_threads)
-    offset, failed = chain[BLOCKS_STRIDE] * thread, 0
-    for tile in range(begin, end):
-        start, _ = thread_range(chain[SIZE], ELEMENT_GRAIN, tile, chain[TILES])
-        for q in range(chain[FIRST_PATCH], chain[LAST_PATCH]):
-            patch = patches[q]
-            memory = patch[MEMORY] + patch[MEMORY_STRIDE] * thread
-            set_word(patch[WORD] + patch[WORD_STRIDE] * thread, memory - start * patch[ITEM])
-        for i in range(first, first + chain[LENGTH]):
-            failed |= note(
-                call_kernel(functions[i], blocks[i] + offset, tile, chain[TILES]), i, shared, thread
-            )
+def run_group(functions, blocks, group, address_fixups, first, shared, thread, n_threads):
+    """This thread's tiles, each through all calls of the group that instruction `first` begins. A
+    kernel takes its range of an array from the array's start, so a buffer that is only a tile long
+    is given an address as far before that tile."""
+    tiles_start, tiles_stop = thread_range(group[TILES], 1, thread, n_threads)
+    offset, failed = group[BLOCKS_STRIDE] * thread, 0
+    for tile in range(tiles_start, tiles_stop):
+        start, _ = thread_range(group[SIZE], ELEMENT_GRAIN, tile, group[TILES])
+        for q in range(group[FIXUPS_START], group[FIXUPS_END]):
+            fixup = address_fixups[q]
+            memory = fixup[MEMORY] + fixup[MEMORY_STRIDE] * thread
+            set_word(fixup[FIELD] + fixup[FIELD_STRIDE] * thread, memory - start * fixup[ITEM])
+        for i in range(first, first + group[LENGTH]):
+            status = call_kernel(functions[i], blocks[i] + offset, tile, group[TILES])
+            failed |= record_status(status, i, shared, thread)
     return failed
 
 
 @helper
-def note(status, instruction, shared, thread):
+def record_status(status, instruction, shared, thread):
     """Keep what a thread's first failing instruction reported, in the order of the tape; returns
     whether this one did."""
     if status == 0:
@@ -229,9 +245,9 @@ def note(status, instruction, shared, thread):
 
 
 @helper
-def advance(advances):
-    for i in range(advances.shape[0]):
-        add_to_word(advances[i, 0], advances[i, 1])
+def increment_counters(increments):
+    for i in range(increments.shape[0]):
+        add_to_word(increments[i, 0], increments[i, 1])
 
 
 @helper
@@ -245,10 +261,10 @@ def time(shared, thread):
 
 
 @helper
-def barrier(shared, advances, thread, n_threads):
-    """Wait for all threads; returns whether to stop. The last to arrive decides that, moves the
-    counters and releases the others. All obey its word: if each looked at the statuses itself, a
-    fast thread might fail again before a slow one had looked, and one would leave while the other
+def barrier(shared, increments, thread, n_threads):
+    """Wait for all threads; returns whether to stop. The last to arrive decides that, increments
+    the counters and releases the others. All obey its word: if each looked at the statuses itself,
+    a fast thread might fail again before a slow one had looked, and one would leave while the other
     waits for ever."""
     generation = atomic_load(shared, GENERATION)  # it cannot move on before this thread has arrived
     if atomic_add(shared, ARRIVED, 1) == n_threads - 1:
@@ -256,7 +272,7 @@ def barrier(shared, advances, thread, n_threads):
         for other in range(n_threads):
             stop |= shared[STATUS + THREAD_WORDS * other]
         if stop == 0:
-            advance(advances)
+            increment_counters(increments)
         atomic_store(shared, STOP, stop)
         atomic_store(shared, OVER, atomic_load(shared, LATE))
         atomic_store(shared, ARRIVED, 0)

@@ -14,8 +14,8 @@ import pytest
 import fastnn
 from fastnn import layers
 from fastnn.devices.cpu import INTERPRETED, quota, threads
-from fastnn.devices.cpu import autotune as pace_module
-from fastnn.devices.cpu.autotune import Pace
+from fastnn.devices.cpu import autotune as autotune
+from fastnn.devices.cpu.autotune import Autotuner
 from fastnn.devices.cpu.program import Program, threads_to_plan_for
 from fastnn.locks import Turn
 
@@ -151,7 +151,7 @@ def test_twice_as_many_threads_as_processors_beside_busy_processes_come_to_an_en
     expected = network()
     fit(expected)
     fastnn.set_threads(2 * PROCESSORS)
-    monkeypatch.setattr(Pace, "_slices", always_all_threads)
+    monkeypatch.setattr(Autotuner, "_slices", always_all_threads)
     longest = []
     run = Program.run
     monkeypatch.setattr(Program, "run", lambda *a: longest.append(time.perf_counter()) or run(*a))
@@ -165,15 +165,15 @@ def test_twice_as_many_threads_as_processors_beside_busy_processes_come_to_an_en
         np.testing.assert_array_equal(a, b)
 
 
-def always_all_threads(pace):
+def always_all_threads(autotuner):
     while True:
-        yield pace.all_threads, 1 << 40, 0.1
+        yield autotuner.all_threads, 1 << 40, 0.1
 
 
 @needs_threads
 def test_threads_sleep_when_there_is_nothing_to_do(monkeypatch):
     fastnn.set_threads(3)
-    monkeypatch.setattr(Pace, "_slices", always_all_threads)
+    monkeypatch.setattr(Autotuner, "_slices", always_all_threads)
     fit(network())
     time.sleep(0.002)
     before = time.process_time()
@@ -189,11 +189,11 @@ def test_a_slice_may_end_with_any_step(monkeypatch):
     expected = fit(network(), epochs=30)
     fastnn.set_threads(3)
 
-    def late(pace):
+    def late(autotuner):
         while True:
-            yield pace.all_threads, 1 << 40, 0.0
+            yield autotuner.all_threads, 1 << 40, 0.0
 
-    monkeypatch.setattr(Pace, "_slices", late)
+    monkeypatch.setattr(Autotuner, "_slices", late)
     for _ in range(20):
         assert fit(network(), epochs=30) == expected
 
@@ -223,66 +223,66 @@ class FakeProgram:
 
 
 @pytest.fixture
-def paced(monkeypatch):
+def autotuned(monkeypatch):
     """Runs a program for so many seconds of its own clock; the share of them that each number of
     threads had."""
 
     def run(seconds, length, barriers=1.0):
         program = FakeProgram(seconds, barriers)
-        monkeypatch.setattr(pace_module.time, "perf_counter", lambda: program.clock)
-        pace = Pace(program)
+        monkeypatch.setattr(autotune.time, "perf_counter", lambda: program.clock)
+        autotuner = Autotuner(program)
         while program.clock < length:
-            pace.run(1, 1 << 40)
+            autotuner.run(1, 1 << 40)
         return {
             n: sum(s for n_threads, s in program.used if n_threads == n) / program.clock
             for n in (1, 2)
-        }, pace
+        }, autotuner
 
     return run
 
 
 @pytest.mark.parametrize("one", [2e-6, 2e-5, 2e-4, 2e-3, 2e-2])
-def test_the_faster_number_of_threads_gets_nearly_all_the_time(one, paced):
+def test_the_faster_number_of_threads_gets_nearly_all_the_time(one, autotuned):
     for ratio, winner in ((0.55, 2), (0.9, 2), (1.2, 1), (5.0, 1), (50.0, 1)):
-        shares, _ = paced({1: one, 2: ratio * one}, max(1.0, 50 * one))
+        shares, _ = autotuned({1: one, 2: ratio * one}, max(1.0, 50 * one))
         assert shares[winner] > 0.9, f"all take {ratio} of one's time"
 
 
-def test_steps_with_many_barriers_are_not_tried_on_all_threads(paced):
-    shares, _ = paced({1: 2e-6, 2: 1e-6}, 0.1, barriers=20.0)
+def test_steps_with_many_barriers_are_not_probed_on_all_threads(autotuned):
+    shares, _ = autotuned({1: 2e-6, 2: 1e-6}, 0.1, barriers=20.0)
     assert shares[2] == 0
 
 
-def test_slices_last_a_tenth_of_a_second(paced):
-    _, pace = paced({1: 1e-5, 2: 2e-5}, 3.0)
-    assert 0.05 < pace.steps * 1e-5 < 0.2
+def test_slices_last_a_tenth_of_a_second(autotuned):
+    _, autotuner = autotuned({1: 1e-5, 2: 2e-5}, 3.0)
+    assert 0.05 < autotuner.steps * 1e-5 < 0.2
 
 
 @pytest.mark.parametrize("all_threads", [0.3, 0.6])
 def test_a_slice_of_long_steps_is_one_step(all_threads, monkeypatch):
     """Or Ctrl-C would have to wait for several."""
     program = FakeProgram({1: 0.5, 2: all_threads})
-    monkeypatch.setattr(pace_module.time, "perf_counter", lambda: program.clock)
-    pace = Pace(program)
+    monkeypatch.setattr(autotune.time, "perf_counter", lambda: program.clock)
+    autotuner = Autotuner(program)
     while program.clock < 20.0:
-        pace.run(1, 1 << 40)
+        autotuner.run(1, 1 << 40)
     assert max(seconds for _, seconds in program.used) <= max(0.5, all_threads)
 
 
 def test_what_becomes_slow_on_all_threads_is_given_up_at_once(monkeypatch):
     program = FakeProgram({1: 1e-4, 2: 6e-5}, barriers=10.0)
-    monkeypatch.setattr(pace_module.time, "perf_counter", lambda: program.clock)
-    pace = Pace(program)
+    monkeypatch.setattr(autotune.time, "perf_counter", lambda: program.clock)
+    autotuner = Autotuner(program)
     while program.clock < 1.0:
-        pace.run(1, 1 << 40)
-    assert pace.n_threads == 2
+        autotuner.run(1, 1 << 40)
+    assert autotuner.n_threads == 2
     program.seconds[2] = 5e-3
-    pace.run(1, 1 << 40)
-    assert pace.n_threads == 1
+    autotuner.run(1, 1 << 40)
+    assert autotuner.n_threads == 1
     program.seconds[2] = 6e-5
     while program.clock < 8.0:
-        pace.run(1, 1 << 40)
-    assert pace.n_threads == 2, "and is looked at again"
+        autotuner.run(1, 1 << 40)
+    assert autotuner.n_threads == 2, "and is probed again"
 
 
 @needs_threads
@@ -302,7 +302,7 @@ def test_ctrl_c_ends_training_on_several_threads_beside_busy_processes():
 def test_recorded_steps_and_long_predictions_take_several_threads_where_that_is_faster(monkeypatch):
     fastnn.set_threads(2)
     taken = set()
-    monkeypatch.setattr(Pace, "_slices", always_all_threads)
+    monkeypatch.setattr(Autotuner, "_slices", always_all_threads)
     run = threads.run
     monkeypatch.setattr(
         threads,
@@ -381,7 +381,7 @@ def test_kernels_find_room_on_a_small_stack(kilobytes, monkeypatch):
     """Products copy blocks onto it: some threads have 512 kB, as on macOS, or what their maker
     thought enough."""
     monkeypatch.setattr(threads, "_workers", [])
-    monkeypatch.setattr(Pace, "_slices", always_all_threads)
+    monkeypatch.setattr(Autotuner, "_slices", always_all_threads)
     found, before = [], threading.stack_size(kilobytes * 1024)
     x, w = (
         np.random.default_rng(0).normal(size=s).astype("f4") for s in ((300, 1024), (1024, 300))

@@ -15,7 +15,7 @@ import pytest
 import fastnn
 from fastnn import layers
 from fastnn.devices.cpu import INTERPRETED
-from fastnn.devices.cpu.autotune import Pace
+from fastnn.devices.cpu.autotune import Autotuner
 
 EPOCHS = 4
 RNG = np.random.default_rng(0)
@@ -85,17 +85,17 @@ def test_slices_have_the_bits_of_one_run(callback, expected):
     assert (trained(model, callbacks=[callback()]), digest(model)) == expected
 
 
-def always_all_threads(pace):
-    """In the place of `Pace._slices`, which takes all of them only where that is faster."""
+def always_all_threads(autotuner):
+    """In the place of `Autotuner._slices`, which takes all of them only where that is faster."""
     while True:
-        yield pace.all_threads, 4, 1.0
+        yield autotuner.all_threads, 4, 1.0
 
 
 @pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have one thread")
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_any_number_of_threads_gives_the_same_weights_and_history(threads, expected, monkeypatch):
     fastnn.set_threads(threads)
-    monkeypatch.setattr(Pace, "_slices", always_all_threads)
+    monkeypatch.setattr(Autotuner, "_slices", always_all_threads)
     model = network()
     assert (trained(model), digest(model)) == expected
     assert (
@@ -118,7 +118,7 @@ def test_so_do_batches_whose_statistics_are_joined_from_several_chunks_of_rows(
     fastnn.set_threads(1)
     expected = network_trained_on_all_rows_at_once()
     fastnn.set_threads(threads)
-    monkeypatch.setattr(Pace, "_slices", always_all_threads)
+    monkeypatch.setattr(Autotuner, "_slices", always_all_threads)
     model = network()
     assert (trained(model, batch_size=len(X)), digest(model)) == expected
 

@@ -72,7 +72,9 @@ def flops_per_second(dtype: np.dtype, n_threads: int = 1, quick: bool = False) -
     """The peak of multiply-adds, each of which counts as two."""
     numbers = _zeros(3, dtype)
     numbers.array[:] = 0.5, 1.0, 0.0
-    a_repeat = 2 * kernels.CHAINS * (processor().target.vector_bytes // dtype.itemsize) * n_threads
+    a_repeat = (
+        2 * kernels.ACCUMULATORS * (processor().target.vector_bytes // dtype.itemsize) * n_threads
+    )
     return a_repeat / seconds_of(
         [(kernels.multiply_adds, [numbers])], n_threads, *(QUICK if quick else ())
     )

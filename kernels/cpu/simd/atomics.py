@@ -7,9 +7,9 @@ from ...declare import intrinsic, machine
 
 callables = {}  # interpreted mode: what stands for the address of a kernel's entry point
 
-# Denormal numbers are flushed to zero, as inputs and as results: dead units' moments decay into
-# them, and they take ten times as long. x86: the default mode with flush-to-zero and
-# denormals-are-zero; Arm: bit 24 of the control register.
+# Denormal numbers are flushed to zero, as inputs and as results: the moments of dead units decay
+# into them, and arithmetic with them takes ten times as long. x86: the default mode with
+# flush-to-zero and denormals-are-zero; Arm: bit 24 of the control register.
 FLUSH_DENORMALS = machine(
     lambda target, _item_bytes: 0x9FC0 if target.architecture == "x86_64" else 1 << 24
 )
@@ -25,8 +25,8 @@ def call_kernel(function, block, thread, n_threads):
 def _(emitter, function, block, thread, n_threads):
     from llvmlite import ir
 
-    slot = ir.IntType(64)
-    pointer = emitter.builder.inttoptr(function, ir.FunctionType(slot, [slot] * 3).as_pointer())
+    word = ir.IntType(64)
+    pointer = emitter.builder.inttoptr(function, ir.FunctionType(word, [word] * 3).as_pointer())
     return emitter.builder.call(pointer, [block, thread, n_threads])
 
 
