@@ -116,7 +116,7 @@ def profile_step(epoch: Any, weights: Mapping[str, Any], dtype: np.dtype, rows: 
 
     def draw():
         """An order of the rows: there is none before the first fit."""
-        if segment.source is not None and segment.source.order is not None:
+        if segment.source is not None and segment.source.permutation is not None:
             Program([(epoch.tapes[0].with_increments([]), 1)]).run(1)
 
     times = {}

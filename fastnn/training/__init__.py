@@ -1,2 +1,2 @@
-"""Training, evaluation and prediction: data checked (`data`), steps made programs (`epoch`), run in
-slices (`pace`, `driver`)."""
+"""Training, evaluation and prediction: data checked (`data`, `outputs`), steps (`step`) recorded
+and made programs (`segments`, `programs`, `epoch`), run in slices (`driver`, `predict`)."""

@@ -9,8 +9,9 @@ from fastnn.devices.cpu.program import StepFailed
 from fastnn.errors import NotFiniteError
 from fastnn.recording import explained
 
-from .epoch import MOST_EPOCHS, Epoch, Part
+from .epoch import MAX_UNREAD_EPOCHS, Epoch
 from .progress import Progress
+from .segments import Segment
 
 
 class Driver:
@@ -25,13 +26,8 @@ class Driver:
         callbacks: CallbackList,
         progress: Progress,
     ):
-        self.model, self.epoch, self.names, self.callbacks, self.progress = (
-            model,
-            epoch,
-            names,
-            callbacks,
-            progress,
-        )
+        self.model, self.epoch, self.names = model, epoch, names
+        self.callbacks, self.progress = callbacks, progress
         self.names_of_epoch = names + (
             [f"val_{n}" for n in names] if epoch.test and epoch.train else []
         )
@@ -81,14 +77,14 @@ class Driver:
         self._phase("test", self.epoch.test, first)
         self.callbacks.call("on_test_end", self._logs(first))
 
-    def _phase(self, kind: str, parts: list[Part], first: int) -> None:
+    def _phase(self, kind: str, segments: list[Segment], first: int) -> None:
         if not self.callbacks.watches_batches(kind):
-            self._replay(sum(p.repeats for p in parts))
+            self._replay(sum(s.repeats for s in segments))
             return
         batch = 0
-        for part in parts:
-            for _ in range(part.repeats):
-                if part.source is None:  # the beginning of the epoch
+        for segment in segments:
+            for _ in range(segment.repeats):
+                if segment.source is None:  # the beginning of the epoch
                     self._replay(1)
                     continue
                 self.callbacks.call(f"on_{kind}_batch_begin", batch)
@@ -122,7 +118,7 @@ class Driver:
         program, autotuner, done = epoch.program, epoch.autotuner, epoch.program.position[0]
         while steps > 0:
             try:
-                steps -= autotuner.run(epochs, min(steps, MOST_EPOCHS * epoch.steps))
+                steps -= autotuner.run(epochs, min(steps, MAX_UNREAD_EPOCHS * epoch.steps))
             except (StepFailed, FloatingPointError, IndexError) as error:
                 raise self._located(error) from None
             finally:
@@ -136,15 +132,15 @@ class Driver:
 
     def _located(self, error):
         """The error with the place where training stood."""
-        number, segment, step = self.epoch.program.position
-        part = self.epoch.parts[segment]
+        number, current, step = self.epoch.program.position
+        segment = self.epoch.segments[current]
         if isinstance(error, StepFailed):
             error = error.error()
-        error = explained(error, lambda: part(step))
+        error = explained(error, lambda: segment(step))
         before = sum(
-            p.repeats
-            for p in self.epoch.parts[:segment]
-            if p.source is not None and p.name == part.name
+            s.repeats
+            for s in self.epoch.segments[:current]
+            if s.source is not None and s.name == segment.name
         )
         kind = NotFiniteError if isinstance(error, NotFiniteError) else type(error)
-        return kind(f"{part.name}, epoch {number + 1}, step {before + step + 1}: {error}")
+        return kind(f"{segment.name}, epoch {number + 1}, step {before + step + 1}: {error}")

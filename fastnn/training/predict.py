@@ -18,8 +18,9 @@ from fastnn.ops.updates import check_finite
 from fastnn.tensor import Tensor
 
 from . import data
-from .epoch import Source, Steps, parts_of
 from .outputs import Output
+from .programs import Programs
+from .segments import Source, segments_of
 
 
 class Predictor:
@@ -44,17 +45,17 @@ class Predictor:
         self.y = self._room(held)
         source = Source([*self.x, *self.y])
         n_threads = 1 if self.single else None  # to wake another takes longer than most batches
-        self.steps = Steps(
+        self.programs = Programs(
             [source],
-            lambda: (parts_of("prediction", self._step, source, batch_size), []),
+            lambda: (segments_of("prediction", self._step, source, batch_size), []),
             eager,
             n_threads,
         )
-        self.watches = self.steps.watches
+        self.watches = self.programs.watches
         if not self.single:
-            self.fits = self.steps.fits  # type: ignore[method-assign]
+            self.fits = self.programs.fits  # type: ignore[method-assign]
         if self.single:
-            self.program = self.steps.through([[*self.x, *self.y]]).program
+            self.program = self.programs.through([[*self.x, *self.y]]).program
             self.turn = self.program.turn
 
     def fits(self) -> bool:
@@ -105,35 +106,35 @@ class Predictor:
         return [y.copy() for y in self.y]
 
     def _in_slices(self, x, callbacks):
-        taken = self.steps.taken
+        taken = self.programs.taken
         if taken._is_owned():  # a callback predicts
             return self.another()._in_slices(x, callbacks)
         try:
             if not taken.acquire(timeout=PATIENCE):
                 return self.another()._in_slices(x, callbacks)
             x, y = [np.ascontiguousarray(a) for a in x], self._room(len(x[0]))
-            laid = self.steps.through([[*self.x, *self.y] if self.single else [*x, *y]])
+            schedule = self.programs.through([[*self.x, *self.y] if self.single else [*x, *y]])
             if callbacks is not None:
-                self._watched(laid, x, y, callbacks)
-            while callbacks is None and laid.program.position[0] < 1:
-                laid.autotuner.run(1, FOREVER)
+                self._watched(schedule, x, y, callbacks)
+            while callbacks is None and schedule.program.position[0] < 1:
+                schedule.autotuner.run(1, FOREVER)
             return y
         finally:
             if taken._is_owned():
                 if self.single:
                     taken.release()
                 else:
-                    self.steps.release()
+                    self.programs.release()
 
-    def _watched(self, laid, x, y, callbacks):
+    def _watched(self, schedule, x, y, callbacks):
         callbacks.call("on_predict_begin", None)
-        first = 0
-        for number, rows in enumerate([p.rows for p in laid.parts for _ in range(p.repeats)]):
+        first, sizes = 0, [s.rows for s in schedule.segments for _ in range(s.repeats)]
+        for number, rows in enumerate(sizes):
             callbacks.call("on_predict_batch_begin", number, None)
             if self.single:
                 y[:] = self.turn.run(self._at_once, x)
             else:
-                laid.program.turn.run(laid.program.run, 1, 1)
+                schedule.program.turn.run(schedule.program.run, 1, 1)
             found = self._packed([a[first : first + rows].copy() for a in y])
             callbacks.call("on_predict_batch_end", number, {"outputs": found})
             first += rows

@@ -43,7 +43,7 @@ class Progress:
         ):
             self.shown = time.perf_counter()
             number, segment, step = position
-            done = sum(p.repeats for p in epoch.parts[:segment]) + step
+            done = sum(s.repeats for s in epoch.segments[:segment]) + step
             head = f"{self.title} {number + 1}/{self.epochs}" if self.epochs else self.title
             print(
                 f"{_clear(True)}{head} {done}/{epoch.steps} - {_text(logs(0))}", end="", flush=True

@@ -2,13 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import reduce
-from operator import add
 from typing import Any
 
 import numpy as np
 
-from fastnn import losses, metrics, optimizers, random, tree
+from fastnn import losses, optimizers, random, tree
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
 from fastnn.errors import RecordingError, ShapeError, shape_text
@@ -19,18 +17,18 @@ from fastnn.metrics import Metric
 from fastnn.metrics import for_targets as metric_of
 from fastnn.optimizers import Optimizer
 from fastnn.profiling import profile_step
-from fastnn.tape.record import Recorder, commit, context
-from fastnn.tensor import Tensor
+from fastnn.tape.record import Recorder, context
 from fastnn.watch import Kept, Watch
 from fastnn.weights import named
 
 from . import data
 from .data import Rows
 from .driver import Driver
-from .epoch import Epoch, Order, Part, Source, parts_of
+from .epoch import Epoch
 from .outputs import Output, metrics_of, names_of, outputs_of, per_output, targets_of, weights_of
 from .predict import Predictor
 from .progress import CompileNotice, Progress
+from .step import epoch_of
 
 MOST_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
 
@@ -430,97 +428,9 @@ class Trainer(Layer, aliases=None):
         key = (kind, looks, batch_size, shuffle, self.run_eagerly)
 
         def make():
-            epoch = self._new_program(rows, test, batch_size, generator)
+            epoch = epoch_of(self, rows, test, batch_size, generator)
             epoch.take()
             return epoch
 
         found = self._programs.good(key, Epoch.take)
         return self._made(key, make) if found is None else found
-
-    def _new_program(self, rows, test, batch_size, generator):
-        names = self._names
-        totals = metrics.totals(len(names) * ((rows is not None) + (test is not None)))
-        if (
-            rows is not None and self.run_eagerly
-        ):  # steps from Python read all else when they run, but not which variables there are
-            _ = self.trainable_variables
-        order = None if generator is None else Order(generator)
-        train_source = None if rows is None else Source(rows.arrays(), order)
-        test_source = None if test is None else Source(test.arrays())
-        name, first = ("evaluation", 0) if rows is None else ("validation", len(names))
-
-        train_rows, test_rows = data.without_arrays(rows), data.without_arrays(test)
-
-        def train_step(*batch):
-            self._train_step(totals, tree.pack(train_rows, batch))
-
-        def test_step(*batch):
-            self._test_step(totals, first, tree.pack(test_rows, batch))
-
-        def lay_out():
-            train = (
-                []
-                if order is None
-                else [Part("shuffling", order.draw, held=(order.words, order.rows))]
-            )
-            if train_source is not None:
-                train += parts_of("training", train_step, train_source, batch_size)
-            return train, [] if test_source is None else parts_of(
-                name, test_step, test_source, batch_size
-            )
-
-        return Epoch(
-            [s for s in (train_source, test_source) if s is not None],
-            lay_out,
-            totals,
-            self.run_eagerly,
-        )
-
-    def _train_step(self, totals: Tensor, batch: Rows) -> None:
-        optimizer, _ = self._compiled("fit")
-        loss, means = self._judged(batch, self(batch.x, training=True))
-        self._add(totals, 0, means)
-        loss.backward()
-        optimizer.step()
-
-    def _test_step(self, totals: Tensor, first: int, batch: Rows) -> None:
-        with no_grad():
-            _, means = self._judged(batch, self(batch.x, training=False))
-            self._add(totals, first, means)
-
-    def _judged(self, batch: Rows, prediction: Any) -> tuple[Tensor, list[tuple[Tensor, int]]]:
-        """The loss, and in the order of their names what means are of: values, and how often each
-        counts."""
-        _, loss = self._compiled("evaluate")
-        losses, factors, weights, targets = (
-            per_output(prediction, value, what)
-            for value, what in (
-                (loss, "loss"),
-                (self.loss_weights, "loss_weights"),
-                (batch.weights, "sample_weight"),
-                (batch.y, "y"),
-            )
-        )
-        predictions, metrics_of_each = tree.flatten(prediction), self._metrics or []
-        terms, each, measured = [], [], []
-        for y, p, loss_of, factor, weight, metrics_of_it in zip(
-            targets, predictions, losses, factors, weights, metrics_of_each, strict=True
-        ):
-            if loss_of is not None:
-                value = loss_of(y, p, weight)
-                each.append((value, p.shape[0]))
-                terms.append(value if factor is None else factor * value)
-            with no_grad():
-                measured += [(m.measure(y, p), 1) for m in metrics_of_it]
-        total = reduce(add, terms)
-        return total, [(total, each[0][1]), *(each if len(predictions) > 1 else ()), *measured]
-
-    def _add(self, totals: Tensor, first: int, means: list[tuple[Tensor, int]]) -> None:
-        """Add a batch's loss (as often as it has rows) and metrics to the means, when the step
-        commits."""
-
-        def put():
-            for number, (values, scale) in enumerate(means, first):
-                metrics.accumulate(values, metrics.total_of(totals, number), scale)
-
-        commit(put)

@@ -8,7 +8,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, ops
-from fastnn.training import epoch
+from fastnn.training import programs
 from fastnn.watch import Watch
 
 ROWS = (70, 64, 71, 33, 200, 32, 5, 70, 1)
@@ -39,13 +39,13 @@ def model(**compiled):
 @pytest.fixture
 def recorded(monkeypatch):
     """Names and rows of the steps that are recorded."""
-    found, record = [], epoch.Taped.__init__
+    found, record = [], programs.StepTape.__init__
 
-    def noted(self, part, n_threads):
-        found.append((part.name, part.rows))
-        record(self, part, n_threads)
+    def noted(self, segment, n_threads):
+        found.append((segment.name, segment.rows))
+        record(self, segment, n_threads)
 
-    monkeypatch.setattr(epoch.Taped, "__init__", noted)
+    monkeypatch.setattr(programs.StepTape, "__init__", noted)
     return found
 
 
@@ -152,17 +152,17 @@ def test_programs_of_many_numbers_of_rows_are_let_go():
         made.fit(X[:rows], Y[:rows], batch_size=64, verbose=0)
         made.predict(X[:rows], batch_size=8)
     for steps, *_ in made._programs.values():
-        held = getattr(steps, "steps", steps)
-        if isinstance(held, epoch.Steps):
-            assert len(held.laid) <= epoch.MOST_KEPT
-            assert len(held.taped) <= epoch.MOST_TAPED
+        held = getattr(steps, "programs", steps)
+        if isinstance(held, programs.Programs):
+            assert len(held.schedules) <= programs.MAX_SCHEDULES
+            assert len(held.step_tapes) <= programs.MAX_TAPES
 
 
 def test_what_is_let_go_is_watched_no_longer(monkeypatch):
     """A prediction of a number of rows again and again, each recorded anew: what looks after a
     change stays as much."""
-    monkeypatch.setattr(epoch, "MOST_TAPED", 4)
-    monkeypatch.setattr(epoch, "MOST_KEPT", 4)
+    monkeypatch.setattr(programs, "MAX_TAPES", 4)
+    monkeypatch.setattr(programs, "MAX_SCHEDULES", 4)
     made, counts = model(), []
     for _ in range(3):
         for rows in range(33, 64):
@@ -174,7 +174,7 @@ def test_what_is_let_go_is_watched_no_longer(monkeypatch):
 
 
 def test_a_program_of_tapes_that_were_let_go_sees_what_has_changed(monkeypatch):
-    monkeypatch.setattr(epoch, "MOST_TAPED", 2)
+    monkeypatch.setattr(programs, "MAX_TAPES", 2)
 
     class Scaled(layers.Layer):
         factor = 1.0

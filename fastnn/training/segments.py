@@ -1,0 +1,131 @@
+"""Where the steps of an epoch take their rows: sources, permutations, segments."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn import ops
+from fastnn.apply import apply
+from fastnn.buffer import Buffer
+from fastnn.devices.cpu.memory import allocate, buffer_of
+from fastnn.dtypes import INT64
+from fastnn.ops.random import permutation
+from fastnn.random import Generator
+from fastnn.tape.record import Counter
+from fastnn.tensor import Tensor
+
+if TYPE_CHECKING:
+    from .programs import StepTape
+
+
+class Permutation:
+    """The order of the rows in an epoch, drawn anew at its beginning, and how far steps have
+    come."""
+
+    def __init__(self, generator: Generator):
+        self.generator = generator
+        self.words = Tensor(allocate(0), (0,), np.dtype("uint32"))  # random
+        self.rows = Tensor(allocate(0), (0,), INT64)
+        self.place = Tensor(allocate(8), (1,), INT64)
+        self.cursor = Counter(self.place.buffer)
+
+    def resize(self, rows: int) -> None:
+        """Be a permutation of so many rows from now on. Data that grows finds more memory than it
+        needs."""
+        # random words are made four at a time
+        for tensor, numbers in ((self.words, -(-rows // 4) * 4), (self.rows, rows)):
+            nbytes, held = numbers * tensor.dtype.itemsize, tensor.buffer.nbytes
+            if nbytes > held:
+                tensor.buffer.become(allocate(max(nbytes, 2 * held) if held else nbytes))
+            tensor.shape = (numbers,)
+
+    def draw(self) -> None:
+        """The step that begins an epoch."""
+        draws = self.generator.draws
+        drawn = (self.words, self.rows, self.place)
+        apply(permutation, (self.generator.state,), {"draw_offset": draws.pending()}, drawn)
+        draws.increment()
+
+
+class Source:
+    """Arrays of as many rows each, of which steps take batches: permuted, or as they lie, without
+    copying them."""
+
+    def __init__(self, arrays: Sequence[np.ndarray], permutation: Permutation | None = None):
+        self.permutation = permutation
+        self.whole = [Tensor(Buffer(0, 0, None, 0), a.shape, a.dtype) for a in arrays]
+        self.bind(arrays)
+
+    def bind(self, arrays: Sequence[np.ndarray]) -> None:
+        """Take rows of these arrays from now on: as many as there are, of the same shapes and types
+        as the first ones."""
+        for tensor, array in zip(self.whole, arrays, strict=True):
+            tensor.buffer.become(buffer_of(array))
+            tensor.shape = array.shape
+        if self.permutation is not None:
+            self.permutation.resize(len(arrays[0]))
+
+    def release(self) -> None:
+        """Let go of the arrays; tapes are kept, and get others."""
+        for tensor in self.whole:
+            tensor.buffer.owner = None
+
+    def take(self, start: int, rows: int) -> list[Tensor]:
+        """The next rows of the permutation, or those from `start` on."""
+        order = self.permutation
+        if order is not None:
+            batch = [ops.gather(t, order.rows, order.place, rows=rows) for t in self.whole]
+            order.cursor.increment(rows)
+            return batch
+        taken = []
+        for whole in self.whole:
+            size = row_bytes(whole)
+            buffer = Buffer(
+                whole.buffer.address + start * size, rows * size, whole.buffer.owner, start * size
+            )
+            taken.append(Tensor(buffer, (rows, *whole.shape[1:]), whole.dtype))
+        return taken
+
+
+def row_bytes(tensor: Tensor) -> int:
+    return tensor.buffer.nbytes // tensor.shape[0]
+
+
+class Segment:
+    """A step of `rows` rows and how often an epoch repeats it, from row `start` on. Called with a
+    number it runs the step of that number. held: tensors with as many rows as the data, which the
+    step reads where they lie."""
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[..., None],
+        repeats: int = 1,
+        source: Source | None = None,
+        rows: int = 0,
+        start: int = 0,
+        held: Sequence[Tensor] = (),
+    ):
+        self.name, self.step, self.repeats = name, step, repeats
+        self.source, self.rows, self.start = source, rows, start
+        self.held = list(held)
+        if source is not None and source.permutation is not None:
+            self.held = [*source.whole, source.permutation.rows]
+        self.tape: StepTape | None = None
+
+    def __call__(self, number: int = 0) -> None:
+        if self.source is None:
+            self.step()
+        else:
+            self.step(*self.source.take(self.start + number * self.rows, self.rows))
+
+
+def segments_of(
+    name: str, step: Callable[..., None], source: Source, batch_size: int
+) -> list[Segment]:
+    """The steps once through a source: full batches and, if rows are left over, a smaller last
+    one."""
+    full, rest = divmod(source.whole[0].shape[0], batch_size)
+    found = [Segment(name, step, full, source, batch_size)] if full else []
+    return found + ([Segment(name, step, 1, source, rest, full * batch_size)] if rest else [])
