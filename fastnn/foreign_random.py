@@ -21,13 +21,13 @@ from fastnn.errors import RecordingError
 from fastnn.tensor import Tensor
 from fastnn.variable import Variable
 
-# how many steps from a function its generators are looked for: model, its layers, one of them, a
-# list, a generator
-DEPTH = 6
-DEPTH_OF_PYTHONS = 3  # where NumPy's are not even imported
-MOST, MOST_OF_ONE = 2000, 100  # objects looked at, and of one container
+# how many references from a function its generators are searched for: model, its layers, one of
+# them, a list, a generator
+MAX_DEPTH = 6
+MAX_DEPTH_OF_PYTHONS = 3  # where NumPy's are not even imported
+MAX_OBJECTS, MAX_ITEMS = 2000, 100  # objects looked at, and of one container
 READS = ("getstate", "get_state")  # methods that do not draw
-DULL = {
+LEAF_TYPES = {
     str,
     bytes,
     int,
@@ -44,7 +44,7 @@ DULL = {
     type,
 }
 # Modules whose objects hold nothing of a user's.
-INNER = (
+INTERNAL_MODULES = (
     "fastnn.devices.cpu",
     "fastnn.initializers",
     "fastnn.optimizers",
@@ -56,12 +56,12 @@ INNER = (
 
 
 class Generators:
-    """Random generators of Python and NumPy that a function may draw from, and where they stood: a
-    tape would repeat what they gave for ever.
+    """Random generators of Python and NumPy that a function may draw from, and their states before
+    it was recorded: a tape would repeat what they gave for ever.
 
-    reaches: the function, and what it is called with. They are looked for in what it names and
-    holds, and in what belongs to that; those behind `random` and `numpy.random` are always among
-    them.
+    reaches: the function, and what it is called with. Generators are searched for in what it names
+    and holds, and in what belongs to that; those behind `random` and `numpy.random` are always
+    among them.
     """
 
     def __init__(self, *reaches: Any):
@@ -70,20 +70,20 @@ class Generators:
         self.before = self._states({})
 
     def _states(self, earlier):
-        """Where each stands, by its identity."""
+        """The state of each, by its identity; `earlier` are those of before."""
         states: dict = {id(g): _state_of(g) for g in self.found}
         for shared in _shared():
             states[id(shared)] = (
                 _state_of(shared)
                 if hasattr(shared, "getstate")
-                else _numpys_state(earlier.get(id(shared)))
+                else _legacy_state(earlier.get(id(shared)))
             )
         return states
 
     def expect_unchanged(self, again: Callable[[], object], name: str) -> None:
-        """Raise, naming the line, if this thread has drawn numbers. `again` calls the function
-        again, to find the line: only where numbers were drawn, which may have been other
-        threads."""
+        """Raise, naming the line, if this thread has drawn numbers. `again` calls the function once
+        more, to find the line: only if a generator moved, which may have been the work of another
+        thread."""
         if self._states(self.before) == self.before:
             return
         drawn, likely = self._lines(again)
@@ -93,17 +93,16 @@ class Generators:
         if drawn:
             raise RecordingError(
                 f"{name} drew random numbers from Python's or NumPy's generators while it was "
-                f"recorded, at {drawn[0]}: every "
-                "replay would use the same. Draw them from fastnn.random, or pass them as "
-                "arguments."
+                f"recorded, at {drawn[0]}: every replay would use the same. Draw them from "
+                "fastnn.random, or pass them as arguments."
             )
 
     def _lines(self, again):
-        """The lines in which this thread has drawn, and those in which it is likely.
+        """The lines in which this thread has drawn, and those in which it is likely to have.
 
-        It has where a generator moved in a line that names one of its methods, or while no other
-        thread ran. Likely it has in a line that asks something of which nothing is known for a
-        method of that name.
+        It has drawn where a generator moved in a line that names one of its methods, or while no
+        other thread ran. It is likely to have in a line that takes a method of such a name from an
+        object of which nothing is known.
         """
         drawn, likely = [], []
         states, frame, number, others = self._states({}), None, 0, None
@@ -114,18 +113,18 @@ class Generators:
             if moved and frame is not None:
                 line = f"{frame.f_code.co_filename}:{number}"
                 is_named, may_be = _names(frame, number, moved)
-                if is_named or others == _others():
+                if is_named or others == _times_of_others():
                     drawn.append(line)
                 elif may_be:
                     likely.append(line)
 
         def trace(inner, event, _):
             nonlocal states, frame, number, others
-            following = _users(inner)
+            following = _user_frame(inner)
             if following is not frame or following.f_lineno != number:
                 end_of_line()
                 # before states, and at the end after them
-                frame, number, others = following, following.f_lineno, _others()
+                frame, number, others = following, following.f_lineno, _times_of_others()
                 states = self._states(states)
             return trace
 
@@ -151,9 +150,9 @@ def _imported(name):
     return None if getattr(getattr(module, "__spec__", None), "_initializing", False) else module
 
 
-def _others():
-    """How long each other thread has run so far, but for threads, which know no generators; equal
-    to nothing else where the system does not tell."""
+def _times_of_others():
+    """The processor time of each other thread so far, but for those of fastnn, which know no
+    generators; equal to nothing else where the system does not tell."""
     others = [
         t.native_id
         for t in threading.enumerate()
@@ -171,9 +170,8 @@ def _clock(thread):
     return (~thread << 3) | 6 if sys.platform == "linux" else -1
 
 
-def _users(frame):
-    """The frame of a user's that runs, whatever it has called here, in NumPy or in Python's
-    library."""
+def _user_frame(frame):
+    """The user's frame that runs, whatever it has called here, in NumPy or in Python's library."""
     own = frame
     while own.f_back and _is_known(own.f_globals.get("__name__")):
         own = own.f_back
@@ -217,17 +215,17 @@ def _reached(roots, types):
     """The generators among objects, in what belongs to them, and so on."""
     seen: set = set()
     found, near = [], list(roots)
-    for _ in range(DEPTH if len(types) > 1 else DEPTH_OF_PYTHONS):
+    for _ in range(MAX_DEPTH if len(types) > 1 else MAX_DEPTH_OF_PYTHONS):
         following: list = []
         for o in near:
             parts = _parts_of(type(o))
-            if parts is None or id(o) in seen or len(seen) > MOST:
+            if parts is None or id(o) in seen or len(seen) > MAX_OBJECTS:
                 continue
             seen.add(id(o))
             if isinstance(o, types):
                 found.append(o)
             else:
-                following += [part for part in parts(o) if type(part) not in DULL]
+                following += [part for part in parts(o) if type(part) not in LEAF_TYPES]
         near = following
     return found
 
@@ -240,7 +238,7 @@ def _parts_of(kind):
     for known, parts in PARTS.items():
         if issubclass(kind, known):
             return parts
-    if issubclass(kind, type) or kind.__module__.startswith(INNER):
+    if issubclass(kind, type) or kind.__module__.startswith(INTERNAL_MODULES):
         return None
     if kind.__module__ == "fastnn.recording":
         return lambda o: (getattr(o, "function", None),)
@@ -265,10 +263,10 @@ def _of_function(function):
 
 
 PARTS: dict[type, Callable] = {
-    dict: lambda o: islice(o.values(), MOST_OF_ONE),
-    list: lambda o: o[:MOST_OF_ONE],
-    tuple: lambda o: o[:MOST_OF_ONE],
-    set: lambda o: islice(o, MOST_OF_ONE),
+    dict: lambda o: islice(o.values(), MAX_ITEMS),
+    list: lambda o: o[:MAX_ITEMS],
+    tuple: lambda o: o[:MAX_ITEMS],
+    set: lambda o: islice(o, MAX_ITEMS),
     FunctionType: _of_function,
     MethodType: lambda o: (o.__self__, o.__func__),
     partial: lambda o: (o.func, o.args, o.keywords),
@@ -307,11 +305,11 @@ def _generator_types():
     return (*types, python_random.Random) if python_random else tuple(types)
 
 
-def _numpys_state(earlier):
+def _legacy_state(earlier):
     """Of the generator behind `numpy.random`: its words, and whether it holds back the second of
-    two normal numbers. To be told takes 60 us, for each word becomes a number; read where they lie
-    they take one. Without new words since `earlier`, when it was asked before, no number has come
-    to be held back."""
+    two normal numbers. `get_state` takes 60 us, for it makes each word a number; reading them where
+    they lie takes one. If there are no new words since the `earlier` state, no number has come to
+    be held back."""
     generator = np.random.get_bit_generator()
     if not isinstance(generator, np.random.MT19937):
         return _comparable(generator.state)
@@ -325,7 +323,7 @@ def _numpys_state(earlier):
 
 
 def _state_of(generator):
-    """Where a generator stands; None of one that the system makes numbers for."""
+    """The state of a generator; None of one whose numbers come from the system."""
     if hasattr(generator, "getstate"):  # Python's
         try:
             state = generator.getstate()
@@ -342,7 +340,7 @@ def _state_of(generator):
 
 
 def _comparable(state):
-    """A dictionary of numbers and arrays as what `==` compares at once."""
+    """A dictionary of numbers and arrays as lists and bytes, which `==` compares."""
     if isinstance(state, dict):
         return [_comparable(value) for value in state.values()]
     return state.tobytes() if isinstance(state, np.ndarray) else state

@@ -18,14 +18,11 @@ from itertools import count
 from typing import Any
 from weakref import WeakSet
 
-# seconds: those who give way wait no longer; and what is in use is waited for no longer before
-# another is made
-PATIENCE = 0.1
-GIVE_WAY = 0.005  # seconds that pass before way is given again
-POLL = 1e-4  # seconds between two looks
-# seconds that a fork waits: only a thread that waits for the one that forks would hold it up for so
-# long
-LONGEST_FORK = 60.0
+# Times are in seconds.
+MAX_WAIT = 0.1  # of those who give way; and for what is in use, before another is made
+GIVE_WAY_EVERY = 0.005  # at the soonest
+POLL_EVERY = 1e-4
+MAX_FORK_WAIT = 60.0  # only a thread that waits for the one that forks would hold it up for so long
 
 _locks: WeakSet[Any] = WeakSet()
 _turns: WeakSet["Turn"] = WeakSet()
@@ -39,27 +36,27 @@ def lock() -> Any:
     return made
 
 
-# Held while a step is recorded or a layer built, which puts gradients and weights on what other
-# threads see: one thread at a time does that. Who has a turn does not, so a fork may wait in one
-# order: for this, the turns of weights by number, `compiling`.
+# Held while a step is recorded or a layer built, which puts gradients and weights where other
+# threads see them: one thread at a time does that. Never taken by a thread that has a turn, so a
+# fork can take all locks in one order: this, the turns of weights by number, `compiling`.
 making = lock()
 
 
 class Turn:
-    """One at a time: `run` calls a function when the others have left.
+    """A fair mutex: `run` calls a function when no other thread is in one.
 
-    Python's locks go to whoever asks first, and that is the thread which has just let go: between
-    two slices of training it would take the lock again before another has woken up. So those who
-    wait say so, and whoever comes lets them go first; but not more often than every few
-    milliseconds, since to wake a thread takes longer than many a prediction.
+    A Python lock goes to the thread that has just released it: between two slices of training it
+    takes the lock again before another has woken up. So those who wait say so, and whoever comes
+    lets them go first; but not more often than every few milliseconds, since waking a thread takes
+    longer than many a prediction.
     """
 
-    __slots__ = ("__weakref__", "due", "number", "of_weights", "waiting", "work")
+    __slots__ = ("__weakref__", "mutex", "next_yield", "number", "of_weights", "waiting")
 
     def __init__(self, of_weights: bool = False):
-        self.work, self.number, self.of_weights = lock(), next(_numbers), of_weights
+        self.mutex, self.number, self.of_weights = lock(), next(_numbers), of_weights
         self.waiting: set[object] = set()  # whoever runs among them
-        self.due = 0.0  # when to give way again
+        self.next_yield = 0.0  # when to give way again, at the soonest
         _turns.add(self)
 
     def __reduce__(self):
@@ -73,7 +70,7 @@ class Turn:
         token = object()
         try:
             self.waiting.add(token)
-            with self.work:
+            with self.mutex:
                 return call(*arguments)
         finally:
             self.waiting.discard(token)
@@ -81,12 +78,12 @@ class Turn:
     def give_way(self) -> None:
         """Let those who wait now go first."""
         now = time.perf_counter()
-        if now < self.due or self.work._is_owned():
+        if now < self.next_yield or self.mutex._is_owned():
             return
         for token in tuple(self.waiting):
-            while token in self.waiting and time.perf_counter() < now + PATIENCE:
-                time.sleep(POLL)
-        self.due = time.perf_counter() + GIVE_WAY
+            while token in self.waiting and time.perf_counter() < now + MAX_WAIT:
+                time.sleep(POLL_EVERY)
+        self.next_yield = time.perf_counter() + GIVE_WAY_EVERY
 
 
 class Turns:
@@ -108,7 +105,7 @@ class Turns:
         return self.turns[0].run(call, *arguments)
 
 
-def together(turns: Iterable[Turn]) -> Turn | Turns:
+def combined(turns: Iterable[Turn]) -> Turn | Turns:
     """All of these as one; of none, one that is nobody else's."""
     found = set(turns)
     if len(found) > 1:
@@ -127,7 +124,7 @@ _forking = _Forking()
 
 
 def _before_fork():
-    end, token = time.monotonic() + LONGEST_FORK, object()
+    end, token = time.monotonic() + MAX_FORK_WAIT, object()
     turns = [
         *sorted([turn for turn in list(_turns) if turn.of_weights], key=lambda turn: turn.number),
         compiling,
@@ -135,7 +132,7 @@ def _before_fork():
     for turn in turns:
         turn.waiting.add(token)  # no slice begins before this thread had its turn
     _forking.held = []
-    for one in [making, *[turn.work for turn in turns]]:
+    for one in [making, *[turn.mutex for turn in turns]]:
         if one.acquire(timeout=max(0.0, end - time.monotonic())):
             _forking.held.append(one)
     for turn in turns:

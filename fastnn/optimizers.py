@@ -15,7 +15,7 @@ from fastnn.autograd import no_grad
 from fastnn.buffer import CACHE_LINE, whole_lines
 from fastnn.devices.cpu.memory import Chunk, Mirror, reserve
 from fastnn.errors import DTypeError, ShapeError, shape_text, warn
-from fastnn.locks import together
+from fastnn.locks import combined
 from fastnn.ops import updates
 from fastnn.ops.record import Op
 from fastnn.registry import Configured, Kind
@@ -225,7 +225,7 @@ class Optimizer(Watched, Configured):
             if isinstance(step, Search):
                 return
             if context.recorder is None:  # other threads that predict see all of it or nothing
-                together([r.chunk.turn for r in runs]).run(self._commit, step, calls)
+                combined([r.chunk.turn for r in runs]).run(self._commit, step, calls)
             else:
                 self._commit(step, calls)
 

@@ -25,14 +25,14 @@ from fastnn.locks import making
 from fastnn.tape.record import Recorder, Search, context
 from fastnn.tensor import Tensor
 from fastnn.variable import Variable
-from fastnn.watch import Kept, Watch, Watched, own
+from fastnn.watch import Cache, Watch, Watched, own
 
 # seconds that threads take to wake up and to leave, in each call: shorter steps have one
-WAKING = 5e-5
+THREADS_OVERHEAD = 5e-5
 NOTHING: AbstractContextManager = nullcontext()
 METHODS = "_tapes_of_methods"  # the attribute of an object that holds those
 # of one function: full batch, last batch, evaluation and the like; the one longest unused goes
-MOST_TAPES = 16
+MAX_TAPES = 16
 
 
 def record(function: Callable[..., Any]) -> "Recorded":
@@ -93,14 +93,14 @@ class Recorded:
             self, inner, updated=("__dict__",) if isinstance(inner, FunctionType) else ()
         )
         self.function, self.name = inner, name or _expect_step(inner)
-        self.tapes = Kept(MOST_TAPES)
+        self.tapes = Cache(MAX_TAPES)
         self._binds = (
             inner is function
             and hasattr(type(inner), "__get__")
             and not isinstance(inner, MethodType)
         )
         # the tapes of objects without a dictionary that it is a method of, by their ids
-        self._bound: dict[int, Kept] = {}
+        self._bound: dict[int, Cache] = {}
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         name: str = getattr(self, "__qualname__", "")
@@ -131,7 +131,7 @@ class Recorded:
         key: tuple = context.training, *[look(a, inputs) for a in arguments]
         if named:
             key += tuple([(n, look(named[n], inputs)) for n in sorted(named)])
-        found = self.tapes.good(key)
+        found = self.tapes.find(key)
         if found is None:
             call = partial(_call, self.function, arguments, named)
             found = Recording(call, self.name, inputs, (self.function, *arguments, *named.values()))
@@ -175,10 +175,10 @@ class Recorded:
             methods = attributes.get(METHODS)
             if methods is None or methods.target() is not target:  # it is a copy
                 methods = attributes[METHODS] = Methods(target)
-            return methods.tapes.setdefault(self, Kept(MOST_TAPES))
+            return methods.tapes.setdefault(self, Cache(MAX_TAPES))
         if id(target) not in self._bound:
             weakref.finalize(target, self._bound.pop, id(target), None).atexit = False
-        return self._bound.setdefault(id(target), Kept(MOST_TAPES))
+        return self._bound.setdefault(id(target), Cache(MAX_TAPES))
 
 
 class Methods:
@@ -186,7 +186,7 @@ class Methods:
 
     def __init__(self, target: Any):
         self.target = weakref.ref(target)
-        self.tapes: dict[Recorded, Kept] = {}
+        self.tapes: dict[Recorded, Cache] = {}
 
     def __reduce__(self):
         return _none, ()
@@ -257,7 +257,7 @@ class Recording:
                 raise t.buffer.unreadable()
         self.tape = Tape(recorder, [t.buffer for t in flat], threads_to_plan_for())
         self.program = Program([(self.tape, 1)])
-        self.autotuner = Autotuner(self.program) if self.tape.work > WAKING else None
+        self.autotuner = Autotuner(self.program) if self.tape.work > THREADS_OVERHEAD else None
         self.outputs = tree.map(
             lambda t: t if isinstance(t, Variable) else self._memory(t, staged), outputs
         )

@@ -39,7 +39,7 @@ class Variable(Tensor):
     def trainable(self) -> bool:
         """Whether it is learned, as long as its layer is. Assigning it sets `requires_gradient`."""
         if context.reads is not None:
-            context.reads.asked[id(self)] = self
+            context.reads.trainable_read[id(self)] = self
         return self._trainable
 
     @trainable.setter

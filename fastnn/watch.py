@@ -1,10 +1,10 @@
-"""What a tape was made of: it is used only as long as everything that its step read while it was
-recorded is still so.
+"""What a tape depends on: it is used only as long as everything that its step read while it was
+recorded is unchanged.
 
-While a thread records, reads of attributes of layers, optimizers, losses and metrics are noted, and
-only then: for that time their common class has a `__getattribute__`. Assignments are told to the
-tapes that read that attribute of that object, and to no others. What nobody tells of, the contents
-of lists and dictionaries for one, is compared at every call.
+Reads of attributes of layers, optimizers, losses and metrics are noted while a thread records, and
+only then: for that time their common class has a `__getattribute__`. An assignment notifies the
+tapes that read that attribute of that object, and no others. What changes without an assignment,
+such as the contents of a list, is compared at every call.
 """
 
 import os
@@ -25,12 +25,12 @@ from fastnn.locks import lock
 
 from .tape.record import context
 
-MOST_STATES = 8  # for which tapes of one look are kept; the one longest unused goes
+MAX_STATES = 8  # for which tapes of one signature are kept, the least recently used one goes
 READERS = "_readers"  # the attribute that says which tapes read an object
 LAYERS = "(names of attributes with layers)"
 ABSENT = object()  # the value of an attribute that an object has not itself, but may get
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
-# whose value counts; of all others, which object it is
+# compared by value; all others by identity
 PLAIN = (bool, int, float, complex, str, bytes, np.generic)
 
 settings: dict[str, object] = {}  # of the process, that tapes depend on
@@ -44,17 +44,17 @@ class Watched:
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
-        _tell(self, name)
+        _notify(self, name)
 
     def __delattr__(self, name):
         super().__delattr__(name)
-        _tell(self, name)
+        _notify(self, name)
 
 
-def _tell(obj, name):
+def _notify(obj, name):
     readers = own(obj, "__dict__").get(READERS)
     if readers is not None:
-        readers.tell(obj, name)
+        readers.notify(obj, name)
 
 
 def _noting(self, name):
@@ -67,7 +67,7 @@ def _noting(self, name):
 
 class Readers:
     """The watches that read an object, and the names that each of them read. A copy of the object
-    has none."""
+    has no readers."""
 
     __slots__ = ("found",)
 
@@ -82,12 +82,12 @@ class Readers:
                 self.found.pop(key, None)
         self.found[id(watch)] = ref(watch), names
 
-    def tell(self, obj: Watched, name: str) -> None:
-        """That an attribute was assigned or deleted."""
+    def notify(self, obj: Watched, name: str) -> None:
+        """An attribute was assigned or deleted."""
         for reference, names in list(self.found.values()):
             watch = reference()
             if watch is not None:
-                watch.tell(obj, [n for n in (name, LAYERS, "__dict__") if n in names])
+                watch.notify(obj, [n for n in (name, LAYERS, "__dict__") if n in names])
 
     def __deepcopy__(self, memo):
         return Readers()
@@ -110,19 +110,19 @@ class Watch:
         self.thread: int | None = None  # that records
         # names, and in the end what they stood for
         self.read: dict[int, tuple[Watched, dict[str, Any]]] = {}
-        self.met: dict[int, Any] = {}  # variables whose `requires_gradient` counts
-        self.asked: dict[int, Any] = {}  # and whose `trainable` does
-        # of these, what changes without being assigned
-        self.untold: list[tuple[dict[str, Any], str, Contents]] = []
-        self.shared: list[tuple[type, str, Any]] = []  # attributes of users' classes
+        self.met_variables: dict[int, Any] = {}  # variables whose `requires_gradient` counts
+        self.trainable_read: dict[int, Any] = {}  # and whose `trainable` does
+        # of what was read: containers, which change without an assignment
+        self.containers: list[tuple[dict[str, Any], str, Contents]] = []
+        self.class_attributes: list[tuple[type, str, Any]] = []  # attributes of users' classes
         # which objects the function's names mean
         self.globals: list[tuple[dict[str, Any], str, Any]] = []
         self.cells: list[tuple[CellType, Any]] = []
         self.variables: list[Any] = []
-        self.learned: list[bool] = []
+        self.required_gradient: list[bool] = []
         self.trainable: list[tuple[Any, bool]] = []
-        self.changed: dict[tuple[int, str], None] = {}  # what was assigned since the last look
-        self.wrong: set[tuple[int, str]] = set()  # what is not as it was
+        self.assigned: dict[tuple[int, str], None] = {}  # since the last review
+        self.differing: set[tuple[int, str]] = set()  # from what was read
 
     # ---- while recording
 
@@ -139,7 +139,7 @@ class Watch:
         self.thread = None
 
     def note(self, obj: Watched, name: str) -> None:
-        """That an attribute is read."""
+        """An attribute is read."""
         found = self.read.get(id(obj))
         if found is None:
             found = self.read[id(obj)] = obj, {"__class__": None}
@@ -147,8 +147,8 @@ class Watch:
         found[1][name] = None
 
     def meet(self, variables: Iterable[Any]) -> None:
-        """That a step depends on whether these variables are learned."""
-        self.met.update([(id(v), v) for v in variables])
+        """The step depends on whether these variables require a gradient."""
+        self.met_variables.update([(id(v), v) for v in variables])
 
     def follow(self, function: Any, kinds: tuple[type, ...]) -> None:
         """Watch which objects of these kinds a function's names mean: global ones, and those of
@@ -183,46 +183,33 @@ class Watch:
                 if value is ABSENT and not callable(shared := getattr(kind, name, None)):
                     value = _value(obj, name)
                     if value is ABSENT and _is_users(kind, name):
-                        self.shared.append((kind, name, _noted(shared)))
+                        self.class_attributes.append((kind, name, _noted(shared)))
                 noted = names[name] = _noted(value)
                 if isinstance(noted, Contents) and noted.mutable:
-                    self.untold.append((mine, name, noted))
+                    self.containers.append((mine, name, noted))
             names["__class__"] = kind
-        self.variables = list(self.met.values())
-        self.learned = [v.requires_gradient for v in self.variables]
-        self.trainable = [(v, v._trainable) for v in self.asked.values()]
+        self.variables = list(self.met_variables.values())
+        self.required_gradient = [v.requires_gradient for v in self.variables]
+        self.trainable = [(v, v._trainable) for v in self.trainable_read.values()]
 
     # ---- afterwards
 
-    def tell(self, obj: Watched, names: list[str]) -> None:
-        """That something was assigned."""
+    def notify(self, obj: Watched, names: list[str]) -> None:
+        """Something was assigned."""
         if self.thread is None:
-            self.changed.update(dict.fromkeys([(id(obj), n) for n in names]))
+            self.assigned.update(dict.fromkeys([(id(obj), n) for n in names]))
         elif names and self.thread != threading.get_ident():
-            # by another thread, while this was recorded: who knows what was read
-            self.wrong.add((0, ""))
+            # by another thread, while this was recorded: before or after it was read
+            self.differing.add((0, ""))
 
     def holds(self) -> bool:
-        """Whether everything that was read is as it was."""
-        if self.changed:
+        """Whether everything that was read is as it was. What is assigned notifies; the rest is
+        compared."""
+        if self.assigned:
             self._review()
-        if self.wrong or self.settings != settings:
+        if self.differing or self.settings != settings:
             return False
-        return (
-            not (
-                self.variables
-                or self.untold
-                or self.globals
-                or self.cells
-                or self.shared
-                or self.trainable
-            )
-            or self._compare()
-        )
-
-    def _compare(self):
-        """Whether what nobody tells of is as it was."""
-        if self.variables and [v.requires_gradient for v in self.variables] != self.learned:
+        if [v.requires_gradient for v in self.variables] != self.required_gradient:
             return False
         for variable, was in self.trainable:
             if variable._trainable != was:
@@ -233,26 +220,27 @@ class Watch:
         for cell, value in self.cells:
             if _contents(cell) is not value:
                 return False
-        for attributes, name, contents in self.untold:
+        for attributes, name, contents in self.containers:
             if not contents.same(attributes.get(name)):
                 return False
-        return not self.shared or all(
-            [_same(getattr(kind, name, ABSENT), noted) for kind, name, noted in self.shared]
-        )
+        for kind, name, noted in self.class_attributes:
+            if not _same(getattr(kind, name, ABSENT), noted):
+                return False
+        return True
 
     def _review(self):
         with _interception.lock:
-            for change in list(self.changed):
+            for change in list(self.assigned):
                 key, name = change
                 if key not in self.read:  # a copy's
-                    self.changed.pop(change, None)
+                    self.assigned.pop(change, None)
                     continue
                 # until it is compared: other threads must not take it for unchanged
-                self.wrong.add(change)
-                self.changed.pop(change, None)
+                self.differing.add(change)
+                self.assigned.pop(change, None)
                 obj, names = self.read[key]
                 if _same(type(obj) if name == "__class__" else _value(obj, name), names[name]):
-                    self.wrong.discard(change)
+                    self.differing.discard(change)
 
 
 def with_layers(obj: Watched) -> list[Any]:
@@ -359,16 +347,16 @@ class Contents:
         return all(map(_same, list(value), noted))
 
 
-class Kept(OrderedDict[tuple, tuple[Any, ...]]):
-    """What was recorded, by what a call looks like: for each look tuples of several, good for
-    different states (`fits`)."""
+class Cache(OrderedDict[tuple, tuple[Any, ...]]):
+    """What was recorded, by the signature of a call: for each, several for different states of what
+    they read (`fits`). The least recently used go."""
 
-    def __init__(self, most: int = 64):
+    def __init__(self, max_keys: int = 64):
         super().__init__()
-        self.most = most
+        self.max_keys = max_keys
 
-    def good(self, key: tuple, take: Callable[[Any], bool] | None = None) -> Any:
-        """One that is good for things as they are, and that `take` says may be had; or None."""
+    def find(self, key: tuple, take: Callable[[Any], bool] | None = None) -> Any:
+        """One that fits the state of things now, and that `take` accepts; or None."""
         found = self.get(key, ())
         for item in found:
             if item.fits() and (take is None or take(item)):
@@ -382,8 +370,8 @@ class Kept(OrderedDict[tuple, tuple[Any, ...]]):
         return None
 
     def add(self, key: tuple, item: Any) -> None:
-        self[key] = (item, *self.pop(key, ()))[:MOST_STATES]
-        while len(self) > self.most:
+        self[key] = (item, *self.pop(key, ()))[:MAX_STATES]
+        while len(self) > self.max_keys:
             self.popitem(last=False)
 
 

@@ -12,7 +12,7 @@ from fastnn.callbacks import CallbackList
 from fastnn.devices.cpu.program import FOREVER, StepFailed
 from fastnn.errors import NotFiniteError
 from fastnn.frames import not_finite
-from fastnn.locks import PATIENCE
+from fastnn.locks import MAX_WAIT
 from fastnn.ops.movement import copy
 from fastnn.ops.updates import check_finite
 from fastnn.tensor import Tensor
@@ -110,7 +110,7 @@ class Predictor:
         if taken._is_owned():  # a callback predicts
             return self.another()._in_slices(x, callbacks)
         try:
-            if not taken.acquire(timeout=PATIENCE):
+            if not taken.acquire(timeout=MAX_WAIT):
                 return self.another()._in_slices(x, callbacks)
             x, y = [np.ascontiguousarray(a) for a in x], self._room(len(x[0]))
             schedule = self.programs.through([[*self.x, *self.y] if self.single else [*x, *y]])

@@ -18,7 +18,7 @@ from fastnn.metrics import for_targets as metric_of
 from fastnn.optimizers import Optimizer
 from fastnn.profiling import profile_step
 from fastnn.tape.record import Recorder, context
-from fastnn.watch import Kept, Watch
+from fastnn.watch import Cache, Watch
 from fastnn.weights import named
 
 from . import data
@@ -30,7 +30,7 @@ from .predict import Predictor
 from .progress import CompileNotice, Progress
 from .step import epoch_of
 
-MOST_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
+MAX_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
 
 
 def _expect_no_recording(what):
@@ -76,7 +76,7 @@ class Trainer(Layer, aliases=None):
 
     def _begin(self) -> None:
         """Make what is of this very model: no copy has it."""
-        self._programs = Kept(4 * MOST_PROGRAMS)
+        self._programs = Cache(4 * MAX_PROGRAMS)
         self._lock = lock()  # of `fit`: one at a time
 
     def __getstate__(self) -> dict[str, Any]:
@@ -243,7 +243,7 @@ class Trainer(Layer, aliases=None):
         computed with the weights between two steps (see `fit`)."""
         _expect_no_recording("predict")
         if callbacks is None:
-            found = self._programs.good(
+            found = self._programs.find(
                 (
                     "predict",
                     getattr(x, "shape", None),
@@ -409,7 +409,7 @@ class Trainer(Layer, aliases=None):
         return self._generator[1]
 
     def _kept(self, key: tuple, make: Callable[[], Any]) -> Any:
-        found = self._programs.good(key)
+        found = self._programs.find(key)
         return self._made(key, make) if found is None else found
 
     def _made(self, key, make):
@@ -432,5 +432,5 @@ class Trainer(Layer, aliases=None):
             epoch.take()
             return epoch
 
-        found = self._programs.good(key, Epoch.take)
+        found = self._programs.find(key, Epoch.take)
         return self._made(key, make) if found is None else found

@@ -19,7 +19,7 @@ from fastnn import layers, locks, ops, weights
 from fastnn.callbacks import Callback
 from fastnn.compile import object_code
 from fastnn.devices.cpu import INTERPRETED
-from fastnn.locks import Turn, together
+from fastnn.locks import Turn, combined
 
 pytestmark = pytest.mark.skipif(
     INTERPRETED, reason="the locks are the same, and interpreted steps take too long"
@@ -228,7 +228,7 @@ def test_a_prediction_of_many_batches_holds_up_nobody():
 
 
 def test_a_slice_lets_go_first_who_waits(monkeypatch):
-    monkeypatch.setattr(locks, "PATIENCE", WATCHDOG)
+    monkeypatch.setattr(locks, "MAX_WAIT", WATCHDOG)
     turn, order, over, late = Turn(), [], threading.Event(), 0
 
     def slices():
@@ -423,7 +423,7 @@ def test_locks_keep_nothing_alive():
 def test_several_turns_are_taken_in_one_order():
     a, b = Turn(), Turn()
     calls = [
-        lambda turns=turns: [together(turns).run(time.sleep, 1e-5) for _ in range(200)]
+        lambda turns=turns: [combined(turns).run(time.sleep, 1e-5) for _ in range(200)]
         for turns in ([a, b], [b, a, b], [a], [b])
     ]
     side_by_side(calls)
@@ -608,7 +608,7 @@ def test_several_threads_fork():
 
 @forks
 def test_a_fork_does_not_wait_for_ever_for_who_waits_for_it(monkeypatch):
-    monkeypatch.setattr(locks, "LONGEST_FORK", 0.2)
+    monkeypatch.setattr(locks, "MAX_FORK_WAIT", 0.2)
     model, begun, over = network(), threading.Event(), threading.Event()
     thread = Apart(model.weights[0].chunk.turn.run, lambda: (begun.set(), over.wait(WATCHDOG)))
     begun.wait(WATCHDOG)

@@ -10,7 +10,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, losses, metrics, ops, optimizers
-from fastnn.watch import MOST_STATES, READERS, Contents, _same
+from fastnn.watch import MAX_STATES, READERS, Contents, _same
 
 ROWS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
 TARGETS = ROWS[:, :2] * 0.5
@@ -229,16 +229,16 @@ def test_states_that_come_back_find_their_tapes(how, place, recordings):
 
 def test_only_so_many_tapes_are_kept_of_one_look():
     model = compiled(reader(lambda m: m.scale))
-    for n in range(3 * MOST_STATES):
+    for n in range(3 * MAX_STATES):
         model.scale = 1.0 + n
         np.testing.assert_array_equal(model.predict(ROWS), model(ROWS).numpy())
         step(model)
-    assert [len(found) for found in model.recorded_step.tapes.values()] == [MOST_STATES]
-    assert max(len(found) for found in model._programs.values()) == MOST_STATES
+    assert [len(found) for found in model.recorded_step.tapes.values()] == [MAX_STATES]
+    assert max(len(found) for found in model._programs.values()) == MAX_STATES
     gc.collect()
     model.scale = -1.0
     step(model)
-    assert len(vars(model)[READERS].found) <= 3 * MOST_STATES + 1
+    assert len(vars(model)[READERS].found) <= 3 * MAX_STATES + 1
 
 
 def test_an_attribute_that_is_deleted_or_comes_to_be_is_seen():

@@ -14,7 +14,7 @@ from fastnn import ops, profiling
 from fastnn.devices.cpu import INTERPRETED, fusion
 from fastnn.devices.cpu.program import Program, StepFailed, Tape
 from fastnn.errors import DeadTensorError, RecordingError
-from fastnn.recording import MOST_TAPES
+from fastnn.recording import MAX_TAPES
 from fastnn.tape.record import Recorder
 
 N_THREADS = [1] if INTERPRETED else [1, 2, 3, 8]
@@ -158,9 +158,9 @@ def test_arguments_are_inputs_by_shape_and_type_and_integers_are_constants():
     assert scaled([1.0, 2.0], 4).numpy().tolist() == [4, 8]
     assert scaled(np.array([1.0]), 3).numpy().tolist() == [3]
     assert len(calls) == 3
-    for n in range(2 * MOST_TAPES):
+    for n in range(2 * MAX_TAPES):
         scaled(np.ones(n + 1), 3)
-    assert len(scaled.tapes) == MOST_TAPES
+    assert len(scaled.tapes) == MAX_TAPES
 
 
 @pytest.mark.parametrize(

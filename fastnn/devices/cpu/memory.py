@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from fastnn.buffer import CACHE_LINE, Buffer, whole_lines
-from fastnn.locks import Turn, Turns, together
+from fastnn.locks import Turn, Turns, combined
 
 
 def address_of(array: np.ndarray) -> int:
@@ -36,13 +36,13 @@ def holding(values: np.ndarray) -> Buffer:
     return buffer
 
 
-def reserve(nbytes: int, large_pages: bool = False) -> Buffer:
+def reserve(nbytes: int, huge_pages: bool = False) -> Buffer:
     """Zeroed memory that the system provides page by page, as it is first written: if it can, in
     pages of 2 MB."""
     # Private, or a forked child would train its parent's weights.
     flags = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     memory = mmap.mmap(-1, max(nbytes, 1), **flags)
-    if large_pages and hasattr(mmap, "MADV_HUGEPAGE"):
+    if huge_pages and hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a kernel without them
             memory.madvise(mmap.MADV_HUGEPAGE)
     owner = np.frombuffer(memory, np.uint8)
@@ -54,19 +54,19 @@ class Chunk:
     them: gradients, moments. Variables that lie next to each other here do so there too, and are
     updated by one instruction."""
 
-    def __init__(self, nbytes: int, large_pages: bool, turn: Turn, used: int = 0):
-        self.memory, self.large_pages, self.used = reserve(nbytes, large_pages), large_pages, used
+    def __init__(self, nbytes: int, huge_pages: bool, turn: Turn, used: int = 0):
+        self.memory, self.huge_pages, self.used = reserve(nbytes, huge_pages), huge_pages, used
         self.mirrors: dict[object, Buffer] = {}
         self.turn = _turns[id(self.memory.owner)] = turn  # of who works on these variables
 
     def __reduce__(self) -> tuple:
         """The layout alone: places bring their values along, so that a copied layer does not hold
         its model's weights."""
-        return Chunk, (self.memory.nbytes, self.large_pages, self.turn, self.used)
+        return Chunk, (self.memory.nbytes, self.huge_pages, self.turn, self.used)
 
     def mirror(self, key: object) -> Buffer:
         if key not in self.mirrors:
-            self.mirrors[key] = reserve(self.memory.nbytes, self.large_pages)
+            self.mirrors[key] = reserve(self.memory.nbytes, self.huge_pages)
         return self.mirrors[key]
 
 
@@ -77,7 +77,7 @@ class Mirror(Buffer):
     __slots__ = ("chunk",)
 
     def __init__(self, chunk: Chunk, values: Any = ()):
-        memory = reserve(chunk.memory.nbytes, chunk.large_pages)
+        memory = reserve(chunk.memory.nbytes, chunk.huge_pages)
         super().__init__(memory.address, memory.nbytes, memory.owner, 0)
         self.chunk = chunk
         self.bytes()[: len(values)] = values
@@ -119,7 +119,7 @@ _turns: WeakValueDictionary[int, Turn] = WeakValueDictionary()  # by the owner o
 def turn_of(buffers: Iterable[Buffer]) -> Turn | Turns:
     """That of the variables whose memory is among these."""
     found = [_turns.get(owner) for owner in {id(getattr(b, "owner", None)) for b in buffers}]
-    return together([turn for turn in found if turn is not None])
+    return combined([turn for turn in found if turn is not None])
 
 
 class Arena:
@@ -127,10 +127,10 @@ class Arena:
     be generous."""
 
     CHUNK_BYTES = 1 << 24
-    # A variable this large, or a chunk that follows a full one, lies in large pages: an update of 8
-    # million parameters then takes 0.9 of the time, but a small model would take up some of 2 MB of
-    # which it needs little. From NumPy, which has the same bound.
-    LARGE = 1 << 22
+    # A variable this large, or a chunk that follows a full one, lies in huge pages: an update of 8
+    # million parameters then takes 0.9 of the time, but a small model would take up pages of 2 MB
+    # of which it needs little. NumPy has the same bound.
+    HUGE_PAGES_MIN_BYTES = 1 << 22
 
     def __init__(self):
         self.chunks: dict[object, Chunk] = {}
@@ -142,8 +142,8 @@ class Arena:
         size = whole_lines(nbytes)
         chunk = self.chunks.get(kind)
         if chunk is None or chunk.used + size > chunk.memory.nbytes:
-            large_pages = size >= self.LARGE or chunk is not None
-            chunk = self.chunks[kind] = Chunk(max(size, self.CHUNK_BYTES), large_pages, self.turn)
+            huge_pages = size >= self.HUGE_PAGES_MIN_BYTES or chunk is not None
+            chunk = self.chunks[kind] = Chunk(max(size, self.CHUNK_BYTES), huge_pages, self.turn)
         chunk.used += size
         return chunk, chunk.used - size
 
