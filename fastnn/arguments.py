@@ -104,7 +104,7 @@ class Same:
         return id(self.value)
 
 
-def look(argument: Any, inputs: list) -> Any:
+def signature(argument: Any, inputs: list) -> Any:
     """What a tape depends on of an argument, as a part of its key; what it copies of it is added to
     `inputs`."""
     kind = type(argument)
@@ -125,7 +125,7 @@ def look(argument: Any, inputs: list) -> Any:
 def _look_closer(argument, inputs):
     kind, children = type(argument), tree.children(argument)
     if children is not None:
-        return kind, *[(type(name), name, look(child, inputs)) for name, child in children]
+        return kind, *[(type(name), name, signature(child, inputs)) for name, child in children]
     if isinstance(argument, Variable):
         return kind, Same(argument)
     if isinstance(argument, Tensor):
@@ -163,11 +163,11 @@ def _is_array(argument):
 
 
 def filled(argument: Any, inputs: Iterator) -> Any:
-    """An argument with the next ones of `inputs` in the place of what `look` found."""
+    """An argument with the next ones of `inputs` in the place of what `signature` found."""
 
     def fill(leaf):
         own: list = []
-        look(leaf, own)
+        signature(leaf, own)
         return next(inputs) if own else leaf
 
     return tree.map(fill, argument)

@@ -1,5 +1,4 @@
-"""`fastnn.record`: a step of one's own, written down on its first call and replayed natively from
-then on."""
+"""`fastnn.record`: a user's step, recorded on its first call and replayed natively from then on."""
 
 import sys
 import weakref
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import tree
-from fastnn.arguments import filled, look, stand_ins
+from fastnn.arguments import filled, signature, stand_ins
 from fastnn.buffer import Buffer
 from fastnn.devices.cpu.autotune import Autotuner
 from fastnn.devices.cpu.memory import allocate
@@ -27,11 +26,11 @@ from fastnn.tensor import Tensor
 from fastnn.variable import Variable
 from fastnn.watch import Cache, Watch, Watched, own
 
-# seconds that threads take to wake up and to leave, in each call: shorter steps have one
+# seconds to wake threads and to leave them, in each call: shorter steps run on one
 THREADS_OVERHEAD = 5e-5
 NOTHING: AbstractContextManager = nullcontext()
 METHODS = "_tapes_of_methods"  # the attribute of an object that holds those
-# of one function: full batch, last batch, evaluation and the like; the one longest unused goes
+# of one function: full batch, last batch, evaluation and the like; the least recently used go
 MAX_TAPES = 16
 
 
@@ -83,8 +82,7 @@ def record(function: Callable[..., Any]) -> "Recorded":
 
 
 class Recorded:
-    """A function with its tapes. `tapes` maps what a call looked like to what was recorded for
-    it."""
+    """A function with its tapes: `tapes` maps a call's signature to what was recorded for it."""
 
     def __init__(self, function: Callable[..., Any], name: str | None = None):
         inner = function.__func__ if isinstance(function, staticmethod) else function
@@ -128,9 +126,9 @@ class Recorded:
         return self._find(arguments, named, [])
 
     def _find(self, arguments, named, inputs):
-        key: tuple = context.training, *[look(a, inputs) for a in arguments]
+        key: tuple = context.training, *[signature(a, inputs) for a in arguments]
         if named:
-            key += tuple([(n, look(named[n], inputs)) for n in sorted(named)])
+            key += tuple([(n, signature(named[n], inputs)) for n in sorted(named)])
         found = self.tapes.find(key)
         if found is None:
             call = partial(_call, self.function, arguments, named)
@@ -230,7 +228,7 @@ def _call(function, arguments, named, inputs):
 
 
 class Recording:
-    """One tape of a function: for arguments of one look, and for variables with or without
+    """One tape of a function: for arguments of one signature, and for variables with or without
     gradients as it met them.
 
     call: the function, of what stands for its inputs; reaches: it, and what it is called with.
@@ -241,11 +239,9 @@ class Recording:
         generators = Generators(*reaches)
         with making:
             recorder, outputs, flat, staged = self._recorded(call, inputs, self.watch)
-            self.variables, self.had = (
-                list(recorder.had_gradient),
-                [g is not None for g in recorder.had_gradient.values()],
-            )
-            self.has = [(v, v._gradient) for v in self.variables if isinstance(v, Variable)]
+            self.variables = list(recorder.had_gradient)
+            self.had_gradient = [g is not None for g in recorder.had_gradient.values()]
+            self.gradients = [(v, v._gradient) for v in self.variables if isinstance(v, Variable)]
             recorder.restore_gradients()
             generators.expect_unchanged(
                 lambda: self._recorded(call, inputs)[0].restore_gradients(), name
@@ -318,11 +314,12 @@ class Recording:
     def fits(self) -> bool:
         """Whether the variables have gradients, or none, as the recorded step met them, and all
         else is as it was."""
-        return [v._gradient is not None for v in self.variables] == self.had and self.watch.holds()
+        has_gradient = [v._gradient is not None for v in self.variables]
+        return has_gradient == self.had_gradient and self.watch.holds()
 
     def run(self, inputs: list, call: Callable[[list], Any]) -> Any:
-        """Run the tape with other inputs of the same look. `call` is the function, should something
-        have to be explained."""
+        """Run the tape with other inputs of the same signature. `call` is the function, should an
+        error have to be explained."""
         try:
             return self.program.turn.run(self._run, inputs)
         except StepFailed as failed:
@@ -335,7 +332,7 @@ class Recording:
             self.program.run(1)
         else:
             self.autotuner.run(1, 1)
-        for variable, gradient in self.has:
+        for variable, gradient in self.gradients:
             variable._gradient = gradient
         return tree.map(_fresh, self.outputs)
 

@@ -38,7 +38,7 @@ class Rows(NamedTuple):
         return tree.map(lambda array: array[rows], self)
 
 
-def look(rows: Any) -> tuple:
+def signature(rows: Any) -> tuple:
     """What a program for such arrays depends on: where they stand, the shapes of rows, types."""
     return tuple([(path, a.shape[1:], a.dtype) for path, a in tree.leaves(rows)])
 

@@ -90,9 +90,11 @@ class Schedule(NamedTuple):
 
 
 class Programs:
-    """Programs through data of one look, for any number of rows. segments: gives the segments, of
-    training and others, for the rows that the sources have now. threads: to plan for, at most;
-    None: as many as there may be."""
+    """Programs through data of one signature, for any number of rows.
+
+    segments: gives the segments, of training and others, for the rows that the sources have now.
+    n_threads: to plan for; None: as many as there may be.
+    """
 
     def __init__(
         self,

@@ -258,7 +258,7 @@ class Trainer(Layer, aliases=None):
         with CompileNotice(bool(verbose)):
             output, count = self._outputs(rows), len(tree.flatten(rows)[0])
             size = count if count <= batch_size else None
-            key: tuple = "predict", size, data.look(rows), batch_size, self.run_eagerly
+            key: tuple = "predict", size, data.signature(rows), batch_size, self.run_eagerly
             if type(x) is np.ndarray and size is not None:
                 key = "predict", x.shape, batch_size, self.run_eagerly
             predictor = self._kept(
@@ -393,7 +393,7 @@ class Trainer(Layer, aliases=None):
                     )
             return Outputs(outputs_of(y))
 
-        return self._kept(("outputs", data.look(rows)), called).outputs
+        return self._kept(("outputs", data.signature(rows)), called).outputs
 
     def _declared_output_shape(self, input_shape: Sequence[int]) -> Shape | None:
         """The shape of predictions where layers that are built say it, or None."""
@@ -424,8 +424,8 @@ class Trainer(Layer, aliases=None):
     ) -> Epoch:
         """The program of an epoch over data of these shapes, made if need be."""
         generator = self._drawing() if shuffle else None
-        looks = tuple(None if r is None else data.look(r) for r in (rows, test))
-        key = (kind, looks, batch_size, shuffle, self.run_eagerly)
+        signatures = tuple(None if r is None else data.signature(r) for r in (rows, test))
+        key = (kind, signatures, batch_size, shuffle, self.run_eagerly)
 
         def make():
             epoch = epoch_of(self, rows, test, batch_size, generator)

@@ -18,20 +18,19 @@ from fastnn.tape.record import Recorder
 
 from .program import MAX_THREADS, Program, Tape
 
-# one trial of a loop lasts at least so long: short enough to fit between what other processes do
-SECONDS = 0.004
-# of which the fastest counts: a floor is what the machine can do, not what it does on the average
-TRIALS = 25
-QUICK = (0.0005, 5)  # seconds and trials where a rough floor will do
-# bytes of a working set: within the nearest cache, and beyond the last
-SMALLEST, LARGEST = 1 << 13, 1 << 26
+# A trial of a loop lasts at least so long, short enough to fit between what other processes do; the
+# fastest counts, for a floor is what the machine can do, not what it does on the average.
+TRIAL_SECONDS, TRIALS = 0.004, 25
+QUICK = (0.0005, 5)  # the same where a rough floor will do
+# of a working set: within L1, and out of the last-level cache
+SMALLEST_BYTES, LARGEST_BYTES = 1 << 13, 1 << 26
 
 
 def seconds_of(
-    calls: Sequence[Any], n_threads: int = 1, seconds: float = SECONDS, trials: int = TRIALS
+    calls: Sequence[Any], n_threads: int = 1, seconds: float = TRIAL_SECONDS, trials: int = TRIALS
 ) -> float:
-    """Seconds of one repeat of calls one after another: (kernel, arguments but the last, which is
-    how often)."""
+    """Seconds of one repeat of calls one after another: (kernel, arguments but the last, the number
+    of repeats)."""
     _run(calls, 1, n_threads)()  # compiles what is missing
     repeats = 1
     while (once := _run(calls, repeats, n_threads)()) < seconds:
@@ -72,12 +71,10 @@ def flops_per_second(dtype: np.dtype, n_threads: int = 1, quick: bool = False) -
     """The peak of multiply-adds, each of which counts as two."""
     numbers = _zeros(3, dtype)
     numbers.array[:] = 0.5, 1.0, 0.0
-    a_repeat = (
-        2 * kernels.ACCUMULATORS * (processor().target.vector_bytes // dtype.itemsize) * n_threads
-    )
-    return a_repeat / seconds_of(
-        [(kernels.multiply_adds, [numbers])], n_threads, *(QUICK if quick else ())
-    )
+    lanes = processor().target.vector_bytes // dtype.itemsize
+    flops = 2 * kernels.ACCUMULATORS * lanes * n_threads
+    calls = [(kernels.multiply_adds, [numbers])]
+    return flops / seconds_of(calls, n_threads, *(QUICK if quick else ()))
 
 
 Streams = tuple[int, int, int]  # arrays read, written and updated in place
@@ -98,9 +95,9 @@ def seconds_of_passes(
     n_threads: int = 1,
     quick: bool = False,
 ) -> float:
-    """Passes in turns, each over arrays of its own but for the first that it reads: what all touch
-    together decides which cache they find it in. 32 MB that are read, then 32 MB that are written
-    take two and a half times what either takes alone where the last cache has 32 MB."""
+    """Passes in turns, each over arrays of its own but for the first that it reads: the working set
+    of all decides in which cache they find it. Reading 32 MB, then writing 32 MB takes two and a
+    half times what either takes alone where L3 has 32 MB."""
     calls, shared = [], _zeros(elements, dtype)
     for streams in passes:
         kernel = kernels.STREAMS[streams]
@@ -114,11 +111,10 @@ def seconds_of_passes(
 
 
 def bytes_per_second(streams: Streams, nbytes: float) -> float:
-    """What streams move whose arrays together have some `nbytes`, rounded down to a power of two,
-    for the fewer the faster: in the nearest cache they move ten times as fast as in memory."""
-    return _bytes_per_second(
-        streams, min(max(SMALLEST, 1 << (max(int(nbytes), 1).bit_length() - 1)), LARGEST)
-    )
+    """The bandwidth of streams whose arrays together have some `nbytes`, rounded down to a power of
+    two: in L1 it is ten times that of memory."""
+    power = 1 << (max(int(nbytes), 1).bit_length() - 1)
+    return _bytes_per_second(streams, min(max(SMALLEST_BYTES, power), LARGEST_BYTES))
 
 
 @cache
