@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.checks import whole_number
 from fastnn.errors import nearest, warn
 from fastnn.registry import Configured, Kind
 
@@ -211,8 +212,7 @@ class EarlyStopping(Callback):
     ):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"EarlyStopping: mode must be 'auto', 'min' or 'max'; got {mode!r}")
-        if patience < 0:
-            raise ValueError(f"EarlyStopping: patience must be 0 or more epochs; got {patience!r}")
+        patience = whole_number("EarlyStopping: patience", patience, 0)
         self.monitor, self.min_delta, self.patience, self.verbose = (
             monitor,
             abs(min_delta),

@@ -4,8 +4,6 @@ memory."""
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from math import isfinite
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy as np
 from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.buffer import CACHE_LINE, whole_lines
+from fastnn.checks import fraction, not_negative, positive
 from fastnn.devices.cpu.memory import Chunk, Mirror, reserve
 from fastnn.errors import DTypeError, ShapeError, shape_text, warn
 from fastnn.locks import combined
@@ -35,18 +34,6 @@ class Run(NamedTuple):
     offset: int
     parameter: Tensor
     gradient: Tensor
-
-
-def _fraction(optimizer, argument, value, to_one=False):
-    if not isinstance(value, Real) or not (0 <= value < 1 or (to_one and value == 1)):
-        raise ValueError(f"{optimizer}: {argument} must lie between 0 and 1; got {value!r}")
-    return float(value)
-
-
-def _positive(optimizer, argument, value):
-    if not isinstance(value, Real) or not 0 < value < float("inf"):
-        raise ValueError(f"{optimizer}: {argument} must be a finite number above 0; got {value!r}")
-    return float(value)
 
 
 KIND = Kind("optimizer", "optimizers", spelled=str.lower)
@@ -75,8 +62,8 @@ class Optimizer(Watched, Configured):
     states: tuple[str, ...] = ()
     op: Op  # the update, which writes a parameter, its states and the flags
     flags: tuple[Tensor, ...] = ()
-    # of arguments: given the optimizer's name, theirs and what is assigned
-    checks: dict[str, Callable[[str, str, Any], Any]] = {}
+    # of arguments: given their name and what is assigned
+    checks: dict[str, Callable[[str, Any], Any]] = {}
     not_recorded = ("_memory", "_warned")
 
     def __init__(self, learning_rate: float, name: str | None = None):
@@ -100,7 +87,7 @@ class Optimizer(Watched, Configured):
 
     def __setattr__(self, name, value):
         check = self.checks.get(name)
-        super().__setattr__(name, value if check is None else check(self.name, name, value))
+        super().__setattr__(name, value if check is None else check(f"{self.name}: {name}", value))
 
     @property
     def learning_rate(self) -> float:
@@ -108,11 +95,7 @@ class Optimizer(Watched, Configured):
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        number = float(value)
-        if not (isfinite(number) and number >= 0):
-            raise ValueError(
-                f"{self.name}: learning_rate must be a finite number from 0 on; got {value!r}"
-            )
+        number = not_negative(f"{self.name}: learning_rate", float(value))
         self.rate.buffer.array((1,), np.float64)[0] = number
 
     @property
@@ -304,8 +287,8 @@ class SGD(Optimizer):
     """
 
     checks = {
-        "momentum": partial(_fraction, to_one=True),
-        "nesterov": lambda *given: bool(given[-1]),
+        "momentum": partial(fraction, one=True),
+        "nesterov": lambda name, value: bool(value),
     }
 
     def __init__(
@@ -352,7 +335,7 @@ class Adam(Optimizer):
 
     states = ("m", "v")
     op = updates.adam
-    checks = {"beta_1": _fraction, "beta_2": _fraction, "epsilon": _positive}
+    checks = {"beta_1": fraction, "beta_2": fraction, "epsilon": positive}
 
     def __init__(
         self,
@@ -387,7 +370,7 @@ class RMSprop(Optimizer):
 
     states = ("square",)
     op = updates.rmsprop
-    checks = {"rho": _fraction, "epsilon": _positive}
+    checks = {"rho": fraction, "epsilon": positive}
 
     def __init__(
         self,

@@ -3,14 +3,15 @@ and its count of draws."""
 
 import os
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from fastnn import config, ops
+from fastnn.checks import extents, is_whole
 from fastnn.devices.cpu.memory import allocate, own_copy
 from fastnn.dtypes import FLOATS, INT64, expected
-from fastnn.errors import ShapeError
 from fastnn.kernels.reference import philox
 from fastnn.locks import lock
 from fastnn.tape.record import Counter, context
@@ -51,7 +52,7 @@ class Generator:
         """Begin again, with this seed or a fresh one."""
         if seed is None:
             seed = int.from_bytes(os.urandom(4), "little")
-        elif isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        elif not is_whole(seed, -inf):
             raise TypeError(f"seed: expected an integer; got {seed!r}")
         self.seed = int(seed)
         self._words[0] = self.seed % (1 << 64) - (
@@ -96,16 +97,9 @@ class Generator:
 
     def _drawn(self, op, shape, dtype, **parameters):
         name = f"random {op.name}"
-        dtype, shape = expected(dtype or config.floatx(), name, FLOATS), _shape(name, shape)
+        dtype, shape = expected(dtype or config.floatx(), name, FLOATS), extents(name, shape)
         state, draw_offset = self.draw()
         return op(state, shape=shape, dtype=dtype, draw_offset=draw_offset, **parameters)
-
-
-def _shape(name, shape):
-    extents = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-    if any(isinstance(e, bool) or not isinstance(e, int | np.integer) or e < 0 for e in extents):
-        raise ShapeError(f"{name}: a shape is made of integers from 0 on; got {shape!r}")
-    return tuple(int(e) for e in extents)
 
 
 default = Generator()  # of the process: initial weights and shuffling come from it

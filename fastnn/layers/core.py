@@ -1,13 +1,9 @@
 """Dense layers, activations, and the place where data comes in."""
 
-from collections.abc import Iterable, Sequence
-from math import inf
-from numbers import Real
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from fastnn import activations, initializers, ops
+from fastnn import activations, checks, initializers, ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
 from fastnn.tensor import Tensor
@@ -50,10 +46,8 @@ class Dense(Layer):
         **base: Any,
     ):
         super().__init__(**base)
-        if not _is_extent(units):
-            raise ValueError(f"Dense: units must be an integer from 1 on; got {units!r}")
         self.units, self.use_bias, self.activation = (
-            int(units),
+            checks.whole_number("Dense: units", units, 1),
             use_bias,
             activations.get(activation, "Dense: activation"),
         )
@@ -139,19 +133,11 @@ class ReLU(Layer):
         **base: Any,
     ):
         super().__init__(**base)
-        for name, value in (
-            ("max_value", max_value),
-            ("negative_slope", negative_slope),
-            ("threshold", threshold),
-        ):
-            if not (isinstance(value, Real) and 0 <= value < inf) and not (
-                value is None and name == "max_value"
-            ):
-                allowed = (
-                    "a number from 0 on, or None" if name == "max_value" else "a number from 0 on"
-                )
-                raise ValueError(f"ReLU: {name} must be {allowed}; got {value!r}")
-        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+        self.max_value = max_value
+        if max_value is not None:
+            checks.not_negative("ReLU: max_value", max_value)
+        self.negative_slope = checks.not_negative("ReLU: negative_slope", negative_slope)
+        self.threshold = checks.not_negative("ReLU: threshold", threshold)
 
     def call(self, x: Tensor) -> Tensor:
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
@@ -214,15 +200,4 @@ def Input(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> I
 
 def row_shape(shape: Any) -> tuple[int, ...] | None:
     """The shape of one row of input, checked; None stays None."""
-    if shape is None:
-        return None
-    extents = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    if not all(_is_extent(e) for e in extents):
-        raise ShapeError(
-            f"input_shape: expected the extents of one row, integers from 1 on; got {shape!r}"
-        )
-    return tuple(int(e) for e in extents)
-
-
-def _is_extent(value):
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0
+    return None if shape is None else checks.extents("input_shape", shape, 1)

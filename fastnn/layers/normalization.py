@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastnn import initializers, ops
+from fastnn import checks, initializers, ops
 from fastnn.apply import apply
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
@@ -85,12 +85,8 @@ class BatchNormalization(Layer):
         **base: Any,
     ):
         super().__init__(**base)
-        if not 0 <= momentum <= 1:
-            raise ValueError(
-                f"BatchNormalization: momentum must lie between 0 and 1; got {momentum!r}"
-            )
-        if not epsilon > 0:
-            raise ValueError(f"BatchNormalization: epsilon must be above 0; got {epsilon!r}")
+        momentum = checks.fraction("BatchNormalization: momentum", momentum, one=True)
+        epsilon = checks.positive("BatchNormalization: epsilon", epsilon)
         self.axis, self.momentum, self.epsilon, self.center, self.scale = (
             axis,
             momentum,
@@ -166,8 +162,7 @@ class LayerNormalization(Layer):
         **base: Any,
     ):
         super().__init__(**base)
-        if not epsilon > 0:
-            raise ValueError(f"LayerNormalization: epsilon must be above 0; got {epsilon!r}")
+        epsilon = checks.positive("LayerNormalization: epsilon", epsilon)
         self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
         self.beta_initializer, self.gamma_initializer = (
             initializer_of(self, "beta_initializer", beta_initializer),

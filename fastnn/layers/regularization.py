@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastnn import ops, random
+from fastnn import checks, ops, random
 from fastnn.layers.base import Layer, Shape
 from fastnn.tensor import Tensor
 
@@ -28,9 +28,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **base: Any):
         super().__init__(**base)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise ValueError(f"Dropout: rate must be a number from 0 to below 1; got {rate!r}")
-        self.rate, self.seed = float(rate), seed
+        self.rate, self.seed = checks.fraction("Dropout: rate", rate), seed
 
     def build(self, input_shape: Shape) -> None:
         self.generator = (

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn import tree
+from fastnn import checks, tree
 from fastnn.apply import apply
 from fastnn.convert import as_array
 from fastnn.devices.cpu.memory import buffer_of
@@ -46,13 +46,6 @@ def signature(rows: Any) -> tuple:
 def without_arrays(rows: Any) -> Any:
     """The structure alone, for `tree.pack`."""
     return tree.map(lambda array: "", rows)
-
-
-def whole_number(name: str, value: Any, least: int) -> int:
-    """`value` if it is an integer from `least` on."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number from {least} on; got {value!r}")
-    return int(value)
 
 
 def inputs(x: Any, dtype: np.dtype, name: str = "x") -> np.ndarray:
@@ -103,8 +96,7 @@ def weights(sample_weight: Any, count: int, dtype: np.dtype) -> np.ndarray | Non
 def split(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
     """(training, validation): the last `fraction` of the rows, before any shuffling, as Keras takes
     them."""
-    if isinstance(fraction, bool) or not 0 < fraction < 1:
-        raise ValueError(f"validation_split must lie between 0 and 1; got {fraction!r}")
+    fraction = checks.fraction("validation_split", fraction, zero=False)
     count = rows.number
     at = floor(count * (1 - fraction))
     if not 0 < at < count:

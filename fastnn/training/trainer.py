@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import losses, optimizers, random, tree
+from fastnn import checks, losses, optimizers, random, tree
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
 from fastnn.errors import RecordingError, ShapeError, shape_text
@@ -163,8 +163,8 @@ class Trainer(Layer, aliases=None):
         """
         _expect_no_recording("fit")
         self._compiled("fit")
-        batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
-        epochs = data.whole_number("epochs", epochs, 0)
+        batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        epochs = checks.whole_number("epochs", epochs, 0)
         progress = Progress(verbose, epochs)
         with self._lock, CompileNotice(progress.on):
             rows = self._rows(x, y, sample_weight)
@@ -214,7 +214,7 @@ class Trainer(Layer, aliases=None):
         return_dict, a dictionary. Arguments as in `fit`."""
         _expect_no_recording("evaluate")
         self._compiled("evaluate")
-        batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         progress = Progress(verbose, 0, "Evaluation")
         with CompileNotice(progress.on):
             rows = self._rows(x, y, sample_weight)
@@ -253,7 +253,7 @@ class Trainer(Layer, aliases=None):
             )
             if found is not None:  # the quick way, for one row at a time in a loop of one's own
                 return found(x)
-        batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         rows = self._inputs(x, "x", check=False)
         with CompileNotice(bool(verbose)):
             output, count = self._outputs(rows), len(tree.flatten(rows)[0])
@@ -287,7 +287,7 @@ class Trainer(Layer, aliases=None):
         advice: batches of one row read every weight for that row alone; a larger batch_size ...
         """
         self._compiled("profile")
-        batch_size = data.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         if self.run_eagerly:
             raise RuntimeError(
                 "profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to "

@@ -345,13 +345,13 @@ NAMES = [
 
 LAYERS = [
     *[
-        (lambda u=u: layers.Dense(u), ValueError, "units must be an integer from 1 on; got")
+        (lambda u=u: layers.Dense(u), ValueError, "units must be a whole number from 1 on; got")
         for u in (2.5, 0, -1, True, "2", None)
     ],
     (
         lambda: fastnn.Input((0,)),
         ShapeError,
-        r"input_shape: expected the extents of one row, .* got \(0,\)",
+        r"input_shape: a shape is made of integers from 1 on; got \(0,\)",
     ),
     (lambda: fastnn.Input((None, 3)), ShapeError, r"input_shape: .* got \(None, 3\)"),
     (
@@ -367,14 +367,18 @@ LAYERS = [
     (
         lambda: layers.ReLU(max_value=-1),
         ValueError,
-        "max_value must be a number from 0 on, or None; got -1",
+        "max_value must be a finite number from 0 on; got -1",
     ),
     (
         lambda: layers.BatchNormalization(momentum=2),
         ValueError,
         "momentum must lie between 0 and 1; got 2",
     ),
-    (lambda: layers.BatchNormalization(epsilon=0), ValueError, "epsilon must be above 0; got 0"),
+    (
+        lambda: layers.BatchNormalization(epsilon=0),
+        ValueError,
+        "epsilon must be a finite number above 0; got 0",
+    ),
     (
         lambda: layers.BatchNormalization(axis=1)(np.ones((2, 3, 4))),
         ShapeError,

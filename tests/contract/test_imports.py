@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Each may import those before it, and itself.
 ORDER = [
-    "kernels", "errors", "dtypes", "tree", "registry", "locks", "frames", "ops", "buffer", "tape",
-    "compile", "devices", "emit", "watch", "config", "convert", "tensor", "variable", "apply",
-    "arguments", "indexing", "autograd", "gradcheck", "foreign_random", "recording", "random",
-    "profiling", "utils", "initializers", "activations", "layers", "losses", "metrics",
+    "kernels", "errors", "dtypes", "checks", "tree", "registry", "locks", "frames", "ops", "buffer",
+    "tape", "compile", "devices", "emit", "watch", "config", "convert", "tensor", "variable",
+    "apply", "arguments", "indexing", "autograd", "gradcheck", "foreign_random", "recording",
+    "random", "profiling", "utils", "initializers", "activations", "layers", "losses", "metrics",
     "optimizers", "callbacks", "weights", "training", "model", "saving", "keras", "article",
     "demo", "__main__",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from queue import SimpleQueue
 
+from fastnn.checks import is_whole
 from fastnn.locks import lock
 
 from . import quota
@@ -25,7 +26,7 @@ _chosen: int | None = None  # by `choose`
 
 def checked_count(name: str, value: object) -> int:
     """`value` if it is a number of threads, or a ValueError that says of `name` what it may be."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_THREADS:
+    if not isinstance(value, int) or not is_whole(value, 1) or value > MAX_THREADS:
         raise ValueError(f"{name}: expected a whole number from 1 to {MAX_THREADS}; got {value!r}")
     return value
 

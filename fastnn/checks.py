@@ -1,0 +1,59 @@
+"""Checks of arguments: each gives the value back as what it is to be, or raises an error that says
+what it may be and what came. name: whose argument it is, as in "Dense: units"."""
+
+from collections.abc import Iterable
+from math import inf
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from fastnn.errors import ShapeError
+
+
+def is_whole(value: Any, least: float = 0) -> bool:
+    """Whether a value is an integer, of Python's or NumPy's, from `least` on."""
+    return (
+        isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= least)
+    )
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """An integer from `least` on."""
+    if not is_whole(value, least):
+        raise ValueError(f"{name} must be a whole number from {least} on; got {value!r}")
+    return int(value)
+
+
+def _number(name, value, fits, expected):
+    if isinstance(value, bool) or not isinstance(value, Real) or not fits(value):
+        raise ValueError(f"{name} must {expected}; got {value!r}")
+    return float(value)
+
+
+def fraction(name: str, value: Any, zero: bool = True, one: bool = False) -> float:
+    """A number between 0 and 1; zero, one: whether it may be that."""
+    return _number(
+        name,
+        value,
+        lambda v: 0 < v < 1 or (zero and v == 0) or (one and v == 1),
+        "lie between 0 and 1",
+    )
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    return _number(name, value, lambda v: 0 < v < inf, "be a finite number above 0")
+
+
+def not_negative(name: str, value: Any) -> float:
+    """A finite number from 0 on."""
+    return _number(name, value, lambda v: 0 <= v < inf, "be a finite number from 0 on")
+
+
+def extents(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:
+    """A shape, one extent or several."""
+    found = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if not all([is_whole(extent, least) for extent in found]):
+        raise ShapeError(f"{name}: a shape is made of integers from {least} on; got {shape!r}")
+    return tuple([int(extent) for extent in found])
