@@ -12,7 +12,7 @@ from fastnn import config, ops
 from fastnn.checks import extents, is_whole
 from fastnn.devices.cpu.memory import allocate, own_copy
 from fastnn.dtypes import FLOATS, INT64, expected
-from fastnn.kernels.reference import philox
+from fastnn.kernels.reference.random import philox
 from fastnn.locks import lock
 from fastnn.tape.record import Counter, context
 from fastnn.tensor import Tensor, tensor

@@ -10,7 +10,7 @@ AVX512 = machine(
 )
 AS_SET = 4  # rounding: as the processor is set to
 FROM_3_4_POSITIVE = 0b1011  # bits 0 and 1: from 3/4 on; bits 2 and 3: NaN below zero
-PIECES = 32  # the float32 that two registers hold
+TABLE_SIZE = 32  # the float32 that two registers hold
 
 
 @intrinsic("T <- T")
@@ -75,23 +75,25 @@ def _(emitter, x):
     return _call(emitter, "mask.getmant", [x, emitter.integer(32)(FROM_3_4_POSITIVE)], AS_SET)
 
 
-def looked_up(name, numbers):
-    """The intrinsic `numbers[bits % PIECES]` for float32, called `name`; its numbers stay in
+def table_lookup(name, numbers):
+    """The intrinsic `numbers[bits % TABLE_SIZE]` for float32, called `name`; its numbers stay in
     registers."""
 
     def body(bits):
-        return numbers[bits % PIECES]
+        return numbers[bits % TABLE_SIZE]
 
     body.__name__ = name
     made = intrinsic("T <- bits")(body)
 
     @made.lowering
     def _(emitter, bits):
-        return emitter.load_from_table(numbers, emitter.builder.and_(bits, bits.type(PIECES - 1)))
+        return emitter.load_from_table(
+            numbers, emitter.builder.and_(bits, bits.type(TABLE_SIZE - 1))
+        )
 
     @made.vector_lowering
     def _(emitter, bits):
-        vector = emitter.vector_type(PIECES // 2)
+        vector = emitter.vector_type(TABLE_SIZE // 2)
         low, high = (vector([float(n) for n in half]) for half in np.split(numbers, 2))
         return emitter.call("llvm.x86.avx512.vpermi2var.ps.512", vector, [low, bits, high])
 

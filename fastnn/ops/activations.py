@@ -5,7 +5,7 @@ from math import inf
 
 import numpy as np
 
-from fastnn.kernels import reference
+from fastnn.kernels.reference import elementwise as reference
 from fastnn.kernels.scalar import activations, elementary, special
 
 from .elementwise import EXTREMES, elementwise

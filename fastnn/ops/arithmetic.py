@@ -5,8 +5,8 @@ from math import inf
 import numpy as np
 
 from fastnn import dtypes
-from fastnn.kernels import reference
 from fastnn.kernels.declare import ANY, NUMBERS
+from fastnn.kernels.reference import elementwise as reference
 from fastnn.kernels.scalar import arithmetic
 
 from .elementwise import EXTREMES, PASS, elementwise

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastnn.kernels import reference
+from fastnn.kernels.reference import elementwise as reference
 from fastnn.kernels.scalar import activations, arithmetic, elementary, special
 from fastnn.kernels.scalar import power as powers
 

@@ -4,7 +4,8 @@ or sigmoid and takes the loss of these."""
 import numpy as np
 
 from fastnn.errors import DTypeError
-from fastnn.kernels import reference
+from fastnn.kernels.reference import losses as reference
+from fastnn.kernels.reference.normalization import softmax as softmax_reference
 
 from .activations import sigmoid
 from .record import Case, Op, expect_dtype, expect_shape
@@ -37,7 +38,7 @@ softmax = Op(
     _softmax_infer,
     kernels="softmax.softmax",
     gradient=lambda g, dys, inputs, outputs: g.gradient(0, _softmax_gradient, outputs[0], dys[0]),
-    reference=reference.softmax,
+    reference=softmax_reference,
     cases=[Case((shape,), terms=shape[1]) for shape in EXTENTS],
     flops=25,
     instructions=(13, 18),  # e^x and, for its row, a comparison and a product

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastnn.errors import ShapeError, nearest, shape_text
-from fastnn.kernels import reference
+from fastnn.kernels.reference import linear as reference
 
 from .elementwise import gradient_from_output
 from .record import Case, Op, expect_dtype, expect_shape

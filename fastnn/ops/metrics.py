@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastnn.kernels import reference
+from fastnn.kernels.reference import losses as reference
 
 from .record import Case, Op, expect_dtype, expect_shape
 

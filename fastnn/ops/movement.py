@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn.dtypes import ANY, INT64
 from fastnn.errors import DTypeError, ShapeError, shape_text
-from fastnn.kernels import reference
+from fastnn.kernels.reference import movement as reference
 
 from .elementwise import broadcast_shape
 from .record import Case, Op

@@ -1,6 +1,6 @@
 """Batch normalisation, by the batch's own statistics and by given ones; layer normalisation."""
 
-from fastnn.kernels import reference
+from fastnn.kernels.reference import normalization as reference
 
 from .arithmetic import multiply, subtract
 from .record import Case, Op, Tolerance, expect_dtype, expect_shape

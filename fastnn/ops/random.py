@@ -5,7 +5,7 @@ import numpy as np
 
 from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import DTypeError
-from fastnn.kernels import reference
+from fastnn.kernels.reference import random as reference
 
 from .record import Case, Op, expect_dtype, expect_shape
 

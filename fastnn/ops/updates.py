@@ -3,7 +3,7 @@ and the checks before them (kernels/cpu/updates.py)."""
 
 import numpy as np
 
-from fastnn.kernels import reference
+from fastnn.kernels.reference import updates as reference
 
 from .record import Case, Op
 

@@ -238,10 +238,9 @@ COLUMN_SUMS_MIN_ELEMENTS = 1 << 13
 
 
 @cache
-def unary_gradient_and_sums(derivative):
-    """dx = derivative(y, dy), and the sums of its columns, or sums += them: what a layer needs of
-    its activation, y, and the gradient of its bias. Of few elements, that stay in the nearest
-    cache."""
+def gradient_and_column_sums(derivative):
+    """dx = derivative(y, dy), (N, C), and the sums of its columns, or sums += them: what a layer
+    needs of its activation, y, and the gradient of its bias. Of few elements, which stay in L1."""
 
     @helper
     def strip(y, dy, dx, sums):
@@ -296,7 +295,7 @@ def unary_gradient_and_sums(derivative):
 
 
 @cache
-def unary_gradient_and_chunk_sums(derivative):
+def gradient_and_chunk_sums(derivative):
     """The same of many elements, with the sums of each `chunk` rows: threads share out rows, as the
     products around it do."""
 
@@ -361,8 +360,8 @@ def unary_gradient_and_chunk_sums(derivative):
 @cache
 def gradient_and_sums(derivative):
     """The launcher of dx = derivative(y, dy), (N, C), and of the sums of its columns, (C,)."""
-    of_few = unary_gradient_and_sums(derivative)
-    of_chunks = unary_gradient_and_chunk_sums(derivative)
+    of_few = gradient_and_column_sums(derivative)
+    of_chunks = gradient_and_chunk_sums(derivative)
 
     def launch(call, y, dy, dx, sums, *, accumulate=False):
         rows, columns = dx.shape

@@ -57,7 +57,7 @@ def square_gradient(x, dy):
     return dy * (x + x)
 
 
-# Functions of two numbers. Their gradients take both inputs and the gradient from above.
+# Functions of two numbers. Their gradients take both inputs and the upstream gradient.
 
 
 @helper

@@ -1,15 +1,15 @@
 """Elementary functions of one number, for float32 and float64 and for every device: what exp, log,
 tanh and the like are made of.
 
-They are branch-free, so that a loop over them becomes packed instructions; the machine's own are
-scalar calls, ten times slower. Steps: split off a power of two, evaluate a minimax polynomial on
-what is left with fused multiply-adds, put the power back. NaN goes through every comparison
-unchanged because the tests are written `x > limit`.
+They are branch-free, so that a loop over them is vectorised; the C library's are scalar calls, ten
+times slower. Steps: range reduction by a power of two, a minimax polynomial of the remainder in
+fused multiply-adds, reconstruction. NaN goes through every clamp unchanged because the tests are
+written `x > limit`.
 
-Products, comparisons and divisions share one unit of the processor, which is what a loop waits for:
-sums, shifts, smaller and larger of two run beside it (Zen 4). So a formula is chosen for few
-products. Where AVX-512 has an instruction for a part of it, it has a second form; `AVX512` is known
-when it is compiled. Each result is within 2 units in the last place of float32 and 4 of float64.
+Multiply-adds, comparisons and divisions share one unit of the processor, the bottleneck of a loop:
+sums, shifts, minima and maxima run beside it (Zen 4). So a formula is chosen for few products.
+Where AVX-512 has an instruction for a part of it, it has a second form; `AVX512` is known when it
+is compiled. Each result is within 2 units in the last place of float32 and 4 of float64.
 Coefficients are from a Remez exchange weighted for the error that matters, named where it is not
 the relative one; `tests/kernels/test_scalar.py` measures what is left of it.
 """
@@ -18,10 +18,10 @@ import math
 
 import numpy as np
 
-from ..avx512 import AVX512, PIECES, exponent, fraction, looked_up, scaled
+from ..avx512 import AVX512, TABLE_SIZE, exponent, fraction, scaled, table_lookup
 from ..declare import T, by_dtype, helper
 from ..intrinsics import bits_of, float_of, fma
-from .pieces import SHIFT, polynomials
+from .piecewise import PIECE_SHIFT, piecewise_polynomials
 
 # A float32 plus 1.5 * 2^23 is rounded to an integer n that then stands in the sum's low bits: no
 # conversion to integer, which is undefined for NaN, is needed. Shifted to the exponent's place,
@@ -52,7 +52,7 @@ power_of_two = by_dtype(power_of_two_32, power_of_two_64)
 
 
 @helper
-def reduced_32(x):
+def range_reduction_32(x):
     """n and the rounder, n, and r, for x = n ln 2 + r with |r| <= ln(2) / 2."""
     rounded = fma(x, LOG2E_32, ROUNDER_32)
     n = rounded - ROUNDER_32
@@ -60,13 +60,13 @@ def reduced_32(x):
 
 
 @helper
-def reduced_64(x):
+def range_reduction_64(x):
     rounded = fma(x, LOG2E_64, ROUNDER_64)
     n = rounded - ROUNDER_64
     return rounded, n, fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))
 
 
-reduced = by_dtype(reduced_32, reduced_64)
+range_reduction = by_dtype(range_reduction_32, range_reduction_64)
 
 
 @helper
@@ -101,26 +101,26 @@ def expm1(r):
 
 
 @helper
-def raised_32(x):
+def clamp_exp_min_32(x):
     """The larger of x and -127 ln 2 (float64: -1023 ln 2), where 2^n is 0."""
     return np.float32(-88.02969) if x < np.float32(-88.02969) else x
 
 
 @helper
-def raised_64(x):
+def clamp_exp_min_64(x):
     return -709.0895657128241 if x < -709.0895657128241 else x
 
 
-raised = by_dtype(raised_32, raised_64)
+clamp_exp_min = by_dtype(clamp_exp_min_32, clamp_exp_min_64)
 
 
 @helper
 def scaled_exp(x):
-    """e^r 2^n with AVX-512, whose instruction for that minds the exponent's ends, of a raised x. In
+    """e^r 2^n of a clamped x with AVX-512, whose instruction for that minds the exponent's ends. In
     float32 x may be as large as it likes: where r is not small, above 3e6, the polynomial is
     positive all the same, for its degree is even; for x = inf, r is NaN, and the instruction goes
     by n."""
-    _, n, r = reduced(x)
+    _, n, r = range_reduction(x)
     return scaled(fma(fma(expm1_factor(r), r, T(1)), r, T(1)), n)
 
 
@@ -130,8 +130,8 @@ def exp_32(x):
     number to the largest, where n = 128 and e^r < 1. Below, results are zero; above, and for NaN, x
     + inf is the answer."""
     if AVX512:
-        return scaled_exp(raised_32(x))
-    rounded, _, r = reduced_32(x)
+        return scaled_exp(clamp_exp_min_32(x))
+    rounded, _, r = range_reduction_32(x)
     bits = bits_of(expm1(r) + np.float32(1)) + (bits_of(rounded) << np.int32(23))
     y = float_of(np.int32(0) if x < np.float32(-87.33654) else bits)
     return y if x <= np.float32(88.72283) else x + np.float32(math.inf)
@@ -140,8 +140,8 @@ def exp_32(x):
 @helper
 def exp_64(x):
     if AVX512:
-        return scaled_exp(raised_64(710.0 if x > 710.0 else x))
-    rounded, _, r = reduced_64(x)
+        return scaled_exp(clamp_exp_min_64(710.0 if x > 710.0 else x))
+    rounded, _, r = range_reduction_64(x)
     bits = bits_of(expm1(r) + 1.0) + (bits_of(rounded) << np.int64(52))
     y = float_of(np.int64(0) if x < -708.3964185322641 else bits)
     return y if x <= 709.782712893384 else x + math.inf
@@ -153,14 +153,14 @@ exp = by_dtype(exp_32, exp_64)
 @helper
 def power_and_expm1(x):
     """(2^n, e^r - 1) with n ln 2 + r = x, for -88.03 <= x <= 88: e^x is (1 + e^r - 1) 2^n."""
-    rounded, _, r = reduced(x)
+    rounded, _, r = range_reduction(x)
     return power_of_two(rounded), expm1(r)
 
 
 @helper
 def exp_of_negative(x):
     """e^x for x <= 0, as softmax wants it: without exp's test for overflow."""
-    x = raised(x)
+    x = clamp_exp_min(x)
     if AVX512:
         return scaled_exp(x)
     scale, e = power_and_expm1(x)
@@ -170,7 +170,7 @@ def exp_of_negative(x):
 @helper
 def expm1_of_negative(x):
     """e^x - 1 for x <= 0. 2^n - 1 is exact or next to -1, so a small x keeps its digits."""
-    scale, e = power_and_expm1(raised(x))
+    scale, e = power_and_expm1(clamp_exp_min(x))
     return fma(e, scale, scale - T(1))
 
 
@@ -281,7 +281,7 @@ def log1p_of_fraction(f):
 def sigmoid_32(x):
     """u / (u + 2^n (u + 2 r)), for e^r = (c + r) / (c - r) = (u + 2 r) / u with c = r coth(r / 2) =
     2 + r^2 / 6 - ... and u = c - r: what u is rounded to hardly matters, since c hardly does. e^-x
-    = 2^n e^r is infinite for the limit that x is raised to.
+    = 2^n e^r is infinite for the limit that x is clamped to.
 
     The quotient is next to a power of two where e^-x is, and there a unit of the divisor shows as
     one of the result. The divisor is rounded once, since u (1 + 2^n) is a product of a
@@ -315,7 +315,7 @@ def tanh_tail_64(square):
 @helper
 def sigmoid_64(x):
     """2^n (1 + t) / (2^n (1 + t) + 1 - t) with t = tanh(r / 2): e^r = (1 + t) / (1 - t), and tanh,
-    being odd, needs fewer terms. x is raised to where 2^n is 0."""
+    being odd, needs fewer terms. x is clamped to where 2^n is 0."""
     x = 40.0 if x > 40.0 else x
     x = -709.0895657128241 if x < -709.0895657128241 else x
     rounded = fma(x, LOG2E_64, ROUNDER_64)
@@ -329,22 +329,27 @@ sigmoid = by_dtype(sigmoid_32, sigmoid_64)
 
 
 # Pieces from 0 to 10, the first as far as 6 / 128.
-TANH_FIRST, TANH_MOST = np.int32(np.float32(5 / 128).view(np.int32) >> SHIFT), np.float32(9.9)
-TANH = polynomials(np.tanh, TANH_FIRST)
+TANH_FIRST_PIECE, TANH_CLAMP = (
+    np.int32(np.float32(5 / 128).view(np.int32) >> PIECE_SHIFT),
+    np.float32(9.9),
+)
+TANH_TABLE = piecewise_polynomials(np.tanh, TANH_FIRST_PIECE)
 # tanh 9, the last constant, lies midway between 1 and the float32 before it: with 1 the largest
 # results are 1, to the last bit.
-TANH[1, (TANH_FIRST + PIECES - 1) % PIECES] = 1
-centre, c0, c1, c2, c3, c4, c5 = (looked_up(f"tanh_{i}", row) for i, row in enumerate(TANH))
+TANH_TABLE[1, (TANH_FIRST_PIECE + TABLE_SIZE - 1) % TABLE_SIZE] = 1
+centre, c0, c1, c2, c3, c4, c5 = (
+    table_lookup(f"tanh_{i}", row) for i, row in enumerate(TANH_TABLE)
+)
 
 
 @helper
-def tanh_by_pieces(x):
+def tanh_piecewise(x):
     """A polynomial of what |x| is more than its piece's centre. The sign bit is x's: a zero keeps
     it."""
     size = abs(x)
-    size = TANH_MOST if size > TANH_MOST else size
-    piece = np.int32(bits_of(size) >> np.int32(SHIFT))
-    piece = TANH_FIRST if piece < TANH_FIRST else piece
+    size = TANH_CLAMP if size > TANH_CLAMP else size
+    piece = np.int32(bits_of(size) >> np.int32(PIECE_SHIFT))
+    piece = TANH_FIRST_PIECE if piece < TANH_FIRST_PIECE else piece
     r = size - centre(piece)
     p = fma(fma(fma(c5(piece), r, c4(piece)), r, c3(piece)), r, c2(piece))
     return copy_sign_32(fma(fma(p, r, c1(piece)), r, c0(piece)), x)
@@ -361,7 +366,7 @@ def tanh_32(x):
     1 begins late, at |x| = 0.52: n is one less than would make r smallest, but not below 0. From
     |x| = 10 on the result is 1 to the last bit. The sign bit is x's: a zero keeps it."""
     if AVX512:
-        return tanh_by_pieces(x)
+        return tanh_piecewise(x)
     size = abs(x)
     size = np.float32(10) if size > np.float32(10) else size
     rounded = fma(size, np.float32(2) * LOG2E_32, ROUNDER_32 - np.float32(1))

@@ -2,7 +2,7 @@
 
 x^y = e^(y ln x), and a relative error of the logarithm is multiplied by y ln x, up to 700. So ln x
 is computed as the sum of two numbers, half as precise again as one; so is its product with y, whose
-smaller part is multiplied to e^larger at the end.
+smaller part is multiplied with e^larger at the end.
 """
 
 import math
@@ -105,34 +105,34 @@ def log_in_two(x):
 
 
 @helper
-def most_32():
+def exp_max_32():
     """The largest x whose e^x is finite."""
     return np.float32(88.72283)
 
 
 @helper
-def most_64():
+def exp_max_64():
     return 709.782712893384
 
 
-most = by_dtype(most_32, most_64)
+exp_max = by_dtype(exp_max_32, exp_max_64)
 
 
 @helper
-def is_fraction_32(size):
+def has_fraction_32(size):
     """Whether a number from 0 on is not whole. (`and` would be a branch, and the loop not
-    packed.)"""
+    vectorised.)"""
     return (size < np.float32(8388608.0)) & (
         (size + np.float32(8388608.0)) - np.float32(8388608.0) != size
     )
 
 
 @helper
-def is_fraction_64(size):
+def has_fraction_64(size):
     return (size < 4503599627370496.0) & ((size + 4503599627370496.0) - 4503599627370496.0 != size)
 
 
-is_fraction = by_dtype(is_fraction_32, is_fraction_64)
+has_fraction = by_dtype(has_fraction_32, has_fraction_64)
 
 
 @helper(inline=True)
@@ -146,12 +146,12 @@ def power(x, y):
     argument = y * high
     argument_low = fma(y, high, -argument) + y * low
     result = exp(argument)
-    result = fma(result, argument_low, result) if abs(argument) <= most() else result
+    result = fma(result, argument_low, result) if abs(argument) <= exp_max() else result
     result = (T(1) if y == y else y) if size == T(1) else result  # 1^inf
-    is_odd = is_fraction(exponent * T(0.5)) != is_fraction(exponent)
+    is_odd = has_fraction(exponent * T(0.5)) != has_fraction(exponent)
     result = copy_sign(result, x) if is_odd else result
-    has_none = (x < T(0)) & (size < T(math.inf)) & is_fraction(exponent)
-    result = T(math.nan) if has_none else result
+    is_undefined = (x < T(0)) & (size < T(math.inf)) & has_fraction(exponent)
+    result = T(math.nan) if is_undefined else result
     result = T(1) if y == T(0) else result
     return T(1) if x == T(1) else result
 

@@ -1,5 +1,9 @@
-"""The normal distribution: erf and gelu. Q(a) is the share of it above a >= 0, so erfc(a) = 2
-Q(sqrt(2) a)."""
+"""Functions of the normal distribution. Phi is its CDF, phi its density, Q = 1 - Phi its tail:
+erfc(a) = 2 Q(sqrt(2) a).
+
+    erf(x)                 derivative 2 / sqrt(pi) e^(-x^2)
+    gelu(x) = x Phi(x)     derivative Phi(x) + x phi(x)
+"""
 
 import math
 
@@ -57,7 +61,7 @@ def erf_64(x):
     p = fma(p, square, -0.37612638903183519557)
     near = fma(fma(p, square, 0.12837916709551256566), x, x)
     size = 6.0 if size > 6.0 else size
-    far = copy_sign_64(1.0 - 2.0 * exp_of_negative(-size * size) * tail_ratio_64(SQRT2 * size), x)
+    far = copy_sign_64(1.0 - 2.0 * exp_of_negative(-size * size) * mills_ratio_64(SQRT2 * size), x)
     return far if size > 1.0 else near
 
 
@@ -65,10 +69,10 @@ erf = by_dtype(erf_32, erf_64)
 
 
 @helper
-def tail_ratio_32(a):
-    """Q(a) / e^(-a^2 / 2) for a >= 0, by (a - k) / (a + k) as in Shepherd and Laframboise (1981).
-    The error that matters is that of Q beside 1, and 2^-8 (float64: 2^-20) times its relative
-    error, so that the tail keeps some digits."""
+def mills_ratio_32(a):
+    """Mills's ratio over sqrt(2 pi), Q(a) / e^(-a^2 / 2), for a >= 0: a polynomial of (a - k) /
+    (a + k), as in Shepherd and Laframboise (1981). The error that matters is that of Q beside 1,
+    and 2^-8 (float64: 2^-20) times its relative error, so that the tail keeps some digits."""
     v = (a - np.float32(3)) / (a + np.float32(3))
     p = fma(np.float32(-0.0003645181909), v, np.float32(-0.0008946466362))
     p = fma(p, v, np.float32(0.002950923459))
@@ -80,7 +84,7 @@ def tail_ratio_32(a):
 
 
 @helper
-def tail_ratio_64(a):
+def mills_ratio_64(a):
     v = (a - 4.0) / (a + 4.0)
     p = fma(-1.1934454084497905618e-8, v, -1.4965970519362328756e-8)
     p = fma(p, v, 2.0548863073361935448e-7)
@@ -101,7 +105,7 @@ def tail_ratio_64(a):
     return fma(p, v, 0.094410641301981996358)
 
 
-tail_ratio = by_dtype(tail_ratio_32, tail_ratio_64)
+mills_ratio = by_dtype(mills_ratio_32, mills_ratio_64)
 
 
 @helper
@@ -127,7 +131,7 @@ def gelu_64(x):
     size = abs(x)
     positive = 0.0 if x < 0.0 else x
     size = 39.0 if size > 39.0 else size
-    return positive - size * (exp_of_negative(-0.5 * size * size) * tail_ratio_64(size))
+    return positive - size * (exp_of_negative(-0.5 * size * size) * mills_ratio_64(size))
 
 
 gelu = by_dtype(gelu_32, gelu_64)
@@ -144,6 +148,6 @@ def gelu_gradient(x, dy):
     size = abs(x)
     size = T(39) if size > T(39) else size
     slope = exp_of_negative(T(-0.5) * size * size) * fma(
-        size, T(-1 / math.sqrt(2 * math.pi)), tail_ratio(size)
+        size, T(-1 / math.sqrt(2 * math.pi)), mills_ratio(size)
     )
     return dy * (slope if x < T(0) else T(1) - slope)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.kernels.reference import philox
+from fastnn.kernels.reference.random import philox
 from fastnn.ops.random import permutation
 from fastnn.ops.record import Case
 from tests.oracle import updated

@@ -6,7 +6,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, losses, optimizers
-from fastnn.kernels.reference import philox
+from fastnn.kernels.reference.random import philox
 
 ROWS, COLUMNS, CLASSES, BATCH, EPOCHS = 37, 5, 3, 8, 3
 

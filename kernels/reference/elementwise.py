@@ -1,0 +1,56 @@
+"""Pointwise functions that NumPy has not, or not for complex numbers."""
+
+import math
+
+import numpy as np
+
+
+def absolute(x):
+    return np.abs(x) if np.isrealobj(x) else np.where(np.real(x) < 0, -x, x)
+
+
+def power(x, y):
+    return np.power(x, y) if np.isrealobj(x) else np.exp(y * np.log(x))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softplus(x):
+    size = np.where(np.real(x) < 0, -x, x)
+    return np.where(np.real(x) < 0, 0.0, x) + np.log1p(np.exp(-size))
+
+
+def normal_cdf(x):
+    """Phi(x), the normal CDF; beside the real axis by its derivative,
+    the density."""
+    real = np.real(x)
+    value = 0.5 * np.vectorize(math.erfc, otypes=[float])(-math.sqrt(0.5) * real)
+    return (
+        value
+        if np.isrealobj(x)
+        else value + 1j * np.imag(x) * np.exp(-0.5 * real * real) / math.sqrt(2 * math.pi)
+    )
+
+
+def erf(x):
+    near = np.vectorize(math.erf, otypes=[float])(np.real(x))
+    return (
+        near
+        if np.isrealobj(x)
+        else near + 1j * np.imag(x) * np.exp(-(np.real(x) ** 2)) * 2 / math.sqrt(math.pi)
+    )
+
+
+def gelu(x):
+    return x * normal_cdf(x)
+
+
+def gelu_tanh(x):
+    return x * sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+
+
+def general_relu(x, negative_slope=0.0, max_value=math.inf, threshold=0.0):
+    below = negative_slope * (x - threshold) if negative_slope else 0.0
+    return np.where(np.real(x) <= threshold, below, np.where(np.real(x) > max_value, max_value, x))
