@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 NUMBERS = (int, float, np.number, np.bool_)
+ENTRIES = (*NUMBERS, list, tuple)  # of an array that is written out
 
 
 def children(tree: Any) -> list[tuple[Any, Any]] | None:
@@ -24,7 +25,7 @@ def children(tree: Any) -> list[tuple[Any, Any]] | None:
 
 def are_numbers(values: Any) -> bool:
     """Whether a list or tuple is an array of numbers. An empty one is not."""
-    if type(values) not in (list, tuple) or not values:
+    if type(values) not in (list, tuple) or not values or not isinstance(values[0], ENTRIES):
         return False
     while True:
         kinds = {type(v) for v in values}
@@ -60,20 +61,23 @@ def map(function: Callable[..., Any], tree: Any, *others: Any, path: str = "") -
     inner = children(tree)
     if inner is None:
         return None if tree is None else function(tree, *others)
-    for other in others:
-        _expect_alike(tree, other, path)
-    found = {
-        key: map(function, value, *[other[key] for other in others], path=f"{path}[{key!r}]")
-        for key, value in inner
-    }
-    keys, kind = tree if isinstance(tree, dict) else range(len(tree)), type(tree)
+    if others:
+        for other in others:
+            _expect_alike(tree, other, path)
+        values = [
+            map(function, value, *[other[key] for other in others], path=f"{path}[{key!r}]")
+            for key, value in inner
+        ]
+    else:
+        values = [map(function, value) for _, value in inner]
+    kind = type(tree)
     if isinstance(tree, tuple):
-        return tuple.__new__(kind, [found[key] for key in keys])
+        return tuple.__new__(kind, values)
     if kind is list:
-        return [found[key] for key in keys]
-    result = {} if kind is dict else copy(tree)  # which may hold more than its entries
-    for key in keys:
-        result[key] = found[key]
+        return values
+    result = dict.fromkeys(tree) if kind is dict else copy(tree)  # which may hold more than that
+    for (key, _), value in zip(inner, values, strict=True):
+        result[key] = value
     return result
 
 

@@ -119,8 +119,8 @@ class Layer(Watched, Configured):
             y = self.call(x, *others, **named)
         finally:
             context.layers, context.training = before
-        if isinstance(y, Tensor) and isinstance(inputs, Tensor):
-            return y
+        if isinstance(y, Tensor) and isinstance(x, Tensor):
+            return copied(y) if y.buffer is x.buffer and not isinstance(inputs, Tensor) else y
         return self._results(y, inputs, x)
 
     def _of_one(self, inputs):
