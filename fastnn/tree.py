@@ -24,10 +24,10 @@ def children(tree: Any) -> list[tuple[Any, Any]] | None:
 
 
 def are_numbers(values: Any) -> bool:
-    """Whether a list or tuple is an array of numbers. An empty one is not."""
+    """Whether a list or tuple is an array of numbers. One that holds no number is not."""
     if type(values) not in (list, tuple) or not values or not isinstance(values[0], ENTRIES):
         return False
-    while True:
+    while values:
         kinds = {type(v) for v in values}
         inner = kinds & {list, tuple}
         if not all([issubclass(kind, NUMBERS) for kind in kinds - inner]):
@@ -35,6 +35,7 @@ def are_numbers(values: Any) -> bool:
         if not inner:
             return True
         values = list(chain.from_iterable([v for v in values if type(v) in inner]))
+    return False
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
