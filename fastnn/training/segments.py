@@ -89,6 +89,7 @@ class Source:
 
 
 def row_bytes(tensor: Tensor) -> int:
+    """Bytes of one row."""
     return tensor.buffer.nbytes // tensor.shape[0]
 
 
