@@ -207,7 +207,7 @@ class BinaryCrossentropy(Loss, aliases=("bce",)):
             return ops.sigmoid_cross_entropy(y_pred, y_true)
         node = _made_by(ops.sigmoid, y_pred)
         if node is not None:
-            return ops.sigmoid_cross_entropy(node.inputs[0], y_true, y_pred)
+            return ops.sigmoid_cross_entropy(node.inputs[0], y_true)
         return ops.binary_crossentropy(y_pred, y_true)
 
 

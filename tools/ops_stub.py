@@ -39,7 +39,7 @@ def signature(op: Op) -> str:
     alone where an input may be left out."""
     parameters = list(inspect.signature(op.infer).parameters.values())
     inputs = [
-        f"{p.name}: Operand" if p.default is p.empty else f"{p.name}: Operand = ..."
+        f"{p.name}: Operand" if p.default is p.empty else f"{p.name}: Operand | None = None"
         for p in parameters[: op.arity]
     ]
     attributes = [attribute(op, name) for name in op.names]

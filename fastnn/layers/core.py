@@ -75,8 +75,7 @@ class Dense(Layer):
         self.compute_output_shape(x.shape)
         fused = FUSED.get(self.activation)
         rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
-        inputs = (rows, self.kernel) if self.bias is None else (rows, self.kernel, self.bias)
-        y = ops.linear(*inputs, activation=fused)
+        y = ops.linear(rows, self.kernel, self.bias, activation=fused)
         if x.ndim != 2:
             y = ops.reshape(y, (*x.shape[:-1], self.units))
         return y if fused else self.activation(y)

@@ -49,8 +49,8 @@ def binary_accuracy(p: Operand, target: Operand, /, threshold: float = 0.5) -> T
     C)."""
 
 def binary_crossentropy(p: Operand, target: Operand, /, clip: float = 1e-07) -> Tensor:
-    """-target log(p) - (1 - target) log(1 - p), element by element, p kept `clip` (1e-7, Keras's)
-    away from 0 and 1."""
+    """-target log(p) - (1 - target) log(1 - p), p kept `clip` (1e-7, Keras's) away from 0 and 1. p,
+    target: float32 or float64, both alike; of one shape."""
 
 def categorical_accuracy(p: Operand, target: Operand, /) -> Tensor:
     """1 where the largest of a row of p and of a row of target (both (N, C)) stand at the same
@@ -130,7 +130,14 @@ def less_equal(x: Operand, y: Operand, /) -> Tensor:
     """True where x is at most y, else False; NaN is unequal to everything. x, y: float32, float64,
     int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
-def linear(x: Operand, w: Operand, bias: Operand = ..., /, *, activation: Any = None) -> Tensor:
+def linear(
+    x: Operand,
+    w: Operand,
+    bias: Operand | None = None,
+    /,
+    *,
+    activation: Any = None,
+) -> Tensor:
     """activation(x w + bias) for x (N, K), w (K, M), bias (M,) or none. activation: None, or the
     name of a function of one number whose derivative follows from its result: 'relu', 'sigmoid',
     'tanh', 'exp'."""
@@ -200,9 +207,9 @@ def reshape(x: Operand, /, shape: Any) -> Tensor:
 def sigmoid(x: Operand, /) -> Tensor:
     """1 / (1 + e^-x). x: any shape, float32 or float64; the result has both."""
 
-def sigmoid_cross_entropy(z: Operand, target: Operand, p: Operand = ..., /) -> Tensor:
-    """max(z, 0) - z target + log(1 + e^-|z|), element by element: the binary cross-entropy of
-    sigmoid(z). p, if at hand, is sigmoid(z) and spares the gradient computing it."""
+def sigmoid_cross_entropy(z: Operand, target: Operand, /) -> Tensor:
+    """max(z, 0) - z target + log(1 + e^-|z|): the binary cross-entropy of sigmoid(z). z, target:
+    float32 or float64, both alike; of one shape."""
 
 def silu(x: Operand, /) -> Tensor:
     """x sigmoid(x). x: any shape, float32 or float64; the result has both."""
@@ -217,9 +224,9 @@ def softmax(x: Operand, /) -> Tensor:
 def softmax_cross_entropy(
     z: Operand,
     labels: Operand,
-    p: Operand = ...,
-    row_max: Operand = ...,
-    exp_sum: Operand = ...,
+    p: Operand | None = None,
+    row_max: Operand | None = None,
+    exp_sum: Operand | None = None,
     /,
 ) -> Tensor:
     """-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, row_max and exp_sum,

@@ -14,7 +14,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.declare import FLOATS as FLOAT_LETTERS
 from fastnn.kernels.scalar import Formula
 
-from .record import Case, Op, expect_attribute, expect_dtype
+from .record import Case, Op, expect_attribute, expect_dtype, expect_shape
 
 # Sizes around a vector register (4 to 16 elements), around a thread's grain (64), and a prime.
 SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
@@ -41,6 +41,7 @@ def elementwise(
     *,
     gradient: Any = None,
     saves: str = "x",
+    broadcasts: bool = True,
     result: str = "T",
     dtypes: Sequence[str] = FLOAT_LETTERS,
     reference: Any,
@@ -55,14 +56,18 @@ def elementwise(
     object code for all of them).
 
     gradient  the formula of each input's gradient, (what `saves` names, upstream gradient,
-              attributes); PASS where that is the upstream gradient itself.
+              attributes); PASS where that is the upstream gradient itself. The last inputs, if
+              `constant`, need none.
     saves     what they read: "x", all inputs; "y", the result; or "xy".
+    broadcasts  if not, all inputs must have one shape, as a loss's do: a target (N,) and a
+              prediction (N, 1) would make (N, N).
     result    the element type of the result: "T", that of the inputs, or "b1".
     tested    attributes to test it with, besides the defaults.
     cases     to test and time besides those of SHAPES or PAIRS.
     """
     formula = Formula(function, (result,), tuple(dtypes))
     name, names, defaults = formula.name, formula.names, formula.defaults
+    formula = formula._replace(whole=0 if broadcasts else len(names))
     taken = tuple(map(np.dtype, formula.dtypes))
     gradients = gradient if isinstance(gradient, tuple) else (gradient,) * (gradient is not None)
 
@@ -74,7 +79,10 @@ def elementwise(
             expect_dtype(name, taken, **dict(zip(names, inputs, strict=True)))
         for attribute, value in given.items():
             expect_attribute(name, attribute, value, defaults, dtype)
-        if len(inputs) > 1:
+        if formula.whole:
+            for argument, x in zip(names[1:], inputs[1:], strict=True):
+                expect_shape(name, argument, x.shape, shape)
+        elif len(inputs) > 1:
             shape = broadcast_shape(name, *[x.shape for x in inputs])
         return [(shape, dtype if result == "T" else BOOL)]
 
@@ -84,9 +92,8 @@ def elementwise(
         return {a: value for a, value in given.items() if value != defaults[a]}
 
     flops = gradient_flops or (3.0 if saves == "y" else record.get("flops", 1.0))
-    gradient_ops = [
-        None if f is PASS else _gradient_op(name, f, 1 + ("y" in saves), flops) for f in gradients
-    ]
+    whole = 1 + ("y" in saves) + formula.whole * ("x" in saves)
+    gradient_ops = [None if f is PASS else _gradient_op(name, f, whole, flops) for f in gradients]
 
     def rule(g, dys, inputs, outputs, **given):
         saved = [*(inputs if "x" in saves else ()), *(outputs if "y" in saves else ())]
@@ -96,12 +103,14 @@ def elementwise(
             else:
                 g.gradient(i, op, *saved, dys[0], **changed(given))
 
-    shapes = [(shape,) for shape in SHAPES] if len(names) == 1 else PAIRS
+    alike = len(names) == 1 or not broadcasts
+    shapes = [(shape,) * len(names) for shape in SHAPES] if alike else PAIRS
     if len(names) == 1:
         doc = f"{doc} x: any shape, {names_of(taken)}; the result has both."
     else:
-        alike = "both" if len(names) == 2 else "all"
-        doc = f"{doc} {', '.join(names)}: {names_of(taken)}, {alike} alike; shapes broadcast."
+        both = "both" if len(names) == 2 else "all"
+        shaped = "shapes broadcast" if broadcasts else "of one shape"
+        doc = f"{doc} {', '.join(names)}: {names_of(taken)}, {both} alike; {shaped}."
     op = Op(
         name,
         infer,

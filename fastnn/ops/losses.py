@@ -6,8 +6,9 @@ import numpy as np
 from fastnn.errors import DTypeError
 from fastnn.kernels.reference import losses as reference
 from fastnn.kernels.reference.normalization import softmax as softmax_reference
+from fastnn.kernels.scalar import losses
 
-from .activations import sigmoid
+from .elementwise import elementwise
 from .record import Case, Op, expect_dtype, expect_shape
 
 EXTENTS = [(1, 1), (2, 3), (5, 10), (7, 2), (3, 16), (4, 17), (33, 5), (3, 131), (3, 3000)]
@@ -48,12 +49,6 @@ softmax = Op(
 )
 
 
-def _expect_targets(name, x, target, argument):
-    dtype = expect_dtype(name, **{argument: x, "target": target})
-    expect_shape(name, "target", target.shape, x.shape)
-    return dtype
-
-
 def _expect_labels(name, x, labels, argument):
     dtype = _rows(name, x, argument)
     if labels.dtype != np.dtype("int64"):
@@ -69,79 +64,38 @@ def _labels(shape):
     return lambda rng: rng.integers(0, shape[1], shape[0])
 
 
-# Of logits z, element by element.
+# Of an element.
 
-
-def _sigmoid_infer(z, target, p=None):
-    return [(z.shape, _expect_targets("sigmoid_cross_entropy", z, target, "z"))]
-
-
-def _sigmoid_gradient(g, dys, inputs, outputs):
-    p = inputs[2] if len(inputs) == 3 else g.run(sigmoid, inputs[0])
-    g.gradient(0, _sigmoid_gradient_op, p, inputs[1], dys[0])
-
-
-_sigmoid_gradient_op = Op(
-    "gradient of sigmoid_cross_entropy",
-    lambda p, target, dloss: [(p.shape, p.dtype)],
-    kernels="losses.sigmoid_cross_entropy_gradient",
-    flops=2,
-)
-
-sigmoid_cross_entropy = Op(
-    "sigmoid_cross_entropy",
-    _sigmoid_infer,
-    kernels="losses.sigmoid_cross_entropy",
-    gradient=_sigmoid_gradient,
+sigmoid_cross_entropy = elementwise(
+    losses.sigmoid_cross_entropy,
+    gradient=losses.sigmoid_cross_entropy_gradient,
+    broadcasts=False,
     reference=reference.sigmoid_cross_entropy,
-    cases=[Case((shape, shape)) for shape in [(0, 2), (1,), (5,), (65,), (4, 3), (7, 1)]],
     constant=(1,),
     flops=50,
-    doc="max(z, 0) - z target + log(1 + e^-|z|), element by element: the binary cross-entropy of "
-    "sigmoid(z). p, if at hand, is "
-    "sigmoid(z) and spares the gradient computing it.",
+    gradient_flops=22,
+    doc="max(z, 0) - z target + log(1 + e^-|z|): the binary cross-entropy of sigmoid(z).",
 )
-
-
-# Of probabilities p, element by element.
-
-_binary_gradient_op = Op(
-    "gradient of binary_crossentropy",
-    lambda p, target, dloss, *, clip: [(p.shape, p.dtype)],
-    kernels="losses.binary_crossentropy_gradient",
-    flops=6,
+binary_crossentropy = elementwise(
+    losses.binary_crossentropy,
+    gradient=losses.binary_crossentropy_gradient,
+    broadcasts=False,
+    reference=reference.binary_crossentropy,
+    domain=(0.05, 0.95),
+    tested=({"clip": 0.2},),
+    constant=(1,),
+    flops=54,
+    gradient_flops=6,
+    doc="-target log(p) - (1 - target) log(1 - p), p kept `clip` (1e-7, Keras's) away from 0 and "
+    "1.",
 )
-
-
-def _binary_gradient(g, dys, inputs, outputs, clip=CLIP):
-    g.gradient(0, _binary_gradient_op, *inputs, dys[0], clip=clip)
-
-
-def _binary_infer(p, target, *, clip=CLIP):
-    return [(p.shape, _expect_targets("binary_crossentropy", p, target, "p"))]
 
 
 def _between(shape):
     return lambda rng: rng.uniform(0.05, 0.95, shape)
 
 
-binary_crossentropy = Op(
-    "binary_crossentropy",
-    _binary_infer,
-    kernels="losses.binary_crossentropy",
-    gradient=_binary_gradient,
-    reference=reference.binary_crossentropy,
-    cases=[
-        Case((_between(shape), _between(shape))) for shape in [(0, 2), (1,), (5,), (65,), (4, 3)]
-    ],
-    constant=(1,),
-    flops=54,
-    doc="-target log(p) - (1 - target) log(1 - p), element by element, p kept `clip` (1e-7, "
-    "Keras's) away from 0 and 1.",
-)
-
-
-# Of rows of logits z or probabilities p, and labels that are indices of columns.
+# Of a row of logits z or probabilities p, and labels that are indices of columns.
 
 
 def _softmax_loss_infer(z, labels, p=None, row_max=None, exp_sum=None):

@@ -109,6 +109,7 @@ class Op:
     formula: Any = None
     names: Sequence[str] = field(init=False)  # of the attributes
     arity: int = field(init=False)
+    required: int = field(init=False)  # so many of the inputs; others may be left out, or None
     defaults: dict[str, Any] = field(init=False)
     launch: Callable | None = field(init=False, default=None)  # the device's, once it is called
     call: Any = field(init=False, default=None)
@@ -121,7 +122,10 @@ class Op:
         own = inspect.signature(self.infer).parameters.values()
         given = [p for p in own if p.kind is p.KEYWORD_ONLY]
         defaults = {p.name: p.default for p in given if p.default is not p.empty}
-        object.__setattr__(self, "arity", len([p for p in own if p.kind in BY_POSITION]))
+        inputs = [p for p in own if p.kind in BY_POSITION]
+        required = len([p for p in inputs if p.default is p.empty])
+        object.__setattr__(self, "arity", len(inputs))
+        object.__setattr__(self, "required", required)
         object.__setattr__(self, "names", tuple([p.name for p in given]))
         object.__setattr__(self, "defaults", defaults)
         if self.reference is not None:
@@ -136,6 +140,8 @@ class Op:
                 )
             attributes.update(zip(self.names, inputs[self.arity :], strict=False))
             inputs = inputs[: self.arity]
+        while len(inputs) > self.required and inputs[-1] is None:
+            inputs = inputs[:-1]
         return Op.run(self, inputs, attributes)
 
     def __reduce__(self) -> str:

@@ -1,14 +1,11 @@
-"""Losses per element or per row, and their gradients. The mean over them is a sum (`reduce.py`).
+"""Losses of a row and their gradients; those of an element are in `kernels/scalar/losses.py`. The
+mean over them is a sum (`reduce.py`).
 
     of logits z, which keep the digits that log(probability) loses:
-    sigmoid_cross_entropy    loss = max(z, 0) - z target + log(1 + e^-|z|)
-                             dz = (p - target) dloss, p = sigmoid(z)
     softmax_cross_entropy    loss = log(exp_sum) + row_max - z[label]
                              dz = (p - 1 at the label) dloss, p = softmax(z)
 
     of probabilities, q = p clipped to [clip, 1 - clip]; dp = 0 where p is clipped:
-    binary_crossentropy     loss = -target log(q) - (1 - target) log(1 - q)
-                             dp = ((1 - target) / (1 - q) - target / q) dloss
     sparse_categorical_crossentropy    loss = log(sum of q) - log(q[label])
                              dp = (1 / sum of q - 1 / q at the label) dloss
 
@@ -16,56 +13,12 @@ Labels are indices of classes; one that is out of range is reported by its row.
 """
 
 from ..declare import T, helper, kernel
-from ..scalar.elementary import exp_of_negative, log, log1p_of_fraction
+from ..scalar.elementary import log
+from ..scalar.losses import clipped
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
 from .simd.rows import row_scale
 from .softmax import softmax
-from .threads import ELEMENT_GRAIN, ROW_GRAIN
-
-
-@kernel(split=[("n", ELEMENT_GRAIN)], z="T[n]", target="T[n]", loss="out T[n]")
-def sigmoid_cross_entropy_elements(z, target, loss, start, stop):
-    """loss = max(z, 0) - z target + log(1 + e^-|z|)."""
-    z, target, loss = z[start:stop], target[start:stop], loss[start:stop]
-    for i in range(z.size):
-        positive = T(0) if z[i] < T(0) else z[i]
-        loss[i] = positive - z[i] * target[i] + log1p_of_fraction(exp_of_negative(-abs(z[i])))
-
-
-@kernel(split=[("n", ELEMENT_GRAIN)], p="T[n]", target="T[n]", dloss="T[n]", dz="out T[n]")
-def sigmoid_cross_entropy_gradient(p, target, dloss, dz, start, stop):
-    """dz = (p - target) dloss."""
-    p, target, dloss, dz = p[start:stop], target[start:stop], dloss[start:stop], dz[start:stop]
-    for i in range(p.size):
-        dz[i] = (p[i] - target[i]) * dloss[i]
-
-
-@helper
-def clipped(p, clip):
-    low, high = T(clip), T(1) - T(clip)
-    p = low if p < low else p
-    return high if p > high else p
-
-
-@kernel(split=[("n", ELEMENT_GRAIN)], p="T[n]", target="T[n]", clip="float", loss="out T[n]")
-def binary_crossentropy(p, target, clip, loss, start, stop):
-    """loss = -target log(q) - (1 - target) log(1 - q), q = p clipped."""
-    p, target, loss = p[start:stop], target[start:stop], loss[start:stop]
-    for i in range(p.size):
-        q = clipped(p[i], clip)
-        loss[i] = -(target[i] * log(q) + (T(1) - target[i]) * log(T(1) - q))
-
-
-@kernel(
-    split=[("n", ELEMENT_GRAIN)], p="T[n]", target="T[n]", dloss="T[n]", clip="float", dp="out T[n]"
-)
-def binary_crossentropy_gradient(p, target, dloss, clip, dp, start, stop):
-    """dp = ((1 - target) / (1 - q) - target / q) dloss, q = p clipped; 0 where p is clipped."""
-    p, target, dloss, dp = p[start:stop], target[start:stop], dloss[start:stop], dp[start:stop]
-    for i in range(p.size):
-        q = clipped(p[i], clip)
-        derivative = (T(1) - target[i]) / (T(1) - q) - target[i] / q
-        dp[i] = derivative * dloss[i] if q == p[i] else T(0)
+from .threads import ROW_GRAIN
 
 
 @helper
@@ -145,11 +98,6 @@ def sparse_categorical_crossentropy_gradient(p, labels, dloss, clip, dp, start, 
 
 
 # ---- launchers
-
-
-def sigmoid_cross_entropy(call, z, target, p, loss):
-    """p = sigmoid(z), if given, is for the gradient."""
-    call(sigmoid_cross_entropy_elements, z.flat(), target.flat(), loss.flat())
 
 
 def softmax_cross_entropy(call, z, labels, p, row_max, exp_sum, loss, *softmax_of_z):

@@ -8,12 +8,12 @@ def sigmoid_cross_entropy(z, target):
     return np.where(np.real(z) < 0, 0.0, z) - z * target + np.log1p(np.exp(-size))
 
 
-def clip(p, low):
+def clipped(p, low):
     return np.where(np.real(p) < low, low, np.where(np.real(p) > 1 - low, 1 - low, p))
 
 
-def binary_crossentropy(p, target, clip_at=1e-7):
-    q = clip(p, clip_at)
+def binary_crossentropy(p, target, clip=1e-7):
+    q = clipped(p, clip)
     return -(target * np.log(q) + (1 - target) * np.log(1 - q))
 
 
@@ -22,8 +22,8 @@ def softmax_cross_entropy(z, labels):
     return np.log(np.exp(z - top[:, None]).sum(axis=-1)) + top - z[np.arange(len(z)), labels]
 
 
-def sparse_categorical_crossentropy(p, labels, clip_at=1e-7):
-    q = clip(p, clip_at)
+def sparse_categorical_crossentropy(p, labels, clip=1e-7):
+    q = clipped(p, clip)
     return np.log(q.sum(axis=-1)) - np.log(q[np.arange(len(q)), labels])
 
 

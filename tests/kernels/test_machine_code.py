@@ -51,7 +51,6 @@ FORMULAS = [
 OTHERS = [
     "gemm.gemm-f4",
     "softmax.softmax-f4",
-    "losses.sigmoid_cross_entropy_elements-f4",
     "normalization.chunk_statistics-f4",
 ]
 

@@ -142,6 +142,17 @@ def test_any_layout_of_memory_is_taken(layout):
     np.testing.assert_array_equal(got.numpy(), expected)
 
 
+def test_an_input_that_may_be_left_out_may_be_none():
+    x, w = np.eye(2, 3), np.arange(12.0).reshape(3, 4)
+    for given in ((x, w, None), (x, w, None, "relu")):
+        np.testing.assert_array_equal(ops.linear(*given).numpy(), w[:2])
+    labels, none = fastnn.tensor([0, 2]), (None,) * 3
+    np.testing.assert_array_equal(
+        ops.softmax_cross_entropy(x, labels, *none).numpy(),
+        ops.softmax_cross_entropy(x, labels).numpy(),
+    )
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -155,6 +166,9 @@ def test_any_layout_of_memory_is_taken(layout):
          r"linear: bias must have shape \(4\); got \(3\)"),
         (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), activation="rellu"),
          "did you mean 'relu'"),
+        (lambda: ops.binary_crossentropy(np.ones((3, 1)), np.ones(3)),
+         r"binary_crossentropy: target must have shape \(3, 1\); got \(3\)"),
+        (lambda: ops.linear(np.ones((2, 3)), None), "expected numbers"),
         (lambda: ops.softmax(np.ones((2, 0))), r"softmax: x must have shape \(any, 1\)"),
         (lambda: ops.sum(np.ones((2, 3)), axis=2), "sum: axis 2 is not one of the 2 dimensions"),
         (lambda: ops.mean(np.ones((2, 3)), axis=(0, -2)),
