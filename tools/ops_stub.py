@@ -31,7 +31,15 @@ __all__: list[str]
 
 def text() -> str:
     """The stub of the ops that are registered now."""
-    return HEAD + "".join(f"\n{signature(op)}" for _, op in sorted(ops.registry.items()))
+    named = sorted(ops.registry.items())
+    aliases = sorted((alias, name) for name, op in named for alias in op.aliases)
+    return "".join(
+        [
+            HEAD,
+            *[f"\n{signature(op)}" for _, op in named],
+            *[f"\n{alias} = {name}\n" for alias, name in aliases],
+        ]
+    )
 
 
 def signature(op: Op) -> str:

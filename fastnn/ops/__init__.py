@@ -23,9 +23,11 @@ for _family in (
 ):
     import_module(f"{__name__}.{_family}")
 
-__all__ = sorted(registry)  # every op with a reference: a record is all it takes to be here
-globals().update(registry)
+# Every op with a reference: a record is all it takes to be here.
+_names = registry | {alias: op for op in registry.values() for alias in op.aliases}
+__all__ = sorted(_names)
+globals().update(_names)
 
 
 def __getattr__(name: str) -> Op:
-    raise AttributeError(f"fastnn.ops has no {name!r}; {nearest(name, registry)}")
+    raise AttributeError(f"fastnn.ops has no {name!r}; {nearest(name, _names)}")

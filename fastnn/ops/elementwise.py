@@ -39,6 +39,7 @@ EXTREMES = (-inf, inf, np.nan, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30)
 def elementwise(
     function: Any,
     *,
+    name: str | None = None,
     gradient: Any = None,
     saves: str = "x",
     broadcasts: bool = True,
@@ -55,6 +56,7 @@ def elementwise(
     """The op of a formula, which gives it its name, inputs and attributes (numbers from 0 on, one
     object code for all of them).
 
+    name      where the formula cannot have it, because it calls the builtin of that name.
     gradient  the formula of each input's gradient, (what `saves` names, upstream gradient,
               attributes); PASS where that is the upstream gradient itself. The last inputs, if
               `constant`, need none.
@@ -66,7 +68,7 @@ def elementwise(
     cases     to test and time besides those of SHAPES or PAIRS.
     """
     formula = Formula(function, (result,), tuple(dtypes))
-    name, names, defaults = formula.name, formula.names, formula.defaults
+    name, names, defaults = name or formula.name, formula.names, formula.defaults
     formula = formula._replace(whole=0 if broadcasts else len(names))
     taken = tuple(map(np.dtype, formula.dtypes))
     gradients = gradient if isinstance(gradient, tuple) else (gradient,) * (gradient is not None)

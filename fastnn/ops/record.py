@@ -78,6 +78,7 @@ class Op:
     integers_as_floats  whether integers alone become floats where `dtypes` has no integers, as for
                exp in Keras; if not, they are refused.
     compares   whether inputs of several types are converted to one that has the numbers of all.
+    aliases    other names of the public `ops` for it, as `absolute` for abs.
     """
 
     run: ClassVar[Callable[..., Any]]  # apply.apply, which knows tensors
@@ -104,6 +105,7 @@ class Op:
     compares: bool = False
     in_place: bool = False
     float64: Sequence[int] = ()
+    aliases: Sequence[str] = ()
     doc: str = ""
     kernels: str | None = None
     formula: Any = None
