@@ -13,7 +13,7 @@ Operand: TypeAlias = Tensor | ArrayLike
 
 __all__: list[str]
 
-def absolute(x: Operand, /) -> Tensor:
+def abs(x: Operand, /) -> Tensor:
     """|x|; its gradient at 0 is 0. x: any shape, float32, float64, int64, int32 or uint8; the
     result has both."""
 
@@ -289,3 +289,5 @@ def uniform(
     dtype: str = 'float32',
 ) -> Tensor:
     """Numbers in [low, high), each as likely as any other. state, draw_offset: as for dropout."""
+
+absolute = abs

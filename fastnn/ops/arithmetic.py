@@ -21,8 +21,10 @@ negative = elementwise(
     edges=EXTREMES,
     doc="-x.",
 )
-absolute = elementwise(
+abs = elementwise(
     arithmetic.absolute,
+    name="abs",
+    aliases=("absolute",),
     dtypes=NUMBERS,
     gradient=arithmetic.absolute_gradient,
     reference=reference.absolute,
