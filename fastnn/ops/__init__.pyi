@@ -122,6 +122,10 @@ def layer_norm(x: Operand, gamma: Operand, beta: Operand, /, epsilon: float = 0.
     gamma (x - mean) / sqrt(variance + epsilon) + beta, the variance that of the C numbers
     (biased)."""
 
+def leaky_relu(x: Operand, /, negative_slope: float = 0.2) -> Tensor:
+    """x, or negative_slope x where x is negative; its gradient at 0 is negative_slope, as in
+    PyTorch and TensorFlow. x: any shape, float32 or float64; the result has both."""
+
 def less(x: Operand, y: Operand, /) -> Tensor:
     """True where x is less than y, else False; NaN is unequal to everything. x, y: float32,
     float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""

@@ -67,6 +67,18 @@ softplus = elementwise(
     instructions=(20, 31),
     doc="log(1 + e^x).",
 )
+leaky_relu = elementwise(
+    activations.leaky_relu,
+    gradient=activations.leaky_relu_gradient,
+    saves="y",
+    reference=lambda x, negative_slope=0.2: np.where(np.real(x) > 0, x, negative_slope * x),
+    tested=({"negative_slope": 0.0}, {"negative_slope": 3.0}),
+    edges=EXTREMES,
+    flops=2,
+    instructions=(2, 2),
+    doc="x, or negative_slope x where x is negative; its gradient at 0 is negative_slope, as in "
+    "PyTorch and TensorFlow.",
+)
 general_relu = elementwise(
     activations.general_relu,
     gradient=activations.general_relu_gradient,

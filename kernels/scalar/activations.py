@@ -112,6 +112,16 @@ def relu_gradient(y, dy):
 
 
 @helper
+def leaky_relu(x, negative_slope=0.2):
+    return x if x > T(0) else T(negative_slope) * x
+
+
+@helper
+def leaky_relu_gradient(y, dy, negative_slope=0.2):
+    return dy if y > T(0) else T(negative_slope) * dy  # y > 0 where x > 0
+
+
+@helper
 def general_relu(x, negative_slope=0.0, max_value=math.inf, threshold=0.0):
     # not 0 times -inf
     below = T(negative_slope) * (x - T(threshold)) if negative_slope != 0.0 else T(0)
