@@ -16,7 +16,6 @@ from fastnn.dtypes import (
     FLOAT64,
     FLOATS,
     INT32,
-    INT64,
     INTEGERS,
     UINT8,
     exact_type,
@@ -80,7 +79,7 @@ def _common_type(inputs):
 
 def _without_floats(op, inputs):
     """What they become if there is none: what all give together, as far as the op takes it."""
-    found = [_promoted_type(x, op.name) for i, x in enumerate(inputs) if i not in op.indices]
+    found = [_promoted_type(x, op.name) for i, x in enumerate(inputs) if i not in op.fixed]
     return _accepted(op, result_type(*(found or [float]), floatx=config.floatx()))
 
 
@@ -104,7 +103,7 @@ def _as_tensors(op, inputs, dtype):
     if dtype is None and op.compares:
         return tuple([_as_it_is(x, op.name) for x in inputs])
     dtype = dtype or _without_floats(op, inputs)
-    return tuple([operand(x, INT64 if i in op.indices else dtype) for i, x in enumerate(inputs)])
+    return tuple([operand(x, op.fixed.get(i, dtype)) for i, x in enumerate(inputs)])
 
 
 def _as_it_is(x, name):
@@ -117,7 +116,7 @@ def _as_it_is(x, name):
 def _promoted(op, inputs):
     """Inputs of types that an op refuses, as the type that they give together; of a comparison, as
     one that has the numbers of all. What the op refuses all the same stays, for it to say so."""
-    types = {x.dtype for i, x in enumerate(inputs) if i not in op.indices}
+    types = {x.dtype for i, x in enumerate(inputs) if i not in op.fixed}
     common = None
     if op.compares and not mixes_floats(types):
         common = exact_type(types)
@@ -125,7 +124,7 @@ def _promoted(op, inputs):
         common = _accepted(op, result_type(*types))
     return tuple(
         [
-            _as_type(x, (x.dtype if x.dtype in FLOATS else INT64) if i in op.indices else common)
+            _as_type(x, None if i in op.indices and x.dtype in FLOATS else op.fixed.get(i, common))
             for i, x in enumerate(inputs)
         ]
     )
@@ -150,7 +149,10 @@ def apply(
         return None
     given = None
     if not all([x.__class__ in TENSORS for x in inputs]):
-        dtype, is_set = _common_type(inputs)
+        others = inputs
+        if op.conditions:
+            others = tuple([x for i, x in enumerate(inputs) if i not in op.conditions])
+        dtype, is_set = _common_type(others)
         given = None if is_set else inputs
         inputs = _as_tensors(op, inputs, dtype)
     if specs is None:

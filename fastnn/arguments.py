@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import config, tree
 from fastnn.apply import apply
 from fastnn.convert import as_numbers, nearest_type
-from fastnn.dtypes import FLOATS, INT64
+from fastnn.dtypes import FLOATS
 from fastnn.errors import DTypeError
 from fastnn.tensor import Tensor, operand
 from fastnn.variable import Variable
@@ -71,9 +71,7 @@ class Argument(Tensor):
             result = made if op.results == 1 else made[place]
             if result.dtype not in FLOATS:
                 return result.astype(dtype)
-            inputs = tuple(
-                [operand(x, INT64 if i in op.indices else dtype) for i, x in enumerate(given)]
-            )
+            inputs = tuple([operand(x, op.fixed.get(i, dtype)) for i, x in enumerate(given)])
             found = apply(op, inputs, attributes)
             return found if op.results == 1 else found[place]
 

@@ -47,6 +47,13 @@ def results(outputs):
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
+def difference(got, expected):
+    """|got - expected|, 0 where both are NaN or the same infinity."""
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    with np.errstate(invalid="ignore"):
+        return np.where(same, 0.0, np.abs(got.astype(np.float64) - expected))
+
+
 def bound(op, reference, dtype, terms=1):
     """How far a result may be from the float64 reference: a model, not a number found by trying."""
     eps = np.finfo(dtype).eps

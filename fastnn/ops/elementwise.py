@@ -2,7 +2,7 @@
 add one: its formula and gradient in kernels/scalar/, and one record made by `elementwise`."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import Parameter, Signature
 from math import inf
 from typing import Any, NamedTuple
@@ -43,6 +43,7 @@ def elementwise(
     gradient: Any = None,
     saves: str = "x",
     broadcasts: bool = True,
+    conditions: int = 0,
     result: str = "T",
     dtypes: Sequence[str] = FLOAT_LETTERS,
     reference: Any,
@@ -58,16 +59,20 @@ def elementwise(
 
     name      where the formula cannot have it, because it calls the builtin of that name.
     gradient  the formula of each input's gradient, (what `saves` names, upstream gradient,
-              attributes); PASS where that is the upstream gradient itself. The last inputs, if
-              `constant`, need none.
+              attributes); PASS where that is the upstream gradient itself, None if it has none.
+              The last inputs, if `constant`, need none.
     saves     what they read: "x", all inputs; "y", the result; or "xy".
     broadcasts  if not, all inputs must have one shape, as a loss's do: a target (N,) and a
               prediction (N, 1) would make (N, N).
+    conditions  so many of the first inputs are booleans.
     result    the element type of the result: "T", that of the inputs, or "b1".
     tested    attributes to test it with, besides the defaults.
     cases     to test and time besides those of SHAPES or PAIRS.
     """
     formula = Formula(function, (result,), tuple(dtypes))
+    types = ("b1",) * conditions + ("T",) * (len(formula.names) - conditions)
+    if conditions:
+        formula = formula._replace(types=types)
     name, names, defaults = name or formula.name, formula.names, formula.defaults
     formula = formula._replace(whole=0 if broadcasts else len(names))
     taken = tuple(map(np.dtype, formula.dtypes))
@@ -76,9 +81,13 @@ def elementwise(
     def infer(*inputs, **given):
         if len(inputs) != len(names):
             raise TypeError(f"{name}: takes {', '.join(names)}; got {len(inputs)} inputs")
-        dtype, shape = inputs[0].dtype, inputs[0].shape
-        if dtype not in taken or (len(inputs) > 1 and any([x.dtype != dtype for x in inputs])):
-            expect_dtype(name, taken, **dict(zip(names, inputs, strict=True)))
+        alike = inputs
+        if conditions:
+            alike = inputs[conditions:]
+            expect_dtype(name, (BOOL,), **dict(zip(names, inputs[:conditions], strict=False)))
+        dtype, shape = alike[0].dtype, inputs[0].shape
+        if dtype not in taken or (len(alike) > 1 and any([x.dtype != dtype for x in alike])):
+            expect_dtype(name, taken, **dict(zip(names[conditions:], alike, strict=True)))
         for attribute, value in given.items():
             expect_attribute(name, attribute, value, defaults, dtype)
         if formula.whole:
@@ -95,30 +104,36 @@ def elementwise(
 
     flops = gradient_flops or (3.0 if saves == "y" else record.get("flops", 1.0))
     whole = 1 + ("y" in saves) + formula.whole * ("x" in saves)
-    gradient_ops = [None if f is PASS else _gradient_op(name, f, whole, flops) for f in gradients]
+    read = (*types, *("T",) * (1 + ("y" in saves))) if conditions else ()
+    gradient_ops = [
+        None if f is None or f is PASS else _gradient_op(name, f, read, whole, flops)
+        for f in gradients
+    ]
 
     def rule(g, dys, inputs, outputs, **given):
         saved = [*(inputs if "x" in saves else ()), *(outputs if "y" in saves else ())]
         for i, op in enumerate(gradient_ops):
-            if op is None:
+            if gradients[i] is PASS:
                 g.pass_on(i, dys[0])
-            else:
+            elif op is not None:
                 g.gradient(i, op, *saved, dys[0], **changed(given))
 
     alike = len(names) == 1 or not broadcasts
-    shapes = [(shape,) * len(names) for shape in SHAPES] if alike else PAIRS
+    shapes = [(shape,) for shape in SHAPES] if alike else PAIRS
+    shapes = [_drawn(s, conditions, len(names)) for s in shapes]
     if len(names) == 1:
         doc = f"{doc} x: any shape, {names_of(taken)}; the result has both."
     else:
-        both = "both" if len(names) == 2 else "all"
+        both = "both" if len(names) - conditions == 2 else "all"
         shaped = "shapes broadcast" if broadcasts else "of one shape"
-        doc = f"{doc} {', '.join(names)}: {names_of(taken)}, {both} alike; {shaped}."
+        doc = f"{doc} {', '.join(names[conditions:])}: {names_of(taken)}, {both} alike; {shaped}."
     op = Op(
         name,
         infer,
         kernels="loops.elementwise",
         formula=formula,
         dtypes=taken,
+        conditions=range(conditions),
         gradient=rule if gradients else None,
         reference=reference,
         cases=[
@@ -142,14 +157,24 @@ def _signature(inputs, attributes):
     return Signature([*[Parameter(x, Parameter.POSITIONAL_ONLY) for x in inputs], *named])
 
 
-def _gradient_op(name, function, whole, flops):
+def _drawn(shapes, conditions, count):
+    """`count` inputs of a case that have these shapes in turns, conditions drawn as booleans."""
+    turns = [shapes[n % len(shapes)] for n in range(count)]
+    return tuple([partial(_booleans, s) if n < conditions else s for n, s in enumerate(turns)])
+
+
+def _booleans(shape, rng):
+    return rng.integers(0, 2, shape).astype(bool)
+
+
+def _gradient_op(name, function, types, whole, flops):
     """The op of one input's gradient, which has the result's shape: what was broadcast is summed
     afterwards. So have the last `whole` tensors that it reads, the upstream gradient being one."""
     return Op(
         f"gradient of {name}",
         lambda *tensors, **_: [(tensors[-1].shape, tensors[-1].dtype)],
         kernels="loops.elementwise",
-        formula=Formula(function, whole=whole),
+        formula=Formula(function, types=types, whole=whole),
         flops=flops,
     )
 

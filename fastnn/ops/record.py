@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastnn.dtypes import FLOATS, names_of
+from fastnn.dtypes import BOOL, FLOATS, INT64, names_of
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 
 registry: dict[str, "Op"] = {}
@@ -62,7 +62,8 @@ class Op:
                does. A division holds it for 3 (float64: 4), a square root for 10 (16), on Zen 4.
                `gradient_instructions` likewise of the gradients of all inputs.
     constant   the inputs that get no gradient though they are floats, by position; `indices` those
-               that are int64.
+               that are int64, `conditions` those that are booleans: of other numbers, whether they
+               are not 0.
     loss_reads_input  whether losses look behind its result for what it was given, gradient or no
                gradient.
     fusable_into_matmul_gradient  whether the gradient rule, with the op's attributes, needs dy only
@@ -73,8 +74,9 @@ class Op:
     in_place   whether it writes over memory that it is given as its outputs (`places` of
                `apply.apply`): no function of the public `ops`. A case gives what stands there after
                the inputs; `float64` are those of both that are float64 whatever the others are.
-    dtypes     the element types that its inputs may have, all alike, but for `indices`. Inputs of
-               several types are converted to what they give together (`dtypes.result_type`).
+    dtypes     the element types that its inputs may have, all alike, but for `indices` and
+               `conditions`. Inputs of several types are converted to what they give together
+               (`dtypes.result_type`).
     integers_as_floats  whether integers alone become floats where `dtypes` has no integers, as for
                exp in Keras; if not, they are refused.
     compares   whether inputs of several types are converted to one that has the numbers of all.
@@ -97,6 +99,7 @@ class Op:
     results: int = 1
     constant: Sequence[int] = ()
     indices: Sequence[int] = ()
+    conditions: Sequence[int] = ()
     loss_reads_input: bool = False
     fusable_into_matmul_gradient: Callable[..., bool] = lambda **_: False
     accumulates: bool = False
@@ -109,6 +112,7 @@ class Op:
     doc: str = ""
     kernels: str | None = None
     formula: Any = None
+    fixed: Mapping[int, np.dtype] = field(init=False)  # types of `indices` and `conditions`
     names: Sequence[str] = field(init=False)  # of the attributes
     arity: int = field(init=False)
     required: int = field(init=False)  # so many of the inputs; others may be left out, or None
@@ -118,6 +122,8 @@ class Op:
 
     def __post_init__(self):
         Op.known.add(self)
+        fixed = {**dict.fromkeys(self.indices, INT64), **dict.fromkeys(self.conditions, BOOL)}
+        object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "__doc__", self.doc)
         object.__setattr__(self, "__name__", self.name)
         # what may be given by position: the inputs, then the attributes in their order

@@ -10,7 +10,7 @@ import pytest
 import fastnn
 from fastnn import ops
 from fastnn.ops.record import in_place, registry
-from tests.oracle import DTYPES, as_type, bound, cases, draw, results, updated
+from tests.oracle import DTYPES, as_type, bound, cases, difference, draw, results, updated
 
 STEP = 1e-20  # of the complex step: so small that its square vanishes, with no cancellation
 CHECKED = 48  # elements of an input whose gradient is compared
@@ -29,11 +29,10 @@ def test_result_is_the_references(name, number, dtype):
         results(op(*arrays, **case.attributes)), map(np.asarray, references), strict=True
     ):
         assert got.shape == expected.shape
-        assert got.dtype == (bool if expected.dtype == bool else dtype)
-        error = np.abs(got.numpy().astype(np.float64) - expected)
-        assert (error <= bound(op, expected, dtype, case.terms)).all(), (
-            f"largest error {error.max()}"
-        )
+        assert got.dtype == (expected.dtype if expected.dtype.kind in "bi" else dtype)
+        error = difference(got.numpy(), expected)
+        finite = np.where(np.isfinite(expected), expected, 0.0)
+        assert (error <= bound(op, finite, dtype, case.terms)).all(), f"largest error {error.max()}"
     for a, b in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(a, b, err_msg="an input was written to")
 
@@ -65,6 +64,8 @@ def test_gradient_is_the_complex_step(name, number, used):
     op = registry[name]
     case = op.cases[number]
     arrays = draw(case, number)
+    if any(np.isnan(a).any() for a in arrays):
+        pytest.skip("of NaN no gradient is promised")
     tensors = [
         fastnn.tensor(a, requires_gradient=a.dtype.kind == "f" and i not in op.constant)
         for i, a in enumerate(arrays)
