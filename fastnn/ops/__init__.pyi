@@ -294,4 +294,8 @@ def uniform(
 ) -> Tensor:
     """Numbers in [low, high), each as likely as any other. state, draw_offset: as for dropout."""
 
+def where(condition: Operand, x: Operand, y: Operand, /) -> Tensor:
+    """x where condition is True, y elsewhere. condition: bool; of other numbers 0 is False. x, y:
+    float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
+
 absolute = abs

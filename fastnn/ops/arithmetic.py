@@ -79,6 +79,22 @@ maximum = elementwise(
     edges=EXTREMES,
     doc="The larger of x and y, NaN if either is; where they are equal the gradient goes to x.",
 )
+where = elementwise(
+    arithmetic.where,
+    conditions=1,
+    dtypes=ANY,
+    gradient=(None, arithmetic.where_gradient_x, arithmetic.where_gradient_y),
+    reference=np.where,
+    cases=[
+        Case(
+            (
+                lambda rng: rng.integers(0, 2, 131) > 0,
+                *[lambda rng: rng.choice((-inf, inf, np.nan, -0.0, 0.0), 131)] * 2,
+            )
+        )
+    ],
+    doc="x where condition is True, y elsewhere. condition: bool; of other numbers 0 is False.",
+)
 squared_difference = elementwise(
     arithmetic.squared_difference,
     gradient=(

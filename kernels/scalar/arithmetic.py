@@ -135,6 +135,21 @@ def squared_difference_gradient_y(x, y, dz):
     return T(2) * (y - x) * dz
 
 
+@helper
+def where(condition, x, y):
+    return x if condition else y
+
+
+@helper
+def where_gradient_x(condition, x, y, dz):
+    return dz if condition else T(0)
+
+
+@helper
+def where_gradient_y(condition, x, y, dz):
+    return T(0) if condition else dz
+
+
 # Comparisons of two numbers, of any element type.
 
 
