@@ -175,6 +175,10 @@ def mean(
     """The mean of x, a float also of integers. axis: an integer, several, or None for all; keepdims
     keeps them with extent 1."""
 
+def minimum(x: Operand, y: Operand, /) -> Tensor:
+    """The smaller of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
+    float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
+
 def multiply(x: Operand, y: Operand, /) -> Tensor:
     """x y; of booleans, whether both are True. x, y: float32, float64, int64, int32, uint8 or bool,
     both alike; shapes broadcast."""

@@ -79,6 +79,14 @@ maximum = elementwise(
     edges=EXTREMES,
     doc="The larger of x and y, NaN if either is; where they are equal the gradient goes to x.",
 )
+minimum = elementwise(
+    arithmetic.minimum,
+    dtypes=ANY,
+    gradient=(arithmetic.minimum_gradient_x, arithmetic.minimum_gradient_y),
+    reference=lambda x, y: np.where((np.real(x) <= np.real(y)) | np.isnan(x), x, y),
+    edges=EXTREMES,
+    doc="The smaller of x and y, NaN if either is; where they are equal the gradient goes to x.",
+)
 where = elementwise(
     arithmetic.where,
     conditions=1,

@@ -91,6 +91,11 @@ def maximum(x, y):
 
 
 @helper
+def minimum(x, y):
+    return x if x <= y or x != x else y  # NaN if either is
+
+
+@helper
 def multiply_gradient_x(x, y, dz):
     return dz * y
 
@@ -118,6 +123,16 @@ def maximum_gradient_x(x, y, dz):
 @helper
 def maximum_gradient_y(x, y, dz):
     return T(0) if x >= y else dz
+
+
+@helper
+def minimum_gradient_x(x, y, dz):
+    return dz if x <= y else T(0)
+
+
+@helper
+def minimum_gradient_y(x, y, dz):
+    return T(0) if x <= y else dz
 
 
 @helper
