@@ -4,13 +4,14 @@
     sum_middle        out[a, b] = scale sum over r of x[a, r, b]
     broadcast_rows    dx[a, r, b] = scale dy[a, b], their gradient
 
-Neighbouring dimensions that are summed, or are not, are one, so any axes take a few of these. Sums
+Neighbouring dimensions that are reduced, or are not, are one, so any axes take a few of these. Sums
 go eight rows or one vector register at a time, in an order that depends on the shape alone.
 """
 
 from functools import lru_cache
 from math import prod
 from operator import index
+from typing import Any, NamedTuple
 
 from ..declare import T, helper, kernel
 from ..intrinsics import flat, stack_array
@@ -136,6 +137,19 @@ def sum_row_chunks(x, chunk, partial, start, stop):
         add_rows(x[p * chunk : min((p + 1) * chunk, x.shape[0])], total)
 
 
+class Reduction(NamedTuple):
+    """Kernels of one reduction: of rows (A, R), of columns (A, R, B), and of chunks of a number of
+    elements or of rows, so that threads share out what becomes one number or one row."""
+
+    last: Any
+    middle: Any
+    chunks: Any
+    row_chunks: Any
+
+
+SUMS = Reduction(sum_last, sum_middle, sum_chunks, sum_row_chunks)
+
+
 @kernel(split=[("n", ELEMENT_GRAIN)], x="T[n]", total="inout T[n]")
 def add_to(x, total, start, stop):
     """total += x: a second gradient for the same variable."""
@@ -165,10 +179,10 @@ def sum_of_chunks(call, chunks, out, accumulate=False):
 
 
 @lru_cache(maxsize=1024)
-def _passes(shape, axes):
-    """The passes that sum over `axes`, the innermost first: extents (outer, summed, inner) of each.
-    Neighbouring dimensions that are summed, or are not, are one."""
-    groups = []  # [extent, is summed]
+def passes(shape, axes):
+    """The passes that reduce `axes`, the innermost first: extents (outer, reduced, inner) of each.
+    Neighbouring dimensions that are reduced, or are not, are one."""
+    groups = []  # [extent, is reduced]
     for d, extent in enumerate(shape):
         if groups and groups[-1][1] == (d in axes):
             groups[-1][0] *= extent
@@ -176,15 +190,15 @@ def _passes(shape, axes):
             groups.append([extent, d in axes])
     found, inner = [], 1
     for i in range(len(groups) - 1, -1, -1):
-        extent, is_summed = groups[i]
-        if is_summed:
+        extent, is_reduced = groups[i]
+        if is_reduced:
             found.append((prod(g[0] for g in groups[:i]), extent, inner))
         else:
             inner *= extent
     return tuple(found or [(prod(shape), 1, 1)])
 
 
-def _axes(shape, axis):
+def axes_of(shape, axis):
     """The dimensions that `axis`, an integer, several or None for all, names."""
     if axis is None:
         return tuple(range(len(shape)))
@@ -193,56 +207,59 @@ def _axes(shape, axis):
     )
 
 
-def _sum(call, x, out, axes, scale, accumulate):
-    *before, last = _passes(x.shape, axes)
-    for outer, summed, inner in before:
+def in_passes(call, kernels, x, out, axes, before=(), numbers=()):
+    """out = x reduced over `axes` by a Reduction. Its kernels are given `numbers` in the last pass,
+    `before` in those before."""
+    *earlier, last = passes(x.shape, axes)
+    for outer, reduced, inner in earlier:
         partial = call.scratch((outer, inner), x.dtype)
-        _pass(call, x, (outer, summed, inner), 1.0, 0, partial)
+        _pass(call, kernels, x, (outer, reduced, inner), before, partial)
         x = partial
-    outer, summed, inner = last
-    if outer == 1 and inner == 1 and summed > 2 * SUM_CHUNK_ELEMENTS:
-        partial = call.scratch((ceil_div(summed, SUM_CHUNK_ELEMENTS),), x.dtype)
-        call(sum_chunks, x.flat(), SUM_CHUNK_ELEMENTS, partial)
+    outer, reduced, inner = last
+    if outer == 1 and inner == 1 and reduced > 2 * SUM_CHUNK_ELEMENTS:
+        partial = call.scratch((ceil_div(reduced, SUM_CHUNK_ELEMENTS),), x.dtype)
+        call(kernels.chunks, x.flat(), SUM_CHUNK_ELEMENTS, partial)
         x, last = partial, (1, partial.shape[0], 1)
     elif (
         outer == 1
         and inner > 1
-        and summed > SUM_CHUNK_MIN_ROWS
-        and summed * inner > CHUNKED_SUM_MIN_ELEMENTS
+        and reduced > SUM_CHUNK_MIN_ROWS
+        and reduced * inner > CHUNKED_SUM_MIN_ELEMENTS
     ):
-        partial = call.scratch(chunks_of((summed, inner)), x.dtype)
-        call(sum_row_chunks, x.view((summed, inner)), rows_of_chunk(summed), partial)
+        partial = call.scratch(chunks_of((reduced, inner)), x.dtype)
+        call(kernels.row_chunks, x.view((reduced, inner)), rows_of_chunk(reduced), partial)
         x, last = partial, (1, partial.shape[0], inner)
-    _pass(call, x, last, scale, int(accumulate), out)
+    _pass(call, kernels, x, last, numbers, out)
 
 
-def _pass(call, x, extents, scale, accumulate, out):
-    outer, summed, inner = extents
+def _pass(call, kernels, x, extents, numbers, out):
+    outer, reduced, inner = extents
     if inner == 1:
-        call(sum_last, x.view((outer, summed)), scale, accumulate, out.view((outer,)))
+        call(kernels.last, x.view((outer, reduced)), *numbers, out.view((outer,)))
     else:
-        call(sum_middle, x.view(extents), scale, accumulate, out.view((outer, inner)))
+        call(kernels.middle, x.view(extents), *numbers, out.view((outer, inner)))
 
 
 def _sum_integers(call, x, out, axes):
-    passes = _passes(x.shape, axes)
-    for n, (outer, summed, inner) in enumerate(passes, 1):
-        total = out if n == len(passes) else call.scratch((outer, inner), x.dtype)
+    all_passes = passes(x.shape, axes)
+    for n, (outer, summed, inner) in enumerate(all_passes, 1):
+        total = out if n == len(all_passes) else call.scratch((outer, inner), x.dtype)
         call(sum_integers, x.view((outer, summed, inner)), total.view((outer, inner)))
         x = total
 
 
 def sum(call, x, out, *, axis=None, keepdims=False, accumulate=False):
-    axes = _axes(x.shape, axis)
+    axes = axes_of(x.shape, axis)
     if x.dtype.kind == "i":  # which has no gradient, so nothing to accumulate
         _sum_integers(call, x, out, axes)
     else:
-        _sum(call, x, out, axes, 1.0, accumulate)
+        in_passes(call, SUMS, x, out, axes, (1.0, 0), (1.0, int(accumulate)))
 
 
 def mean(call, x, out, *, axis=None, keepdims=False, accumulate=False):
-    axes = _axes(x.shape, axis)
-    _sum(call, x, out, axes, _one_over_count(x.shape, axes), accumulate)
+    axes = axes_of(x.shape, axis)
+    numbers = _one_over_count(x.shape, axes), int(accumulate)
+    in_passes(call, SUMS, x, out, axes, (1.0, 0), numbers)
 
 
 def _one_over_count(shape, axes):
@@ -251,10 +268,9 @@ def _one_over_count(shape, axes):
 
 def sum_gradient(call, dy, dx, *, shape, axis, mean):
     """dx = dy, broadcast to what was summed, and for a mean divided by how many that were."""
-    axes = _axes(shape, axis)
+    axes = axes_of(shape, axis)
     scale = _one_over_count(shape, axes) if mean else 1.0
-    passes = _passes(shape, axes)
-    for n, (outer, summed, inner) in reversed(list(enumerate(passes))):
+    for n, (outer, summed, inner) in reversed(list(enumerate(passes(shape, axes)))):
         extents = outer, summed, inner
         out = call.scratch(extents, dy.dtype) if n else dx.view(extents)
         call(broadcast_rows, dy.view((outer, inner)), scale, out)
