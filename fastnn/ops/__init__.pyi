@@ -161,6 +161,10 @@ def matmul(
     """The matrix product of a (M, K) and b (K, N), either of them transposed first if its flag is
     set."""
 
+def max(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The largest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
+    JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1."""
+
 def maximum(x: Operand, y: Operand, /) -> Tensor:
     """The larger of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
     float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""

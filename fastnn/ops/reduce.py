@@ -1,14 +1,17 @@
-"""Sums and means over any axes."""
+"""Sums, means, maxima and minima over any axes."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from operator import index
 
 import numpy as np
 
-from fastnn.dtypes import FLOATS, INT32, INT64
+from fastnn.dtypes import ANY, FLOATS, INT32, INT64
 from fastnn.errors import ShapeError, shape_text
+from fastnn.kernels.reference import reduce as reference
+from fastnn.kernels.scalar import arithmetic
 
+from .arithmetic import cast, divide, equal, where
 from .record import Case, Op, expect_dtype
 
 
@@ -22,13 +25,13 @@ def _result(name, shape, axis, keepdims):
                 f"{name}: axis {a} is not one of the {len(shape)} dimensions of shape "
                 f"{shape_text(shape)}"
             )
-    summed = {a % len(shape) for a in axes} if shape else set()
-    if len(summed) < len(axes):
+    reduced = {a % len(shape) for a in axes} if shape else set()
+    if len(reduced) < len(axes):
         raise ShapeError(
             f"{name}: axis names a dimension twice: {axis}, of shape {shape_text(shape)}"
         )
     return tuple(
-        1 if d in summed else e for d, e in enumerate(shape) if keepdims or d not in summed
+        1 if d in reduced else e for d, e in enumerate(shape) if keepdims or d not in reduced
     )
 
 
@@ -44,6 +47,13 @@ def _normal(name, axis):
         ) from None
 
 
+SHAPES_AND_AXES = [
+    ((), None), ((0,), None), ((1,), 0), ((65,), 0), ((9000,), None), ((5, 7), None), ((5, 7), 0),
+    ((5, 7), -1), ((33, 65), 0), ((3, 4, 5), (0, 2)), ((3, 4, 5), 1), ((2, 3, 4, 5), (1, 3)),
+    ((7, 1), 0), ((1, 7), 0), ((9, 131), 0),
+]  # fmt: skip
+
+
 def _reduction(name, reference, mean, doc, dtypes=FLOATS):
     def infer(x, *, axis=None, keepdims=False, accumulate=False):
         dtype = expect_dtype(name, dtypes, x=x)
@@ -55,16 +65,11 @@ def _reduction(name, reference, mean, doc, dtypes=FLOATS):
         )
 
     cases = [
-        Case((shape,), {"axis": axis, "keepdims": keep}, terms=max(prod(shape), 1))
-        for shape, axis in [
-            ((), None), ((0,), None), ((1,), 0), ((65,), 0), ((9000,), None), ((5, 7), None),
-             ((5, 7), 0), ((5, 7), -1),
-            ((33, 65), 0), ((3, 4, 5), (0, 2)), ((3, 4, 5), 1), ((2, 3, 4, 5), (1, 3)), ((7, 1), 0),
-             ((1, 7), 0), ((9, 131), 0),
-        ]
+        Case((shape,), {"axis": axis, "keepdims": keep}, terms=prod(shape) or 1)
+        for shape, axis in SHAPES_AND_AXES
         for keep in (False, True)
         if not (mean and prod(shape) == 0)
-    ]  # fmt: skip
+    ]
     doc = f"{doc} axis: an integer, several, or None for all; keepdims keeps them with extent 1."
     return Op(
         name,
@@ -98,6 +103,74 @@ mean = _reduction(
     True,
     "The mean of x, a float also of integers.",
 )
+
+
+def _expect_some(name, shape, axis):
+    """Raise where nothing is reduced: there is no largest of none, as in NumPy."""
+    for d in range(len(shape)) if axis is None else axis:
+        if shape[d] == 0:
+            raise ShapeError(
+                f"{name}: x, whose shape is {shape_text(shape)}, has no elements along dimension "
+                f"{d % len(shape)}, and of none there is no {name}"
+            )
+
+
+def _few(shape, rng):
+    """Numbers many of which are equal, some of them infinite."""
+    return rng.choice((-np.inf, -1.0, 0.0, 1.0, np.inf), shape)
+
+
+def _some_nan(shape, rng):
+    x = rng.uniform(-4, 4, shape)
+    return np.where(rng.integers(0, 2 * shape[-1], shape) == 0, np.nan, x)
+
+
+# Of every shape, equal elements, infinities and NaN in rows and in columns.
+DRAWN = [
+    *[(shape, axis) for shape, axis in SHAPES_AND_AXES if 0 not in shape],
+    ((0, 3), 1), ((64,), 0), ((3, 63), 1), ((3, 128), 1), ((5, 200), -1), ((3, 5, 70), (0, 1)),
+    *[(partial(draw, shape), axis) for draw in (_few, _some_nan)
+      for shape, axis in [((7, 9), 0), ((7, 9), 1), ((9, 131), 1), ((9, 131), 0), ((20,), None)]],
+]  # fmt: skip
+
+
+def _extreme(name, formula, choose, doc):
+    def infer(x, *, axis=None, keepdims=False):
+        dtype, axes = expect_dtype(name, ANY, x=x), _normal(name, axis)
+        shape = _result(name, x.shape, axes, keepdims)
+        _expect_some(name, x.shape, axes)
+        return [(shape, dtype)]
+
+    def gradient(g, dys, inputs, outputs, axis=None, keepdims=False):
+        """dx = dy / how many are equal to y, where x is."""
+        if g.wants(0):
+            x, axes = inputs[0], _normal(name, axis)
+            kept = _result(name, x.shape, axes, True)
+            is_found = g.run(equal, x, outputs[0].view(kept))
+            count = g.run(sum, g.run(cast, is_found, dtype=x.dtype), axis=axes, keepdims=True)
+            share = g.run(divide, dys[0].view(kept), count)
+            g.pass_on(0, g.run(where, is_found, share, 0.0))
+
+    return Op(
+        name,
+        infer,
+        gradient=gradient,
+        reference=partial(reference.extreme, choose=choose),
+        cases=[
+            Case((drawn,), {"axis": axis, "keepdims": keep})
+            for drawn, axis in DRAWN
+            for keep in (False, True)
+        ],
+        kernels="extremes.extreme",
+        formula=formula,
+        dtypes=ANY,
+        doc=f"{doc} element of x, NaN if one is; equal ones share the gradient, as in TensorFlow "
+        "and JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1.",
+        flops=lambda i, o, **_: i[0].size,
+    )
+
+
+max = _extreme("max", arithmetic.maximum, np.max, "The largest")
 
 add_to = Op(
     "add_to",

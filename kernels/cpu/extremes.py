@@ -1,0 +1,127 @@
+"""The largest and smallest element over any axes.
+
+    last      out[a] = the extreme over r of x[a, r]
+    middle    out[a, b] = the extreme over r of x[a, r, b]
+
+An extreme is NaN if an element is: it is made by `maximum` or `minimum` of kernels/scalar/. The
+gradient is made of other ops.
+"""
+
+from functools import cache
+
+from ..declare import ANY, helper, kernel
+from ..intrinsics import as_read, stack_array
+from .reduce import Reduction, axes_of, in_passes
+from .threads import ELEMENT_GRAIN, ROW_GRAIN
+
+
+@cache
+def extreme_of_row(function):
+    """The extreme of a row, by maximum(x, y) or minimum(x, y)."""
+
+    @helper
+    def of_row(x):
+        """ELEMENT_GRAIN results side by side: each comparison with one would wait for the one
+        before, and would not be vectorised."""
+        if x.size < 2 * ELEMENT_GRAIN:
+            found = x[0]
+            for j in range(1, x.size):
+                found = function(x[j], found)
+            return found
+        several = stack_array(x[0], ELEMENT_GRAIN)
+        for j in range(ELEMENT_GRAIN):
+            several[j] = x[j]
+        whole = x.size // ELEMENT_GRAIN * ELEMENT_GRAIN
+        for begin in range(ELEMENT_GRAIN, whole, ELEMENT_GRAIN):
+            part = x[begin : begin + ELEMENT_GRAIN]
+            for j in range(ELEMENT_GRAIN):
+                several[j] = function(part[j], as_read(several[j]))
+        found = several[0]
+        for j in range(1, ELEMENT_GRAIN):
+            found = function(several[j], found)
+        for j in range(whole, x.size):
+            found = function(x[j], found)
+        return found
+
+    return of_row
+
+
+@cache
+def extreme_kernels(function):
+    """The reduction by maximum(x, y) or minimum(x, y)."""
+
+    of_row = extreme_of_row(function)
+
+    @helper
+    def of_rows(x, found):
+        """found[j] = the extreme over rows of x[i, j]."""
+        first = x[0]
+        for j in range(found.size):
+            found[j] = first[j]
+        for i in range(1, x.shape[0]):
+            row = x[i]
+            for j in range(found.size):
+                found[j] = function(row[j], as_read(found[j]))
+
+    @kernel(
+        split=[("A", ROW_GRAIN)],
+        dtypes=ANY,
+        name=f"{function.name}_last",
+        x="T[A, R]",
+        out="out T[A]",
+    )
+    def last(x, out, start, stop):
+        """out = the extreme of each row."""
+        for a in range(start, stop):
+            out[a] = of_row(x[a])
+
+    @kernel(
+        split=[("A", 1), ("B", ELEMENT_GRAIN)],
+        dtypes=ANY,
+        name=f"{function.name}_middle",
+        x="T[A, R, B]",
+        out="out T[A, B]",
+    )
+    def middle(x, out, row_start, row_stop, col_start, col_stop):
+        """out[a, b] = the extreme over r of x[a, r, b]."""
+        for a in range(row_start, row_stop):
+            of_rows(x[a, :, col_start:col_stop], out[a, col_start:col_stop])
+
+    @kernel(
+        split=[("P", 1)],
+        dtypes=ANY,
+        name=f"{function.name}_of_chunks",
+        x="T[n]",
+        chunk="int",
+        partial="out T[P]",
+    )
+    def chunks(x, chunk, partial, start, stop):
+        for p in range(start, stop):
+            partial[p] = of_row(x[p * chunk : min((p + 1) * chunk, x.size)])
+
+    @kernel(
+        split=[("P", 1)],
+        dtypes=ANY,
+        name=f"{function.name}_of_row_chunks",
+        x="T[R, B]",
+        chunk="int",
+        partial="out T[P, B]",
+    )
+    def row_chunks(x, chunk, partial, start, stop):
+        for p in range(start, stop):
+            of_rows(x[p * chunk : min((p + 1) * chunk, x.shape[0])], partial[p])
+
+    return Reduction(last, middle, chunks, row_chunks)
+
+
+# ---- launchers
+
+
+def extreme(function):
+    """The launcher of the largest or smallest element: by maximum or minimum."""
+    kernels = extreme_kernels(function)
+
+    def launch(call, x, out, *, axis=None, keepdims=False):
+        in_passes(call, kernels, x, out, axes_of(x.shape, axis))
+
+    return launch
