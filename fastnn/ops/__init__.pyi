@@ -179,6 +179,10 @@ def mean(
     """The mean of x, a float also of integers. axis: an integer, several, or None for all; keepdims
     keeps them with extent 1."""
 
+def min(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The smallest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
+    JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1."""
+
 def minimum(x: Operand, y: Operand, /) -> Tensor:
     """The smaller of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
     float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""

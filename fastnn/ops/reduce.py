@@ -171,6 +171,7 @@ def _extreme(name, formula, choose, doc):
 
 
 max = _extreme("max", arithmetic.maximum, np.max, "The largest")
+min = _extreme("min", arithmetic.minimum, np.min, "The smallest")
 
 add_to = Op(
     "add_to",
