@@ -21,6 +21,11 @@ def add(x: Operand, y: Operand, /) -> Tensor:
     """x + y; of booleans, whether either is True. x, y: float32, float64, int64, int32, uint8 or
     bool, both alike; shapes broadcast."""
 
+def argmax(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Where the largest element of x stands, int64: of equal ones the first, of NaN the first NaN.
+    axis: an integer, or None for all, which are counted as one row; keepdims keeps what is reduced
+    with extent 1."""
+
 def batch_norm(
     x: Operand,
     gamma: Operand,

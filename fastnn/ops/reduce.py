@@ -1,4 +1,4 @@
-"""Sums, means, maxima and minima over any axes."""
+"""Sums, means, maxima and minima over any axes, and where maxima stand."""
 
 from functools import lru_cache, partial
 from math import prod
@@ -172,6 +172,35 @@ def _extreme(name, formula, choose, doc):
 
 max = _extreme("max", arithmetic.maximum, np.max, "The largest")
 min = _extreme("min", arithmetic.minimum, np.min, "The smallest")
+
+
+def _argmax_infer(x, *, axis=None, keepdims=False):
+    expect_dtype("argmax", ANY, x=x)
+    axes = _normal("argmax", axis)
+    if axes is not None and len(axes) != 1:
+        raise ShapeError(f"argmax: axis must be one integer, or None for all; got {axis!r}")
+    shape = _result("argmax", x.shape, axes, keepdims)
+    _expect_some("argmax", x.shape, axes)
+    return [(shape, INT64)]
+
+
+argmax = Op(
+    "argmax",
+    _argmax_infer,
+    kernels="extremes.argmax",
+    reference=np.argmax,
+    cases=[
+        Case((drawn,), {"axis": axis, "keepdims": keep})
+        for drawn, axis in DRAWN
+        if not isinstance(axis, tuple)
+        for keep in (False, True)
+    ],
+    dtypes=ANY,
+    doc="Where the largest element of x stands, int64: of equal ones the first, of NaN the first "
+    "NaN. axis: an integer, or None for all, which are counted as one row; keepdims keeps what is "
+    "reduced with extent 1.",
+    flops=lambda i, o, **_: i[0].size,
+)
 
 add_to = Op(
     "add_to",

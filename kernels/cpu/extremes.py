@@ -1,7 +1,8 @@
-"""The largest and smallest element over any axes.
+"""The largest and smallest element over any axes, and where the largest stands.
 
     last      out[a] = the extreme over r of x[a, r]
     middle    out[a, b] = the extreme over r of x[a, r, b]
+    argmax    the first r at which x[a, r], or x[a, r, b], is the largest, or NaN
 
 An extreme is NaN if an element is: it is made by `maximum` or `minimum` of kernels/scalar/. The
 gradient is made of other ops.
@@ -11,7 +12,8 @@ from functools import cache
 
 from ..declare import ANY, helper, kernel
 from ..intrinsics import as_read, stack_array
-from .reduce import Reduction, axes_of, in_passes
+from ..scalar.arithmetic import maximum
+from .reduce import Reduction, axes_of, in_passes, passes
 from .threads import ELEMENT_GRAIN, ROW_GRAIN
 
 
@@ -114,6 +116,45 @@ def extreme_kernels(function):
     return Reduction(last, middle, chunks, row_chunks)
 
 
+max_of_row = extreme_of_row(maximum)
+
+
+@kernel(split=[("A", ROW_GRAIN)], dtypes=ANY, x="T[A, R]", out="out i8[A]")
+def argmax_last(x, out, start, stop):
+    """out = where the largest of each row stands first, or the first NaN: the largest is found
+    first, many elements at a time, then its place."""
+    for a in range(start, stop):
+        row, place = x[a], 0
+        top = max_of_row(row)
+        if top == top:
+            while row[place] != top:
+                place += 1
+        else:
+            while row[place] == row[place]:
+                place += 1
+        out[a] = place
+
+
+@kernel(split=[("A", 1), ("B", ELEMENT_GRAIN)], dtypes=ANY, x="T[A, R, B]", out="out i8[A, B]")
+def argmax_middle(x, out, row_start, row_stop, col_start, col_stop):
+    """out[a, b] = where the largest over r of x[a, r, b] stands first, or the first NaN."""
+    for a in range(row_start, row_stop):
+        for begin in range(col_start, col_stop, ELEMENT_GRAIN):
+            end = min(begin + ELEMENT_GRAIN, col_stop)
+            rows, place = x[a, :, begin:end], out[a, begin:end]
+            top = stack_array(x[0, 0, 0], ELEMENT_GRAIN)
+            for j in range(place.size):
+                top[j] = rows[0, j]
+                place[j] = 0
+            for r in range(1, rows.shape[0]):
+                row = rows[r]
+                for j in range(place.size):
+                    # products, not branches: these are vectorised, and stored without masks
+                    is_new = (row[j] > top[j]) | ((row[j] != row[j]) & (top[j] == top[j]))
+                    place[j] += (r - place[j]) * is_new
+                    top[j] = row[j] if is_new else as_read(top[j])
+
+
 # ---- launchers
 
 
@@ -125,3 +166,11 @@ def extreme(function):
         in_passes(call, kernels, x, out, axes_of(x.shape, axis))
 
     return launch
+
+
+def argmax(call, x, out, *, axis=None, keepdims=False):
+    ((outer, reduced, inner),) = passes(x.shape, axes_of(x.shape, axis))
+    if inner == 1:
+        call(argmax_last, x.view((outer, reduced)), out.view((outer,)))
+    else:
+        call(argmax_middle, x.view((outer, reduced, inner)), out.view((outer, inner)))
