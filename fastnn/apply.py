@@ -161,6 +161,9 @@ def apply(
         except DTypeError:
             inputs = _promoted(op, inputs)
             specs = op.infer(*inputs, **attributes)
+    if op.composite:
+        results = specs[0] if op.results == 1 else tuple(specs)
+        return results if given is None else _of_arrays(op, given, inputs, attributes, results)
     if places:
         specs = [
             spec if place is None else place for spec, place in itertools.zip_longest(specs, places)

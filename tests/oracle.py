@@ -16,7 +16,7 @@ def cases(gradients=False, of=registry):
     return [
         (name, i)
         for name, op in of.items()
-        if op.gradient or not gradients
+        if op.gradient or op.composite or not gradients
         for i in range(len(op.cases))
     ]
 

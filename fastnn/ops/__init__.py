@@ -10,6 +10,7 @@ from .record import Op, registry
 for _family in (
     "activations",
     "arithmetic",
+    "composite",
     "elementary",
     "losses",
     "matmul",

@@ -80,6 +80,8 @@ class Op:
     integers_as_floats  whether integers alone become floats where `dtypes` has no integers, as for
                exp in Keras; if not, they are refused.
     compares   whether inputs of several types are converted to one that has the numbers of all.
+    composite  whether it is made of ops: `infer` calls them and returns the results, whose
+               gradients are its own (`composite.py`).
     aliases    other names of the public `ops` for it, as `absolute` for abs.
     """
 
@@ -108,6 +110,7 @@ class Op:
     compares: bool = False
     in_place: bool = False
     float64: Sequence[int] = ()
+    composite: bool = False
     aliases: Sequence[str] = ()
     doc: str = ""
     kernels: str | None = None

@@ -3,6 +3,7 @@
 from functools import lru_cache, partial
 from math import prod
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from .record import Case, Op, expect_dtype
 
 
 @lru_cache(maxsize=1024)
-def _result(name, shape, axis, keepdims):
+def reduced_shape(
+    name: str, shape: tuple[int, ...], axis: tuple[int, ...] | None, keepdims: bool
+) -> tuple[int, ...]:
     """The result's shape."""
     axes = range(len(shape)) if axis is None else axis
     for a in axes:
@@ -35,7 +38,7 @@ def _result(name, shape, axis, keepdims):
     )
 
 
-def _normal(name, axis):
+def normal_axes(name: str, axis: Any) -> tuple[int, ...] | None:
     """The axes as a tuple of integers, or None."""
     if axis is None:
         return None
@@ -57,11 +60,11 @@ SHAPES_AND_AXES = [
 def _reduction(name, reference, mean, doc, dtypes=FLOATS):
     def infer(x, *, axis=None, keepdims=False, accumulate=False):
         dtype = expect_dtype(name, dtypes, x=x)
-        return [(_result(name, x.shape, _normal(name, axis), keepdims), dtype)]
+        return [(reduced_shape(name, x.shape, normal_axes(name, axis), keepdims), dtype)]
 
     def gradient(g, dys, inputs, outputs, axis=None, keepdims=False, accumulate=False):
         g.gradient(
-            0, sum_gradient, dys[0], shape=inputs[0].shape, axis=_normal(name, axis), mean=mean
+            0, sum_gradient, dys[0], shape=inputs[0].shape, axis=normal_axes(name, axis), mean=mean
         )
 
     cases = [
@@ -105,7 +108,7 @@ mean = _reduction(
 )
 
 
-def _expect_some(name, shape, axis):
+def expect_some(name: str, shape: tuple[int, ...], axis: tuple[int, ...] | None) -> None:
     """Raise where nothing is reduced: there is no largest of none, as in NumPy."""
     for d in range(len(shape)) if axis is None else axis:
         if shape[d] == 0:
@@ -136,16 +139,16 @@ DRAWN = [
 
 def _extreme(name, formula, choose, doc):
     def infer(x, *, axis=None, keepdims=False):
-        dtype, axes = expect_dtype(name, ANY, x=x), _normal(name, axis)
-        shape = _result(name, x.shape, axes, keepdims)
-        _expect_some(name, x.shape, axes)
+        dtype, axes = expect_dtype(name, ANY, x=x), normal_axes(name, axis)
+        shape = reduced_shape(name, x.shape, axes, keepdims)
+        expect_some(name, x.shape, axes)
         return [(shape, dtype)]
 
     def gradient(g, dys, inputs, outputs, axis=None, keepdims=False):
         """dx = dy / how many are equal to y, where x is."""
         if g.wants(0):
-            x, axes = inputs[0], _normal(name, axis)
-            kept = _result(name, x.shape, axes, True)
+            x, axes = inputs[0], normal_axes(name, axis)
+            kept = reduced_shape(name, x.shape, axes, True)
             is_found = g.run(equal, x, outputs[0].view(kept))
             count = g.run(sum, g.run(cast, is_found, dtype=x.dtype), axis=axes, keepdims=True)
             share = g.run(divide, dys[0].view(kept), count)
@@ -176,11 +179,11 @@ min = _extreme("min", arithmetic.minimum, np.min, "The smallest")
 
 def _argmax_infer(x, *, axis=None, keepdims=False):
     expect_dtype("argmax", ANY, x=x)
-    axes = _normal("argmax", axis)
+    axes = normal_axes("argmax", axis)
     if axes is not None and len(axes) != 1:
         raise ShapeError(f"argmax: axis must be one integer, or None for all; got {axis!r}")
-    shape = _result("argmax", x.shape, axes, keepdims)
-    _expect_some("argmax", x.shape, axes)
+    shape = reduced_shape("argmax", x.shape, axes, keepdims)
+    expect_some("argmax", x.shape, axes)
     return [(shape, INT64)]
 
 
