@@ -155,6 +155,10 @@ def log(x: Operand, /) -> Tensor:
     """The natural logarithm; -inf at 0, NaN below. x: any shape, float32 or float64; the result has
     both."""
 
+def log_softmax(x: Operand, /, axis: int = -1) -> Tensor:
+    """x - log(sum of e^x), the sum along axis: the logarithm of softmax, which neither overflows
+    nor is -inf where that is 0. axis: an integer, several, or None for all."""
+
 def matmul(
     a: Operand,
     b: Operand,
