@@ -62,6 +62,17 @@ def _(emitter, x):
     return emitter.freeze(x)
 
 
+@intrinsic("int <- int")
+def as_read_int(x):
+    """The same of an int64."""
+    return x
+
+
+@as_read_int.lowering
+def _(emitter, x):
+    return emitter.freeze(x)
+
+
 @intrinsic("flat <- any")
 def flat(rows):
     """The elements of contiguous rows as one array."""

@@ -11,7 +11,7 @@ gradient is made of other ops.
 from functools import cache
 
 from ..declare import ANY, helper, kernel
-from ..intrinsics import as_read, stack_array
+from ..intrinsics import as_read, as_read_int, stack_array
 from ..scalar.arithmetic import maximum
 from .reduce import Reduction, axes_of, in_passes, passes
 from .threads import ELEMENT_GRAIN, ROW_GRAIN
@@ -21,27 +21,44 @@ from .threads import ELEMENT_GRAIN, ROW_GRAIN
 def extreme_of_row(function):
     """The extreme of a row, by maximum(x, y) or minimum(x, y)."""
 
+    def side_by_side(width):
+        @helper
+        def of_row(x):
+            """`width` results side by side: comparisons with one alone would wait for each other,
+            and would not be vectorised."""
+            several = stack_array(x[0], width)
+            for j in range(width):
+                several[j] = x[j]
+            for begin in range(width, x.size - width + 1, width):
+                part = x[begin : begin + width]
+                for j in range(width):
+                    several[j] = function(part[j], as_read(several[j]))
+            tail = x[x.size // width * width :]
+            for j in range(tail.size):
+                several[j] = function(tail[j], as_read(several[j]))
+            half = width // 2
+            while half >= 8:
+                low, high = several[:half], several[half : 2 * half]
+                for j in range(half):
+                    low[j] = function(high[j], as_read(low[j]))
+                half //= 2
+            found = several[0]
+            for j in range(1, 8):
+                found = function(several[j], found)
+            return found
+
+        return of_row
+
+    few, many = side_by_side(16), side_by_side(ELEMENT_GRAIN)
+
     @helper
     def of_row(x):
-        """ELEMENT_GRAIN results side by side: each comparison with one would wait for the one
-        before, and would not be vectorised."""
-        if x.size < 2 * ELEMENT_GRAIN:
-            found = x[0]
-            for j in range(1, x.size):
-                found = function(x[j], found)
-            return found
-        several = stack_array(x[0], ELEMENT_GRAIN)
-        for j in range(ELEMENT_GRAIN):
-            several[j] = x[j]
-        whole = x.size // ELEMENT_GRAIN * ELEMENT_GRAIN
-        for begin in range(ELEMENT_GRAIN, whole, ELEMENT_GRAIN):
-            part = x[begin : begin + ELEMENT_GRAIN]
-            for j in range(ELEMENT_GRAIN):
-                several[j] = function(part[j], as_read(several[j]))
-        found = several[0]
-        for j in range(1, ELEMENT_GRAIN):
-            found = function(several[j], found)
-        for j in range(whole, x.size):
+        if x.size >= 4 * ELEMENT_GRAIN:
+            return many(x)
+        if x.size >= 16:
+            return few(x)
+        found = x[0]
+        for j in range(1, x.size):
             found = function(x[j], found)
         return found
 
@@ -121,17 +138,21 @@ max_of_row = extreme_of_row(maximum)
 
 @kernel(split=[("A", ROW_GRAIN)], dtypes=ANY, x="T[A, R]", out="out i8[A]")
 def argmax_last(x, out, start, stop):
-    """out = where the largest of each row stands first, or the first NaN: the largest is found
-    first, many elements at a time, then its place."""
+    """out = where the largest of each row stands first, or the first NaN. The largest is found
+    first, many elements at a time, then where it is, ELEMENT_GRAIN elements at a time. If there is
+    a NaN, the largest is NaN and equal to nothing."""
     for a in range(start, stop):
         row, place = x[a], 0
         top = max_of_row(row)
-        if top == top:
-            while row[place] != top:
-                place += 1
-        else:
-            while row[place] == row[place]:
-                place += 1
+        while place + ELEMENT_GRAIN <= row.size:
+            part, is_here = row[place : place + ELEMENT_GRAIN], False
+            for j in range(ELEMENT_GRAIN):
+                is_here = is_here | (part[j] == top) | (part[j] != part[j])
+            if is_here:
+                break
+            place += ELEMENT_GRAIN
+        while row[place] != top and row[place] == row[place]:
+            place += 1
         out[a] = place
 
 
@@ -149,9 +170,8 @@ def argmax_middle(x, out, row_start, row_stop, col_start, col_stop):
             for r in range(1, rows.shape[0]):
                 row = rows[r]
                 for j in range(place.size):
-                    # products, not branches: these are vectorised, and stored without masks
                     is_new = (row[j] > top[j]) | ((row[j] != row[j]) & (top[j] == top[j]))
-                    place[j] += (r - place[j]) * is_new
+                    place[j] = r if is_new else as_read_int(place[j])
                     top[j] = row[j] if is_new else as_read(top[j])
 
 
