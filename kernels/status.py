@@ -3,7 +3,7 @@ element) it is true of.
 
 A kernel raises nothing. It works on with a harmless value and returns the status; the replay loop
 keeps the lowest instruction's, Python turns it into the error. The lowest place wins, so that a
-message does not depend on how work was shared out.
+message does not depend on how threads divided the work.
 """
 
 from .declare import helper

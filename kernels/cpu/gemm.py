@@ -89,10 +89,10 @@ def gemm_panel_in_l1(a, transpose_a, b, transpose_b, bias, init, clamp_min, c, s
         kc = min(KC, depth - k) if packing_a or packing_b else depth
         block_clamp_min = clamp_min if k + kc == depth else T(-math.inf)
         mc = choose_mc(stop - start, MR, kc, A_BLOCK_ELEMENTS if packing_a else A_IN_PLACE_ELEMENTS)
-        for top in range(start, stop, mc):  # loop 3
-            bottom, a_start = min(top + mc, stop), top * a_row + k * a_col
+        for row_start in range(start, stop, mc):  # loop 3
+            row_stop, a_start = min(row_start + mc, stop), row_start * a_row + k * a_col
             if packing_a:
-                pack_a(a, transpose_a, top, bottom, k, k + kc, block)
+                pack_a(a, transpose_a, row_start, row_stop, k, k + kc, block)
                 a_flat, a_start = block, 0
             for j in range(0, columns, NR):  # loop 2
                 width, place = min(NR, columns - j), k * columns + j
@@ -101,13 +101,13 @@ def gemm_panel_in_l1(a, transpose_a, b, transpose_b, bias, init, clamp_min, c, s
                     source = panel, 0, NR
                 if transpose_b != 0:
                     pack_b_transposed(b, j, width, k, k + kc, panel)
-                    # nothing new: the rows of B^T are detected by the hardware prefetcher
+                    # the panel again: the hardware prefetcher detects the rows of B^T
                     prefetch = panel, 0, 0
                 elif packing_b:
                     pack_b(b, j, width, k, k + kc, panel)
                 multiply_panel(
                     kc, (a_flat, a_start, a_row, a_col), packing_a, source, prefetch, bias, init,
-                    block_clamp_min, c, j, width, top, bottom,
+                    block_clamp_min, c, j, width, row_start, row_stop,
                 )  # fmt: skip
         k, init = k + kc, INIT_C
         if k == depth:
@@ -116,8 +116,8 @@ def gemm_panel_in_l1(a, transpose_a, b, transpose_b, bias, init, clamp_min, c, s
 
 @helper
 def keeps_block_in_l2(depth, columns, rows):
-    """Whether a block of B is packed: where a processor needs it, and there is enough of all to
-    make up for the copies."""
+    """Whether a block of B is packed: where a processor needs it (NC), and the product is large
+    enough to make up for the copies."""
     return NC != 0 and columns >= 2 * KC and rows >= KC and depth >= KC // 4
 
 
@@ -136,49 +136,49 @@ def gemm_block_in_l2(a, transpose_a, b, transpose_b, bias, init, clamp_min, c, s
         kc = min(KC, depth - k)
         block_clamp_min = clamp_min if k + kc == depth else T(-math.inf)
         mc = choose_mc(stop - start, MR, kc, A_BESIDE_B_BLOCK_ELEMENTS)
-        for left in range(0, columns, nc):  # loop 5
-            right = min(left + nc, columns)
-            for j in range(left, right, NR):
+        for col_start in range(0, columns, nc):  # loop 5
+            col_stop = min(col_start + nc, columns)
+            for j in range(col_start, col_stop, NR):
                 width = min(NR, columns - j)
-                panel = block[(j - left) * kc : (j - left + NR) * kc]
+                panel = block[(j - col_start) * kc : (j - col_start + NR) * kc]
                 if transpose_b != 0:
                     pack_b_transposed(b, j, width, k, k + kc, panel)
                 else:
                     pack_b(b, j, width, k, k + kc, panel)
             # the next block of B: where it starts, how many rows of it are left to prefetch, and
             # how far an iteration of the micro-kernel gets in one
-            next_k, next_j = (k, right) if right < columns else (k + kc, 0)
-            next_b, b_left, b_step = next_k * columns + next_j, kc, max(1, nc // kc)
+            next_k, next_j = (k, col_stop) if col_stop < columns else (k + kc, 0)
+            next_b, b_rows_left, b_step = next_k * columns + next_j, kc, max(1, nc // kc)
             if transpose_b != 0:
-                next_b, b_left, b_step = next_j * depth + next_k, nc, 1
+                next_b, b_rows_left, b_step = next_j * depth + next_k, nc, 1
             if next_k == depth:
-                b_left = 0
-            panels, j = (right - left) // NR, left + (right - left) // NR * NR
-            for top in range(start, stop, mc):  # loop 3
-                bottom = min(top + mc, stop)
-                pack_a(a, transpose_a, top, bottom, k, k + kc, tiles)
-                next_a = bottom * a_row + k * a_col
-                a_left = 0 if bottom == stop else kc if transpose_a != 0 else mc
-                i = top
-                while i < bottom:  # loop 1
-                    mr, place = next_tiles(bottom - i, MR)[0], (i - top) * kc
+                b_rows_left = 0
+            panels, j = (col_stop - col_start) // NR, col_start + (col_stop - col_start) // NR * NR
+            for row_start in range(start, stop, mc):  # loop 3
+                row_stop = min(row_start + mc, stop)
+                pack_a(a, transpose_a, row_start, row_stop, k, k + kc, tiles)
+                next_a = row_stop * a_row + k * a_col
+                a_rows_left = 0 if row_stop == stop else kc if transpose_a != 0 else mc
+                i = row_start
+                while i < row_stop:  # loop 1
+                    mr, place = next_tiles(row_stop - i, MR)[0], (i - row_start) * kc
                     prefetch = block, 0, 0, 0
-                    if a_left > 0:
+                    if a_rows_left > 0:
                         prefetch = a_flat, next_a, 1, a.shape[1]
-                        next_a, a_left = next_a + panels * a.shape[1], a_left - panels
-                    elif b_left > 0:
+                        next_a, a_rows_left = next_a + panels * a.shape[1], a_rows_left - panels
+                    elif b_rows_left > 0:
                         prefetch = b_flat, next_b, b_step, b.shape[1]
-                        next_b, b_left = next_b + panels * b.shape[1], b_left - panels
+                        next_b, b_rows_left = next_b + panels * b.shape[1], b_rows_left - panels
                     if panels > 0:  # loop 2; the last block may be narrower than a panel
                         gemm_microkernel_row(
-                            mr, panels, kc, (tiles, place), (block, 0, NR), (bias, left), init,
-                            block_clamp_min, (c_flat, i * columns + left, columns), prefetch,
+                            mr, panels, kc, (tiles, place), (block, 0, NR), (bias, col_start), init,
+                            block_clamp_min, (c_flat, i * columns + col_start, columns), prefetch,
                         )  # fmt: skip
-                    if j < right:
+                    if j < col_stop:
                         gemm_microkernel(
                             mr, 1, kc, (tiles, place, 1, mr, 0), (block, panels * kc * NR, NR),
                             (bias, j), init, block_clamp_min, (c_flat, i * columns + j, columns),
-                            right - j, (block, 0, 0),
+                            col_stop - j, (block, 0, 0),
                         )  # fmt: skip
                     i += mr
         init = INIT_C

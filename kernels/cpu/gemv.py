@@ -102,15 +102,16 @@ def add_eight_rows(w, k, x, y):
 def gemv(x, w, bias, clamp_min, accumulate, y, start, stop):
     """y = max(clamp_min, x W + bias) for one row x, or with accumulate max(clamp_min, x W + y).
 
-    A W that is resident in L2 is read panel by panel, with sums in registers, unless its rows share
-    sets of L1; one out of L2 is read once, in the order in which it lies. The sums are the same.
+    A W that is resident in L2 is read panel by panel, with sums in registers, unless its rows
+    conflict in the sets of L1; one out of L2 is read once, in the order in which it lies. The sums
+    are the same.
     """
     own, floor = y[start:stop], T(clamp_min)
     has_conflicts = y.size % (PAGE_ELEMENTS // 2) == 0
-    stays_in_l2 = w.size <= HALF_L2_ELEMENTS and not has_conflicts
-    if y.size <= NR or x.size <= 2 * L1_WAYS or stays_in_l2:
+    is_resident = w.size <= HALF_L2_ELEMENTS and not has_conflicts
+    if y.size <= NR or x.size <= 2 * L1_WAYS or is_resident:
         init, columns, j = initial(accumulate, bias), y.size, start
-        # two panels at once: a multiply-add has a latency of four cycles, and begins every cycle
+        # two panels at once: four accumulators hide the latency of a multiply-add, four cycles
         while j < stop:
             width = 2 * NR if stop - j >= 2 * NR else min(NR, stop - j)
             panel = flat(w), j, columns

@@ -1,4 +1,4 @@
-"""A product of matrices together with what the layer below needs first of it.
+"""A matrix product fused with the start of the layer below's gradient.
 
     forward     y = activation(z), z = x w + bias
     backward    dz = activation'(y) (a b^T), dbias = sum of dz's rows
@@ -30,23 +30,24 @@ from .simd.gemm_microkernel import KC, NR
 from .simd.rows import clear
 from .simd.vectors import INIT_C, INIT_ZERO, LANES
 
-# Threads share out columns in multiples of this: whole vectors of float32.
+# Threads divide columns in multiples of this: whole vectors of float32.
 COLUMN_GRAIN = 16
-# Rows of a panel, of the product and of y, that L1 holds: four of the tallest tiles.
+# Rows of one epilogue: a panel's width of them, of the product and of y, fits in L1. Four tiles of
+# MR rows.
 EPILOGUE_ROWS = machine(lambda target, _item_bytes: min(56, target.kc_rows))
 
 
 @helper
-def epilogue_stop(start, chunk):
-    """Where the rows end that are finished together from `start` on: they are of one chunk, and the
-    same for any threads."""
+def next_epilogue_stop(start, chunk):
+    """Where the epilogue that begins at row `start` stops: within a chunk, whatever the number of
+    threads."""
     return min(start + EPILOGUE_ROWS, (start // chunk + 1) * chunk)
 
 
 @helper
-def block_stop(start, mc, chunk):
-    """Where the rows end that are multiplied together, no more than `mc`: whole chunks or, if those
-    are larger, whole blocks of EPILOGUE_ROWS."""
+def next_block_stop(start, mc, chunk):
+    """Where the block of A that begins at row `start` stops, of up to `mc` rows: whole chunks or,
+    if those are larger, whole blocks of EPILOGUE_ROWS."""
     if mc >= chunk:
         return start + mc // chunk * chunk
     return min(start + mc, (start // chunk + 1) * chunk)
@@ -57,7 +58,7 @@ def gemm_and_gradient(derivative):
     """The kernel of dx = derivative(y, A B^T) and of the sums of each `chunk` rows of its columns,
     or sums += them.
 
-    Threads share out the chunks or, if there is only one, the columns, and then pack only their own
+    Threads divide the chunks or, if there is only one, the columns, and then pack only their own
     part of B.
     """
 
@@ -69,8 +70,7 @@ def gemm_and_gradient(derivative):
             total = stack_array(T(0), columns)
             value, other = stack_array(T(0), columns), stack_array(T(0), columns)
             clear(total)
-            # unrolled by two rows: an addition has a latency of three or four cycles, and one
-            # begins in each
+            # unrolled by two rows, as an addition has a latency of three or four cycles
             for i in range(start, stop, 2):
                 y_row, dx_row = y[i, j : j + columns], dx[i, j : j + columns]
                 for c in range(columns):
@@ -136,31 +136,32 @@ def gemm_and_gradient(derivative):
                 clear(sums[p, col_start:col_stop])
         k, init = 0, INIT_ZERO
         while True:  # once even if there is nothing to sum
-            kc, top = min(KC, depth - k), start
+            kc, block_start = min(KC, depth - k), start
             elements = A_BLOCK_ELEMENTS if packing_a else A_IN_PLACE_ELEMENTS
             mc = choose_mc(stop - start, EPILOGUE_ROWS, kc, elements)
-            while top < stop:
-                bottom = min(block_stop(top, mc, chunk), stop)
+            while block_start < stop:
+                block_stop = min(next_block_stop(block_start, mc, chunk), stop)
                 if packing_a:
-                    i, a_flat = top, block
-                    while i < bottom:
-                        end = min(epilogue_stop(i, chunk), bottom)
-                        pack_a(a, 0, i, end, k, k + kc, block[(i - top) * kc :])
-                        i = end
+                    i, a_flat = block_start, block
+                    while i < block_stop:
+                        i_stop = min(next_epilogue_stop(i, chunk), block_stop)
+                        pack_a(a, 0, i, i_stop, k, k + kc, block[(i - block_start) * kc :])
+                        i = i_stop
                 for j in range(col_start, col_stop, NR):
-                    j_stop, i = min(j + NR, col_stop), top
+                    j_stop, i = min(j + NR, col_stop), block_start
                     pack_b_transposed(b, j, j_stop - j, k, k + kc, panel)
-                    while i < bottom:
-                        end = min(epilogue_stop(i, chunk), bottom)
-                        a_start = (i - top) * kc if packing_a else i * depth + k
+                    while i < block_stop:
+                        i_stop = min(next_epilogue_stop(i, chunk), block_stop)
+                        a_start = (i - block_start) * kc if packing_a else i * depth + k
                         multiply_panel(
                             kc, (a_flat, a_start, depth, 1), packing_a, (panel, 0, NR),
-                            (panel, 0, 0), y[0, :0], init, T(-math.inf), dx, j, j_stop - j, i, end,
+                            (panel, 0, 0), y[0, :0], init, T(-math.inf), dx, j, j_stop - j,
+                            i, i_stop,
                         )  # fmt: skip
                         if k + kc == depth:
-                            finish(y, dx, i, end, j, j_stop, sums[i // chunk])
-                        i = end
-                top = bottom
+                            finish(y, dx, i, i_stop, j, j_stop, sums[i // chunk])
+                        i = i_stop
+                block_start = block_stop
             k, init = k + kc, INIT_C
             if k == depth:
                 break

@@ -6,7 +6,7 @@ they are, how they lie.
 
 Three things make a matrix slow to read in place. Rows a multiple of a page apart fall on the same
 set of a cache (cache-set conflicts). A tile's rows lie on more pages than the TLB reaches. And rows
-far apart are not detected by the hardware prefetcher.
+a long stride apart are not detected by the hardware prefetcher.
 """
 
 from ..declare import helper, machine
@@ -58,7 +58,7 @@ B_BLOCK_ELEMENTS = machine(
     lambda target, item_bytes: KC.rule(target, item_bytes) * _nc(target, item_bytes)
 )
 # What is multiplied with all of B at once: of a packed A; of one beside a block of B; of one in
-# place as much as half of L2 holds, with two FMA ports, where only the nearest caches keep up.
+# place as much as half of L2 holds, with two FMA ports, which no cache beyond L2 keeps up with.
 A_BLOCK_ELEMENTS = machine(_a_block_elements)
 A_BESIDE_B_BLOCK_ELEMENTS = machine(
     lambda target, item_bytes: _a_block_elements(target, item_bytes) // 2
@@ -71,32 +71,32 @@ A_IN_PLACE_ELEMENTS = machine(
 
 
 @helper
-def choose_mc(rows, unit, depth, elements):
+def choose_mc(rows, grain, depth, elements):
     """mc: how many of these rows of A, of `depth` columns, are multiplied with all of B before the
-    next: blocks alike, of units of rows, of up to so many elements."""
-    if (rows + unit) * depth <= elements:  # without three divisions, a tenth of a small product
-        return rows + unit
-    most = max(1, elements // (unit * max(depth, 1)))
-    units = max(1, ceil_div(rows, unit))
-    return ceil_div(units, ceil_div(units, most)) * unit
+    next: blocks alike, of whole grains of rows, of up to so many elements."""
+    if (rows + grain) * depth <= elements:  # without three divisions, a tenth of a small product
+        return rows + grain
+    most = max(1, elements // (grain * max(depth, 1)))
+    grains = max(1, ceil_div(rows, grain))
+    return ceil_div(grains, ceil_div(grains, most)) * grain
 
 
 @helper
-def next_tiles(left, max_mr):
-    """Rows of the next tiles when `left` are left, one of MR_CANDIDATES and no more than `max_mr`;
-    and how many tiles of them follow. Two or six rows beside full tiles would leave the processor
-    waiting for their sums: they and the last full one are halved."""
-    if left >= MR and max_mr >= MR:
-        count, rest = left // MR, left % MR // 2
-        if rest != 1 and rest != 3:
+def next_tiles(rows, max_mr):
+    """Rows of the next tiles when `rows` are left, one of MR_CANDIDATES and no more than `max_mr`;
+    and how many such tiles follow. A remainder of two or six rows is too few accumulators to hide
+    the latency of multiply-adds: it and the last full tile become two tiles alike."""
+    if rows >= MR and max_mr >= MR:
+        count, half_remainder = rows // MR, rows % MR // 2
+        if half_remainder != 1 and half_remainder != 3:
             return MR, count
-        return (MR, count - 1) if count > 1 else (MR // 2 + rest, 2)
-    if MR > 10 and left // 2 == 5 and max_mr >= 10:
+        return (MR, count - 1) if count > 1 else (MR // 2 + half_remainder, 2)
+    if MR > 10 and rows // 2 == 5 and max_mr >= 10:
         return 10, 1
-    if MR > 8 and left >= 8:
+    if MR > 8 and rows >= 8:
         # // 8 and // 4 would become one division, by a number that is not known
-        return 8, left >> 3
-    return (4, left >> 2) if left >= 4 else (2, 1) if left >= 2 else (1, 1)
+        return 8, rows >> 3
+    return (4, rows >> 2) if rows >= 4 else (2, 1) if rows >= 2 else (1, 1)
 
 
 @helper
@@ -127,7 +127,7 @@ def packs_b(depth, columns, rows):
     are not resident in L1, or whose vectors straddle two cache lines; of narrow vectors all that
     several tiles of rows are multiplied with."""
     has_conflicts = columns % (PAGE_ELEMENTS // 2) == 0
-    # rows 1 or 2 kB apart share few sets: 0.65 to 0.95 of the time (Zen 3)
+    # rows 1 or 2 kB apart fall on few sets: 0.65 to 0.95 of the time (Zen 3)
     if FMA_PORTS == 2 and HAS_NARROW_VECTORS != 0:
         return columns > NR and rows >= 8 * MR and depth >= KC // 8
     if FMA_PORTS == 2:
@@ -138,18 +138,21 @@ def packs_b(depth, columns, rows):
 
 @helper
 def pack_a(a, transpose_a, row_start, row_stop, col_start, col_stop, block):
-    """block = these rows and columns of A, tile by tile, each as (K, mr): what the micro-kernel
-    reads together lies together."""
+    """block = these rows and columns of A, tile by tile, each as (K, mr): what an
+    iteration of the micro-kernel reads is contiguous."""
     a_flat, depth, i = flat(a), col_stop - col_start, row_start
     while i < row_stop:
         mr, count = next_tiles(row_stop - i, MR)
         start, size = (i - row_start) * depth, mr * depth
         tiles = block[start : start + count * size]
-        if transpose_a != 0:  # row after row of A^T, through all tiles: its rows lie far apart
+        if transpose_a != 0:  # row after row of A^T, through all tiles: a long stride
             for k in range(depth):
                 for t in range(count):
-                    top, place = i + t * mr, t * size + k * mr
-                    row, packed = a[col_start + k, top : top + mr], tiles[place : place + mr]
+                    tile_start, place = i + t * mr, t * size + k * mr
+                    row, packed = (
+                        a[col_start + k, tile_start : tile_start + mr],
+                        tiles[place : place + mr],
+                    )
                     if mr == MR:
                         for r in range(MR):
                             packed[r] = row[r]

@@ -5,8 +5,8 @@ from ..declare import T, helper, intrinsic, kernel
 from .simd.vectors import Vectors
 from .threads import ELEMENT_GRAIN
 
-# Independent accumulators, which hide the latency of multiply-adds: more than 4 or 5 cycles of it,
-# times 2 begun in a cycle.
+# Independent accumulators, which hide the latency of multiply-adds: more than its 4 or 5 cycles
+# times 2 FMA ports.
 ACCUMULATORS = 12
 
 
@@ -42,9 +42,9 @@ def _(emitter, factor, summand, repeats):
     ]
     following = builder.add(count, ir.number(1))
     pairs = [(count, ir.number(0), following), *zip(accumulators, starts, results, strict=True)]
-    for phi, first, later in pairs:
-        phi.add_incoming(first, before)
-        phi.add_incoming(later, loop)
+    for phi, initial, following_value in pairs:
+        phi.add_incoming(initial, before)
+        phi.add_incoming(following_value, loop)
     builder.cbranch(builder.icmp_signed("<", following, repeats), loop, after)
     builder.position_at_end(after)
     total = results[0]
@@ -59,7 +59,7 @@ def multiply_adds(numbers, repeats, thread, n_threads):
     numbers[2] = multiply_add_registers(numbers[0], numbers[1], repeats)
 
 
-RUN = [("n", ELEMENT_GRAIN)]
+BY_ELEMENT = [("n", ELEMENT_GRAIN)]
 
 # Streams: `repeats` passes over arrays. The number of the pass is among the terms, so that the
 # compiler can leave none out.
@@ -81,21 +81,21 @@ def sum_of_both(x, y, term):
     return total
 
 
-@kernel(split=RUN, x="T[n]", total="inout T[m]", repeats="int")
+@kernel(split=BY_ELEMENT, x="T[n]", total="inout T[m]", repeats="int")
 def read_1(x, total, repeats, start, stop, thread):
     x = x[start:stop]
     for pass_number in range(repeats):
         total[thread] += sum_of_products(x, T(pass_number))
 
 
-@kernel(split=RUN, x="T[n]", y="T[n]", total="inout T[m]", repeats="int")
+@kernel(split=BY_ELEMENT, x="T[n]", y="T[n]", total="inout T[m]", repeats="int")
 def read_2(x, y, total, repeats, start, stop, thread):
     x, y = x[start:stop], y[start:stop]
     for pass_number in range(repeats):
         total[thread] += sum_of_both(x, y, T(pass_number))
 
 
-@kernel(split=RUN, y="out T[n]", repeats="int")
+@kernel(split=BY_ELEMENT, y="out T[n]", repeats="int")
 def write_1(y, repeats, start, stop):
     y = y[start:stop]
     for pass_number in range(repeats):
@@ -104,7 +104,7 @@ def write_1(y, repeats, start, stop):
             y[i] = term
 
 
-@kernel(split=RUN, x="T[n]", y="out T[n]", repeats="int")
+@kernel(split=BY_ELEMENT, x="T[n]", y="out T[n]", repeats="int")
 def read_1_write_1(x, y, repeats, start, stop):
     x, y = x[start:stop], y[start:stop]
     for pass_number in range(repeats):
@@ -113,7 +113,7 @@ def read_1_write_1(x, y, repeats, start, stop):
             y[i] = x[i] + term
 
 
-@kernel(split=RUN, x="T[n]", y="T[n]", z="out T[n]", repeats="int")
+@kernel(split=BY_ELEMENT, x="T[n]", y="T[n]", z="out T[n]", repeats="int")
 def read_2_write_1(x, y, z, repeats, start, stop):
     x, y, z = x[start:stop], y[start:stop], z[start:stop]
     for pass_number in range(repeats):
@@ -122,7 +122,7 @@ def read_2_write_1(x, y, z, repeats, start, stop):
             z[i] = x[i] + y[i] * term
 
 
-@kernel(split=RUN, x="T[n]", u="inout T[n]", repeats="int")
+@kernel(split=BY_ELEMENT, x="T[n]", u="inout T[n]", repeats="int")
 def read_1_update_1(x, u, repeats, start, stop):
     x, u = x[start:stop], u[start:stop]
     for pass_number in range(repeats):
@@ -131,7 +131,7 @@ def read_1_update_1(x, u, repeats, start, stop):
             u[i] = x[i] + u[i] * term
 
 
-@kernel(split=RUN, x="T[n]", u="inout T[n]", v="inout T[n]", w="inout T[n]", repeats="int")
+@kernel(split=BY_ELEMENT, x="T[n]", u="inout T[n]", v="inout T[n]", w="inout T[n]", repeats="int")
 def read_1_update_3(x, u, v, w, repeats, start, stop):
     x, u, v, w = x[start:stop], u[start:stop], v[start:stop], w[start:stop]
     for pass_number in range(repeats):

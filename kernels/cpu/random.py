@@ -18,7 +18,7 @@ from ..declare import T, by_dtype, helper, kernel
 from ..intrinsics import fma, stack_array
 from ..scalar.elementary import log
 
-BLOCK_GRAIN = 16  # threads get whole multiples of so many Philox blocks
+PHILOX_BLOCK_GRAIN = 16  # threads get whole multiples of so many Philox blocks
 
 
 @helper
@@ -68,7 +68,7 @@ def uniform_pairs(generator, draw_offset, first_block, base, width, out):
 
 
 @kernel(
-    split=[("n", 2 * BLOCK_GRAIN)],
+    split=[("n", 2 * PHILOX_BLOCK_GRAIN)],
     generator="i8[g]",
     draw_offset="int",
     low="float",
@@ -80,9 +80,9 @@ def uniform_elements(generator, draw_offset, low, high, out, start, stop):
     base, width, whole = T(low), T(high - low), stop // 2
     uniform_pairs(generator, draw_offset, start // 2, base, width, out[start : 2 * whole])
     if 2 * whole < stop:
-        last = stack_array(T(0), 2)
-        uniform_pairs(generator, draw_offset, whole, base, width, last)
-        out[2 * whole] = last[0]
+        pair = stack_array(T(0), 2)
+        uniform_pairs(generator, draw_offset, whole, base, width, pair)
+        out[2 * whole] = pair[0]
 
 
 @helper
@@ -93,7 +93,7 @@ def cosine_of_turns(u):
     angle = (u - quarter * T(0.25)) * T(2 * math.pi)
     z = angle * angle
     cosine = T(2.08767569878681e-9)
-    for factor in (
+    for coefficient in (
         -2.755731922398589e-7,
         2.48015873015873e-5,
         -1.388888888888889e-3,
@@ -101,16 +101,16 @@ def cosine_of_turns(u):
         -0.5,
         1.0,
     ):
-        cosine = fma(cosine, z, T(factor))
+        cosine = fma(cosine, z, T(coefficient))
     sine = T(-2.505210838544172e-8)
-    for factor in (
+    for coefficient in (
         2.7557319223985893e-6,
         -1.984126984126984e-4,
         8.333333333333333e-3,
         -0.16666666666666666,
         1.0,
     ):
-        sine = fma(sine, z, T(factor))
+        sine = fma(sine, z, T(coefficient))
     sine *= angle
     if quarter == T(0) or quarter == T(4):
         return cosine
@@ -120,7 +120,7 @@ def cosine_of_turns(u):
 
 
 @kernel(
-    split=[("n", BLOCK_GRAIN)],
+    split=[("n", PHILOX_BLOCK_GRAIN)],
     generator="i8[g]",
     draw_offset="int",
     mean="float",
@@ -136,20 +136,27 @@ def normal_elements(generator, draw_offset, mean, deviation, out, start, stop):
         out[i] = fma(T(deviation), radius * cosine_of_turns(fraction(c, d)), T(mean))
 
 
-# Each Philox block decides about eight elements of dropout, with half a word for each.
-UNIT_BLOCKS = 64
-HALF_UNIT_ELEMENTS = 4 * UNIT_BLOCKS
-UNIT_ELEMENTS = 2 * HALF_UNIT_ELEMENTS
+# Each Philox block decides about eight elements of dropout, with half a word for each. The
+# words of a tile are made at once, by a vectorised loop over its blocks.
+DROPOUT_TILE_BLOCKS = 64
+DROPOUT_HALF_TILE_ELEMENTS = 4 * DROPOUT_TILE_BLOCKS
+DROPOUT_TILE_ELEMENTS = 2 * DROPOUT_HALF_TILE_ELEMENTS
 
 
 @helper
-def words_of_unit(generator, draw_offset, unit, words):
-    """words (HALF_UNIT_ELEMENTS,): word w of the unit's block i at w * UNIT_BLOCKS + i, so that the
-    loop over blocks is vectorised."""
-    first, second = words[:UNIT_BLOCKS], words[UNIT_BLOCKS : 2 * UNIT_BLOCKS]
-    third, fourth = words[2 * UNIT_BLOCKS : 3 * UNIT_BLOCKS], words[3 * UNIT_BLOCKS :]
-    for i in range(UNIT_BLOCKS):
-        a, b, c, d = words_of(generator, draw_offset, unit * UNIT_BLOCKS + i)
+def words_of_tile(generator, draw_offset, tile, words):
+    """words (DROPOUT_HALF_TILE_ELEMENTS,): word w of the tile's block i at
+    w * DROPOUT_TILE_BLOCKS + i, so that the loop over blocks is vectorised."""
+    first, second = (
+        words[:DROPOUT_TILE_BLOCKS],
+        words[DROPOUT_TILE_BLOCKS : 2 * DROPOUT_TILE_BLOCKS],
+    )
+    third, fourth = (
+        words[2 * DROPOUT_TILE_BLOCKS : 3 * DROPOUT_TILE_BLOCKS],
+        words[3 * DROPOUT_TILE_BLOCKS :],
+    )
+    for i in range(DROPOUT_TILE_BLOCKS):
+        a, b, c, d = words_of(generator, draw_offset, tile * DROPOUT_TILE_BLOCKS + i)
         first[i], second[i], third[i], fourth[i] = (
             np.uint32(a),
             np.uint32(b),
@@ -159,7 +166,7 @@ def words_of_unit(generator, draw_offset, unit, words):
 
 
 @kernel(
-    split=[("n", UNIT_ELEMENTS)],
+    split=[("n", DROPOUT_TILE_ELEMENTS)],
     x="T[n]",
     generator="i8[g]",
     draw_offset="int",
@@ -168,23 +175,25 @@ def words_of_unit(generator, draw_offset, unit, words):
 )
 def dropout_elements(x, generator, draw_offset, rate, y, start, stop):
     """y = x / (1 - rate), or 0 with probability `rate`, taken to the nearest 16 bits; or dx of dy.
-    Of each unit the low halves of the words decide about the first half, the high halves about the
+    Of each tile the low halves of the words decide about the first half, the high halves about the
     second. Making the words is four fifths of the time."""
     threshold, words = (
         min(int(rate * 65536.0 + 0.5), 65535),
-        stack_array(np.uint32(0), HALF_UNIT_ELEMENTS),
+        stack_array(np.uint32(0), DROPOUT_HALF_TILE_ELEMENTS),
     )
-    factor, limit = T(1.0 / (1.0 - threshold / 65536.0)), np.uint32(threshold << 16)
-    for first in range(start, stop, UNIT_ELEMENTS):
-        words_of_unit(generator, draw_offset, first // UNIT_ELEMENTS, words)
-        for begin in range(first, min(first + UNIT_ELEMENTS, stop), HALF_UNIT_ELEMENTS):
+    scale, limit = T(1.0 / (1.0 - threshold / 65536.0)), np.uint32(threshold << 16)
+    for tile_start in range(start, stop, DROPOUT_TILE_ELEMENTS):
+        words_of_tile(generator, draw_offset, tile_start // DROPOUT_TILE_ELEMENTS, words)
+        for half_start in range(
+            tile_start, min(tile_start + DROPOUT_TILE_ELEMENTS, stop), DROPOUT_HALF_TILE_ELEMENTS
+        ):
             x_half, y_half = (
-                x[begin : min(begin + HALF_UNIT_ELEMENTS, stop)],
-                y[begin : min(begin + HALF_UNIT_ELEMENTS, stop)],
+                x[half_start : min(half_start + DROPOUT_HALF_TILE_ELEMENTS, stop)],
+                y[half_start : min(half_start + DROPOUT_HALF_TILE_ELEMENTS, stop)],
             )
-            unused = np.uint32(16 if begin == first else 0)
+            unused = np.uint32(16 if half_start == tile_start else 0)
             for i in range(y_half.size):
-                y_half[i] = x_half[i] * factor if np.uint32(words[i] << unused) >= limit else T(0)
+                y_half[i] = x_half[i] * scale if np.uint32(words[i] << unused) >= limit else T(0)
 
 
 @kernel(

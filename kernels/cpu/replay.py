@@ -29,7 +29,7 @@ LATE = ABORT + 1  # whether a thread that waited has seen the deadline pass
 # two C functions, the argument of one, the address of `shared`, the deadline in nanoseconds
 YIELD, CLOCK, CLOCK_ID, BASE, DEADLINE = range(SYSTEM, SYSTEM + 5)
 # the position; and of a run: steps done, when the first one and the last one ended
-EPOCH, SEGMENT, STEP, DONE, FIRST_END, LAST_END = range(POSITION, POSITION + 6)
+EPOCH, SEGMENT, STEP, DONE, FIRST_STEP_END, LAST_STEP_END = range(POSITION, POSITION + 6)
 # a thread's status: (instruction + 1, status) at STATUS + THREAD_WORDS * thread; then two words for
 # a time
 THREAD_WORDS = 8
@@ -42,7 +42,7 @@ SPINS_BEFORE_YIELD = 64
 
 # Columns of `segments`: instructions, how often to run them, and the counters to increment after
 # each step.
-START, END, REPEATS, INCREMENTS_START, INCREMENTS_END = 0, 1, 2, 3, 4
+INSTRUCTIONS_START, INSTRUCTIONS_STOP, REPEATS, INCREMENTS_START, INCREMENTS_STOP = 0, 1, 2, 3, 4
 
 
 @kernel()
@@ -82,9 +82,9 @@ def replay(
     n_threads,
 ):
     """Run whole steps until `epochs` are over or `budget` steps are done, from the position in
-    `shared` and leaving it there; or until the deadline is over, if n_threads have to wait for each
-    other: where they lose their processors to other processes each barrier may take milliseconds.
-    Returns 1 if an instruction failed or Python asked to stop."""
+    `shared` and leaving it there; or, if n_threads have to wait for each other, until the
+    deadline is over: where they lose their processors to other processes each barrier may take
+    milliseconds. Returns 1 if an instruction failed or Python asked to stop."""
     mode = exchange_float_mode(FLUSH_DENORMALS)
     failed = replay_steps(
         functions,
@@ -131,15 +131,15 @@ def replay_steps(
         if epoch >= epochs or done >= budget or (several and atomic_load(shared, OVER) != 0):
             break
         bounds = segments[segment]
-        increments = counter_increments[bounds[INCREMENTS_START] : bounds[INCREMENTS_END]]
+        increments = counter_increments[bounds[INCREMENTS_START] : bounds[INCREMENTS_STOP]]
         failed = run_instructions(
             functions,
             blocks,
             barrier_before,
             groups,
             address_fixups,
-            bounds[START],
-            bounds[END],
+            bounds[INSTRUCTIONS_START],
+            bounds[INSTRUCTIONS_STOP],
             increments[:0],
             shared,
             thread,
@@ -160,17 +160,17 @@ def replay_steps(
         step += 1
         done += 1
         if thread == 0 and done == 1:
-            shared[FIRST_END] = time(shared, thread)
+            shared[FIRST_STEP_END] = time(shared, thread)
     if thread == 0:
         shared[EPOCH], shared[SEGMENT], shared[STEP] = epoch, segment, step
-        shared[DONE], shared[LAST_END] = done, time(shared, thread)
+        shared[DONE], shared[LAST_STEP_END] = done, time(shared, thread)
     return failed
 
 
 # Columns of `groups`, a row an instruction: how many calls a fusion group has (of one that begins
 # none: 1) and its tiles (none: 0), the elements they are cut from, its address fixups, and how many
 # bytes apart the argument blocks of two threads are.
-LENGTH, TILES, SIZE, FIXUPS_START, FIXUPS_END, BLOCKS_STRIDE = 0, 1, 2, 3, 4, 5
+LENGTH, TILES, SIZE, FIXUPS_START, FIXUPS_STOP, BLOCKS_STRIDE = 0, 1, 2, 3, 4, 5
 # And of `address_fixups`, a row a field that holds the address of a buffer which is only a tile
 # long: where the field lies, where the tile, the size of an element, and how many bytes apart the
 # fields and the tiles of two threads are.
@@ -214,19 +214,19 @@ def run_instructions(
 
 
 @helper
-def run_group(functions, blocks, group, address_fixups, first, shared, thread, n_threads):
-    """This thread's tiles, each through all calls of the group that instruction `first` begins. A
-    kernel takes its range of an array from the array's start, so a buffer that is only a tile long
-    is given an address as far before that tile."""
+def run_group(functions, blocks, group, address_fixups, group_start, shared, thread, n_threads):
+    """This thread's tiles, each through all calls of the group, whose first instruction is
+    number `group_start`. A kernel takes its range of an array from the array's start, so a buffer
+    that is only a tile long is given the address that puts that range in the tile."""
     tiles_start, tiles_stop = thread_range(group[TILES], 1, thread, n_threads)
     offset, failed = group[BLOCKS_STRIDE] * thread, 0
     for tile in range(tiles_start, tiles_stop):
         start, _ = thread_range(group[SIZE], ELEMENT_GRAIN, tile, group[TILES])
-        for q in range(group[FIXUPS_START], group[FIXUPS_END]):
+        for q in range(group[FIXUPS_START], group[FIXUPS_STOP]):
             fixup = address_fixups[q]
             memory = fixup[MEMORY] + fixup[MEMORY_STRIDE] * thread
             set_word(fixup[FIELD] + fixup[FIELD_STRIDE] * thread, memory - start * fixup[ITEM])
-        for i in range(first, first + group[LENGTH]):
+        for i in range(group_start, group_start + group[LENGTH]):
             status = call_kernel(functions[i], blocks[i] + offset, tile, group[TILES])
             failed |= record_status(status, i, shared, thread)
     return failed

@@ -24,7 +24,7 @@ from ..scalar.updates import sgd_momentum as sgd_momentum_of
 from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
 from .threads import ELEMENT_GRAIN
 
-RUN = [("n", ELEMENT_GRAIN)]
+BY_ELEMENT = [("n", ELEMENT_GRAIN)]
 # what is smaller is flushed to zero
 FLOAT_MIN_NORMAL = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").tiny))
 # FLOAT_MAX, divided by this, is a quarter of half a unit in its last place: it may be added four
@@ -69,7 +69,7 @@ def refusal(i, gradient):
     return lowest_place(0, UPDATE_OVERFLOW if is_finite(gradient) else NOT_FINITE, i)
 
 
-@kernel(split=RUN, x="T[n]")
+@kernel(split=BY_ELEMENT, x="T[n]")
 def check_finite(x, start, stop):
     """Report the first element that is NaN or infinite: the one instruction between computing a
     step and committing it."""
@@ -82,7 +82,14 @@ def check_finite(x, start, stop):
     return 0
 
 
-@kernel(split=RUN, name="sgd", gradient="T[n]", rate="f8[s]", commit="int", parameter="inout T[n]")
+@kernel(
+    split=BY_ELEMENT,
+    name="sgd",
+    gradient="T[n]",
+    rate="f8[s]",
+    commit="int",
+    parameter="inout T[n]",
+)
 def update_sgd(gradient, rate, commit, parameter, start, stop):
     p, g, r = parameter[start:stop], gradient[start:stop], T(rate[0])
     if commit == 0:
@@ -98,7 +105,7 @@ def update_sgd(gradient, rate, commit, parameter, start, stop):
 
 
 @kernel(
-    split=RUN,
+    split=BY_ELEMENT,
     name="sgd_momentum",
     gradient="T[n]",
     rate="f8[s]",
@@ -147,7 +154,7 @@ def integer_power(base, exponent):
 
 
 @kernel(
-    split=RUN,
+    split=BY_ELEMENT,
     name="adam",
     gradient="T[n]",
     rate="f8[s]",
@@ -211,7 +218,7 @@ def update_adam(
 
 
 @kernel(
-    split=RUN,
+    split=BY_ELEMENT,
     name="rmsprop",
     gradient="T[n]",
     rate="f8[s]",

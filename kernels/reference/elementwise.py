@@ -35,11 +35,11 @@ def normal_cdf(x):
 
 
 def erf(x):
-    near = np.vectorize(math.erf, otypes=[float])(np.real(x))
+    on_real = np.vectorize(math.erf, otypes=[float])(np.real(x))
     return (
-        near
+        on_real
         if np.isrealobj(x)
-        else near + 1j * np.imag(x) * np.exp(-(np.real(x) ** 2)) * 2 / math.sqrt(math.pi)
+        else on_real + 1j * np.imag(x) * np.exp(-(np.real(x) ** 2)) * 2 / math.sqrt(math.pi)
     )
 
 

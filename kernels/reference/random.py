@@ -9,12 +9,12 @@ def dropout(x, state, rate, draw_offset=0):
     key, draw = int(state[0]) % (1 << 64), int(state[1]) + draw_offset
     threshold, kept = int(rate * (1 << 16) + 0.5), np.zeros(x.size, bool)
     for n in range(x.size):
-        # a unit is 64 blocks of four words: first the low half of each decides, then the high half
-        unit, place = divmod(n, 512)
+        # a tile is 64 blocks of four words: first the low half of each decides, then the high half
+        tile, place = divmod(n, 512)
         half, place = divmod(place, 256)
         word, block = divmod(place, 64)
         words = philox(
-            (unit * 64 + block, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32)
+            (tile * 64 + block, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32)
         )
         kept[n] = (words[word] >> 16 * half & 0xFFFF) >= threshold
     return np.where(kept.reshape(x.shape), x / (1 - threshold / (1 << 16)), 0)
@@ -25,7 +25,7 @@ def _words(state, draw_offset, count):
     key, draw = int(state[0]) % (1 << 64), int(state[1]) + draw_offset
     blocks = [
         philox((n, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
-        for n in range(-(-count // 4))
+        for n in range(math.ceil(count / 4))
     ]
     return np.array(blocks, np.uint64).reshape(-1)
 

@@ -25,16 +25,17 @@ def sigmoid_and_slope(x):
     return (small if x < T(0) else T(1) - small), small * (T(1) - small)
 
 
-# The gelu of tanh: x (1 + tanh u) / 2 = x sigmoid(2 u) with 2 u = x (LINEAR + CUBIC x^2).
-LINEAR = 2 * math.sqrt(2 / math.pi)
+# The gelu of tanh: x (1 + tanh u) / 2 = x sigmoid(2 u) with
+# 2 u = x (GELU_LINEAR + GELU_CUBIC x^2).
+GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
 
 
-CUBIC = 0.044715 * LINEAR
+GELU_CUBIC = 0.044715 * GELU_LINEAR
 
 
 @helper
 def gelu_tanh(x):
-    return x * sigmoid(x * fma(x * x, T(CUBIC), T(LINEAR)))
+    return x * sigmoid(x * fma(x * x, T(GELU_CUBIC), T(GELU_LINEAR)))
 
 
 @helper
@@ -42,8 +43,8 @@ def gelu_tanh_gradient(x, dy):
     x = T(30) if x > T(30) else x  # from there on the slope is 1, or 0, and x^3 would overflow
     x = T(-30) if x < T(-30) else x
     square = x * x
-    s, slope = sigmoid_and_slope(x * fma(square, T(CUBIC), T(LINEAR)))
-    return dy * fma(slope, x * fma(square, T(3 * CUBIC), T(LINEAR)), s)
+    s, slope = sigmoid_and_slope(x * fma(square, T(GELU_CUBIC), T(GELU_LINEAR)))
+    return dy * fma(slope, x * fma(square, T(3 * GELU_CUBIC), T(GELU_LINEAR)), s)
 
 
 @helper

@@ -12,11 +12,11 @@ DEGREE = 5
 PIECE_SHIFT = 21
 
 
-def piecewise_polynomials(function, first):
+def piecewise_polynomials(function, first_piece):
     """Centres and coefficients, (2 + DEGREE, TABLE_SIZE), of an odd function. Its pieces have the
-    numbers from `first` on, which are the bits of their floats shifted; but the first one reaches
-    down to zero."""
-    numbers = np.arange(first, first + TABLE_SIZE + 1, dtype=np.uint32)
+    numbers from `first_piece` on, which are the bits of their floats shifted; but the first one
+    reaches down to zero."""
+    numbers = np.arange(first_piece, first_piece + TABLE_SIZE + 1, dtype=np.uint32)
     edges = (numbers << PIECE_SHIFT).view(np.float32).astype(np.float64)
     edges[0] = 0
     centres = ((edges[1:] + edges[:-1]) / 2).astype(np.float32).astype(np.float64)

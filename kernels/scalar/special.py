@@ -33,7 +33,7 @@ def erf_32(x):
     p = fma(p, square, np.float32(-0.02682017482))
     p = fma(p, square, np.float32(0.1128268564))
     p = fma(p, square, np.float32(-0.3761253765))
-    near = fma(fma(p, square, np.float32(0.1283791517)), x, x)
+    near_zero = fma(fma(p, square, np.float32(0.1283791517)), x, x)
     p = fma(np.float32(0.0006996253277), size, np.float32(-0.005965059571))
     p = fma(p, size, np.float32(0.02816547273))
     p = fma(p, size, np.float32(-0.06324275274))
@@ -41,8 +41,8 @@ def erf_32(x):
     p = fma(p, size, np.float32(-0.003039456347))
     p = fma(p, size, np.float32(0.1883178432))
     p = fma(p, size, np.float32(0.989658485))
-    far = copy_sign_32(np.float32(1) - np.float32(1) / eighth_power(p), x)
-    return far if size > np.float32(1.2) else near
+    tail = copy_sign_32(np.float32(1) - np.float32(1) / eighth_power(p), x)
+    return tail if size > np.float32(1.2) else near_zero
 
 
 @helper
@@ -59,10 +59,10 @@ def erf_64(x):
     p = fma(p, square, -0.026866170643111341553)
     p = fma(p, square, 0.11283791670944184251)
     p = fma(p, square, -0.37612638903183519557)
-    near = fma(fma(p, square, 0.12837916709551256566), x, x)
+    near_zero = fma(fma(p, square, 0.12837916709551256566), x, x)
     size = 6.0 if size > 6.0 else size
-    far = copy_sign_64(1.0 - 2.0 * exp_of_negative(-size * size) * mills_ratio_64(SQRT2 * size), x)
-    return far if size > 1.0 else near
+    tail = copy_sign_64(1.0 - 2.0 * exp_of_negative(-size * size) * mills_ratio_64(SQRT2 * size), x)
+    return tail if size > 1.0 else near_zero
 
 
 erf = by_dtype(erf_32, erf_64)

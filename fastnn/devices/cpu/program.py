@@ -22,7 +22,7 @@ from fastnn.kernels.cpu.replay import (
     DEADLINE,
     DONE,
     EPOCH,
-    LAST_END,
+    LAST_STEP_END,
     STATUS,
     STEP,
     SYSTEM,
@@ -87,7 +87,7 @@ class Tape:
         )
         groups = fusion_groups(instructions, barrier_before, kept, n_threads)
         boundaries = list(barrier_before) if several else [True] * len(instructions)
-        for g in groups:  # its calls take turns
+        for g in groups:  # tile by tile, its calls alternate
             boundaries[g.start + 1 : g.stop] = [False] * (g.stop - g.start - 1)
         lives = lifetimes(instructions, boundaries, kept)
         private = {b: offset for g in groups for b, offset in g.private.items()}
@@ -114,14 +114,14 @@ class Tape:
         self.group_rows: list[tuple] = [UNFUSED] * len(blocks)
         self.address_fixups: list[tuple] = []
         for g in self.groups:
-            first = len(self.address_fixups)
+            fixups_start = len(self.address_fixups)
             for buffer in g.private:
                 tile, item = self.addresses[buffer], buffer.nbytes // g.size
                 for word in self._fields(buffer)[:: self.copies]:
                     self.address_fixups.append(
                         (self.start + 8 * word, tile, item, stride, self.tile_bytes)
                     )
-            fixups = first, len(self.address_fixups)
+            fixups = fixups_start, len(self.address_fixups)
             row = (g.tiles, g.size, *fixups, stride if self.copies > 1 else 0)
             length = g.stop - g.start
             self.group_rows[g.start : g.stop] = [(length, *row), *[(1, *row)] * (length - 1)]
@@ -232,8 +232,8 @@ class Program:
         for tape, steps in self.segments:
             stop = instruction + len(tape.instructions), increment + len(tape.counter_increments)
             segments.append((instruction, stop[0], steps, increment, stop[1]))
-            for length, tiles, size, first, last, stride in tape.group_rows:
-                group_rows.append((length, tiles, size, fixup + first, fixup + last, stride))
+            for length, tiles, size, start, end, stride in tape.group_rows:
+                group_rows.append((length, tiles, size, fixup + start, fixup + end, stride))
             (instruction, increment), fixup = stop, fixup + len(tape.address_fixups)
         tables: list[tuple[tuple[int, ...], list[int]]] = [  # numbers in a row, rows
             ((), entries([(i.kernel, i.dtype) for t in tapes for i in t.instructions])),
@@ -319,9 +319,9 @@ class Program:
     def seconds_each(self, before: float) -> float:
         """What a mean step of the last run took, which began at the work `before`; the first step,
         in which threads wake up, left out. 0 if that was all."""
-        done, first, last = self.shared[DONE : LAST_END + 1].tolist()
+        done, start, end = self.shared[DONE : LAST_STEP_END + 1].tolist()
         return (
-            1e-9 * (last - first) / (self.work() - before) * done / (done - 1) if done > 1 else 0.0
+            1e-9 * (end - start) / (self.work() - before) * done / (done - 1) if done > 1 else 0.0
         )
 
     def _failure(self):

@@ -72,17 +72,17 @@ def _dot_tiles_of_form(
     lanes, number, grid = ir.lanes, ir.number, [(r, q) for r in range(rows) for q in range(columns)]
     whole, before = builder.and_(depth, number(-lanes)), builder.block
     mask, floor = ir.first(builder.sub(depth, whole)), row.splat(clamp_min)
-    names = ("column", "tile", "sum", "rest", "tail", "end", "next")
-    column, tile, loop, rest, tail, end, following_column = (
+    names = ("column", "tile", "sum", "summed", "tail", "end", "next")
+    column, tile, loop, summed, tail, end, following_column = (
         builder.append_basic_block(name) for name in names
     )
     builder.branch(column)
 
-    def moving(outside, firsts):
+    def moving(outside, initial_values):
         """Phis with these values when they are first met, from the block `outside`."""
-        phis = [builder.phi(first.type) for first in firsts]
-        for phi, first in zip(phis, firsts, strict=True):
-            phi.add_incoming(first, outside)
+        phis = [builder.phi(initial.type) for initial in initial_values]
+        for phi, initial in zip(phis, initial_values, strict=True):
+            phi.add_incoming(initial, outside)
         return phis
 
     def move_on(phis, values):
@@ -100,7 +100,7 @@ def _dot_tiles_of_form(
         [builder.gep(x, [builder.mul(n, number(r))]) for r in range(rows)]
         for x, n in ((a_here, a_row), (c_here, c_row))
     )
-    builder.cbranch(builder.icmp_signed(">", whole, number(0)), loop, rest)
+    builder.cbranch(builder.icmp_signed(">", whole, number(0)), loop, summed)
 
     def multiplied(totals, k, mask):
         here, found = [ir.load(builder.gep(place, [k]), mask) for place in b_rows], {}
@@ -115,9 +115,9 @@ def _dot_tiles_of_form(
     results = multiplied(dict(zip(grid, sums, strict=True)), k, None)
     following = builder.add(k, number(lanes))
     move_on(of_loop, [following, *[results[cell] for cell in grid]])
-    builder.cbranch(builder.icmp_signed("<", following, whole), loop, rest)
+    builder.cbranch(builder.icmp_signed("<", following, whole), loop, summed)
 
-    builder.position_at_end(rest)
+    builder.position_at_end(summed)
     totals = dict(zip(grid, moving(tile, [ir.zero] * len(grid)), strict=True))
     for cell, phi in totals.items():
         phi.add_incoming(results[cell], loop)
@@ -127,7 +127,7 @@ def _dot_tiles_of_form(
     builder.branch(end)
 
     builder.position_at_end(end)
-    vectors = moving(rest, [totals[cell] for cell in grid])
+    vectors = moving(summed, [totals[cell] for cell in grid])
     for phi, cell in zip(vectors, grid, strict=True):
         phi.add_incoming(with_tail[cell], tail)
     sums = _sums(ir, vectors)
@@ -169,13 +169,13 @@ def _sums(ir, vectors):
     for round_ in range(lanes.bit_length() - 1):
         is_within = 1 << round_ < piece
         run, block = (1, piece) if is_within else (piece, lanes)
-        firsts = [
+        starts = [
             s + n
             for s in range(0, lanes, block)
             for source in (0, lanes)
             for n in range(source, source + block, 2 * run)
         ]
-        even, odd = ([n + k + shift for n in firsts for k in range(run)] for shift in (0, run))
+        even, odd = ([n + k + shift for n in starts for k in range(run)] for shift in (0, run))
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
         vectors = [ir.builder.fadd(ir.shuffle(x, y, even), ir.shuffle(x, y, odd)) for x, y in pairs]
     while len(vectors) > 1:

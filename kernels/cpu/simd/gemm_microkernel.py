@@ -41,8 +41,9 @@ def gemm_microkernel(mr, count, depth, a, b, bias, init, clamp_min, c, width, pr
     INIT_C. clamp_min: -inf, or 0 for a ReLU. With one FMA port, what lies beside row k of B is
     prefetched instead.
 
-    Every element is a chain of multiply-adds in the order of K, whatever the tile, and one that
-    goes on from C goes on with the same bits: neither tiles nor blocks of K change a result.
+    Every element is one dependency chain of multiply-adds in the order of K, whatever the tile, and
+    one that goes on from C goes on with the same bits: neither tiles nor blocks of K change a
+    result.
     """
     (a, a_start, a_row, a_col, a_tile), (b, b_start, b_row), (c, c_start, c_row) = a, b, c
     bias, bias_start = bias
@@ -190,7 +191,7 @@ def _micro_tiles(
         builder.position_at_end(tile)
         of_first = (count, a, b, bias, c, prefetch, prefetch_end)
         of_tile = [builder.phi(x.type) for x in of_first]
-        left, a_here, b_here, bias_here, c_here, prefetch_here, prefetch_other = of_tile
+        tiles_left, a_here, b_here, bias_here, c_here, prefetch_here, prefetch_other = of_tile
         a_halves = [
             builder.bitcast(builder.gep(a_here, [builder.mul(a_row, number(r))]), byte)
             for r in range(0, mr, middle)
@@ -202,7 +203,7 @@ def _micro_tiles(
         def prefetch_next_tile_of_c():
             """All of it, before the sums: what it goes on from, block after block of K."""
             pays = builder.and_(
-                builder.icmp_signed(">", left, number(1)),
+                builder.icmp_signed(">", tiles_left, number(1)),
                 builder.icmp_signed(">=", depth, number(PREFETCH_C_MIN_DEPTH)),
             )
             with builder.if_then(pays):
@@ -292,7 +293,7 @@ def _micro_tiles(
         for (r, v), total in totals.items():
             place = builder.gep(c_rows[r], [number(offsets[v])])
             kinds[v].store(kinds[v].clamp_min(total, floors[v]), place, masks[v])
-        fewer = builder.sub(left, number(1))
+        fewer = builder.sub(tiles_left, number(1))
         places = a_here, b_here, bias_here, prefetch_other, prefetch_here
         bias_tile = number(columns if along_row else 0)
         distances = a_tile, b_tile, bias_tile, prefetch_tile, prefetch_tile
@@ -306,8 +307,8 @@ def _micro_tiles(
         builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, done)
         builder.position_at_end(done)
 
-    # By how many columns there are more than. With vectors of 512 bits two multiply-adds of half of
-    # one can begin in a cycle.
+    # By how many columns there are more than. Where vectors have 512 bits, two multiply-adds of 256
+    # bits can be issued in a cycle.
     full, lanes = [whole] * 2, whole.lanes
     if along_row:
         variant(full, None)

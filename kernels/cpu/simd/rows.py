@@ -12,7 +12,7 @@ from ...declare import T, helper, intrinsic
 from .vectors import Vectors
 
 CACHE_LINE_BYTES = 64
-# an addition begins each cycle but takes three or four
+# they hide the latency of an addition, three or four cycles
 INDEPENDENT_ACCUMULATORS = 4
 
 
@@ -179,9 +179,7 @@ def _(emitter, _, *arrays):
         return [*found, product, builder.fadd(total, reduce(builder.fadd, dys))]
 
     read, updated = [*rows_of(x), *rows_of(dy), gamma], [dgamma, dbeta]
-    totals = _reduced_together(
-        emitter, ir, size, read, step, builder.fadd, 0.0, 2 * len(rows), updated
-    )
+    totals = _reduced_many(emitter, ir, size, read, step, builder.fadd, 0.0, 2 * len(rows), updated)
     for n, total in enumerate(totals):
         builder.store(total, builder.gep(sums, [ir.number(n)]))
 
@@ -233,8 +231,8 @@ def _moved(emitter, x, y, change, streaming=False):
         emitter.array(y, emitter.kinds[-1]),
     )
 
-    def move(place, last=None, streaming=False):
-        mask = None if last is None else ir.first(builder.sub(last, place))
+    def move(place, stop=None, streaming=False):
+        mask = None if stop is None else ir.first(builder.sub(stop, place))
         value = change(ir, ir.load(builder.gep(x_data, [place]), mask))
         ir.store(value, builder.gep(y_data, [place]), mask, streaming)
         return []
@@ -277,7 +275,7 @@ def _reduced(emitter, ir, rows, step, combine, identity):
         strict=True,
     )
     size = shapes[0][0]
-    (total,) = _reduced_together(
+    (total,) = _reduced_many(
         emitter,
         ir,
         size,
@@ -290,12 +288,12 @@ def _reduced(emitter, ir, rows, step, combine, identity):
     return total
 
 
-def _reduced_together(emitter, ir, size, rows, step, combine, identity, count, updated=()):
+def _reduced_many(emitter, ir, size, rows, step, combine, identity, count, updated=()):
     """The same for `count` numbers at once, whose totals `step` takes and gives as a list: of rows
     of `size` at addresses. It is also given the vectors of the rows `updated`, and gives new ones
     after the totals."""
     builder, lanes = emitter.builder, ir.lanes
-    empty, sets = ir.constant(identity), INDEPENDENT_ACCUMULATORS // count
+    empty, unrolled = ir.constant(identity), INDEPENDENT_ACCUMULATORS // count
 
     def accumulated(totals, place, mask=None):
         results = step(
@@ -307,25 +305,34 @@ def _reduced_together(emitter, ir, size, rows, step, combine, identity, count, u
             ir.store(value, builder.gep(row, [place]), mask)
         return results[:count]
 
-    def block(place, chains):
+    def block(place, accumulators):
         return [
             total
-            for n in range(sets)
+            for n in range(unrolled)
             for total in accumulated(
-                chains[n * count : (n + 1) * count], builder.add(place, ir.number(n * lanes))
+                accumulators[n * count : (n + 1) * count], builder.add(place, ir.number(n * lanes))
             )
         ]
 
-    in_blocks, whole = (builder.and_(size, ir.number(-width)) for width in (sets * lanes, lanes))
-    chains = _loop(builder, ir.number(0), in_blocks, sets * lanes, [empty] * (sets * count), block)
-    while len(chains) > count:
-        chains = [
-            combine(chains[n], chains[n + count])
-            for s in range(0, len(chains), 2 * count)
+    in_blocks, whole = (
+        builder.and_(size, ir.number(-width)) for width in (unrolled * lanes, lanes)
+    )
+    accumulators = _loop(
+        builder, ir.number(0), in_blocks, unrolled * lanes, [empty] * (unrolled * count), block
+    )
+    while len(accumulators) > count:
+        accumulators = [
+            combine(accumulators[n], accumulators[n + count])
+            for s in range(0, len(accumulators), 2 * count)
             for n in range(s, s + count)
         ]
     totals = _loop(
-        builder, in_blocks, whole, lanes, chains, lambda place, totals: accumulated(totals, place)
+        builder,
+        in_blocks,
+        whole,
+        lanes,
+        accumulators,
+        lambda place, totals: accumulated(totals, place),
     )
     totals = _loop(
         builder,
@@ -341,10 +348,10 @@ def _reduced_together(emitter, ir, size, rows, step, combine, identity, count, u
     while width > 1:
         half = width // 2
         if len(totals) > 1:
-            near = [start + n for start in range(0, 2 * lanes, width) for n in range(half)]
+            low_half = [start + n for start in range(0, 2 * lanes, width) for n in range(half)]
             pairs = zip(totals[::2], totals[1::2], strict=True)
             totals = [
-                combine(ir.shuffle(a, b, near), ir.shuffle(a, b, [n + half for n in near]))
+                combine(ir.shuffle(a, b, low_half), ir.shuffle(a, b, [n + half for n in low_half]))
                 for a, b in pairs
             ]
         else:
@@ -353,10 +360,11 @@ def _reduced_together(emitter, ir, size, rows, step, combine, identity, count, u
                 for t in totals
             ]
         width = half
-    together = count // len(totals)
+    totals_per_vector = count // len(totals)
     return [
         builder.extract_element(
-            totals[n // together], ir.number(n % together * (lanes // together))
+            totals[n // totals_per_vector],
+            ir.number(n % totals_per_vector * (lanes // totals_per_vector)),
         )
         for n in range(count)
     ]
@@ -367,23 +375,23 @@ def _loop(builder, start, stop, step, values, body):
     before, loop, after = (
         builder.block,
         builder.append_basic_block("rows"),
-        builder.append_basic_block("rest"),
+        builder.append_basic_block("after"),
     )
     builder.cbranch(builder.icmp_signed("<", start, stop), loop, after)
     builder.position_at_end(loop)
     place, inside = builder.phi(start.type), [builder.phi(v.type) for v in values]
     results, following = body(place, inside), builder.add(place, start.type(step))
-    for phi, first, later in (
+    for phi, initial, next_value in (
         (place, start, following),
         *zip(inside, values, results, strict=True),
     ):
-        phi.add_incoming(first, before)
-        phi.add_incoming(later, builder.block)
+        phi.add_incoming(initial, before)
+        phi.add_incoming(next_value, builder.block)
     builder.cbranch(builder.icmp_signed("<", following, stop), loop, after)
     end = builder.block
     builder.position_at_end(after)
     outside = [builder.phi(v.type) for v in values]
-    for phi, first, later in zip(outside, values, results, strict=True):
-        phi.add_incoming(first, before)
-        phi.add_incoming(later, end)
+    for phi, initial, next_value in zip(outside, values, results, strict=True):
+        phi.add_incoming(initial, before)
+        phi.add_incoming(next_value, end)
     return outside
