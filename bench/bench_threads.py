@@ -64,13 +64,13 @@ def test_the_choice_of_threads(benchmark, shape, seconds):
 def threads(name):
     """Fits run on one thread, or always on all."""
     import fastnn
-    from fastnn.devices.cpu.autotune import SLICE, Autotuner
+    from fastnn.devices.cpu.autotune import SLICE_SECONDS, Autotuner
 
     def always_all(autotuner):
         steps = 1
         while True:
-            each, _ = yield autotuner.all_threads, steps, SLICE
-            steps = min(4 * steps, max(1, round(SLICE / each)))
+            each, _ = yield autotuner.all_threads, steps, SLICE_SECONDS
+            steps = min(4 * steps, max(1, round(SLICE_SECONDS / each)))
 
     automatic = Autotuner._slices
     fastnn.set_threads(1 if name == "one" else None)

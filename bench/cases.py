@@ -174,7 +174,7 @@ ARTICLE = Fit(
 )
 SMALL = {"jax": 1 / 2.4, "torch": 1 / 25}
 SMALL_ON_TWO = {"jax": 1 / 3, "torch": 1 / 35}
-LARGE, THREE_LAYERS = (784, 512, 512, 10), (64, 64, 64, 10)
+WIDE_LAYERS, THREE_LAYERS = (784, 512, 512, 10), (64, 64, 64, 10)
 MOVED = (128, 512), (8192, 1024)
 IN_CACHE = 1 << 16
 
@@ -184,10 +184,15 @@ CASES: list[Case] = [
     mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
     mlp(*THREE_LAYERS, rows=1792, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
     mlp(
-        *LARGE, rows=6400, batch=128, epochs=4, limits={"jax": 0.95, "torch": 0.6}, limits_of_two={}
+        *WIDE_LAYERS,
+        rows=6400,
+        batch=128,
+        epochs=4,
+        limits={"jax": 0.95, "torch": 0.6},
+        limits_of_two={},
     ),
     mlp(
-        *LARGE,
+        *WIDE_LAYERS,
         rows=6400,
         batch=128,
         epochs=4,
@@ -199,7 +204,7 @@ CASES: list[Case] = [
     Memory(
         name="memory",
         title="peak memory, training 784-512-512-10, in MB",
-        widths=LARGE,
+        widths=WIDE_LAYERS,
         rows=6400,
         batch=128,
         epochs=2,

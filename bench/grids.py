@@ -11,7 +11,8 @@ from typing import Any
 
 from .text import percent_text, time_text
 
-FEW, WORST = 40, 8  # groups of more products than that are shown by their worst
+# Groups of more products than this are shown by their worst.
+GROUP_MAX_PRODUCTS, WORST_PRODUCTS = 40, 8
 # To reach: the geometric mean of the ratios to the fastest BLAS, and the worst of them.
 TO_REACH = {
     "square to 512": (1.15, 0.95),
@@ -64,8 +65,8 @@ def details(found: Sequence[Measured], everything: bool) -> Iterator[str]:
     yield f"| product | ours | {' | '.join(names)} | ratio | peak | reading |"
     yield "|---|---|" + "---|" * len(names) + "---|---|---|"
     for members in grouped(found).values():
-        worst = sorted(members, key=lambda m: ratio(m) or 0)[:WORST]
-        for m in members if everything or len(members) <= FEW else worst:
+        worst = sorted(members, key=lambda m: ratio(m) or 0)[:WORST_PRODUCTS]
+        for m in members if everything or len(members) <= GROUP_MAX_PRODUCTS else worst:
             times = [time_text(m["seconds"][name]) for name in ("ours", *names)]
             compared = "" if ratio(m) is None else f"{ratio(m):.2f}"
             reading = "" if m["reading"] is None else percent_text(m["reading"])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-L2_BYTES, STRIP_BYTES = 1 << 20, 256  # a thread's share of columns is so wide
+L2_BYTES, STRIP_BYTES = 1 << 20, 256  # a thread's range of columns is so wide
 LEARNING_RATE = {"sgd": 0.01, "adam": 1e-3}
 FLOAT = np.dtype("float32")
 

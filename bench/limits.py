@@ -3,8 +3,13 @@ library is imported, fastnn and NumPy among them: most read it once."""
 
 import os
 
-WIDTH = "FASTNN_VECTOR_BITS"
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS")
+VECTOR_BITS_VARIABLE = "FASTNN_VECTOR_BITS"
+THREADS_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "FASTNN_NUM_THREADS",
+)
 # By the bits of a vector. What has 128 bits has no FMA in these libraries, where fastnn uses it if
 # there is one.
 INSTRUCTIONS = {
@@ -30,9 +35,9 @@ INSTRUCTIONS = {
 def limits(threads: int = 1, bits: int | None = None) -> dict[str, str]:
     """Variables of the environment; bits: of vectors, those that FASTNN_VECTOR_BITS asks for unless
     given."""
-    bits = bits or int(os.environ.get(WIDTH) or 0)
+    bits = bits or int(os.environ.get(VECTOR_BITS_VARIABLE) or 0)
     return (
-        dict.fromkeys(THREADS, str(threads))
-        | ({WIDTH: str(bits)} if bits else {})
+        dict.fromkeys(THREADS_VARIABLES, str(threads))
+        | ({VECTOR_BITS_VARIABLE: str(bits)} if bits else {})
         | INSTRUCTIONS.get(bits, {})
     )

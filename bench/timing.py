@@ -14,7 +14,7 @@ from .kinds import Case, OpCall
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS, SECONDS_IF_QUICK = 5.0, 0.5  # for the rounds of a case
-FEWEST, FEWEST_IF_QUICK, MOST = 3, 1, 100
+MIN_ROUNDS, MIN_ROUNDS_IF_QUICK, MAX_ROUNDS = 3, 1, 100
 
 
 def of(*kinds: str) -> pytest.MarkDecorator:
@@ -37,11 +37,11 @@ def made(peer: Any, case: Case) -> Any:
 def time_fresh(benchmark: Any, fresh: Callable[[], Callable], quick: bool) -> Any:
     """Time `fresh()()`, but not making it fresh, as often as there is time for; what came first
     compiles and is not counted."""
-    budget, fewest = (SECONDS_IF_QUICK, FEWEST_IF_QUICK) if quick else (SECONDS, FEWEST)
+    budget, least = (SECONDS_IF_QUICK, MIN_ROUNDS_IF_QUICK) if quick else (SECONDS, MIN_ROUNDS)
     seconds = seconds_of(fresh())
     if seconds < budget:
         seconds = seconds_of(fresh())
-    rounds = min(max(int(budget / seconds), fewest), MOST)
+    rounds = min(max(int(budget / seconds), least), MAX_ROUNDS)
     return benchmark.pedantic(lambda run: run(), setup=lambda: ((fresh(),), {}), rounds=rounds)
 
 

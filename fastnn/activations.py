@@ -62,7 +62,7 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 
 
 def gelu(x: Any, approximate: bool = False) -> Tensor:
-    """x Phi(x), Phi being the share of the normal distribution below x.
+    """x Phi(x), Phi being the CDF of the normal distribution.
 
     approximate: take x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 instead, which is within
     5e-4 of it and no faster.

@@ -1,4 +1,4 @@
-"""Gradients: the walk back from a loss, and where each gradient goes."""
+"""The backward pass: from a loss to its gradients, and where each goes."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -57,15 +57,15 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
             "no_grad()?)"
         )
     with no_grad():
-        walk = Gradients(gradient)
-        walk.deliver(loss, gradient)
+        gradients = Gradients(gradient)
+        gradients.deliver(loss, gradient)
         if context.step is not None:
             context.step.checked.append(loss)
-        while walk.waiting:
-            _, node = heapq.heappop(walk.waiting)
-            walk.node = node
+        while gradients.waiting:
+            _, node = heapq.heappop(gradients.waiting)
+            gradients.node = node
             for i in node.op.constant:
-                if walk.wants(i):
+                if gradients.wants(i):
                     raise ValueError(
                         f"{node.op.name}: input {i} has no gradient; detach it: "
                         "fastnn.tensor(x.numpy())"
@@ -73,8 +73,8 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
             before, context.layers = context.layers, node.layers
             try:
                 node.op.gradient(
-                    walk,
-                    tuple(walk.arrived.pop(node)),
+                    gradients,
+                    tuple(gradients.arrived.pop(node)),
                     node.inputs,
                     node.outputs_as_tensors(),
                     **node.attributes,
@@ -228,11 +228,11 @@ def _own_slot(target, shape):
 def sum_to(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The gradient of what was broadcast from `shape`: summed over the dimensions that were
     repeated."""
-    ahead = gradient.ndim - len(shape)
+    added = gradient.ndim - len(shape)
     repeated = [
-        d + ahead
+        d + added
         for d, extent in enumerate(shape)
-        if extent == 1 and gradient.shape[d + ahead] != 1
+        if extent == 1 and gradient.shape[d + added] != 1
     ]
-    total = ops.sum(gradient, axis=(*range(ahead), *repeated), keepdims=True)
+    total = ops.sum(gradient, axis=(*range(added), *repeated), keepdims=True)
     return ops.reshape(total, shape)

@@ -78,4 +78,4 @@ class Buffer:
 
 def whole_lines(nbytes: int) -> int:
     """As many bytes, rounded up to cache lines."""
-    return -(-nbytes // CACHE_LINE) * CACHE_LINE
+    return (nbytes + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE

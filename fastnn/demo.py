@@ -1,6 +1,7 @@
 """The main job, `python -m fastnn demo`: an article's program as it was printed, and scikit-learn's
 handwritten digits."""
 
+import math
 import runpy
 import sys
 import time
@@ -84,7 +85,7 @@ def network() -> fastnn.Sequential:
 
 def table(history: fastnn.callbacks.History, rows: int = 10) -> str:
     """The history as a table of at most some `rows` epochs, the last among them."""
-    every = -(-len(history.epoch) // rows)
+    every = math.ceil(len(history.epoch) / rows)
     shown = range(every - 1, len(history.epoch), every)
     lines = ["epoch  " + "  ".join(f"{name:>12}" for name in history.history)]
     for e in shown:

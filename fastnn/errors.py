@@ -44,7 +44,7 @@ ELSEWHERE = """
     softsign sparsemax squared_hinge squareplus swish tanh tanh_shrink
     top_k_categorical_accuracy truncated_normal variance_scaling
 """
-MOST_NAMES = 60  # in a message
+MAX_NAMES = 60  # in a message
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -60,8 +60,8 @@ def nearest(name: object, known: Iterable[str]) -> str:
     ]
     # not written to its end
     close += [n for n in names if most and len(given) > 2 and n.lower().startswith(given)]
-    if len(names) > MOST_NAMES and not close:
-        nearest_ones = sorted(names, key=lambda n: slips[n])[:MOST_NAMES]
+    if len(names) > MAX_NAMES and not close:
+        nearest_ones = sorted(names, key=lambda n: slips[n])[:MAX_NAMES]
         return f"of {len(names)} that are known these are nearest: {', '.join(nearest_ones)}"
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.errors import DTypeError
 
 NUMBERS = (Real, np.bool_)
-POSITIONS = 3  # of elements that are not finite, named in the message
+MAX_POSITIONS = 3  # of elements that are not finite, named in the message
 WHOLE = (int, np.integer, np.bool_)
 CONVERT = "Convert it first: encode categories, parse strings."
 WAYS_OUT = {
@@ -105,9 +105,9 @@ def not_finite(array: np.ndarray, name: str, given: Any = None) -> ValueError:
     places = np.argwhere(~np.isfinite(array))
     shown = ", ".join(
         f"{name}[{', '.join(map(str, p))}] = {array[tuple(p)]}{of_column(given, p)}"
-        for p in places[:POSITIONS]
+        for p in places[:MAX_POSITIONS]
     )
-    more = f" and {len(places) - POSITIONS} more" if len(places) > POSITIONS else ""
+    more = f" and {len(places) - MAX_POSITIONS} more" if len(places) > MAX_POSITIONS else ""
     return ValueError(
         f"{name} has {len(places)} values that are NaN, infinite or too large for {array.dtype}: "
         f"{shown}{more}. Remove those rows "

@@ -18,11 +18,11 @@ from itertools import count
 from typing import Any
 from weakref import WeakSet
 
-# Times are in seconds.
-MAX_WAIT = 0.1  # of those who give way; and for what is in use, before another is made
-GIVE_WAY_EVERY = 0.005  # at the soonest
-POLL_EVERY = 1e-4
-MAX_FORK_WAIT = 60.0  # only a thread that waits for the one that forks would hold it up for so long
+MAX_WAIT_SECONDS = 0.1  # of those who give way; and for what is in use, before another is made
+GIVE_WAY_INTERVAL_SECONDS = 0.005  # at the soonest
+POLL_INTERVAL_SECONDS = 1e-4
+# only a thread that waits for the one that forks would hold it up for so long
+MAX_FORK_WAIT_SECONDS = 60.0
 
 _locks: WeakSet[Any] = WeakSet()
 _turns: WeakSet["Turn"] = WeakSet()
@@ -81,9 +81,9 @@ class Turn:
         if now < self.next_yield or self.mutex._is_owned():
             return
         for token in tuple(self.waiting):
-            while token in self.waiting and time.perf_counter() < now + MAX_WAIT:
-                time.sleep(POLL_EVERY)
-        self.next_yield = time.perf_counter() + GIVE_WAY_EVERY
+            while token in self.waiting and time.perf_counter() < now + MAX_WAIT_SECONDS:
+                time.sleep(POLL_INTERVAL_SECONDS)
+        self.next_yield = time.perf_counter() + GIVE_WAY_INTERVAL_SECONDS
 
 
 class Turns:
@@ -124,7 +124,7 @@ _forking = _Forking()
 
 
 def _before_fork():
-    end, token = time.monotonic() + MAX_FORK_WAIT, object()
+    end, token = time.monotonic() + MAX_FORK_WAIT_SECONDS, object()
     turns = [
         *sorted([turn for turn in list(_turns) if turn.of_weights], key=lambda turn: turn.number),
         compiling,

@@ -27,7 +27,7 @@ from fastnn.variable import Variable
 from fastnn.watch import Cache, Watch, Watched, own
 
 # seconds to wake threads and to leave them, in each call: shorter steps run on one
-THREADS_OVERHEAD = 5e-5
+THREADS_OVERHEAD_SECONDS = 5e-5
 NOTHING: AbstractContextManager = nullcontext()
 METHODS = "_tapes_of_methods"  # the attribute of an object that holds those
 # of one function: full batch, last batch, evaluation and the like; the least recently used go
@@ -253,7 +253,9 @@ class Recording:
                 raise t.buffer.unreadable()
         self.tape = Tape(recorder, [t.buffer for t in flat], threads_to_plan_for())
         self.program = Program([(self.tape, 1)])
-        self.autotuner = Autotuner(self.program) if self.tape.work > THREADS_OVERHEAD else None
+        self.autotuner = (
+            Autotuner(self.program) if self.tape.work > THREADS_OVERHEAD_SECONDS else None
+        )
         self.outputs = tree.map(
             lambda t: t if isinstance(t, Variable) else self._memory(t, staged), outputs
         )

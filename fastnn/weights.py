@@ -22,7 +22,7 @@ from fastnn.registry import snake_case
 from fastnn.variable import Variable
 
 DTYPES = {code: dtype.newbyteorder("<") for dtype, code in CODES.items()}
-MOST_TABLE_BYTES = 100_000_000  # the format's own bound
+MAX_TABLE_BYTES = 100_000_000  # the format's own bound
 
 
 def named(layer: Layer, prefix: str = "") -> dict[str, Variable]:
@@ -123,7 +123,7 @@ def _parsed(data):
     if len(data) < 8:
         raise ValueError(f"it has {len(data)} bytes")
     length = int.from_bytes(data[:8], "little")
-    if length > min(len(data) - 8, MOST_TABLE_BYTES):
+    if length > min(len(data) - 8, MAX_TABLE_BYTES):
         raise ValueError(f"its table should have {length} bytes, and {len(data) - 8} follow")
     try:
         table = json.loads(data[8 : 8 + length])

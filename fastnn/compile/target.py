@@ -18,10 +18,10 @@ from .object_cache import ObjectCache
 VECTOR_BITS_VARIABLE, VECTOR_BITS = "FASTNN_VECTOR_BITS", (128, 256, 512)
 CPUINFO = Path("/proc/cpuinfo")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-# Processors that begin two multiply-adds of 512 bits in a cycle, by LLVM's names; an Intel server
+# Processors that issue two multiply-adds of 512 bits a cycle, by LLVM's names; an Intel server
 # that LLVM does not know has AMX.
 TWO_FMA_PORTS_512 = ("skylake-avx512", "cascadelake", "cooperlake", "icelake-server", "znver5")
-# those with AVX2 that begin one of 256 bits, since their ports have 128
+# those with AVX2 that issue one of 256 bits, since their ports have 128
 ONE_FMA_PORT_256 = ("znver1", "gracemont", "sierraforest", "grandridge")
 
 

@@ -29,7 +29,7 @@ EXTENTS = [
 ]
 
 # sums of products of such numbers are of size sqrt(K), for which the tolerance is absolute
-UNIT = (-1.0, 1.0)
+DOMAIN = (-1.0, 1.0)
 
 
 def _matmul_shapes(a, b, transpose_a, transpose_b):
@@ -112,7 +112,10 @@ matmul = Op(
     reference=reference.matmul,
     cases=[
         Case(
-            _stored((m, k), (k, n), ta, tb), {"transpose_a": ta, "transpose_b": tb}, max(k, 1), UNIT
+            _stored((m, k), (k, n), ta, tb),
+            {"transpose_a": ta, "transpose_b": tb},
+            max(k, 1),
+            DOMAIN,
         )
         for m, k, n in EXTENTS
         for ta in (False, True)
@@ -180,11 +183,11 @@ linear = Op(
     gradient=_linear_gradient,
     reference=reference.linear,
     cases=[
-        Case(((m, k), (k, n), (n,)), {"activation": f}, max(k, 1), UNIT)
+        Case(((m, k), (k, n), (n,)), {"activation": f}, max(k, 1), DOMAIN)
         for m, k, n in EXTENTS
         for f in (None, "relu", "tanh")
     ]
-    + [Case(((5, 7), (7, 3)), terms=7, domain=UNIT)],
+    + [Case(((5, 7), (7, 3)), terms=7, domain=DOMAIN)],
     flops=lambda inputs, outputs, **_: 2 * outputs[0].size * inputs[1].shape[0],
     fusable_into_matmul_gradient=lambda activation=None: activation is not None,
     doc="activation(x w + bias) for x (N, K), w (K, M), bias (M,) or none. activation: None, or "

@@ -72,12 +72,12 @@ class Driver:
         self._replay(1)
         return [mean for (mean,) in self.epoch.finished(0, 1)]
 
-    def _test(self, first):
+    def _test(self, mean_start):
         self.callbacks.call("on_test_begin", None)
-        self._phase("test", self.epoch.test, first)
-        self.callbacks.call("on_test_end", self._logs(first))
+        self._phase("test", self.epoch.test, mean_start)
+        self.callbacks.call("on_test_end", self._logs(mean_start))
 
-    def _phase(self, kind: str, segments: list[Segment], first: int) -> None:
+    def _phase(self, kind: str, segments: list[Segment], mean_start: int) -> None:
         if not self.callbacks.watches_batches(kind):
             self._replay(sum(s.repeats for s in segments))
             return
@@ -89,7 +89,7 @@ class Driver:
                     continue
                 self.callbacks.call(f"on_{kind}_batch_begin", batch)
                 self._replay(1)
-                self.callbacks.call(f"on_{kind}_batch_end", batch, self._logs(first))
+                self.callbacks.call(f"on_{kind}_batch_end", batch, self._logs(mean_start))
                 batch += 1
                 # as in Keras, what is left of the epoch is validation
                 if kind == "train" and self.model.stop_training:
@@ -97,15 +97,15 @@ class Driver:
                     program.position = (program.position[0], len(self.epoch.train), 0)
                     return
 
-    def _logs(self, first: int) -> Logs:
-        return dict(zip(self.names, self.epoch.means(first, len(self.names)), strict=True))
+    def _logs(self, mean_start: int) -> Logs:
+        return dict(zip(self.names, self.epoch.means(mean_start, len(self.names)), strict=True))
 
-    def _finish(self, number: int, first: int, last: int) -> Logs:
-        """Tell of the program's epochs from `first` to before `last`, which are over; the first one
+    def _finish(self, number: int, start: int, stop: int) -> Logs:
+        """Tell of the program's epochs from `start` to before `stop`, which are over; the first one
         is the user's `number`. Returns the last one's logs."""
-        if first == last:
+        if start == stop:
             return {}
-        means = self.epoch.finished(first, last)
+        means = self.epoch.finished(start, stop)
         self.finished(number, self.names_of_epoch, means)
         if self.progress.on:
             for i, row in enumerate(zip(*means, strict=True), number):

@@ -52,10 +52,10 @@ class Epoch(Programs):
         self.row.value = 0
         self.totals.buffer.array(self.totals.shape, self.totals.dtype)[:] = 0
 
-    def means(self, first: int, count: int) -> list[float]:
-        """The means so far, of columns from `first` on."""
+    def means(self, start: int, count: int) -> list[float]:
+        """The means so far, of columns from `start` on."""
         totals = self.totals.buffer.array(self.totals.shape, self.totals.dtype)
-        found = totals[first : first + count]
+        found = totals[start : start + count]
         return [float(total / weight) if weight else 0.0 for total, weight in found]
 
     def finished(self, start: int, stop: int) -> list[list[float]]:

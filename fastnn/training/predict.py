@@ -12,7 +12,7 @@ from fastnn.callbacks import CallbackList
 from fastnn.devices.cpu.program import FOREVER, StepFailed
 from fastnn.errors import NotFiniteError
 from fastnn.frames import not_finite
-from fastnn.locks import MAX_WAIT
+from fastnn.locks import MAX_WAIT_SECONDS
 from fastnn.ops.movement import copy
 from fastnn.ops.updates import check_finite
 from fastnn.tensor import Tensor
@@ -112,7 +112,7 @@ class Predictor:
         if taken._is_owned():  # a callback predicts
             return self.another()._in_slices(x, callbacks)
         try:
-            if not taken.acquire(timeout=MAX_WAIT):
+            if not taken.acquire(timeout=MAX_WAIT_SECONDS):
                 return self.another()._in_slices(x, callbacks)
             x, y = [np.ascontiguousarray(a) for a in x], self._room(len(x[0]))
             schedule = self.programs.through([[*self.x, *self.y] if self.single else [*x, *y]])
@@ -130,14 +130,14 @@ class Predictor:
 
     def _watched(self, schedule, x, y, callbacks):
         callbacks.call("on_predict_begin", None)
-        first, sizes = 0, [s.rows for s in schedule.segments for _ in range(s.repeats)]
+        start, sizes = 0, [s.rows for s in schedule.segments for _ in range(s.repeats)]
         for number, rows in enumerate(sizes):
             callbacks.call("on_predict_batch_begin", number, None)
             if self.single:
                 y[:] = self.turn.run(self._at_once, x)
             else:
                 schedule.program.turn.run(schedule.program.run, 1, 1)
-            found = self._packed([a[first : first + rows].copy() for a in y])
+            found = self._packed([a[start : start + rows].copy() for a in y])
             callbacks.call("on_predict_batch_end", number, {"outputs": found})
-            first += rows
+            start += rows
         callbacks.call("on_predict_end", None)

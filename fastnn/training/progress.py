@@ -10,7 +10,7 @@ from typing import Any
 
 from fastnn.compile import object_code
 
-LIVE = 0.2  # seconds between two changes of the live line
+LIVE_LINE_SECONDS = 0.2  # seconds between two changes of the live line
 
 
 class Progress:
@@ -38,7 +38,7 @@ class Progress:
         """A slice is over, somewhere in an epoch; `logs(0)` gives the means so far."""
         if (
             self.live
-            and time.perf_counter() - self.shown > LIVE
+            and time.perf_counter() - self.shown > LIVE_LINE_SECONDS
             and position[0] < max(1, self.epochs)
         ):
             self.shown = time.perf_counter()

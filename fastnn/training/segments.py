@@ -1,5 +1,6 @@
 """Where the steps of an epoch take their rows: sources, permutations, segments."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ class Permutation:
         """Be a permutation of so many rows from now on. Data that grows finds more memory than it
         needs."""
         # random words are made four at a time
-        for tensor, numbers in ((self.words, -(-rows // 4) * 4), (self.rows, rows)):
+        for tensor, numbers in ((self.words, 4 * math.ceil(rows / 4)), (self.rows, rows)):
             nbytes, held = numbers * tensor.dtype.itemsize, tensor.buffer.nbytes
             if nbytes > held:
                 tensor.buffer.become(allocate(max(nbytes, 2 * held) if held else nbytes))

@@ -31,14 +31,14 @@ def epoch_of(
     permutation = None if generator is None else Permutation(generator)
     train_source = None if rows is None else Source(rows.arrays(), permutation)
     test_source = None if test is None else Source(test.arrays())
-    test_name, first = ("evaluation", 0) if rows is None else ("validation", n_means)
+    test_name, mean_start = ("evaluation", 0) if rows is None else ("validation", n_means)
     train_rows, test_rows = data.without_arrays(rows), data.without_arrays(test)
 
     def train(*batch):
         train_step(model, totals, tree.pack(train_rows, batch))
 
     def evaluate(*batch):
-        test_step(model, totals, first, tree.pack(test_rows, batch))
+        test_step(model, totals, mean_start, tree.pack(test_rows, batch))
 
     def segments():
         training, testing = [], []
@@ -64,11 +64,11 @@ def train_step(model: Any, totals: Tensor, batch: Rows) -> None:
     optimizer.step()
 
 
-def test_step(model: Any, totals: Tensor, first: int, batch: Rows) -> None:
+def test_step(model: Any, totals: Tensor, mean_start: int, batch: Rows) -> None:
     """Predict and judge; `first` is the number of the first of the means."""
     with no_grad():
         _, means = _judged(model, batch, model(batch.x, training=False))
-        _add(totals, first, means)
+        _add(totals, mean_start, means)
 
 
 def _judged(model: Any, batch: Rows, prediction: Any) -> tuple[Tensor, list[tuple[Tensor, int]]]:
@@ -99,12 +99,12 @@ def _judged(model: Any, batch: Rows, prediction: Any) -> tuple[Tensor, list[tupl
     return total, [(total, each[0][1]), *(each if len(predictions) > 1 else ()), *measured]
 
 
-def _add(totals: Tensor, first: int, means: list[tuple[Tensor, int]]) -> None:
+def _add(totals: Tensor, mean_start: int, means: list[tuple[Tensor, int]]) -> None:
     """Add a batch's loss (as often as it has rows) and metrics to the means, when the step
     commits."""
 
     def put():
-        for number, (values, scale) in enumerate(means, first):
+        for number, (values, scale) in enumerate(means, mean_start):
             metrics.accumulate(values, metrics.total_of(totals, number), scale)
 
     commit(put)

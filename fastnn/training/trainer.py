@@ -1,5 +1,6 @@
 """compile, fit, evaluate and predict, as Keras names them."""
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -173,7 +174,7 @@ class Trainer(Layer, aliases=None):
                 test = self._rows(*data.pair(validation_data), what="validation_")
             elif validation_split:
                 rows, test = data.split(rows, validation_split)
-            steps = -(-rows.number // batch_size)
+            steps = math.ceil(rows.number / batch_size)
             history = History(
                 {"verbose": verbose, "epochs": epochs, "steps": steps}, random.default.seed
             )
@@ -219,7 +220,7 @@ class Trainer(Layer, aliases=None):
         with CompileNotice(progress.on):
             rows = self._rows(x, y, sample_weight)
             called = CallbackList(
-                callbacks, self, {"verbose": verbose, "steps": -(-rows.number // batch_size)}
+                callbacks, self, {"verbose": verbose, "steps": math.ceil(rows.number / batch_size)}
             )
             epoch = self._program("evaluate", None, rows, batch_size, False)
             try:
@@ -264,7 +265,7 @@ class Trainer(Layer, aliases=None):
             predictor = self._kept(
                 key, lambda: Predictor(self, rows, size, output, batch_size, self.run_eagerly)
             )
-        called = CallbackList(callbacks, self, {"steps": -(-count // batch_size)})
+        called = CallbackList(callbacks, self, {"steps": math.ceil(count / batch_size)})
         return predictor(rows, called, x)
 
     def profile(

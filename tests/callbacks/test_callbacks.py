@@ -2,6 +2,7 @@
 by them."""
 
 import gc
+import math
 import os
 import signal
 import threading
@@ -109,7 +110,7 @@ def test_predict_calls_the_hooks_of_prediction(batch_size):
     spy, seen = spying(*HOOKS)
     model, (x, _) = network(), data()
     predicted = model.predict(x, batch_size, callbacks=[spy])
-    steps = -(-ROWS // batch_size)
+    steps = math.ceil(ROWS / batch_size)
     assert [call[:2] for call in seen] == [
         ("on_predict_begin", None),
         *batches("predict", steps),
@@ -319,7 +320,7 @@ def test_ctrl_c_ends_fit_with_the_history_so_far(hook, finished, capsys):
     assert not model.stop_training
 
 
-MANY = 10**6  # epochs that take a second or more, and end
+MANY_EPOCHS = 10**6  # epochs that take a second or more, and end
 
 
 def collected(phase, info):
@@ -340,7 +341,11 @@ def test_ctrl_c_reaches_a_native_run_that_calls_nothing():
     for number in range(30):
         timer = threading.Timer(0.02 + 0.0001 * number, os.kill, (os.getpid(), signal.SIGINT))
         history = model.fit(
-            *data(), BATCH, MANY, 0, [at("on_train_begin", lambda *_, timer=timer: timer.start())]
+            *data(),
+            BATCH,
+            MANY_EPOCHS,
+            0,
+            [at("on_train_begin", lambda *_, timer=timer: timer.start())],
         )
         timer.join()
         heard += model.stop_training
@@ -355,9 +360,9 @@ def test_another_thread_may_end_training():
     model = network()
     timer = threading.Timer(0.3, setattr, (model, "stop_training", True))
     timer.start()
-    history = model.fit(*data(), BATCH, 10 * MANY, 0)
+    history = model.fit(*data(), BATCH, 10 * MANY_EPOCHS, 0)
     timer.join()
-    assert 10 * MANY > len(history.history["loss"]) == len(history.epoch) > 0
+    assert 10 * MANY_EPOCHS > len(history.history["loss"]) == len(history.epoch) > 0
 
 
 # ---- early stopping

@@ -53,12 +53,12 @@ class ArrayLike:
 
 
 NAN = with_value(X, ((3, 1), np.nan), ((7, 2), np.inf), ((8, 0), -np.inf), ((9, 0), np.nan))
-FEW_ROWS = r"as many rows; got 20 and 10"
+UNEQUAL_ROWS = r"as many rows; got 20 and 10"
 BATCH = "batch_size must be a whole number from 1 on; got "
 
 DATA = [
-    (lambda: fit(y=Y[:10]), ValueError, f"x and y must have {FEW_ROWS}"),
-    (lambda: fit(validation_data=(X, Y[:10])), ValueError, FEW_ROWS),
+    (lambda: fit(y=Y[:10]), ValueError, f"x and y must have {UNEQUAL_ROWS}"),
+    (lambda: fit(validation_data=(X, Y[:10])), ValueError, UNEQUAL_ROWS),
     (lambda: fit(X[:0], Y[:0]), ValueError, r"x is empty: shape \(0, 3\)"),
     (lambda: network().evaluate(X[:0], Y[:0]), ValueError, "x is empty"),
     (lambda: network().predict(X[:0]), ValueError, "x is empty"),

@@ -228,7 +228,7 @@ def test_a_prediction_of_many_batches_holds_up_nobody():
 
 
 def test_a_slice_lets_go_first_who_waits(monkeypatch):
-    monkeypatch.setattr(locks, "MAX_WAIT", WATCHDOG)
+    monkeypatch.setattr(locks, "MAX_WAIT_SECONDS", WATCHDOG)
     turn, order, over, late = Turn(), [], threading.Event(), 0
 
     def slices():
@@ -608,7 +608,7 @@ def test_several_threads_fork():
 
 @forks
 def test_a_fork_does_not_wait_for_ever_for_who_waits_for_it(monkeypatch):
-    monkeypatch.setattr(locks, "MAX_FORK_WAIT", 0.2)
+    monkeypatch.setattr(locks, "MAX_FORK_WAIT_SECONDS", 0.2)
     model, begun, over = network(), threading.Event(), threading.Event()
     thread = Apart(model.weights[0].chunk.turn.run, lambda: (begun.set(), over.wait(WATCHDOG)))
     begun.wait(WATCHDOG)

@@ -2,6 +2,7 @@
 processors than this one: on x86-64 they run, for the others they are compiled."""
 
 import itertools
+import math
 import re
 from math import inf
 
@@ -77,7 +78,7 @@ def test_gemm_and_gradient(name, dtype):
         a, b, before, y = operands(size, dtype, 0, 1)
         product = expected(a, b, 0, 1) * (1 - y.astype("f8") ** 2)
         for chunk in (size[0], 4, 60):
-            sums = np.stack([before] * -(-size[0] // chunk))
+            sums = np.stack([before] * math.ceil(size[0] / chunk))
             expected_sums = np.add.reduceat(product, range(0, size[0], chunk))
             dx, alone, added = np.full_like(y, np.nan), np.full_like(sums, np.nan), sums.copy()
             call(kernel, name, a, b, y, chunk, 0, dx, alone)

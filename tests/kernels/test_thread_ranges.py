@@ -1,5 +1,5 @@
-"""Every kernel keeps to the shares it declares: the planner places barriers by these, and memory is
-handed on by them."""
+"""Every kernel keeps to the thread ranges it declares: the planner places barriers by these, and
+memory is handed on by them."""
 
 import ctypes
 from itertools import pairwise
@@ -25,7 +25,7 @@ N_THREADS = (2, 3)
 NOT_A_NUMBER, UNTOUCHED = 0xFF, 0xA5
 
 
-class Shares:
+class ThreadByThread:
     """Makes every eager call also thread by thread. A thread finds nothing of use in what is not
     its own, has to leave it so, and has to make of its own what one thread makes of it."""
 
@@ -51,27 +51,23 @@ class Shares:
         after = [m.copy() for m in memories]
         for n_threads in N_THREADS if status == 0 else ():
             made = [b.copy() for b in before]  # by the threads so far
-            shares = [own_shares(a, n_threads) for a in accesses]
+            ranges = [own_ranges(a, n_threads) for a in accesses]
             for thread in range(n_threads):
                 for access, memory in zip(accesses, memories, strict=True):
                     memory[:] = UNTOUCHED if access.written else NOT_A_NUMBER
-                for memory, share, content in zip(memories, shares, made, strict=True):
-                    memory[share[thread]] = content[share[thread]]
+                for memory, own, content in zip(memories, ranges, made, strict=True):
+                    memory[own[thread]] = content[own[thread]]
                 expected = [m.copy() for m in memories]
                 assert run(block, thread, n_threads) == 0
-                for access, memory, image, share, result, built in zip(
-                    accesses, memories, expected, shares, after, made, strict=True
+                for access, memory, image, own, result, built in zip(
+                    accesses, memories, expected, ranges, after, made, strict=True
                 ):
-                    if (
-                        access.written
-                        and share[0] != slice(0, 0)
-                        and share.count(share[0]) == n_threads
-                    ):
+                    if access.written and own[0] != slice(0, 0) and own.count(own[0]) == n_threads:
                         # a whole array, of which every thread writes a part
                         built[:] = memory
                         continue
                     if access.written:
-                        image[share[thread]] = built[share[thread]] = result[share[thread]]
+                        image[own[thread]] = built[own[thread]] = result[own[thread]]
                     name, shape = access.parameter.name, access.argument.shape
                     where = f"{kernel}, {name} of {shape}, thread {thread} of {n_threads}"
                     assert memory.tobytes() == image.tobytes(), where
@@ -93,7 +89,7 @@ def bytes_of(access):
     )
 
 
-def own_shares(access, n_threads):
+def own_ranges(access, n_threads):
     """Which part of an argument is each thread's."""
     return [
         slice(0, 0) if own is None else slice(own[0] - access.start, own[1] - access.start)
@@ -102,15 +98,15 @@ def own_shares(access, n_threads):
 
 
 @pytest.fixture
-def shares(monkeypatch):
-    checks = Shares()
+def thread_by_thread(monkeypatch):
+    checks = ThreadByThread()
     monkeypatch.setattr(emit_module, "argument_block", checks.argument_block)
     monkeypatch.setattr(emit_module, "call_once", checks.call_once)
     return checks
 
 
 @pytest.mark.parametrize(("name", "number"), cases())
-def test_threads_keep_to_their_shares(name, number, shares):
+def test_threads_keep_to_their_ranges(name, number, thread_by_thread):
     op = registry[name]
     arrays = as_type(draw(op.cases[number], number), "float32")
     tensors = [
@@ -121,14 +117,14 @@ def test_threads_keep_to_their_shares(name, number, shares):
         for y in results(op(*tensors, **op.cases[number].attributes)):
             if op.gradient:
                 y.backward(np.ones(y.shape))
-    assert shares.kernels or not y.shape or 0 in y.shape
+    assert thread_by_thread.kernels or not y.shape or 0 in y.shape
 
 
 ROWS = (1, 3, 1100)  # of which the last are taken in chunks
 
 
 @pytest.mark.parametrize("activation", sorted(gradient_from_output))
-def test_threads_keep_to_their_shares_in_layers(activation, shares):
+def test_threads_keep_to_their_ranges_in_layers(activation, thread_by_thread):
     """Products made with what follows them, whose gradients begin with an activation's
     derivative."""
     rng = np.random.default_rng(0)
@@ -147,7 +143,7 @@ def test_threads_keep_to_their_shares_in_layers(activation, shares):
                     activation=activation,
                 )
                 ops.linear(hidden, v).backward(np.ones((rows, widths[2]), "f4"))
-    assert any("gradient_and_sums" in k.name for k in shares.kernels)
+    assert any("gradient_and_sums" in k.name for k in thread_by_thread.kernels)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +153,7 @@ def test_threads_keep_to_their_shares_in_layers(activation, shares):
 @pytest.mark.parametrize(
     "loss", ["mean_squared_error", "binary_crossentropy", "sparse_categorical_crossentropy"]
 )
-def test_threads_keep_to_their_shares_in_training(loss, optimizer, shares):
+def test_threads_keep_to_their_ranges_in_training(loss, optimizer, thread_by_thread):
     columns, last = (10, "softmax") if loss.startswith("sparse") else (1, "sigmoid")
     x = np.random.default_rng(0).normal(size=(7, 33)).astype("f4")
     y = np.arange(7) % columns if columns > 1 else np.arange(7.0)[:, None] / 7
@@ -170,4 +166,4 @@ def test_threads_keep_to_their_shares_in_training(loss, optimizer, shares):
     model = fastnn.Sequential([*hidden, layers.Dense(columns, activation=last)])
     model.compile(optimizer(), loss, metrics=["accuracy"], run_eagerly=True)
     model.fit(x, y, batch_size=3, epochs=2, verbose=0, validation_data=(x, y))
-    assert any(k.module == "cpu.updates" for k in shares.kernels)
+    assert any(k.module == "cpu.updates" for k in thread_by_thread.kernels)

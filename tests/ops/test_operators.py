@@ -145,7 +145,7 @@ def test_comparisons_are_numpys(own, other, compare):
 def test_comparisons_broadcast_and_are_recorded(compare):
     x, y = np.arange(12.0).reshape(3, 4) % 5, np.array([[2.0], [0.0], [3.0]])
     np.testing.assert_array_equal(compare(fastnn.tensor(x), y).numpy(), compare(x, y))
-    # a chain of calls, tile by tile
+    # a fusion group, tile by tile
     big = np.random.default_rng(0).integers(0, 3, (200, 300)).astype("f4")
     step = fastnn.record(lambda x: compare(x * 2.0, 2.0) * x)
     np.testing.assert_array_equal(step(big).numpy(), compare(big * 2, 2) * big)

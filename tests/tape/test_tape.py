@@ -59,7 +59,7 @@ def on_threads(step, n_threads):
 
 
 def test_rows_taken_one_by_one_have_the_same_bits_on_any_number_of_threads():
-    # more than kernels call near
+    # more than fit in L2
     x, row = RNG.normal(size=(8209, 131)).astype("f4"), RNG.normal(size=131).astype("f4")
     square = fastnn.tensor(RNG.normal(size=(131, 131)).astype("f4") / 16)
 
@@ -80,7 +80,7 @@ def test_rows_taken_one_by_one_have_the_same_bits_on_any_number_of_threads():
     "sizes", [(32, 64, 10), (9, 50, 17), (300, 20, 33), (100, 100, 100), (2100, 64, 1024)]
 )
 def test_a_product_with_the_gradient_below_it_has_the_same_bits_on_any_number_of_threads(sizes):
-    # whose threads share out columns, rows in chunks, and rows that are copied first
+    # whose threads divide columns, or rows in chunks, or rows that are packed first
     rows, columns, above = sizes
     x, dy, bias = (RNG.normal(size=s).astype("f4") for s in ((rows, 3), (rows, above), (columns,)))
     w, top = (

@@ -125,9 +125,9 @@ def test_evaluation_prints_one_line(model, data, capfd):
 
 def test_on_a_terminal_the_live_line_is_cleared_for_the_epochs(model, data, monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr("fastnn.training.progress.LIVE", 0.0)
+    monkeypatch.setattr("fastnn.training.progress.LIVE_LINE_SECONDS", 0.0)
     # so that a slice ends within the first epoch
-    monkeypatch.setattr("fastnn.devices.cpu.autotune.MIN_PROBE", 1e-9)
+    monkeypatch.setattr("fastnn.devices.cpu.autotune.MIN_PROBE_SECONDS", 1e-9)
     model.fit(*data, 1, 2)
     out = capsys.readouterr().out
     assert re.search(rf"\r\x1b\[KEpoch 1/2 \d+/{ROWS + 2} - loss: ", out), "no live line"

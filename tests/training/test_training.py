@@ -1,6 +1,8 @@
 """Whole training runs against a plain NumPy implementation, step by step, in float64 and
 float32."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -194,7 +196,7 @@ class Plain:
 def shuffled(generator, draw):
     """The order of an epoch by Fisher and Yates from Philox, written out."""
     key, words = int(generator.state.numpy()[0]) % (1 << 64), []
-    for block in range(-(-ROWS // 4)):
+    for block in range(math.ceil(ROWS / 4)):
         words += philox((block, 0, draw & 0xFFFFFFFF, draw >> 32), (key & 0xFFFFFFFF, key >> 32))
     order = np.arange(ROWS)
     for i in range(ROWS - 1, 0, -1):

@@ -5,20 +5,20 @@ import time
 from collections.abc import Generator
 from typing import Any, TypeAlias
 
-# Times are in seconds.
-SLICE = 0.1  # Ctrl-C and progress wait no longer, and what Python does in between is lost in it
+# Ctrl-C and progress wait no longer, and what Python does in between is lost in it
+SLICE_SECONDS = 0.1
 # the same for a second after another thread has waited: waking it takes a hundredth of a slice
-SHORT_SLICE, SHORT_SLICES_FOR = 0.01, 1.0
-MIN_PROBE = 0.0003  # a slice so long tells how fast a number of threads is
-LONG_STEP = 0.001  # a step so long is a probe by itself
-FIRST_SLICE = 0.003  # after a probe: in shorter ones threads do little but wake up
+SHORT_SLICE_SECONDS, SHORT_SLICES_FOR_SECONDS = 0.01, 1.0
+MIN_PROBE_SECONDS = 0.0003  # a slice so long tells how fast a number of threads is
+PROBE_STEP_MIN_SECONDS = 0.001  # a step so long is a probe by itself
+FIRST_SLICE_SECONDS = 0.003  # after a probe: in shorter ones threads do little but wake up
 CLEAR_RATIO = 1.5  # one probe that finds such a difference settles it; else another is made
 # of a barrier, at the least, with what threads then load from each other's caches; a bare one takes
 # 5e-8
-MIN_BARRIER = 1.5e-7
+MIN_BARRIER_SECONDS = 1.5e-7
 # till threads are probed again, ten times as long after each probe
-FIRST_HOLD, LONGEST_HOLD = 0.03, 5.0
-MAX_PROBE_SHARE = 0.03  # of all time that probes may take
+FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.03, 5.0
+MAX_PROBE_FRACTION = 0.03  # of all time that probes may take
 
 Slice: TypeAlias = tuple[int, int, float]  # threads, steps, seconds at most
 Measured: TypeAlias = tuple[float, float]  # seconds of a mean step, of the whole slice
@@ -40,7 +40,7 @@ class Autotuner:
 
     def __init__(self, program: Any):
         self.program, self.all_threads, self.barriers = program, program.n_threads, program.barriers
-        self.length, self.short_until = SLICE, 0.0  # of the slices to come
+        self.length, self.short_until = SLICE_SECONDS, 0.0  # of the slices to come
         self._course = self._slices()
         self.n_threads, self.steps, self.limit = next(self._course)
 
@@ -50,9 +50,10 @@ class Autotuner:
         turn = self.program.turn
         done = turn.run(self._run, epochs, steps)
         if turn.waiting:
-            self.length, self.short_until = SHORT_SLICE, time.perf_counter() + SHORT_SLICES_FOR
-        elif self.length < SLICE and time.perf_counter() > self.short_until:
-            self.length = SLICE
+            self.length = SHORT_SLICE_SECONDS
+            self.short_until = time.perf_counter() + SHORT_SLICES_FOR_SECONDS
+        elif self.length < SLICE_SECONDS and time.perf_counter() > self.short_until:
+            self.length = SLICE_SECONDS
         return done
 
     def _run(self, epochs, steps):
@@ -71,30 +72,31 @@ class Autotuner:
 
     def _slices(self) -> Generator[Slice, Measured, None]:
         steps, spent, each = 1, 0.0, 0.0
-        while spent < MIN_PROBE:
-            each, seconds = yield 1, steps, SLICE
-            steps, spent = max(4 * steps, round(MIN_PROBE / each)), spent + seconds
-        hold = FIRST_HOLD
+        while spent < MIN_PROBE_SECONDS:
+            each, seconds = yield 1, steps, SLICE_SECONDS
+            steps, spent = max(4 * steps, round(MIN_PROBE_SECONDS / each)), spent + seconds
+        hold = FIRST_HOLD_SECONDS
         while True:
             n_threads, one, probing = 1, each, 0.0
             most_saved = one * (1 - 1 / self.all_threads)
-            if self.all_threads > 1 and self.barriers * MIN_BARRIER < most_saved:
+            if self.all_threads > 1 and self.barriers * MIN_BARRIER_SECONDS < most_saved:
                 start = time.perf_counter()
                 n_threads, one = yield from self._probe(one)
                 probing = time.perf_counter() - start
-            seconds = max(hold, probing / MAX_PROBE_SHARE)
+            seconds = max(hold, probing / MAX_PROBE_FRACTION)
             each, regressed = yield from self._hold(n_threads, one, seconds)
-            hold = FIRST_HOLD if regressed else min(10 * hold, LONGEST_HOLD)
+            hold = FIRST_HOLD_SECONDS if regressed else min(10 * hold, MAX_HOLD_SECONDS)
 
     def _probe(self, one: float) -> Generator[Slice, Measured, tuple[int, float]]:
         """Time all threads against one. The number to take, and what a step takes on one thread."""
-        many, steps = math.inf, 1 + math.ceil(MIN_PROBE / one) if one < LONG_STEP else 1
+        is_short = one < PROBE_STEP_MIN_SECONDS
+        many, steps = math.inf, 1 + math.ceil(MIN_PROBE_SECONDS / one) if is_short else 1
         for _ in range(2):
             each, _seconds = yield self.all_threads, steps, 2 * steps * one
             many = min(many, each)
-            if one > LONG_STEP or many > CLEAR_RATIO * one:
+            if one > PROBE_STEP_MIN_SECONDS or many > CLEAR_RATIO * one:
                 break
-            each, _seconds = yield 1, steps, SLICE
+            each, _seconds = yield 1, steps, SLICE_SECONDS
             one = min(one, each)
             if CLEAR_RATIO * many < one:
                 break
@@ -105,10 +107,10 @@ class Autotuner:
     ) -> Generator[Slice, Measured, tuple[float, bool]]:
         """So many threads for `hold` seconds, but one from when all take longer than one did. What
         a step took on one, and whether that happened."""
-        steps = max(1, min(max(4, round(FIRST_SLICE / one)), round(SLICE / one)))
+        steps = max(1, min(max(4, round(FIRST_SLICE_SECONDS / one)), round(SLICE_SECONDS / one)))
         spent, regressed = 0.0, False
         while spent < hold:
-            each, seconds = yield n_threads, steps, max(2 * SLICE, 2 * steps * one)
+            each, seconds = yield n_threads, steps, max(2 * SLICE_SECONDS, 2 * steps * one)
             spent += seconds
             most = max(1, round(min(self.length, hold) / each))
             if n_threads == 1:

@@ -17,17 +17,17 @@ from typing import NamedTuple
 from fastnn.buffer import Buffer, whole_lines
 from fastnn.dtypes import LETTERS
 from fastnn.kernels.cpu.movement import streaming_copy
-from fastnn.kernels.cpu.threads import ELEMENT_GRAIN, thread_range
+from fastnn.kernels.cpu.threads import ELEMENT_GRAIN, ceil_div, thread_range
 from fastnn.tape.instruction import NUMBERS, Instruction
 
 TILE_ELEMENTS = 2048  # three arrays of a tile fit in L1
-# Arrays of more elements than this do not fit in L2. The hardware prefetcher is some 2 kB ahead of
-# what is read: with larger tiles memory rests while they are computed, which took 1.5 times as long
-# for six calls, 1.3 for three (one thread, Zen 4).
+# Arrays of more elements than this are out of L2. The hardware prefetcher runs some 2 kB before the
+# reads: while a larger tile is computed memory idles, which took 1.5 times as long for six calls,
+# 1.3 for three (one thread, Zen 4).
 OUT_OF_L2_MIN_ELEMENTS, OUT_OF_L2_TILE_ELEMENTS = 1 << 19, 512
 # An ordinary store loads the cache line first, a streaming store need not. Groups that write more
 # elements for others took 0.65 to 0.95 of the time, and so did reading them again. Of single calls
-# some took longer: a tile is computed while memory rests (one thread and two, Zen 4).
+# some took longer: memory idles while a tile is computed (one thread and two, Zen 4).
 STREAMING_COPY_MIN_ELEMENTS = 1 << 20
 # smaller arrays stay in L1 anyway, and every call of a kernel takes some 10 ns
 FUSION_MIN_ELEMENTS = 1 << 14
@@ -181,7 +181,7 @@ def _group(instructions, start, stop, size, kept, n_threads):
     # As many tiles for each thread: what it takes is then the same, whether call by call or tile by
     # tile.
     tile = OUT_OF_L2_TILE_ELEMENTS if size > OUT_OF_L2_MIN_ELEMENTS else TILE_ELEMENTS
-    tiles = n_threads * -(-size // (tile * n_threads))
+    tiles = n_threads * ceil_div(size, tile * n_threads)
     ranges = [thread_range(size, ELEMENT_GRAIN, number, tiles) for number in range(tiles)]
     longest = max([range_stop - range_start for range_start, range_stop in ranges])
     private, nbytes = {}, 0

@@ -1,5 +1,5 @@
-"""Arrays beyond the near caches, whose rows kernels take one by one: the results are those of their
-parts, which are near."""
+"""Arrays out of L2, whose rows kernels take one by one: the results are those of their parts, which
+are resident in L2."""
 
 import numpy as np
 import pytest
@@ -19,17 +19,17 @@ def values(*shape):
     return np.random.default_rng(len(shape)).normal(3, 1, shape).astype("f4")
 
 
-def with_gradients(op, above, *inputs, **attributes):
+def with_gradients(op, dy, *inputs, **attributes):
     variables = [fastnn.Variable(a) for a in inputs]
     y = op(*variables, **attributes)
-    (y[0] if isinstance(y, tuple) else y).backward(above)
+    (y[0] if isinstance(y, tuple) else y).backward(dy)
     return [
         np.asarray(y[0] if isinstance(y, tuple) else y),
         *(np.asarray(v.gradient) for v in variables),
     ]
 
 
-def near(got, expected, terms):
+def assert_close(got, expected, terms):
     """Of sums of so many terms, each of the order of one, taken in two orders."""
     np.testing.assert_allclose(
         got,
@@ -43,9 +43,11 @@ def near(got, expected, terms):
 def test_a_sum_over_many_rows_is_that_of_its_columns(op):
     x = values(ROWS, COLUMNS)
     total = np.asarray(op(fastnn.tensor(x), axis=0))
-    near(total, np.concatenate([op(fastnn.tensor(x[:, part]), axis=0) for part in PARTS]), ROWS)
+    assert_close(
+        total, np.concatenate([op(fastnn.tensor(x[:, part]), axis=0) for part in PARTS]), ROWS
+    )
     three = np.asarray(op(fastnn.tensor(values(3, ROWS, COLUMNS)), axis=1))
-    near(
+    assert_close(
         three,
         np.stack([op(fastnn.tensor(part), axis=0) for part in values(3, ROWS, COLUMNS)]),
         ROWS,
@@ -54,47 +56,45 @@ def test_a_sum_over_many_rows_is_that_of_its_columns(op):
 
 @SHAPES
 def test_batch_norm_of_many_rows_is_that_of_its_columns(rows, columns):
-    x, above, gamma, beta = (
+    x, dy, gamma, beta = (
         values(rows, columns),
         values(rows, columns),
         values(columns),
         values(columns),
     )
-    whole = with_gradients(ops.batch_norm, above, x, gamma, beta)
-    parts = [with_gradients(ops.batch_norm, above[:, p], x[:, p], gamma[p], beta[p]) for p in PARTS]
+    whole = with_gradients(ops.batch_norm, dy, x, gamma, beta)
+    parts = [with_gradients(ops.batch_norm, dy[:, p], x[:, p], gamma[p], beta[p]) for p in PARTS]
     for got, *expected in zip(whole, *parts, strict=True):
-        near(got, np.concatenate(expected, axis=-1), rows)
+        assert_close(got, np.concatenate(expected, axis=-1), rows)
 
 
 @SHAPES
 def test_layer_norm_of_many_rows_is_that_of_some_of_them(rows, columns):
-    x, above, gamma, beta = (
+    x, dy, gamma, beta = (
         values(rows, columns),
         values(rows, columns),
         values(columns),
         values(columns),
     )
-    y, dx, dgamma, dbeta = with_gradients(ops.layer_norm, above, x, gamma, beta)
+    y, dx, dgamma, dbeta = with_gradients(ops.layer_norm, dy, x, gamma, beta)
     first, second = (
-        with_gradients(ops.layer_norm, above[p], x[p], gamma, beta)
+        with_gradients(ops.layer_norm, dy[p], x[p], gamma, beta)
         for p in (slice(0, 1000), slice(1000, None))
     )
     # of a row, whatever is around it
     np.testing.assert_array_equal(y, np.concatenate([first[0], second[0]]))
-    near(dx, np.concatenate([first[1], second[1]]), columns)
-    near(dgamma, first[2] + second[2], rows)
-    near(dbeta, first[3] + second[3], rows)
+    assert_close(dx, np.concatenate([first[1], second[1]]), columns)
+    assert_close(dgamma, first[2] + second[2], rows)
+    assert_close(dbeta, first[3] + second[3], rows)
 
 
 @SHAPES
 def test_softmax_of_many_rows_is_that_of_some_of_them(rows, columns):
-    x, above = values(rows, columns), values(rows, columns)
-    whole = with_gradients(ops.softmax, above, x)
-    parts = [
-        with_gradients(ops.softmax, above[p], x[p]) for p in (slice(0, 1000), slice(1000, None))
-    ]
+    x, dy = values(rows, columns), values(rows, columns)
+    whole = with_gradients(ops.softmax, dy, x)
+    parts = [with_gradients(ops.softmax, dy[p], x[p]) for p in (slice(0, 1000), slice(1000, None))]
     for got, *expected in zip(whole, *parts, strict=True):
-        near(got, np.concatenate(expected), columns)
+        assert_close(got, np.concatenate(expected), columns)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -115,9 +115,9 @@ def test_results_that_a_fusion_group_streams_are_those_of_its_calls(dtype):
 @pytest.mark.parametrize("shape", [(65, 131), (33, 300), (ROWS, COLUMNS), (10469, 304)])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_a_layers_gradients_of_many_elements_are_those_of_its_parts(activation, shape):
-    """The derivative goes through y and the gradient from above at once with the sums for the bias,
-    which are made twice here."""
-    x, w, bias, above = (
+    """One kernel reads y and the upstream gradient for the derivative and the bias's sums, which
+    are made twice here."""
+    x, w, bias, dy = (
         values(shape[0], 5),
         values(5, shape[1]) - 3,
         values(shape[1]) - 3,
@@ -125,21 +125,21 @@ def test_a_layers_gradients_of_many_elements_are_those_of_its_parts(activation, 
     )
     variables = [fastnn.Variable(a) for a in (x, w, bias)]
     y = ops.linear(*variables, activation=activation)
-    y.backward(above)
+    y.backward(dy)
     once = np.asarray(variables[2].gradient)
     y64 = np.asarray(y, "f8")
-    dz = above * ((y64 > 0) if activation == "relu" else 1 - y64**2)
-    near(once, dz.sum(axis=0), shape[0])
-    near(variables[1].gradient, x.T.astype("f8") @ dz, shape[0])
-    ops.linear(*variables, activation=activation).backward(above)
-    near(variables[2].gradient, once + once, shape[0])
+    dz = dy * ((y64 > 0) if activation == "relu" else 1 - y64**2)
+    assert_close(once, dz.sum(axis=0), shape[0])
+    assert_close(variables[1].gradient, x.T.astype("f8") @ dz, shape[0])
+    ops.linear(*variables, activation=activation).backward(dy)
+    assert_close(variables[2].gradient, once + once, shape[0])
 
 
 @pytest.mark.parametrize(
     ("rows", "columns", "above"), [(2100, 64, 1024), (ROWS, 20, 33), (129, 600, 530)]
 )
 def test_a_layers_gradients_below_a_product_are_those_of_its_parts(rows, columns, above):
-    """A is packed if its rows are a page apart; threads share out rows, in chunks, or many columns;
+    """A is packed if its rows are a page apart; threads divide rows, in chunks, or many columns;
     B^T is packed in several blocks."""
     x, w, bias, top, dy = (
         values(rows, 5),
@@ -152,9 +152,9 @@ def test_a_layers_gradients_below_a_product_are_those_of_its_parts(rows, columns
     y = ops.linear(*variables, activation="relu")
     ops.matmul(y, top).backward(dy)
     dz = dy.astype("f8") @ top.T * (np.asarray(y) > 0)
-    near(variables[2].gradient, dz.sum(axis=0), rows)
-    near(variables[0].gradient, dz @ w.T, above)
-    near(variables[1].gradient, x.T.astype("f8") @ dz, rows)
+    assert_close(variables[2].gradient, dz.sum(axis=0), rows)
+    assert_close(variables[0].gradient, dz @ w.T, above)
+    assert_close(variables[1].gradient, x.T.astype("f8") @ dz, rows)
 
 
 def test_a_nan_or_inf_among_many_rows_stays_in_its_column_or_its_row():
