@@ -43,16 +43,16 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     rest = tuple([WHOLE if isinstance(item, INDICES) else item for item in items])
     if any([item is not WHOLE and item != WHOLE for item in rest]):
         x = ops.slice_copy(x, key=rest)
-    first = places[0]
+    axis = places[0]
     if apart:
-        x, first = (
+        x, axis = (
             ops.transpose(x, axes=(*places, *[d for d in range(x.ndim) if d not in places])),
             0,
         )
     if len(places) > 1:
-        size = prod(x.shape[first : first + len(places)])
-        x = ops.reshape(x, (*x.shape[:first], size, *x.shape[first + len(places) :]))
-    return ops.take(x, index, axis=first)
+        size = prod(x.shape[axis : axis + len(places)])
+        x = ops.reshape(x, (*x.shape[:axis], size, *x.shape[axis + len(places) :]))
+    return ops.take(x, index, axis=axis)
 
 
 def _parsed(item):

@@ -124,7 +124,7 @@ _forking = _Forking()
 
 
 def _before_fork():
-    end, token = time.monotonic() + MAX_FORK_WAIT_SECONDS, object()
+    deadline, token = time.monotonic() + MAX_FORK_WAIT_SECONDS, object()
     turns = [
         *sorted([turn for turn in list(_turns) if turn.of_weights], key=lambda turn: turn.number),
         compiling,
@@ -133,7 +133,7 @@ def _before_fork():
         turn.waiting.add(token)  # no slice begins before this thread had its turn
     _forking.held = []
     for one in [making, *[turn.mutex for turn in turns]]:
-        if one.acquire(timeout=max(0.0, end - time.monotonic())):
+        if one.acquire(timeout=max(0.0, deadline - time.monotonic())):
             _forking.held.append(one)
     for turn in turns:
         turn.waiting.discard(token)

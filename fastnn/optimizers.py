@@ -236,13 +236,13 @@ class Optimizer(Watched, Configured):
 def _runs(pairs):
     """Variables and gradients as few runs: neighbours in memory, whose gradients are neighbours as
     well, are one."""
-    # [chunk, offset, end, dtype, whether gradients lie as the variables do, gradient]
+    # [chunk, offset, stop, dtype, whether gradients lie as the variables do, gradient]
     found: list[list] = []
     for v, g in sorted(pairs, key=lambda pair: (id(pair[0].chunk), pair[0].offset)):
         alike = (
             g.buffer.address is not None and g.buffer.address == v.mirror("gradient").buffer.address
         )
-        end = v.offset + v.buffer.nbytes
+        stop = v.offset + v.buffer.nbytes
         last = found[-1] if found else None
         if (
             last
@@ -252,14 +252,14 @@ def _runs(pairs):
             and last[3] == v.dtype
             and whole_lines(last[2]) == v.offset
         ):
-            last[2] = end
+            last[2] = stop
         else:
-            found.append([v.chunk, v.offset, end, v.dtype, alike, g])
+            found.append([v.chunk, v.offset, stop, v.dtype, alike, g])
     runs = []
-    for chunk, offset, end, dtype, alike, g in found:
-        shape = ((end - offset) // dtype.itemsize,)
+    for chunk, offset, stop, dtype, alike, g in found:
+        shape = ((stop - offset) // dtype.itemsize,)
         gradient = (
-            Tensor(chunk.mirror("gradient").part(offset, end - offset), shape, dtype)
+            Tensor(chunk.mirror("gradient").part(offset, stop - offset), shape, dtype)
             if alike
             else g.flat()
         )
@@ -267,7 +267,7 @@ def _runs(pairs):
             Run(
                 chunk,
                 offset,
-                Tensor(chunk.memory.part(offset, end - offset), shape, dtype),
+                Tensor(chunk.memory.part(offset, stop - offset), shape, dtype),
                 gradient,
             )
         )
