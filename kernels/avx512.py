@@ -102,7 +102,7 @@ def table_lookup(name, numbers):
 
 def _call(emitter, name, values, *modes):
     """Call an instruction on whole vectors, or on numbers as the first elements of short ones."""
-    builder, first = emitter.builder, emitter.integer(32)(0)
+    builder, index_0 = emitter.builder, emitter.integer(32)(0)
     whole = hasattr(values[0].type, "count")
     lanes, kind = (
         values[0].type.count if whole else 16 // emitter.item_bytes,
@@ -111,7 +111,7 @@ def _call(emitter, name, values, *modes):
     vector = emitter.vector_type(lanes)
     if not whole:
         values = [
-            builder.insert_element(vector(None), v, first) if v.type == emitter.real else v
+            builder.insert_element(vector(None), v, index_0) if v.type == emitter.real else v
             for v in values
         ]
     name = f"llvm.x86.avx512.{name}.{f'p{kind}.512' if whole else f's{kind}'}"
@@ -119,4 +119,4 @@ def _call(emitter, name, values, *modes):
     result = emitter.call(
         name, vector, [*values, elsewhere, where, *map(emitter.integer(32), modes)]
     )
-    return result if whole else builder.extract_element(result, first)
+    return result if whole else builder.extract_element(result, index_0)

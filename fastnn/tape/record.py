@@ -109,7 +109,7 @@ class Recorder(Step):
                 self.restore_gradients()
 
     def end(self) -> None:
-        """The counters move when the tape runs."""
+        """The counters are incremented when the tape runs."""
 
     def restore_gradients(self) -> None:
         """Variables have a gradient again, or none, as before the step."""

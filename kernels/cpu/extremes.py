@@ -24,13 +24,13 @@ def extreme_of_row(function):
     def side_by_side(width):
         @helper
         def of_row(x):
-            """`width` results side by side: comparisons with one alone would wait for each other,
-            and would not be vectorised."""
+            """`width` independent accumulators: comparisons with one alone would be one dependency
+            chain, and not vectorised."""
             several = stack_array(x[0], width)
             for j in range(width):
                 several[j] = x[j]
-            for begin in range(width, x.size - width + 1, width):
-                part = x[begin : begin + width]
+            for start in range(width, x.size - width + 1, width):
+                part = x[start : start + width]
                 for j in range(width):
                     several[j] = function(part[j], as_read(several[j]))
             tail = x[x.size // width * width :]

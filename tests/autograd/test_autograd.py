@@ -49,7 +49,7 @@ def test_a_bias_used_twice_gets_the_sum_too(activation, columns):
         np.testing.assert_allclose(twice, 2 * once, rtol=1e-13)
 
 
-# Rows, inputs, columns of a layer and of the one above: products by tiles, by dots and outer ones;
+# Rows, inputs, columns of a layer and of the one above: products by gemm, gemm_dots, ger;
 # sums by columns and in chunks.
 LAYERS = [
     (1, 1, 1, 1),

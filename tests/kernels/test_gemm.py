@@ -146,8 +146,8 @@ def test_arm_has_vector_instructions(kernel, dtype):
     arm = Processor("generic", "+neon", Target(16, 32, "aarch64"), "aarch64-unknown-linux-gnu")
     machine, module = optimised(kernel, dtype, "entry", arm)
     text = machine.emit_assembly(module)
-    packed = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
-    assert len(re.findall(packed, text)) >= 2
+    vectorised = r"\b(fmla|zip[12]|trn[12]|ext)\s+v\d+\.(4s|2d|16b)"
+    assert len(re.findall(vectorised, text)) >= 2
     own = "gemm_microkernel|gemv_microkernel|dot_microkernel|transpose_tile|mem(?:set|cpy|move)"
     assert not re.search(rf"\bbl\s+(?!{own})", text), "calls something"
 

@@ -30,7 +30,7 @@ GRAPH = {
     "row": lambda x, y, w: x - ops.mean(y, axis=0),
     "tanh": lambda x, y, w: ops.tanh(x),
     "softmax": lambda x, y, w: ops.softmax(x),
-    "turn": lambda x, y, w: ops.transpose(ops.transpose(x)) + y,
+    "transpose": lambda x, y, w: ops.transpose(ops.transpose(x)) + y,
     "shape": lambda x, y, w: ops.reshape(ops.reshape(x, (-1,)), x.shape) + 1.0,
     "normal": lambda x, y, w: ops.batch_norm(
         x, np.ones(x.shape[1], "f4"), np.zeros(x.shape[1], "f4")
