@@ -52,7 +52,7 @@ class Call:
 
 
 def launch(op: Op, inputs: Sequence[Tensor], outputs: Sequence[Any], attributes: dict) -> None:
-    """Let the device compute an op's outputs."""
+    """Let the device compute an op's outputs, or write that down with the op's work."""
     if op.kernels is None:  # it is a view of its input
         return
     launch = op.launch
@@ -60,8 +60,14 @@ def launch(op: Op, inputs: Sequence[Tensor], outputs: Sequence[Any], attributes:
         launch = launcher(op)
         object.__setattr__(op, "call", Call(op.name))
         object.__setattr__(op, "launch", launch)
-    absent = [None] * (op.arity - len(inputs))
-    launch(op.call, *inputs, *absent, *outputs, **attributes)
+    recorder = context.recorder
+    before = 0 if recorder is None else len(recorder.instructions)
+    if len(inputs) < op.arity:
+        launch(op.call, *inputs, *[None] * (op.arity - len(inputs)), *outputs, **attributes)
+    else:
+        launch(op.call, *inputs, *outputs, **attributes)
+    if recorder is not None:
+        count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
 
 
 def _common_type(inputs):
@@ -145,7 +151,7 @@ def apply(
     what the gradient needs. `specs`, if at hand, is what the op infers of these inputs. An op that
     works in place is given tensors, and all its outputs."""
     if op.in_place:
-        _launch_and_count(op, inputs, places, attributes)
+        launch(op, inputs, places, attributes)
         return None
     given = None
     if not all([x.__class__ in TENSORS for x in inputs]):
@@ -174,7 +180,7 @@ def apply(
         else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec)
         for spec in specs
     ]
-    _launch_and_count(op, inputs, outputs, attributes)
+    launch(op, inputs, outputs, attributes)
     if context.recorder is not None and context.gradients and context.reads is not None:
         context.reads.meet([x for x in inputs if isinstance(x, Variable)])
     if context.watch is not None:
@@ -189,14 +195,6 @@ def apply(
             result.requires_gradient = requires_gradient and result.dtype in FLOATS
     results = outputs[0] if op.results == 1 else tuple(outputs[: op.results])
     return results if given is None else _of_arrays(op, given, inputs, attributes, results)
-
-
-def _launch_and_count(op, inputs, outputs, attributes):
-    recorder = context.recorder
-    before = 0 if recorder is None else len(recorder.instructions)
-    launch(op, inputs, outputs, attributes)
-    if recorder is not None:
-        count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
 
 
 def _of_arrays(op, given, inputs, attributes, results):

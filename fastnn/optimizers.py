@@ -198,25 +198,25 @@ class Optimizer(Watched, Configured):
 
     def _update(self, pairs):
         runs = _runs(pairs)
-        step = context.step
-        with no_grad():
-            for tensor in [t.flat() for t in (step.checked if step else ())]:
-                apply(updates.check_finite, (tensor,), {})
-            calls = [(*self.arguments(run.gradient), self._written(run)) for run in runs]
-            for inputs, attributes, written in calls:
-                apply(updates.check_of[self.op], (*inputs, *written), attributes)
-            if isinstance(step, Search):
-                return
-            if context.recorder is None:  # other threads that predict see all of it or nothing
-                combined([r.chunk.turn for r in runs]).run(self._commit, step, calls)
-            else:
-                self._commit(step, calls)
+        step, op = context.step, self.op
+        for tensor in [t.flat() for t in (step.checked if step else ())]:
+            apply(updates.check_finite, (tensor,), {})
+        calls = [(op, *self.arguments(run.gradient), self._written(run)) for run in runs]
+        for _, inputs, attributes, written in calls:
+            apply(updates.check_of[op], (*inputs, *written), attributes)
+        if isinstance(step, Search):
+            return
+        if context.recorder is None:  # other threads that predict see all of it or nothing
+            combined([r.chunk.turn for r in runs]).run(self._commit, step, calls)
+        else:
+            self._commit(step, calls)
 
     def _commit(self, step, calls):
         if step is not None:
-            step.flush()
-        for inputs, attributes, written in calls:
-            apply(self.op, inputs, attributes, written)
+            with no_grad():
+                step.flush()
+        for call in calls:
+            apply(*call)
         self._count.increment()
 
     def _written(self, run):

@@ -257,7 +257,7 @@ def check_of(update):
 
 def _sgd(kernel, commit):
     def launch(call, gradient, rate, parameter):
-        call(kernel, gradient.flat(), rate, commit, parameter.flat())
+        call(kernel, gradient, rate, commit, parameter)
 
     return launch
 
@@ -274,8 +274,8 @@ def _sgd_momentum(kernel, commit):
         momentum=0.0,
         nesterov=False,
     ):
-        written = parameter.flat(), velocity.flat(), velocity_is_large
-        call(kernel, gradient.flat(), rate, momentum, int(nesterov), commit, *written)
+        written = parameter, velocity, velocity_is_large
+        call(kernel, gradient, rate, momentum, int(nesterov), commit, *written)
 
     return launch
 
@@ -296,15 +296,14 @@ def _adam(kernel, commit):
         steps_before=0,
     ):
         numbers = beta_1, beta_2, epsilon, steps_before, commit
-        call(kernel, gradient.flat(), rate, steps, *numbers, parameter.flat(), m.flat(), v.flat())
+        call(kernel, gradient, rate, steps, *numbers, parameter, m, v)
 
     return launch
 
 
 def _rmsprop(kernel, commit):
     def launch(call, gradient, rate, parameter, square, *, rho=0.9, epsilon=1e-7):
-        written = parameter.flat(), square.flat()
-        call(kernel, gradient.flat(), rate, rho, epsilon, commit, *written)
+        call(kernel, gradient, rate, rho, epsilon, commit, parameter, square)
 
     return launch
 
