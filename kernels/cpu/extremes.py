@@ -49,14 +49,14 @@ def extreme_of_row(function):
 
         return of_row
 
-    few, many = side_by_side(16), side_by_side(ELEMENT_GRAIN)
+    of_short_row, of_long_row = side_by_side(16), side_by_side(ELEMENT_GRAIN)
 
     @helper
     def of_row(x):
         if x.size >= 4 * ELEMENT_GRAIN:
-            return many(x)
+            return of_long_row(x)
         if x.size >= 16:
-            return few(x)
+            return of_short_row(x)
         found = x[0]
         for j in range(1, x.size):
             found = function(x[j], found)
@@ -143,15 +143,15 @@ def argmax_last(x, out, start, stop):
     a NaN, the largest is NaN and equal to nothing."""
     for a in range(start, stop):
         row, place = x[a], 0
-        top = max_of_row(row)
+        largest = max_of_row(row)
         while place + ELEMENT_GRAIN <= row.size:
             part, is_here = row[place : place + ELEMENT_GRAIN], False
             for j in range(ELEMENT_GRAIN):
-                is_here = is_here | (part[j] == top) | (part[j] != part[j])
+                is_here = is_here | (part[j] == largest) | (part[j] != part[j])
             if is_here:
                 break
             place += ELEMENT_GRAIN
-        while row[place] != top and row[place] == row[place]:
+        while row[place] != largest and row[place] == row[place]:
             place += 1
         out[a] = place
 
@@ -160,19 +160,21 @@ def argmax_last(x, out, start, stop):
 def argmax_middle(x, out, row_start, row_stop, col_start, col_stop):
     """out[a, b] = where the largest over r of x[a, r, b] stands first, or the first NaN."""
     for a in range(row_start, row_stop):
-        for begin in range(col_start, col_stop, ELEMENT_GRAIN):
-            end = min(begin + ELEMENT_GRAIN, col_stop)
-            rows, place = x[a, :, begin:end], out[a, begin:end]
-            top = stack_array(x[0, 0, 0], ELEMENT_GRAIN)
+        for strip_start in range(col_start, col_stop, ELEMENT_GRAIN):
+            strip_stop = min(strip_start + ELEMENT_GRAIN, col_stop)
+            rows, place = x[a, :, strip_start:strip_stop], out[a, strip_start:strip_stop]
+            largest = stack_array(x[0, 0, 0], ELEMENT_GRAIN)
             for j in range(place.size):
-                top[j] = rows[0, j]
+                largest[j] = rows[0, j]
                 place[j] = 0
             for r in range(1, rows.shape[0]):
                 row = rows[r]
                 for j in range(place.size):
-                    is_new = (row[j] > top[j]) | ((row[j] != row[j]) & (top[j] == top[j]))
+                    is_new = (row[j] > largest[j]) | (
+                        (row[j] != row[j]) & (largest[j] == largest[j])
+                    )
                     place[j] = r if is_new else as_read_int(place[j])
-                    top[j] = row[j] if is_new else as_read(top[j])
+                    largest[j] = row[j] if is_new else as_read(largest[j])
 
 
 # ---- launchers

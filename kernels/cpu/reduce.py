@@ -20,7 +20,7 @@ from .threads import ELEMENT_GRAIN, ROW_GRAIN, ceil_div
 
 SUM_CHUNK_ELEMENTS = 4096  # summed by one thread where everything becomes one number
 # Rows are summed in chunks, so that each thread reads whole rows, if they have this many elements:
-# fewer are summed sooner than the sums of their chunks are joined.
+# with fewer, adding up the chunks' sums takes longer than it saves.
 CHUNKED_SUM_MIN_ELEMENTS = 1 << 20
 SUM_MAX_CHUNKS, SUM_CHUNK_MIN_ROWS = 64, 32
 
@@ -65,13 +65,13 @@ def sum_middle(x, scale, accumulate, out, row_start, row_stop, col_start, col_st
             out[row_start + a, col_start:col_stop],
         )
         if accumulate != 0 and scale != 1.0:  # what is added to is not scaled
-            for first in range(0, total.size, ELEMENT_GRAIN):
+            for strip_start in range(0, total.size, ELEMENT_GRAIN):
                 own, part = (
-                    total[first : first + ELEMENT_GRAIN],
-                    strip[: min(ELEMENT_GRAIN, total.size - first)],
+                    total[strip_start : strip_start + ELEMENT_GRAIN],
+                    strip[: min(ELEMENT_GRAIN, total.size - strip_start)],
                 )
                 clear(part)
-                add_rows(rows[:, first : first + ELEMENT_GRAIN], part)
+                add_rows(rows[:, strip_start : strip_start + ELEMENT_GRAIN], part)
                 for j in range(own.size):
                     own[j] += part[j] * T(scale)
             continue
@@ -91,7 +91,7 @@ def sum_middle(x, scale, accumulate, out, row_start, row_stop, col_start, col_st
 )
 def sum_integers(x, out, row_start, row_stop, col_start, col_stop):
     """out[a, b] = sum over r of x[a, r, b], which wraps around as all arithmetic of integers does:
-    exact in any order, so the compiler packs the plain loop."""
+    exact in any order, so the compiler vectorises the plain loop."""
     for a in range(row_start, row_stop):
         total = out[a, col_start:col_stop]
         if total.size == 1 and out.shape[1] == 1:
@@ -139,7 +139,7 @@ def sum_row_chunks(x, chunk, partial, start, stop):
 
 class Reduction(NamedTuple):
     """Kernels of one reduction: of rows (A, R), of columns (A, R, B), and of chunks of a number of
-    elements or of rows, so that threads share out what becomes one number or one row."""
+    elements or of rows, so that threads divide what becomes one number or one row."""
 
     last: Any
     middle: Any
@@ -162,7 +162,7 @@ def add_to(x, total, start, stop):
 
 
 def rows_of_chunk(rows):
-    """Rows whose sums are taken together: at most SUM_MAX_CHUNKS chunks, in eights, as kernels take
+    """Rows of a chunk: at most SUM_MAX_CHUNKS chunks, of whole eights of rows, as kernels unroll
     them. It depends on the shape alone, and so do the bits of sums."""
     return max(SUM_CHUNK_MIN_ROWS, ceil_div(rows, 8 * SUM_MAX_CHUNKS) * 8)
 

@@ -21,7 +21,7 @@ from .simd.rows import (
     subtract_and_pad,
 )
 from .simd.vectors import LANES
-from .threads import ROW_GRAIN, STREAMING_TILE_ELEMENTS, streams_rows
+from .threads import ROW_GRAIN, STREAMING_TILE_ELEMENTS, ceil_div, streams_rows
 
 STRIP_ELEMENTS = 2048  # of rows that go through each pass together: they stay in L1
 SOFTMAX_PADDED_MAX_COLUMNS = 256  # of longer rows the scalar tail is below 1 %
@@ -32,12 +32,12 @@ def softmax_of_short_rows(x, y, row_max, exp_sum):
     """Rows shorter than a vector, element by element: a load is forwarded from the store before it
     only if both are of one size."""
     for i in range(x.shape[0]):
-        x_row, y_row, top = x[i], y[i], x[i, 0]
+        x_row, y_row, largest = x[i], y[i], x[i, 0]
         for j in range(x_row.size):
-            top = x_row[j] if x_row[j] > top else top
-        row_max[i] = top
+            largest = x_row[j] if x_row[j] > largest else largest
+        row_max[i] = largest
         for j in range(y_row.size):
-            y_row[j] = x_row[j] - top
+            y_row[j] = x_row[j] - largest
     elements = flat(y)
     for i in range(elements.size):
         elements[i] = exp_of_negative(elements[i])
@@ -67,11 +67,11 @@ def softmax_of_padded_rows(x, padded, width, y, row_max, exp_sum):
 
 
 @helper(reassociate=True)
-def exp_and_sum(x, top, y):
-    """y = e^(x - top), and its sum."""
+def exp_and_sum(x, largest, y):
+    """y = e^(x - largest), and its sum."""
     total = T(0)
     for i in range(x.size):
-        y[i] = exp_of_negative(x[i] - top)
+        y[i] = exp_of_negative(x[i] - largest)
         total += y[i]
     return total
 
@@ -79,10 +79,10 @@ def exp_and_sum(x, top, y):
 @helper
 def softmax_of_long_row(x, y):
     """One row; returns its row_max and exp_sum."""
-    top = row_maximum(x)
-    total = exp_and_sum(x, top, y)
+    largest = row_maximum(x)
+    total = exp_and_sum(x, largest, y)
     row_scale(y, T(1) / total, y)
-    return top, total
+    return largest, total
 
 
 @kernel(
@@ -91,7 +91,7 @@ def softmax_of_long_row(x, y):
 def softmax(x, y, row_max, exp_sum, start, stop):
     """y = e^(x - row_max) / exp_sum. A loss of y reads row_max and exp_sum."""
     columns = x.shape[1]
-    width = (columns + LANES - 1) // LANES * LANES
+    width = ceil_div(columns, LANES) * LANES
     if columns >= SOFTMAX_PADDED_MAX_COLUMNS:
         for i in range(start, stop):
             row_max[i], exp_sum[i] = softmax_of_long_row(x[i], y[i])
