@@ -46,8 +46,8 @@ def flat_kernel(formula):
         **dict.fromkeys(numbers, "float"),
         **{y: f"out {t}[n]" for y, t in zip(results, formula.results, strict=True)},
     )(
-        _written(
-            formula,
+        written(
+            formula.function,
             formula.name,
             (*names, *numbers, *results, "start", "stop"),
             f"{arrays} = {parts}",
@@ -115,8 +115,8 @@ def broadcast_kernel(formula):
         **dict.fromkeys(numbers, "float"),
         **{y: f"out {t}[R, C]" for y, t in zip(results, formula.results, strict=True)},
     )(
-        _written(
-            formula,
+        written(
+            formula.function,
             f"{formula.name}_broadcast",
             (*moving, "outer", *steps, *whole, *numbers, *results, *ranges),
             *body,
@@ -135,19 +135,21 @@ def _each(names, index, numbers=()):
     return ", ".join(x if x in numbers else f"{x}[{index}]" for x in names)
 
 
-def _written(formula, name, parameters, *body):
-    """The function that these lines are, in which `function` is the formula's. It is a variable of
-    a function around it, where a user's own is found (compile/names.py)."""
+def written(formula, name, parameters, *body, **names):
+    """The function that these lines are, in which `function` is the formula, and `names` what else
+    they name. The formula is a variable of a function around it, where a user's own is found
+    (compile/names.py)."""
     lines = [
         "def define(function):",
         f"    def {name}({', '.join(parameters)}):",
         *[f"        {line}" for line in body],
         f"    return {name}",
     ]
-    text, file, scope = "\n".join(lines), f"{__file__}:{name}", {"__name__": __name__}
+    text, file = "\n".join(lines), f"{__file__}:{name}"
+    scope = {"__name__": __name__, **names}
     linecache.cache[file] = len(text), None, text.splitlines(True), file  # for tracebacks
     exec(compile(text, file, "exec"), scope)
-    return scope["define"](formula.function)
+    return scope["define"](formula)
 
 
 @lru_cache(maxsize=1024)
@@ -297,7 +299,8 @@ def gradient_and_column_sums(derivative):
 @cache
 def gradient_and_chunk_sums(derivative):
     """The same of many elements, with the sums of each `chunk` rows: threads share out rows, as the
-    products around it do."""
+    products around it do. Its own
+    loops: made by `row_loop` they took 1.03 to 1.06 times as long."""
 
     @helper
     def row(y, dy, dx, sums):

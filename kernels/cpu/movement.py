@@ -181,7 +181,7 @@ def scatter_add_rows(dy, index, dx, row_start, row_stop, col_start, col_stop):
 
 @kernel(
     split=[("N", ROW_GRAIN)],
-    dtypes=("f4", "f8", "i8"),
+    dtypes=ANY,
     source="some T[S, F]",
     order="some i8[S]",
     cursor="i8[s]",

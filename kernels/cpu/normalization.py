@@ -24,12 +24,13 @@ import numpy as np
 
 from ..declare import T, helper, kernel
 from ..intrinsics import fma, stack_array
+from ..scalar.normalize import add_products_and_sums, scale_and_shift, scale_and_shift_gradient
 from .reduce import chunks_of, rows_of_chunk
-from .simd.rows import streaming_row_copy
+from .row_loops import row_loop
+from .simd.rows import clear
 from .threads import (
     ELEMENT_GRAIN,
     ROW_GRAIN,
-    STREAMING_TILE_ELEMENTS,
     streams_rows_of_columns,
     unrolled_end,
 )
@@ -164,56 +165,21 @@ def join_statistics(
         shift[j] = fma(-mean_lo[j], scale[j], beta[j])
 
 
-@helper
-def scale_row(x, mean, scale, shift, y):
-    for j in range(y.size):
-        y[j] = fma(x[j] - mean[j], scale[j], shift[j])
+scale_and_shift_rows = row_loop(
+    scale_and_shift, x="N, C", mean="C", scale="C", shift="C", y="out N, C"
+)
 
 
 @kernel(split=ROWS, x="T[N, C]", mean="T[C]", scale="T[C]", shift="T[C]", y="out T[N, C]")
 def scale_columns(x, mean, scale, shift, y, start, stop):
     """y = scale (x - mean) + shift."""
-    if streams_rows_of_columns(x):
-        tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
-        for i in range(start, stop):
-            for col_start in range(0, mean.size, STREAMING_TILE_ELEMENTS):
-                col_stop = min(col_start + STREAMING_TILE_ELEMENTS, mean.size)
-                scale_row(
-                    x[i, col_start:col_stop],
-                    mean[col_start:col_stop],
-                    scale[col_start:col_stop],
-                    shift[col_start:col_stop],
-                    tile[: col_stop - col_start],
-                )
-                streaming_row_copy(tile[: col_stop - col_start], y[i, col_start:col_stop])
-        return
-    unrolled = unrolled_end(x, start, stop, 2)
-    for i in range(start, unrolled, 2):
-        a, b, p, q = x[i], x[i + 1], y[i], y[i + 1]
-        for j in range(mean.size):
-            p[j], q[j] = (
-                fma(a[j] - mean[j], scale[j], shift[j]),
-                fma(b[j] - mean[j], scale[j], shift[j]),
-            )
-    for i in range(unrolled, stop):
-        scale_row(x[i], mean, scale, shift, y[i])
+    unrolled, is_streamed = unrolled_end(x, 0, stop - start, 2), streams_rows_of_columns(x)
+    scale_and_shift_rows(x[start:stop], mean, scale, shift, y[start:stop], unrolled, is_streamed)
 
 
-@helper
-def gradient_sums(x, unrolled, mean, dy, products, dbeta):
-    """dbeta = sum of dy, products = sum of dy (x - mean), unrolled by two up to row `unrolled`."""
-    for j in range(dbeta.size):
-        products[j], dbeta[j] = T(0), T(0)
-    for i in range(0, unrolled, 2):
-        a, b, p, q = x[i], x[i + 1], dy[i], dy[i + 1]
-        for j in range(dbeta.size):
-            dbeta[j] += p[j] + q[j]
-            products[j] += fma(a[j] - mean[j], p[j], (b[j] - mean[j]) * q[j])
-    for i in range(unrolled, x.shape[0]):
-        a, p = x[i], dy[i]
-        for j in range(dbeta.size):
-            dbeta[j] += p[j]
-            products[j] = fma(a[j] - mean[j], p[j], products[j])
+products_and_sums = row_loop(
+    add_products_and_sums, x="N, C", mean="C", dy="N, C", products="inout C", sums="inout C"
+)
 
 
 @kernel(
@@ -229,13 +195,15 @@ def chunk_gradient_sums(x, mean, dy, chunk, products, sums, start, stop):
     """products[p] = sum of dy (x - mean) over chunk p of `chunk` rows, sums[p] = sum of dy."""
     for p in range(start, stop):
         row_start, row_stop = p * chunk, min((p + 1) * chunk, x.shape[0])
-        gradient_sums(
+        clear(products[p])
+        clear(sums[p])
+        products_and_sums(
             x[row_start:row_stop],
-            unrolled_end(x, 0, row_stop - row_start, 2),
             mean,
             dy[row_start:row_stop],
             products[p],
             sums[p],
+            unrolled_end(x, 0, row_stop - row_start, 2),
         )
 
 
@@ -289,10 +257,16 @@ def join_gradient_sums(
         constant[j] = -fma(coefficient[j], mean_lo[j], scale[j] * dbeta[j] * one_over_n)
 
 
-@helper
-def combine_row(x, mean, scale, coefficient, constant, dy, dx):
-    for j in range(dx.size):
-        dx[j] = fma(scale[j], dy[j], fma(coefficient[j], x[j] - mean[j], constant[j]))
+scale_and_shift_gradient_rows = row_loop(
+    scale_and_shift_gradient,
+    x="N, C",
+    mean="C",
+    scale="C",
+    coefficient="C",
+    constant="C",
+    dy="N, C",
+    dx="out N, C",
+)
 
 
 @kernel(
@@ -307,30 +281,17 @@ def combine_row(x, mean, scale, coefficient, constant, dy, dx):
 )
 def combine_columns(x, mean, scale, coefficient, constant, dy, dx, start, stop):
     """dx = scale dy + coefficient (x - mean) + constant."""
-    if streams_rows_of_columns(x):
-        tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
-        for i in range(start, stop):
-            for col_start in range(0, mean.size, STREAMING_TILE_ELEMENTS):
-                col_stop = min(col_start + STREAMING_TILE_ELEMENTS, mean.size)
-                combine_row(
-                    x[i, col_start:col_stop],
-                    mean[col_start:col_stop],
-                    scale[col_start:col_stop],
-                    coefficient[col_start:col_stop],
-                    constant[col_start:col_stop],
-                    dy[i, col_start:col_stop],
-                    tile[: col_stop - col_start],
-                )
-                streaming_row_copy(tile[: col_stop - col_start], dx[i, col_start:col_stop])
-        return
-    unrolled = unrolled_end(x, start, stop, 2)
-    for i in range(start, unrolled, 2):
-        a, b, p, q, u, v = x[i], x[i + 1], dy[i], dy[i + 1], dx[i], dx[i + 1]
-        for j in range(mean.size):
-            u[j] = fma(scale[j], p[j], fma(coefficient[j], a[j] - mean[j], constant[j]))
-            v[j] = fma(scale[j], q[j], fma(coefficient[j], b[j] - mean[j], constant[j]))
-    for i in range(unrolled, stop):
-        combine_row(x[i], mean, scale, coefficient, constant, dy[i], dx[i])
+    scale_and_shift_gradient_rows(
+        x[start:stop],
+        mean,
+        scale,
+        coefficient,
+        constant,
+        dy[start:stop],
+        dx[start:stop],
+        unrolled_end(x, 0, stop - start, 2),
+        streams_rows_of_columns(x),
+    )
 
 
 @kernel(
@@ -358,14 +319,15 @@ def inference_columns(gamma, variance, epsilon, rstd, scale, start, stop):
 )
 def batch_norm_inference_gradient(x, gamma, mean, rstd, dy, dx, dgamma, dbeta, start, stop):
     """dx = gamma rstd dy: given statistics do not depend on x."""
-    unrolled = unrolled_end(x, 0, x.shape[0], 2)
-    gradient_sums(
+    clear(dgamma[start:stop])
+    clear(dbeta[start:stop])
+    products_and_sums(
         x[:, start:stop],
-        unrolled,
         mean[start:stop],
         dy[:, start:stop],
         dgamma[start:stop],
         dbeta[start:stop],
+        unrolled_end(x, 0, x.shape[0], 2),
     )
     gamma, rstd, dgamma = gamma[start:stop], rstd[start:stop], dgamma[start:stop]
     for j in range(gamma.size):

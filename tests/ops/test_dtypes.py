@@ -110,6 +110,16 @@ def test_tensors_of_every_type(dtype):
         np.testing.assert_array_equal(got.numpy(), expected)
 
 
+@pytest.mark.parametrize("dtype", ARRAYS)
+@pytest.mark.parametrize("columns", [1, 5, 40])
+def test_rows_of_every_type_are_gathered(dtype, columns):
+    x = np.resize(ARRAYS[dtype], (7, columns))
+    order = np.array([6, 1, 0, 3])
+    got = ops.gather(fastnn.tensor(x), order, np.array([1]), rows=3)
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got.numpy(), x[order[1:]])
+
+
 def test_integers_have_no_gradients():
     with pytest.raises(DTypeError, match="floats alone have gradients; got int64"):
         fastnn.tensor([1, 2], requires_gradient=True)
