@@ -1,8 +1,8 @@
 """Whether the number of threads that `fit` chooses is the right one: `--grids`, on several threads.
 
 Fits of fresh models over a grid of shapes, short and long ones, with the automatic choice, on one
-thread and on all, in turns. What counts is the automatic one's time over the better of the others;
-the fastest of some rounds, because other work on the machine comes and goes.
+thread and on all, alternately. What counts is the automatic one's time over the better of the
+others; the fastest of some rounds, because other work on the machine comes and goes.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """`python -m bench.compare BASE HEAD`: what got faster or slower.
 
 BASE and HEAD are git revisions, each checked out beside this one and timed with its own `bench`
-(fastnn only, in turns, so that both meet the same load of the machine), or `results.json` files
+(fastnn only, alternately, so that both meet the same load of the machine), or `results.json` files
 that `python -m bench` has written.
 """
 

@@ -70,8 +70,8 @@ def seconds_of_case(case: Case, threads: int = 1) -> float | None:
 
 
 def _both(case, threads):
-    """First the op, then the gradient: of each its arithmetic or its part of what the passes move
-    in turns."""
+    """First the op, then the gradient: of each its arithmetic or its part of what the
+    alternating passes move."""
     op, (forward, backward) = fastnn.ops.registry[case.op], case.passes()
     moved = [
         sum(read + written + 2 * updated for read, written, updated in passes)

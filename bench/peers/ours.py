@@ -91,7 +91,7 @@ def run_steps(program, steps, n_threads):
 
 
 def speedup(case: Product, rounds: int = 30) -> float:
-    """By all threads, inside a run: the fastest of some rounds of each, in turns."""
+    """By all threads, inside a run: the fastest of some rounds of each, alternating."""
     program = program_of_product(case)
     times: dict[int, list[float]] = {n_threads: [] for n_threads in (1, program.n_threads)}
     for _ in range(rounds):

@@ -298,7 +298,7 @@ def gradient_and_column_sums(derivative):
 
 @cache
 def gradient_and_chunk_sums(derivative):
-    """The same of many elements, with the sums of each `chunk` rows: threads share out rows, as the
+    """The same of many elements, with the sums of each `chunk` rows: threads divide rows, as the
     products around it do. Its own
     loops: made by `row_loop` they took 1.03 to 1.06 times as long."""
 

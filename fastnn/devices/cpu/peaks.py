@@ -95,9 +95,9 @@ def seconds_of_passes(
     n_threads: int = 1,
     quick: bool = False,
 ) -> float:
-    """Passes in turns, each over arrays of its own but for the first that it reads: the working set
-    of all decides in which cache they find it. Reading 32 MB, then writing 32 MB takes two and a
-    half times what either takes alone where L3 has 32 MB."""
+    """Alternating passes, each over arrays of its own but for the first that it reads: the working
+    set of all decides in which cache they find it. Reading 32 MB, then writing 32 MB takes two
+    and a half times what either takes alone where L3 has 32 MB."""
     calls, shared = [], _zeros(elements, dtype)
     for streams in passes:
         kernel = kernels.STREAMS[streams]
