@@ -10,7 +10,7 @@ from fastnn.convert import as_array
 from fastnn.dtypes import INT64
 from fastnn.errors import ShapeError, shape_text, warn
 from fastnn.frames import not_finite
-from fastnn.registry import Configured, Kind
+from fastnn.registry import Configured, Kind, snake_case
 from fastnn.tensor import Tensor, operand
 from fastnn.watch import Watched
 
@@ -34,10 +34,10 @@ class Loss(Watched, Configured):
     takes_labels = False
 
     def __init__(self, name: str | None = None):
-        self.name = name or type(self).__name__
+        self.name = name or snake_case(type(self).__name__)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        raise TypeError(f"{self.name} does not define call(y_true, y_pred)")
+        raise TypeError(f"{type(self).__name__} does not define call(y_true, y_pred)")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         y_pred = operand(y_pred)

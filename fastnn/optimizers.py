@@ -17,7 +17,7 @@ from fastnn.errors import DTypeError, ShapeError, shape_text, warn
 from fastnn.locks import combined
 from fastnn.ops import updates
 from fastnn.ops.record import Op
-from fastnn.registry import Configured, Kind
+from fastnn.registry import Configured, Kind, snake_case
 from fastnn.tape.record import Counter, Search, context, has_gradient
 from fastnn.tensor import Tensor, operand
 from fastnn.variable import Variable
@@ -67,7 +67,7 @@ class Optimizer(Watched, Configured):
     not_recorded = ("_memory", "_warned")
 
     def __init__(self, learning_rate: float, name: str | None = None):
-        self.name = name or type(self).__name__.lower()
+        self.name = name or snake_case(type(self).__name__)
         memory = reserve(2 * CACHE_LINE)
         self.rate = Tensor(memory.part(0, 8), (1,), np.dtype("float64"))
         self.steps = Tensor(memory.part(CACHE_LINE, 8), (1,), np.dtype("int64"))

@@ -31,6 +31,7 @@ NEUTRAL = {
     "label_smoothing": 0.0,
     "momentum": 0.0,
     "reduction": "sum_over_batch_size",
+    "renorm_momentum": 0.99,
 }
 
 _kinds: dict[str, "Kind"] = {}  # by the name of their module

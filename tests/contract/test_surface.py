@@ -70,7 +70,7 @@ def test_keras_import_lines_work():
     assert names["keras"].Sequential is names["Sequential"] is fastnn.Sequential
 
 
-@pytest.mark.filterwarnings("ignore:BinaryCrossentropy")
+@pytest.mark.filterwarnings("ignore:binary_crossentropy")
 def test_the_articles_program_runs(capsys):
     names = runpy.run_module("fastnn.article")
     assert len(names["model"].history.history["loss"]) == 100

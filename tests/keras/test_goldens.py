@@ -27,7 +27,7 @@ def bound(expected, steps):
     return 8 * EPS * steps * (1 + np.abs(expected))
 
 
-@pytest.mark.filterwarnings("ignore:BinaryCrossentropy")
+@pytest.mark.filterwarnings("ignore:binary_crossentropy")
 @pytest.mark.parametrize("name", CASES)
 def test_training_gives_kerass_numbers(name):
     case, expected = CASES[name], golden(name)

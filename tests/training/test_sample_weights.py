@@ -127,12 +127,13 @@ def test_other_shapes_are_refused_with_those_that_are_taken(shape):
             r"sample_weight must have shape \(13\), one for each row, or \(13, 1\), "
             r"or be one number for all; got \("
         )
-        with pytest.raises(ShapeError, match=f"MeanSquaredError: {message}"):
+        with pytest.raises(ShapeError, match=f"mean_squared_error: {message}"):
             losses.MeanSquaredError()(Y, Y, weights)
         with pytest.raises(ShapeError, match=f"metric 'mean_squared_error': {message}"):
             metrics.MeanSquaredError().update_state(Y, Y, weights)
     with pytest.raises(
-        ValueError, match=r"MeanSquaredError: sample_weight has 1 values .*sample_weight\[2\] = nan"
+        ValueError,
+        match=r"mean_squared_error: sample_weight has 1 values .*sample_weight\[2\] = nan",
     ):
         losses.MeanSquaredError()(Y, Y, np.where(np.arange(ROWS) == 2, np.nan, 1.0))
 

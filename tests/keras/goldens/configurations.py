@@ -1,0 +1,122 @@
+"""What Keras and fastnn both have and write as configurations, with arguments left out and given:
+`make(library)` with `library` the module keras or fastnn.keras."""
+
+CONFIGURATIONS = {
+    # activations
+    **{
+        f"activations {name}": lambda k, name=name: getattr(k.activations, name)
+        for name in (
+            "linear",
+            "relu",
+            "sigmoid",
+            "tanh",
+            "exponential",
+            "elu",
+            "gelu",
+            "silu",
+            "softplus",
+            "softsign",
+            "hard_sigmoid",
+            "softmax",
+        )
+    },
+    # initializers
+    "Zeros": lambda k: k.initializers.Zeros(),
+    "Ones": lambda k: k.initializers.Ones(),
+    "RandomUniform": lambda k: k.initializers.RandomUniform(),
+    "RandomUniform of all": lambda k: k.initializers.RandomUniform(-0.5, 0.25, seed=3),
+    "RandomNormal": lambda k: k.initializers.RandomNormal(),
+    "RandomNormal of all": lambda k: k.initializers.RandomNormal(0.5, 0.25, seed=3),
+    "GlorotUniform": lambda k: k.initializers.GlorotUniform(),
+    "GlorotUniform of all": lambda k: k.initializers.GlorotUniform(seed=3),
+    # losses
+    "MeanSquaredError": lambda k: k.losses.MeanSquaredError(),
+    "MeanSquaredError of all": lambda k: k.losses.MeanSquaredError(name="other"),
+    "MeanAbsoluteError": lambda k: k.losses.MeanAbsoluteError(),
+    "MeanAbsoluteError of all": lambda k: k.losses.MeanAbsoluteError(name="other"),
+    "BinaryCrossentropy": lambda k: k.losses.BinaryCrossentropy(),
+    "BinaryCrossentropy of all": lambda k: k.losses.BinaryCrossentropy(True, name="other"),
+    "SparseCategoricalCrossentropy": lambda k: k.losses.SparseCategoricalCrossentropy(),
+    "SparseCategoricalCrossentropy of all": lambda k: k.losses.SparseCategoricalCrossentropy(
+        True, name="other"
+    ),
+    # metrics
+    "Mean": lambda k: k.metrics.Mean(),
+    "Mean of all": lambda k: k.metrics.Mean(name="other"),
+    "BinaryAccuracy": lambda k: k.metrics.BinaryAccuracy(),
+    "BinaryAccuracy of all": lambda k: k.metrics.BinaryAccuracy("other", threshold=0.25),
+    "CategoricalAccuracy": lambda k: k.metrics.CategoricalAccuracy(),
+    "CategoricalAccuracy of all": lambda k: k.metrics.CategoricalAccuracy("other"),
+    "SparseCategoricalAccuracy": lambda k: k.metrics.SparseCategoricalAccuracy(),
+    "SparseCategoricalAccuracy of all": lambda k: k.metrics.SparseCategoricalAccuracy("other"),
+    "metrics MeanSquaredError": lambda k: k.metrics.MeanSquaredError(),
+    "metrics MeanSquaredError of all": lambda k: k.metrics.MeanSquaredError("other"),
+    "metrics MeanAbsoluteError": lambda k: k.metrics.MeanAbsoluteError(),
+    "metrics MeanAbsoluteError of all": lambda k: k.metrics.MeanAbsoluteError("other"),
+    # optimizers
+    "SGD": lambda k: k.optimizers.SGD(),
+    "SGD of all": lambda k: k.optimizers.SGD(0.25, momentum=0.5, nesterov=True, name="other"),
+    "Adam": lambda k: k.optimizers.Adam(),
+    "Adam of all": lambda k: k.optimizers.Adam(0.25, 0.5, 0.75, epsilon=0.125, name="other"),
+    "RMSprop": lambda k: k.optimizers.RMSprop(),
+    "RMSprop of all": lambda k: k.optimizers.RMSprop(0.25, rho=0.5, epsilon=0.125, name="other"),
+    # layers
+    "Dense": lambda k: k.layers.Dense(4),
+    "Dense of all": lambda k: k.layers.Dense(
+        4,
+        "tanh",
+        use_bias=False,
+        kernel_initializer=k.initializers.RandomNormal(stddev=0.5, seed=1),
+        bias_initializer="ones",
+        name="other",
+        trainable=False,
+        dtype="float64",
+    ),
+    "Activation": lambda k: k.layers.Activation("softsign"),
+    "Activation of all": lambda k: k.layers.Activation(
+        "relu", name="other", trainable=False, dtype="float64"
+    ),
+    "ReLU": lambda k: k.layers.ReLU(),
+    "ReLU of all": lambda k: k.layers.ReLU(6.0, 0.5, 0.25, name="other", dtype="float64"),
+    "Softmax": lambda k: k.layers.Softmax(),
+    "Softmax of all": lambda k: k.layers.Softmax(1, name="other", dtype="float64"),
+    "BatchNormalization": lambda k: k.layers.BatchNormalization(),
+    "BatchNormalization of all": lambda k: k.layers.BatchNormalization(
+        axis=1,
+        momentum=0.5,
+        epsilon=0.125,
+        center=False,
+        scale=False,
+        beta_initializer="ones",
+        gamma_initializer=k.initializers.RandomNormal(stddev=0.5, seed=1),
+        moving_mean_initializer="ones",
+        moving_variance_initializer="zeros",
+        name="other",
+        dtype="float64",
+    ),
+    "LayerNormalization": lambda k: k.layers.LayerNormalization(),
+    "LayerNormalization of all": lambda k: k.layers.LayerNormalization(
+        axis=1,
+        epsilon=0.125,
+        center=False,
+        scale=False,
+        beta_initializer="ones",
+        gamma_initializer=k.initializers.RandomNormal(stddev=0.5, seed=1),
+        name="other",
+        dtype="float64",
+    ),
+    "Dropout": lambda k: k.layers.Dropout(0.25),
+    "Dropout of all": lambda k: k.layers.Dropout(0.25, seed=3, name="other", dtype="float64"),
+    "InputLayer": lambda k: k.layers.InputLayer((5,)),
+    "InputLayer of all": lambda k: k.layers.InputLayer((5, 2), name="other", dtype="float64"),
+    "Sequential": lambda k: k.Sequential([k.layers.Dense(3, "relu"), k.layers.Dropout(0.5)]),
+    "Sequential of all": lambda k: k.Sequential(
+        [
+            k.layers.InputLayer((4,)),
+            k.layers.Dense(3, "relu", name="first"),
+            k.layers.BatchNormalization(),
+            k.layers.Dense(1),
+        ],
+        name="other",
+    ),
+}
