@@ -16,6 +16,7 @@ from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.ops.arithmetic import cast
 from fastnn.ops.movement import copy
 from fastnn.ops.record import Op
+from fastnn.tape.instruction import NUMBERS
 from fastnn.tape.record import context, has_gradient
 
 _numbers = itertools.count()
@@ -282,12 +283,14 @@ POWERS = {
 }
 
 
+# a tuple, for a union is made anew by every call
+ARRAYS = (Tensor, *NUMBERS, list, tuple, np.ndarray, np.generic)
+
+
 def _is_array(value):
     """Whether elements can be compared with it. What else there is, None and strings among it, is
     equal to no tensor."""
-    return isinstance(
-        value, Tensor | int | float | list | tuple | np.ndarray | np.generic
-    ) or hasattr(value, "__array__")
+    return isinstance(value, ARRAYS) or hasattr(value, "__array__")
 
 
 class Node:
@@ -370,7 +373,7 @@ def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
     if isinstance(value, Tensor):
         return value if value.strength == 3 else value.as_type(dtype or np.dtype(config.floatx()))  # type: ignore[attr-defined]
     dtype = dtype or np.dtype(config.floatx())
-    if isinstance(value, int | float) and (dtype.kind == "f" or not isinstance(value, float)):
+    if isinstance(value, NUMBERS) and (dtype.kind == "f" or not isinstance(value, float)):
         return _number(value, copysign(1.0, value), dtype)
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
         # a constant of the tape, which the user may write over

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 NUMBERS = (int, float, np.number, np.bool_)
-ENTRIES = (*NUMBERS, list, tuple)  # of an array that is written out
+SEQUENCES = (list, tuple)  # no union, which every call of isinstance would make anew
+ENTRIES = (*NUMBERS, *SEQUENCES)  # of an array that is written out
 
 
 def children(tree: Any) -> list[tuple[Any, Any]] | None:
@@ -18,7 +19,7 @@ def children(tree: Any) -> list[tuple[Any, Any]] | None:
     if isinstance(tree, dict):
         keys = sorted(tree) if all([type(key) is str for key in tree]) else tree
         return [(key, tree[key]) for key in keys]
-    if isinstance(tree, list | tuple) and not are_numbers(tree):
+    if isinstance(tree, SEQUENCES) and not are_numbers(tree):
         return list(enumerate(tree))
     return None
 

@@ -209,6 +209,18 @@ class Watch:
             self._review()
         if self.differing or self.settings != settings:
             return False
+        is_compared = (  # each loop over nothing takes 30 ns, of the 4 us of a prediction
+            self.variables
+            or self.containers
+            or self.globals
+            or self.cells
+            or self.class_attributes
+            or self.trainable
+        )
+        return not is_compared or self._compare()
+
+    def _compare(self):
+        """Whether what does not notify is as it was."""
         if [v.requires_gradient for v in self.variables] != self.required_gradient:
             return False
         for variable, was in self.trainable:

@@ -99,7 +99,8 @@ class Layer(Watched, Configured):
             training = bound.arguments.pop("training", training)
             (inputs, *rest), named = bound.args, bound.kwargs
             others = tuple([self._tensors(value, ARRAYS) for value in rest])
-        named = {name: self._tensors(value, ARRAYS) for name, value in named.items()}
+        if named:
+            named = {name: self._tensors(value, ARRAYS) for name, value in named.items()}
         if isinstance(inputs, ARRAYS):
             x = operand(inputs, self.dtype)
         else:

@@ -86,14 +86,18 @@ def elementwise(
             alike = inputs[conditions:]
             expect_dtype(name, (BOOL,), **dict(zip(names, inputs[:conditions], strict=False)))
         dtype, shape = alike[0].dtype, inputs[0].shape
-        if dtype not in taken or (len(alike) > 1 and any([x.dtype != dtype for x in alike])):
+        is_taken, is_one_shape = dtype in taken, not conditions
+        for x in alike[1:]:  # comprehensions take 0.6 us longer
+            is_taken = is_taken and x.dtype == dtype
+            is_one_shape = is_one_shape and x.shape == shape
+        if not is_taken:
             expect_dtype(name, taken, **dict(zip(names[conditions:], alike, strict=True)))
         for attribute, value in given.items():
             expect_attribute(name, attribute, value, defaults, dtype)
         if formula.whole:
             for argument, x in zip(names[1:], inputs[1:], strict=True):
                 expect_shape(name, argument, x.shape, shape)
-        elif len(inputs) > 1:
+        elif not is_one_shape:
             shape = broadcast_shape(name, *[x.shape for x in inputs])
         return [(shape, dtype if result == "T" else BOOL)]
 

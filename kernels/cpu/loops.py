@@ -153,10 +153,10 @@ def written(formula, name, parameters, *body, **names):
 
 
 @lru_cache(maxsize=1024)
-def broadcast_plan(constant, *shapes):
-    """How shapes broadcast: the result's (rows, columns), each input's step within a row, 0 or 1,
-    and `outer` (see above), made by `constant`. Neighbouring dimensions that behave alike are
-    one."""
+def broadcast_plan(kernel, constant, *shapes):
+    """How shapes broadcast: the kernel to call, made of the `broadcast_kernel`; the result's (rows,
+    columns); and `outer` (see above), made by `constant`, with each input's step within a row, 0 or
+    1. Neighbouring dimensions that behave alike are one."""
     shape = np.broadcast_shapes(*shapes)
     padded = [(1,) * (len(shape) - len(s)) + s for s in shapes]
     dims = []  # [extent, whether each input moves], outermost first
@@ -175,7 +175,9 @@ def broadcast_plan(constant, *shapes):
         sizes = [s * (extent if m else 1) for s, m in zip(sizes, moves, strict=True)]
     table = np.array(outer, np.int64).reshape(-1, 1 + len(shapes))
     rows = prod(extent for extent, _ in dims)
-    return (rows, columns), tuple([int(step) for step in steps]), constant(table)
+    steps = tuple([int(step) for step in steps])
+    this = in_one_row(kernel, steps) if rows == 1 else kernel
+    return this, (rows, columns), (constant(table), *steps)
 
 
 @cache
@@ -201,14 +203,26 @@ def elementwise(formula):
             arrays = [t.flat() for t in tensors]
             call(flat_form, *arrays[:n], *numbers, *arrays[n:])
             return
-        inputs, others = tensors[:moving], tensors[moving:]
-        rows, steps, outer = broadcast_plan(call.constant, *[x.shape for x in inputs])
-        this = in_one_row(broadcast, steps) if rows[0] == 1 else broadcast
-        arrays = [t.view(rows) for t in others]
-        whole, results = arrays[: n - moving], arrays[n - moving :]
-        call(this, *[x.flat() for x in inputs], outer, *steps, *whole, *numbers, *results)
+        shapes = [x.shape for x in tensors[:moving]]
+        this, rows, layout = broadcast_plan(broadcast, call.constant, *shapes)
+        arrays = [t.flat() if i < moving else t.view(rows) for i, t in enumerate(tensors)]
+        call(this, *arrays[:moving], *layout, *arrays[moving:n], *numbers, *arrays[n:])
 
-    return launch
+    # The same where it is simple: slices of lists, joined again, took 0.5 us of 6, 1.5 of pairs.
+    def launch_alike(call, *tensors):
+        call(flat_form, *[t.flat() for t in tensors])
+
+    def launch_pair(call, x, y, out):
+        if x.shape == y.shape:
+            call(flat_form, x.flat(), y.flat(), out.flat())
+        else:
+            this, rows, layout = broadcast_plan(broadcast, call.constant, x.shape, y.shape)
+            call(this, x.flat(), y.flat(), *layout, out.view(rows))
+
+    if names == () and broadcast is None:
+        return launch_alike
+    is_pair = (n, moving, len(formula.results), names) == (2, 2, 1, ())
+    return launch_pair if is_pair else launch
 
 
 # ---- casts
