@@ -54,7 +54,10 @@ def flatten(tree: Any) -> list[Any]:
     >>> flatten({"b": ["y", None], "a": "x"})
     ['x', 'y']
     """
-    return [leaf for _, leaf in leaves(tree)]
+    inner = children(tree)
+    if inner is None:
+        return [] if tree is None else [tree]
+    return [leaf for _, value in inner for leaf in flatten(value)]
 
 
 def map(function: Callable[..., Any], tree: Any, *others: Any, path: str = "") -> Any:
