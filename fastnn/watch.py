@@ -209,7 +209,7 @@ class Watch:
             self._review()
         if self.differing or self.settings != settings:
             return False
-        is_compared = (  # each loop over nothing takes 30 ns, of the 4 us of a prediction
+        is_compared = (  # the loops over nothing took 0.2 us of the 4 of a prediction
             self.variables
             or self.containers
             or self.globals

@@ -87,7 +87,7 @@ def elementwise(
             expect_dtype(name, (BOOL,), **dict(zip(names, inputs[:conditions], strict=False)))
         dtype, shape = alike[0].dtype, inputs[0].shape
         is_taken, is_one_shape = dtype in taken, not conditions
-        for x in alike[1:]:  # comprehensions take 0.6 us longer
+        for x in alike[1:]:  # for two inputs comprehensions took 0.5 us longer
             is_taken = is_taken and x.dtype == dtype
             is_one_shape = is_one_shape and x.shape == shape
         if not is_taken:
