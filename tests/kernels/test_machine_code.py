@@ -162,7 +162,9 @@ def test_machine_code(form, bits, listings):
     if form in FORMULAS:
         whole = [body for name, body in loops.items() if name.startswith("vector.body")]
         instruction = (
-            rf"v?(?:(?:xor|and)p[sd]|[a-z]+\d*p{LETTER[dtype]})" if dtype in LETTER else "vp[a-z]+"
+            rf"v?(?:(?:xor|and)p[sd]|pandn?|[a-z]+\d*p{LETTER[dtype]})"
+            if dtype in LETTER
+            else "vp[a-z]+"
         )
         if form == "loops.absolute-u1":  # a copy
             instruction = "vmov[a-z]+"
