@@ -230,8 +230,8 @@ def test_a_step_that_would_make_a_weight_infinite_changes_nothing(update, place,
     before = contents(optimizer, weights)
     optimizer.learning_rate = LARGEST["float32"] / 32
     message = (
-        f"{optimizer.name}'s check: the update of element {place} would overflow; "
-        "nothing was changed. Lower the learning"
+        f"{type(optimizer).__name__.lower()}'s check: the update of element {place} would "
+        "overflow; nothing was changed. Lower the learning"
     )
     with pytest.raises(FloatingPointError, match=message) as caught:
         step(*gradients(place))
@@ -299,7 +299,9 @@ def test_at_a_rate_of_zero_nothing_finite_is_refused(update, dtype):
 @pytest.mark.parametrize("values", [[1, 5, np.nan, 9], [1, 5, -np.inf, 9]])
 def test_what_is_not_finite_is_said_so(update, values):
     weight, optimizer = fastnn.Variable(np.ones(4, "float32")), OPTIMIZERS[update](0.0)
-    with pytest.raises(NotFiniteError, match=f"{optimizer.name}'s check: element 2 is not finite"):
+    with pytest.raises(
+        NotFiniteError, match=f"{type(optimizer).__name__.lower()}'s check: element 2 is not finite"
+    ):
         optimizer.apply([values], [weight])
     assert (weight.numpy() == 1).all()
     assert optimizer.iterations == 0
