@@ -25,8 +25,6 @@ LAZY = {
     ("tensor", "autograd"),  # methods of a tensor are made of what is built on tensors
     ("tensor", "indexing"),
 }
-# Parts that still know kernels of the CPU, which only devices/cpu is to know.
-KERNELS_NOT_YET = {"optimizers", "training"}
 SOURCES = [
     p
     for name in ORDER
@@ -76,7 +74,7 @@ def test_imports_point_one_way(path):
 def test_only_devices_cpu_knows_kernels_of_the_cpu(path):
     if not path.is_relative_to(ROOT / "fastnn" / "devices" / "cpu"):
         found = [n for n in imported(path) if n.startswith("fastnn.kernels.cpu")]
-        assert not found or part_of(path) in {"kernels", *KERNELS_NOT_YET}, f"imports {found}"
+        assert not found or part_of(path) == "kernels", f"imports {found}"
 
 
 @pytest.mark.parametrize(
