@@ -21,7 +21,8 @@ class Emitter:
         self.builder, self.module, self.arrays = builder, builder.module, arrays
         self.kinds, self.dtype, self.target = kinds, dtype, target
         self.item_bytes = ELEMENTS[dtype].bytes
-        self.real = ir.FloatType() if self.item_bytes == 4 else ir.DoubleType()
+        # what vectors are made of: integers of as many bytes are moved as such, single bytes as i8
+        self.real = {1: ir.IntType(8), 4: ir.FloatType(), 8: ir.DoubleType()}[self.item_bytes]
         self.bits = ir.IntType(8 * self.item_bytes)
 
     def integer(self, bits: int) -> Any:

@@ -9,8 +9,12 @@ import pytest
 
 import fastnn
 from fastnn import dtypes, ops
+from fastnn.devices.cpu.memory import allocate
 from fastnn.dtypes import result_type
+from fastnn.emit import emit
 from fastnn.errors import DTypeError
+from fastnn.kernels.cpu import movement
+from fastnn.tensor import Tensor
 from tests.oracle import draw
 
 GOLDEN = json.loads(
@@ -209,3 +213,18 @@ def test_types_that_meet(call, expected, dtype):
 def test_types_that_are_refused(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 17, 31, 40])
+@pytest.mark.parametrize("dtype", ARRAYS)
+def test_rows_are_gathered_into_their_own_memory_alone(dtype, columns):
+    size, rows, guard = np.dtype(dtype).itemsize, 3, 1024
+    memory = allocate(rows * columns * size + guard)
+    content = memory.array((memory.nbytes,), np.dtype("uint8"))
+    content[:] = 77
+    source = fastnn.tensor(np.ones((rows, columns), dtype))
+    order, cursor = fastnn.tensor(np.arange(rows)), fastnn.tensor(np.zeros(1, np.int64))
+    batch = Tensor(memory, (rows, columns), np.dtype(dtype))
+    emit("gather", movement.gather_rows, (source, order, cursor, batch))
+    np.testing.assert_array_equal(batch.numpy(), np.ones((rows, columns)))
+    assert (content[-guard:] == 77).all()

@@ -31,7 +31,9 @@ class Vectors:
         )
         self.lanes = lanes or emitter.target.vector_bytes // emitter.item_bytes
         self.vector = ir.VectorType(emitter.real, self.lanes)
-        self.zero, self.name = self.constant(0.0), f"v{self.lanes}f{8 * emitter.item_bytes}"
+        is_byte = emitter.item_bytes == 1
+        self.zero = self.constant(0 if is_byte else 0.0)
+        self.name = f"v{self.lanes}{'i' if is_byte else 'f'}{8 * emitter.item_bytes}"
 
     def number(self, value):
         return self.ir.Constant(self.ir.IntType(64), value)
