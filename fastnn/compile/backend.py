@@ -26,8 +26,7 @@ USED = "llvm.compiler.used"
 def compile_kernel(kernel: Kernel, dtype: str, name: str, processor: Processor) -> bytes:
     """The object code of `kernel` for an element type, its entry point called `name`."""
     machine, module = optimised(kernel, dtype, name, processor)
-    with machine, module:
-        return machine.emit_object(module)
+    return machine.emit_object(module)
 
 
 def optimised(kernel: Kernel, dtype: str, name: str, processor: Processor) -> Any:
@@ -48,15 +47,10 @@ def optimised(kernel: Kernel, dtype: str, name: str, processor: Processor) -> An
     options = binding.create_pipeline_tuning_options(speed_level=3)
     # for short loops of known length, which are unrolled before loops are vectorised
     options.slp_vectorization = True
-    first = module
-    # Analyses end before what they are of, whatever interrupts: at exit Python disposes of nothing,
-    # and LLVM aborts on values of which an analysis still holds handles.
-    with binding.create_pass_builder(machine, options) as passes:
-        passes.getModulePassManager().run(module, passes)
-        if VECTORISED in ir_text:
-            module = _with_vector_variants_inlined(str(module), passes)
-    if module is not first:
-        first.close()
+    passes = binding.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    if VECTORISED in ir_text:
+        module = _with_vector_variants_inlined(str(module), passes)
     width = _vector_bits(str(module), 8 * target.vector_bytes)
     module.link_in(
         binding.parse_assembly(f'!llvm.ident = !{{!0}}\n!0 = !{{!"{VECTOR_NOTE}{width}"}}')
