@@ -50,25 +50,14 @@ def _(emitter, bits):
     return emitter.builder.bitcast(bits, emitter.real)
 
 
-@intrinsic("T <- T")
+@intrinsic("any <- any")
 def as_read(x):
-    """The same number. Where y[i] becomes y[i] or something else, LLVM makes a masked store of it,
-    which is slow on some processors; as_read(y[i]) it stores as well."""
+    """The same number, of any type. Where y[i] becomes y[i] or something else, LLVM makes a masked
+    store of it, which is slow on some processors; as_read(y[i]) it stores as well."""
     return x
 
 
 @as_read.lowering
-def _(emitter, x):
-    return emitter.freeze(x)
-
-
-@intrinsic("int <- int")
-def as_read_int(x):
-    """The same of an int64."""
-    return x
-
-
-@as_read_int.lowering
 def _(emitter, x):
     return emitter.freeze(x)
 

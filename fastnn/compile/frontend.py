@@ -152,8 +152,10 @@ def _intrinsic_maker(dtype, target):
                 result = declared.lower(emitter, *values)
                 return context.get_dummy_value() if declared.result == "void" else result
 
-            is_alike = declared.result == "alike"
-            result = types.Array(expected[0], 1, "C") if is_alike else kinds[declared.result]
+            if declared.result == "alike":
+                result = types.Array(expected[0], 1, "C")
+            else:
+                result = expected[0] if declared.result == "any" else kinds[declared.result]
             return result(*expected), lower
 
         # Numba wants named parameters (of *given it would make one tuple) and reads them from the

@@ -2,6 +2,7 @@
 import Dense`."""
 
 import sys
+from types import ModuleType
 
 from fastnn import (
     activations,
@@ -19,18 +20,7 @@ from fastnn import (
 from fastnn.layers import Input
 from fastnn.model import Model, Sequential
 
-for _module in (
-    activations,
-    callbacks,
-    config,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    optimizers,
-    random,
-    saving,
-    utils,
-):
-    # so that import statements find them here
-    sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
+for _name, _module in list(vars().items()):
+    if isinstance(_module, ModuleType) and _module.__name__.startswith("fastnn."):
+        # so that import statements find them here
+        sys.modules[f"{__name__}.{_name}"] = _module

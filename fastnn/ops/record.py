@@ -183,10 +183,6 @@ class Constant:
         self.address, self.buffer = array.ctypes.data, self
 
 
-# for a kernel's array that may be left out: bias, weights
-NONE = {dtype: Constant(np.empty(0, dtype)) for dtype in FLOATS}
-
-
 def expect_dtype(name: str, dtypes: Sequence[np.dtype] = FLOATS, /, **inputs: Any) -> np.dtype:
     """The element type that all inputs share, which must be one of `dtypes`."""
     items = iter(inputs.items())

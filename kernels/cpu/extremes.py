@@ -11,7 +11,7 @@ gradient is made of other ops.
 from functools import cache
 
 from ..declare import ANY, helper, kernel
-from ..intrinsics import as_read, as_read_int, stack_array
+from ..intrinsics import as_read, stack_array
 from ..scalar.arithmetic import maximum
 from .reduce import Reduction, axes_of, in_passes, passes
 from .threads import ELEMENT_GRAIN, ROW_GRAIN
@@ -173,7 +173,7 @@ def argmax_middle(x, out, row_start, row_stop, col_start, col_stop):
                     is_new = (row[j] > largest[j]) | (
                         (row[j] != row[j]) & (largest[j] == largest[j])
                     )
-                    place[j] = r if is_new else as_read_int(place[j])
+                    place[j] = r if is_new else as_read(place[j])
                     largest[j] = row[j] if is_new else as_read(largest[j])
 
 
