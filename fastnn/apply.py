@@ -109,7 +109,7 @@ def _as_tensors(op, inputs, dtype):
     if dtype is None and op.compares:
         return tuple([_as_it_is(x, op.name) for x in inputs])
     dtype = dtype or _without_floats(op, inputs)
-    return tuple([operand(x, op.fixed.get(i, dtype)) for i, x in enumerate(inputs)])
+    return tuple([operand(x, op.fixed.get(i, dtype), op.name) for i, x in enumerate(inputs)])
 
 
 def _as_it_is(x, name):

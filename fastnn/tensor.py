@@ -366,10 +366,10 @@ def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Te
     return result
 
 
-def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
+def operand(value: Any, dtype: np.dtype | None = None, name: str = "operand") -> Tensor:
     """What an op is given as a tensor, of element type `dtype`, or, for None, the process's; not
     copied if it can be shared. Floats stay floats where integers are asked for, for the op to say
-    that it has no use for them."""
+    that it has no use for them. `name`: in errors, of what is given it."""
     if isinstance(value, Tensor):
         return value if value.strength == 3 else value.as_type(dtype or np.dtype(config.floatx()))  # type: ignore[attr-defined]
     dtype = dtype or np.dtype(config.floatx())
@@ -379,8 +379,8 @@ def operand(value: Any, dtype: np.dtype | None = None) -> Tensor:
         # a constant of the tape, which the user may write over
         array = value if context.recorder is None else value.copy()
     else:
-        fits = dtype.kind == "f" or as_numbers(value, "operand").dtype.kind != "f"
-        array = as_array(value, dtype if fits else None, "operand")
+        fits = dtype.kind == "f" or as_numbers(value, name).dtype.kind != "f"
+        array = as_array(value, dtype if fits else None, name)
     return Tensor(buffer_of(array), array.shape, array.dtype)
 
 

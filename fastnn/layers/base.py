@@ -102,7 +102,7 @@ class Layer(Watched, Configured):
         if named:
             named = {name: self._tensors(value, ARRAYS) for name, value in named.items()}
         if isinstance(inputs, ARRAYS):
-            x = operand(inputs, self.dtype)
+            x = operand(inputs, self.dtype, self.name)
         else:
             x = self._of_one(inputs) if self.takes_one_tensor else self._tensors(inputs)
         if not self.built:
@@ -131,11 +131,13 @@ class Layer(Watched, Configured):
                 f"{type(self).__name__} {self.name!r}: takes one tensor; got a "
                 f"{type(inputs).__name__} of {len(inputs)}"
             )
-        return operand(inputs, self.dtype)
+        return operand(inputs, self.dtype, self.name)
 
     def _tensors(self, value, kinds=(object,)):
         """A structure with what is of these kinds as tensors of the layer's type."""
-        return tree.map(lambda v: operand(v, self.dtype) if isinstance(v, kinds) else v, value)
+        return tree.map(
+            lambda v: operand(v, self.dtype, self.name) if isinstance(v, kinds) else v, value
+        )
 
     def _results(self, y, inputs, x):
         """What `call` returned, checked. A tensor that shares an array which was given, and may be
