@@ -12,6 +12,7 @@ import numpy as np
 NUMBERS = (int, float, np.number, np.bool_)
 SEQUENCES = (list, tuple)  # no union, which every call of isinstance would make anew
 ENTRIES = (*NUMBERS, *SEQUENCES)  # of an array that is written out
+MAX_DIMENSIONS = 64  # NumPy's
 
 
 def children(tree: Any) -> list[tuple[Any, Any]] | None:
@@ -28,15 +29,17 @@ def are_numbers(values: Any) -> bool:
     """Whether a list or tuple is an array of numbers. One that holds no number is not."""
     if type(values) not in (list, tuple) or not values or not isinstance(values[0], ENTRIES):
         return False
-    while values:
+    for _ in range(MAX_DIMENSIONS):
         kinds = {type(v) for v in values}
         inner = kinds & {list, tuple}
         if not all([issubclass(kind, NUMBERS) for kind in kinds - inner]):
             return False
         if not inner:
-            return True
-        values = list(chain.from_iterable([v for v in values if type(v) in inner]))
-    return False
+            return bool(values)
+        # a list that stands in several places is looked into once
+        distinct = {id(v): v for v in values if type(v) in inner}
+        values = list(chain.from_iterable(distinct.values()))
+    raise ValueError(f"a list is nested more than {MAX_DIMENSIONS} deep, or holds itself")
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:

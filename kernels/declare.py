@@ -119,8 +119,8 @@ def helper(function=None, **options):
 class Intrinsic(Declaration):
     """An instruction given as LLVM IR. `signature` names the kinds of result and arguments: "T",
     "bits" (the integer as wide as T), "int", "float", "void", "flat" (an array of T), "alike" (an
-    array of what the first argument is); "any" keeps what comes; "literal" stays a compile-time
-    constant."""
+    array of what the first argument is); "any" keeps what comes, and as a result is what the first
+    argument is; "literal" stays a compile-time constant."""
 
     def __init__(self, signature, function):
         result, arguments = signature.split(" <- ")
@@ -275,6 +275,11 @@ def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
                 f"{[letter for letter, _ in split]}; takes {names}. After what is declared come "
                 "start, stop if one dimension is split, and row_start, row_stop, col_start, "
                 "col_stop if two are"
+            )
+        if too_small := [grain for _, grain in split if grain < 1]:
+            raise ValueError(
+                f"kernel {function.__name__}: the grain of a split must be from 1 on; got "
+                f"{too_small[0]}"
             )
         parameters = [parse(n, declarations[n]) for n in own]
         letters = {letter for p in parameters for letter in p.letters or ()}

@@ -75,3 +75,22 @@ def test_others_are_passed_along_by_key():
 def test_what_differs_is_told_with_its_path(given, other, message):
     with pytest.raises(ValueError, match=message):
         tree.map(lambda *given: given, given, other, path="y")
+
+
+def held_by_itself(times):
+    numbers = []
+    numbers += [numbers] * times
+    return numbers
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_list_that_holds_itself_is_refused(times):
+    with pytest.raises(ValueError, match="nested more than 64 deep, or holds itself"):
+        tree.flatten(held_by_itself(times))
+
+
+def test_a_list_that_stands_in_many_places_is_looked_into_once():
+    numbers = [1.0]
+    for _ in range(50):
+        numbers = [numbers, numbers]
+    assert tree.are_numbers(numbers)

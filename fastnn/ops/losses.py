@@ -100,6 +100,18 @@ def _between(shape):
 
 def _softmax_loss_infer(z, labels, p=None, row_max=None, exp_sum=None):
     dtype, rows = _expect_labels("softmax_cross_entropy", z, labels, "z"), (z.shape[0],)
+    of_softmax = {"p": p, "row_max": row_max, "exp_sum": exp_sum}
+    if p is not None or row_max is not None or exp_sum is not None:
+        missing = [argument for argument, t in of_softmax.items() if t is None]
+        if missing:
+            raise TypeError(
+                "softmax_cross_entropy: p, row_max and exp_sum are given together, as softmax made "
+                f"them of z, or not at all; got no {missing[0]}"
+            )
+        expect_dtype("softmax_cross_entropy", z=z, **of_softmax)
+        for argument, t in of_softmax.items():
+            shape = z.shape if argument == "p" else rows
+            expect_shape("softmax_cross_entropy", argument, t.shape, shape)
     saved = [(z.shape, dtype), (rows, dtype), (rows, dtype)] if p is None else []
     return [(rows, dtype), *saved]
 

@@ -162,10 +162,10 @@ def test_machine_code(form, bits, listings):
     if form in FORMULAS:
         whole = [body for name, body in loops.items() if name.startswith("vector.body")]
         instruction = (
-            rf"v?(?:(?:xor|and)p[sd]|pandn?|[a-z]+\d*p{LETTER[dtype]})"
-            if dtype in LETTER
-            else "vp[a-z]+"
+            rf"v?(?:(?:xor|and)p[sd]|[a-z]+\d*p{LETTER[dtype]})" if dtype in LETTER else "vp[a-z]+"
         )
+        if form.startswith("loops.where_gradient"):  # all it does is to choose
+            instruction = rf"(?:{instruction}|v?pandn?)"
         if form == "loops.absolute-u1":  # a copy
             instruction = "vmov[a-z]+"
         arithmetic = rf"\b{instruction}\s.*%{REGISTER[bits]}\d"
@@ -281,6 +281,8 @@ def test_a_kernel_split_by_what_no_array_has_or_without_a_range_is_refused():
     message = r"kernel in_parts: split by N, which no array has; they have \['n'\]"
     with pytest.raises(ValueError, match=message):
         kernel(split=[("N", 1)], **declared)(in_parts)
+    with pytest.raises(ValueError, match="the grain of a split must be from 1 on; got 0"):
+        kernel(split=[("n", 0)], **declared)(in_parts)
     for function, split in ((in_parts, []), (_sine, [("n", 1)])):
         with pytest.raises(ValueError, match=r"takes \('x', 'y'.*come start, stop"):
             kernel(split=split, **declared)(function)

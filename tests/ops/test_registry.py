@@ -184,6 +184,11 @@ def test_an_input_that_may_be_left_out_may_be_none():
          "x is float32 and y is float64"),
         (lambda: ops.softmax_cross_entropy(np.ones((2, 3)), fastnn.tensor([0.0, 1.0])),
          "labels must be int64; got float"),
+        (lambda: ops.softmax_cross_entropy(np.ones((2, 3)), fastnn.tensor([0, 1]), np.ones((2, 3))),
+         "p, row_max and exp_sum are given together, .* got no row_max"),
+        (lambda: ops.softmax_cross_entropy(
+            np.ones((2, 3)), fastnn.tensor([0, 1]), np.ones((2, 3)), np.ones(1), np.ones(2)),
+         r"row_max must have shape \(2\); got \(1\)"),
         (lambda: ops.softmax_cross_entropy(np.ones((2, 3)), fastnn.tensor([0, 3])),
          "index in row 1 of the batch is out of"),
         (lambda: ops.batch_norm(np.ones((0, 3)), np.ones(3), np.ones(3)),
