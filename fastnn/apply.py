@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import config
 from fastnn.convert import as_array, promoted_type
-from fastnn.devices.cpu.device import launcher
+from fastnn.devices.launchers import launcher
 from fastnn.dtypes import (
     BOOL,
     FLOAT64,
@@ -57,7 +57,7 @@ def launch(op: Op, inputs: Sequence[Tensor], outputs: Sequence[Any], attributes:
         return
     launch = op.launch
     if launch is None:
-        launch = launcher(op)
+        launch = launcher(op, "cpu")
         object.__setattr__(op, "call", Call(op.name))
         object.__setattr__(op, "launch", launch)
     recorder = context.recorder

@@ -118,9 +118,9 @@ def helper(function=None, **options):
 
 class Intrinsic(Declaration):
     """An instruction given as LLVM IR. `signature` names the kinds of result and arguments: "T",
-    "bits" (the integer as wide as T), "int", "float", "void", "flat" (an array of T), "alike" (an
-    array of what the first argument is); "any" keeps what comes, and as a result is what the first
-    argument is; "literal" stays a compile-time constant."""
+    "bits" (the integer as wide as T), "int", "float", "void", "four" (a tuple of four T), "flat"
+    (an array of T), "alike" (an array of what the first argument is); "any" keeps what comes, and
+    as a result is what the first argument is; "literal" stays a compile-time constant."""
 
     def __init__(self, signature, function):
         result, arguments = signature.split(" <- ")
@@ -172,21 +172,28 @@ class Parameter(NamedTuple):
 
 
 class Kernel:
-    """A declared kernel: a function, what each argument is, and which dimension threads divide.
+    """A declared kernel: a function, what each argument is, and which dimension threads divide, or,
+    on a GPU, blocks.
 
     `split` names that dimension's letter and the grain, of which ranges are multiples; of two, rows
     and columns, the first is divided if it has more than one element, else the second; with none,
     thread 0 does all the work. An argument in which only extents of 1 come before that letter is
     touched within a thread's own range only, any other as a whole. `range_names` are the names (of
     SPLITS) by which the function takes its range.
+
+    On a GPU `split` is the grid: each letter's extent over its grain is the number of blocks, along
+    x and then y, of `threads` threads each. The kernel asks where it is (cuda/grid.py).
     """
 
     known = weakref.WeakSet()  # every kernel there is
 
-    def __init__(self, function, name, parameters, split, dtypes, range_names, symbol=None):
+    def __init__(
+        self, function, name, parameters, split, dtypes, range_names, threads=0, symbol=None
+    ):
         Kernel.known.add(self)
         self.function, self.name, self.parameters = with_source(function), name, parameters
         self.split, self.dtypes, self.range_names = split, dtypes, range_names
+        self.threads = threads  # of a block, on a GPU; 0 on the CPU
         self.module = function.__module__.rpartition("kernels.")[2]
         self.symbol = symbol or name  # the name its object code goes by
         self.entries = {}  # element type -> address of the compiled form, kept by the device
@@ -221,7 +228,14 @@ class Kernel:
             parse(p.name, changes[p.name]) if p.name in changes else p for p in self.parameters
         ]
         return Kernel(
-            self.function, name, parameters, self.split, self.dtypes, self.range_names, self.symbol
+            self.function,
+            name,
+            parameters,
+            self.split,
+            self.dtypes,
+            self.range_names,
+            self.threads,
+            self.symbol,
         )
 
 
@@ -257,8 +271,9 @@ def parse(name, declaration):
     )
 
 
-def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
-    """Declare a kernel: `@kernel(split=[("N", 1)], x="T[N, C]", y="out T[N, C]")`.
+def kernel(split=(), dtypes=FLOATS, name=None, threads=0, **declarations):
+    """Declare a kernel: `@kernel(split=[("N", 1)], x="T[N, C]", y="out T[N, C]")`; for a GPU with
+    the `threads` of a block, and no range.
 
     Each array argument: `out` if it is written, `inout` if it is read too, `some` if only part of
     it is read; its element type (T, or a fixed one); its dimensions' letters. Scalars are "int" (64
@@ -269,7 +284,8 @@ def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
         code = function.__code__
         names = code.co_varnames[: code.co_argcount]
         own, range_names = names[: len(declarations)], names[len(declarations) :]
-        if set(own) != set(declarations) or SPLITS.get(range_names) != len(split):
+        takes_range = 0 if threads else len(split)
+        if set(own) != set(declarations) or SPLITS.get(range_names) != takes_range:
             raise ValueError(
                 f"kernel {function.__name__}: declared {sorted(declarations)}, split by "
                 f"{[letter for letter, _ in split]}; takes {names}. After what is declared come "
@@ -288,7 +304,9 @@ def kernel(split=(), dtypes=FLOATS, name=None, **declarations):
                 f"kernel {function.__name__}: split by {missing[0]}, which no array has; they "
                 f"have {sorted(letters)}"
             )
-        return Kernel(function, name or function.__name__, parameters, split, dtypes, range_names)
+        return Kernel(
+            function, name or function.__name__, parameters, split, dtypes, range_names, threads
+        )
 
     return declare
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastnn.kernels.declare import ELEMENTS, Kernel, Target
 
-from . import entry_point
+from . import entry_point, ptx_entry
 from .lowering import Emitter
 from .resolve import Specialiser
 
@@ -139,6 +139,7 @@ def _intrinsic_maker(dtype, target):
             "int": types.intp,
             "float": types.float64,
             "void": types.void,
+            "four": types.UniTuple(element, 4),
         }
 
         def typing(_context, *given):
@@ -196,8 +197,11 @@ def _with_entry_point(kernel, dispatcher, dtype, name):
 
     def array(builder, number, address, shape):
         element = arguments[number].dtype
-        pointer = builder.inttoptr(address, arrays.element_type(element).as_pointer())
-        return arrays.contiguous(builder, element, pointer, shape)
+        kind = arrays.element_type(element).as_pointer()
+        if isinstance(address.type, ir.PointerType):  # into a GPU's memory
+            generic = builder.addrspacecast(address, ir.PointerType(ir.IntType(8)))
+            return arrays.contiguous(builder, element, builder.bitcast(generic, kind), shape)
+        return arrays.contiguous(builder, element, builder.inttoptr(address, kind), shape)
 
     def call(builder, values):
         callee = context.declare_function(module, descriptor)
@@ -208,7 +212,8 @@ def _with_entry_point(kernel, dispatcher, dtype, name):
             return ir.IntType(64)(0)
         return context.cast(builder, status, descriptor.restype, types.intp)
 
-    entry_point.build(module, name, kernel, array, call)
+    build = ptx_entry.build if kernel.threads else entry_point.build
+    build(module, name, kernel, array, call)
     library.add_ir_module(module)
     library.add_linking_library(compiled.library)
     library.finalize()

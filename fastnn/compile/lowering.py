@@ -37,6 +37,13 @@ class Emitter:
 
         return ir.VectorType(self.real, lanes)
 
+    @property
+    def void(self) -> Any:
+        """The type of a function that returns nothing."""
+        from llvmlite import ir
+
+        return ir.VoidType()
+
     def call(self, name: str, result: Any, arguments: Any) -> Any:
         """Call an LLVM function, declaring it first."""
         from llvmlite import ir
@@ -127,3 +134,50 @@ class Emitter:
         memory.align = 64
         address = self.builder.bitcast(memory, element.as_pointer())
         return self.arrays.contiguous(self.builder, kind, address, [self.integer(64)(size)])
+
+    # ---- for kernels of a GPU
+
+    def shared_array(self, kind: Any, size: Any) -> Any:
+        """Memory that the threads of a block share, (size,), of elements of a Numba type."""
+        from llvmlite import ir
+
+        element = self.arrays.element_type(kind)
+        name = self.module.get_unique_name("shared")
+        memory = ir.GlobalVariable(self.module, ir.ArrayType(element, size), name, addrspace=3)
+        memory.linkage, memory.align = "internal", 16
+        memory.initializer = ir.Constant(memory.value_type, ir.Undefined)
+        # cast to the generic space, of which LLVM finds again that it is the shared one
+        pointer = self.builder.bitcast(memory, ir.PointerType(element, addrspace=3))
+        address = self.builder.addrspacecast(pointer, element.as_pointer())
+        return self.arrays.contiguous(self.builder, kind, address, [self.integer(64)(size)])
+
+    def in_space(self, address: Any, space: int) -> Any:
+        """A typed pointer as one into an address space."""
+        from llvmlite import ir
+
+        return self.builder.addrspacecast(address, ir.PointerType(address.type.pointee, space))
+
+    def load_vector(self, address: Any, lanes: int, align: int) -> Any:
+        """A vector of elements at an address that is a multiple of `align` bytes."""
+        loaded = self.builder.load(
+            self.builder.bitcast(address, self.vector_type(lanes).as_pointer())
+        )
+        loaded.align = align
+        return loaded
+
+    def store_vector(self, values: Any, address: Any, align: int) -> None:
+        """Store elements side by side, at an address that is a multiple of `align` bytes."""
+        from llvmlite import ir
+
+        kind = self.vector_type(len(values))
+        vector = ir.Constant(kind, ir.Undefined)
+        for n, value in enumerate(values):
+            vector = self.builder.insert_element(vector, value, self.integer(32)(n))
+        place = self.builder.bitcast(address, kind.as_pointer())
+        self.builder.store(vector, place).align = align
+
+    def tuple_of(self, values: Any) -> Any:
+        """Elements as the tuple that Numba has them in."""
+        from numba.core import cgutils
+
+        return cgutils.pack_array(self.builder, values)

@@ -46,7 +46,7 @@ class Op:
                it shares an input's memory; raises where the inputs do not fit. Outputs beyond
                `results` are kept for the gradient and not returned.
     kernels    the launcher that computes the outputs, "family.name" of kernels/<device>/, or the
-               kernel, where one call does it all: see `devices/cpu/device.py`. None: a view.
+               kernel, where one call does it all: see `devices/launchers.py`. None: a view.
     formula    what the launcher is made of, where it is made of a formula.
     gradient   (g, dys, inputs, outputs, **attributes): says, through `g`, by which ops the inputs'
                gradients are made. dys: one upstream gradient for each of `results`; None for a

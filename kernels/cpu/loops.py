@@ -17,14 +17,11 @@ its body, does not vectorise and was measured five to ten times slower. No fast-
 would then give other bits than the same formulas in one loop.
 """
 
-import linecache
 from functools import cache, lru_cache
 from itertools import product
-from math import prod
-
-import numpy as np
 
 from ..declare import ANY, T, helper, kernel
+from ..formula_loops import broadcast_rows, each, results_of, written
 from ..intrinsics import flat, stack_array
 from .reduce import add_rows, chunks_of, rows_of_chunk, sum_of_chunks
 from .simd.rows import clear, streaming_row_copy
@@ -36,7 +33,7 @@ from .threads import ELEMENT_GRAIN, STREAMING_TILE_ELEMENTS, streams_rows_of_col
 @cache
 def flat_kernel(formula):
     """out[i], ... = f(x[i], ..., numbers): of arrays of one shape."""
-    names, numbers, results = formula.names, formula.attributes, _results(formula)
+    names, numbers, results = formula.names, formula.attributes, results_of(formula)
     arrays = ", ".join((*names, *results))
     parts = ", ".join(f"{a}[start:stop]" for a in (*names, *results))
     return kernel(
@@ -47,12 +44,13 @@ def flat_kernel(formula):
         **{y: f"out {t}[n]" for y, t in zip(results, formula.results, strict=True)},
     )(
         written(
+            globals(),
             formula.function,
             formula.name,
             (*names, *numbers, *results, "start", "stop"),
             f"{arrays} = {parts}",
             f"for i in range({results[0]}.size):",
-            f"    {_each(results, 'i')} = function({_each((*names, *numbers), 'i', numbers)})",
+            f"    {each(results, 'i')} = function({each((*names, *numbers), 'i', numbers)})",
         )
     )
 
@@ -68,7 +66,7 @@ ROWS_OR_COLUMNS = [("R", 1), ("C", ELEMENT_GRAIN)]
 def broadcast_kernel(formula):
     """out[r, j], ... = f(x[place of r + j x_step], ..., numbers). The last inputs of a gradient,
     which have the results' shape, are rows as they are."""
-    names, numbers, results = formula.names, formula.attributes, _results(formula)
+    names, numbers, results = formula.names, formula.attributes, results_of(formula)
     moving, whole = names[: len(names) - formula.whole], names[len(names) - formula.whole :]
     body = [
         "for i in range(row_stop - row_start):",
@@ -100,7 +98,7 @@ def broadcast_kernel(formula):
         rows = [f"{y}_row" for y in results]
         body += [
             f"        for j in range({rows[0]}.size):",
-            f"            {_each(rows, 'j')} = function({_each((*taken, *numbers), 'j', given)})",
+            f"            {each(rows, 'j')} = function({each((*taken, *numbers), 'j', given)})",
         ]
     types = dict(zip(names, formula.inputs, strict=True))
     ranges = ("row_start", "row_stop", "col_start", "col_stop")
@@ -116,6 +114,7 @@ def broadcast_kernel(formula):
         **{y: f"out {t}[R, C]" for y, t in zip(results, formula.results, strict=True)},
     )(
         written(
+            globals(),
             formula.function,
             f"{formula.name}_broadcast",
             (*moving, "outer", *steps, *whole, *numbers, *results, *ranges),
@@ -124,60 +123,13 @@ def broadcast_kernel(formula):
     )
 
 
-def _results(formula):
-    """What a kernel calls its results."""
-    several = len(formula.results) > 1
-    return [f"out_{n}" for n in range(len(formula.results))] if several else ["out"]
-
-
-def _each(names, index, numbers=()):
-    """x[i], y[i], ...; `numbers` have no elements."""
-    return ", ".join(x if x in numbers else f"{x}[{index}]" for x in names)
-
-
-def written(formula, name, parameters, *body, **names):
-    """The function that these lines are, in which `function` is the formula, and `names` what else
-    they name. The formula is a variable of a function around it, where a user's own is found
-    (compile/names.py)."""
-    lines = [
-        "def define(function):",
-        f"    def {name}({', '.join(parameters)}):",
-        *[f"        {line}" for line in body],
-        f"    return {name}",
-    ]
-    text, file = "\n".join(lines), f"{__file__}:{name}"
-    scope = {"__name__": __name__, **names}
-    linecache.cache[file] = len(text), None, text.splitlines(True), file  # for tracebacks
-    exec(compile(text, file, "exec"), scope)
-    return scope["define"](formula)
-
-
 @lru_cache(maxsize=1024)
 def broadcast_plan(kernel, constant, *shapes):
-    """How shapes broadcast: the kernel to call, made of the `broadcast_kernel`; the result's (rows,
-    columns); and `outer` (see above), made by `constant`, with each input's step within a row, 0 or
-    1. Neighbouring dimensions that behave alike are one."""
-    shape = np.broadcast_shapes(*shapes)
-    padded = [(1,) * (len(shape) - len(s)) + s for s in shapes]
-    dims = []  # [extent, whether each input moves], outermost first
-    for extent, *own in zip(shape, *padded, strict=True):
-        moves = [e != 1 for e in own]
-        if extent == 1:
-            continue
-        if dims and dims[-1][1] == moves:
-            dims[-1][0] *= extent
-        else:
-            dims.append([extent, moves])
-    columns, steps = dims.pop() if dims else (1, [True] * len(shapes))
-    sizes, outer = [columns if step else 1 for step in steps], []
-    for extent, moves in reversed(dims):
-        outer.insert(0, (extent, *[s if m else 0 for s, m in zip(sizes, moves, strict=True)]))
-        sizes = [s * (extent if m else 1) for s, m in zip(sizes, moves, strict=True)]
-    table = np.array(outer, np.int64).reshape(-1, 1 + len(shapes))
-    rows = prod(extent for extent, _ in dims)
-    steps = tuple([int(step) for step in steps])
-    this = in_one_row(kernel, steps) if rows == 1 else kernel
-    return this, (rows, columns), (constant(table), *steps)
+    """How shapes broadcast (`broadcast_rows`), the table made by `constant`; first the kernel to
+    call, made of the `broadcast_kernel`."""
+    rows, table, steps = broadcast_rows(*shapes)
+    this = in_one_row(kernel, steps) if rows[0] == 1 else kernel
+    return this, rows, (constant(table), *steps)
 
 
 @cache

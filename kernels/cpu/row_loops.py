@@ -9,8 +9,8 @@ A row is reduced to a number by whole vector registers with a masked tail; that 
 """
 
 from ..declare import Helper, T
+from ..formula_loops import written
 from ..intrinsics import stack_array
-from .loops import written
 from .simd.rows import streaming_row_copy
 from .threads import STREAMING_TILE_ELEMENTS
 
@@ -87,6 +87,7 @@ def row_loop(formula, **operands):
         two_rows = [step("_1", new, ["T(-0.0)"] * len(sums)), step("_0", newer, new)]
         two_rows += [f"{total} += {value}" for total, value in zip(totals, newer, strict=True)]
     row = written(
+        globals(),
         formula,
         f"{name}_row",
         operands,
@@ -123,4 +124,6 @@ def row_loop(formula, **operands):
         "STREAMING_TILE_ELEMENTS": STREAMING_TILE_ELEMENTS,
     }
     parameters = (*operands, "unrolled", *["is_streamed" for _ in results])
-    return Helper(written(formula, f"{name}_rows", parameters, *body, **names), inline=True)
+    return Helper(
+        written(globals(), formula, f"{name}_rows", parameters, *body, **names), inline=True
+    )

@@ -1,30 +1,13 @@
-"""The CPU as a device: which kernels make an op's results, in which order, is said beside them, by
-launchers in `kernels/cpu/`."""
+"""The CPU as a device: every kernel that it can be asked for."""
 
-from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
+from fastnn.devices.launchers import launcher
 from fastnn.kernels import cpu
 from fastnn.kernels.declare import Kernel
 from fastnn.kernels.scalar import formula
 from fastnn.ops.elementwise import gradient_from_output
 from fastnn.ops.record import Op
-
-
-def launcher(op: Op) -> Callable:
-    """What `op.kernels`, such as "softmax.softmax", names in `kernels/cpu/`:
-    `launcher(call, *inputs, *outputs, **attributes)`, with None for inputs that were left out.
-
-    A kernel is its own launcher where one call does it all: it is called with the inputs, the
-    attributes and the outputs, in the record's order. Where the record has a formula, the name is
-    that of a function which makes the launcher, or the kernel, of the formula.
-    """
-    family, _, name = str(op.kernels).rpartition(".")
-    found = getattr(import_module(f"fastnn.kernels.cpu.{family}"), name)
-    if op.formula is not None:
-        found = found(op.formula)
-    return _one_call(op, found) if isinstance(found, Kernel) else found
 
 
 def kernels() -> list[Kernel]:
@@ -36,26 +19,8 @@ def kernels() -> list[Kernel]:
         import_module(family.name)
     for op in list(Op.known):
         if op.kernels is not None:
-            launcher(op)
+            launcher(op, "cpu")
     matmul = import_module("fastnn.kernels.cpu.matmul")
     for activation in gradient_from_output:
         matmul.activate(formula(activation))
     return list(Kernel.known)
-
-
-def _one_call(op: Op, kernel: Kernel) -> Callable:
-    arity, names, defaults = op.arity, op.names, op.defaults
-    kinds = [float if p.dtype == "float" else int for p in kernel.parameters if p.letters is None]
-    dimensions = [len(p.letters) for p in kernel.parameters if p.letters is not None]
-    # A kernel of one dimension goes through arrays of any shape element by element.
-    is_flat = (
-        set(dimensions) == {1} and len({p.letters for p in kernel.parameters if p.letters}) == 1
-    )
-
-    def launch(call: Any, *tensors: Any, **attributes: Any) -> None:
-        given = {**defaults, **attributes} if names else {}
-        numbers = [kind(given[n]) for kind, n in zip(kinds, names, strict=True)]
-        arrays = [t.flat() for t in tensors] if is_flat else tensors
-        call(kernel, *arrays[:arity], *numbers, *arrays[arity:])
-
-    return launch

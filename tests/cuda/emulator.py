@@ -1,0 +1,145 @@
+"""Runs an op's CUDA launcher in the PTX interpreter, on copies of what the CPU's was given.
+
+`mirrored()` lets every op that is run inside it also run so, and holds the results to the CPU's.
+"""
+
+import os
+import sys
+from contextlib import contextmanager
+from functools import cache
+from math import prod
+
+import numpy as np
+
+import fastnn.apply
+from fastnn.buffer import Buffer
+from fastnn.compile import ptx
+from fastnn.compile.names import symbol
+from fastnn.devices.cuda.address import DeviceAddress
+from fastnn.devices.launchers import launcher
+from fastnn.dtypes import LETTERS
+from fastnn.ops.record import Constant
+from fastnn.tensor import Tensor
+
+sys.path.insert(0, os.environ.get("PTX_INTERPRETER", "/work/shared/tools"))
+from ptx_interpreter import GLOBAL_BASE, Device, Kernel
+
+NO_FAILURE = -1
+kernels = {}  # compiled: symbol -> (its PTX, the interpreter's kernel)
+
+
+@cache
+def compiled(kernel, dtype, architecture="sm_80"):
+    name = symbol(kernel, dtype)
+    kernels[name] = text = ptx.compile_kernel(kernel, dtype, name, architecture)
+    return Kernel(text)
+
+
+def grid_of(kernel, arguments):
+    extents = [-(-arguments[i].shape[axis] // grain) for _, grain, i, axis in kernel.split_axes]
+    return (*extents, 1, 1, 1)[:3]
+
+
+class Failed(Exception):
+    """A kernel's status: the code, and the place that it is true of."""
+
+    def __init__(self, status):
+        self.code, self.place = status & 255, status >> 8
+        super().__init__(f"code {self.code} at {self.place}")
+
+
+class Emulator:
+    """A GPU's memory, and calls of kernels at once, with every check of the interpreter."""
+
+    def __init__(self, capacity=1 << 24, shift=0, **options):
+        self.device, self.shift, self.options = Device(capacity), shift, options
+        self.status = self.device.to_device(np.array([NO_FAILURE, 0], np.int64))
+        self.stats, self.constants = {}, {}
+
+    def place(self, array, is_known=True):
+        """A tensor with an array's values, `shift` elements after a multiple of 256 bytes."""
+        item, shift = array.dtype.itemsize, self.shift * array.dtype.itemsize
+        held = self.device.alloc(array.nbytes + shift)
+        start = held - GLOBAL_BASE + shift
+        self.device.mem[start : start + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
+        self.device.init[start : start + array.nbytes] = is_known
+        address = DeviceAddress(held + shift)
+        buffer = Buffer(address, array.nbytes, self.device.mem, start)
+        return Tensor(buffer, array.shape, array.dtype) if item else None
+
+    def read(self, tensor):
+        start = tensor.buffer.offset
+        stop = start + prod(tensor.shape) * tensor.dtype.itemsize
+        assert self.device.init[start:stop].all(), "part of a result was never written"
+        return self.device.mem[start:stop].view(tensor.dtype).reshape(tensor.shape).copy()
+
+    # ---- what a launcher is given
+
+    def scratch(self, shape, dtype):
+        return self.place(np.zeros(shape, dtype), is_known=False)
+
+    @staticmethod
+    def constant(array):
+        return Constant(array)
+
+    def __call__(self, kernel, *arguments):
+        dtype = "f4" if kernel.element is None else LETTERS[arguments[kernel.element].dtype]
+        slots = []
+        for p, a in zip(kernel.parameters, arguments, strict=True):
+            if p.letters is None:
+                slots.append(float(a) if p.dtype == "float" else int(a))
+                continue
+            assert len(a.shape) == len(p.letters), (kernel, p.name, a.shape)
+            if isinstance(a, Constant):
+                known = self.constants.setdefault(id(a), (a, self.device.to_device(a.array)))
+                slots += [known[1].ptr, *a.shape]
+            else:
+                slots += [a.buffer.address.value, *a.shape]
+        grid = grid_of(kernel, arguments)
+        if min(grid) == 0:
+            return
+        assert max(grid[1:]) <= 65535
+        made = compiled(kernel, dtype)
+        self.stats[made.name] = made.launch(
+            grid, kernel.threads, [*slots, self.status.ptr, 0], dev=self.device,
+            ignore_races=[self.status], **self.options,
+        )  # fmt: skip
+        status = int(self.status.to_host()[0])
+        if status != NO_FAILURE:
+            raise Failed(status)
+
+
+def run(op, inputs, outputs, attributes, **options):
+    """The outputs, as arrays, of an op's CUDA launcher: of these inputs, and of what stood in the
+    outputs before (arrays; None for inputs left out)."""
+    emulator = Emulator(**options)
+    given = [None if x is None else emulator.place(np.ascontiguousarray(x)) for x in inputs]
+    made = [emulator.place(np.ascontiguousarray(y)) for y in outputs]
+    given += [None] * (op.arity - len(given))
+    launcher(op, "cuda")(emulator, *given, *made, **attributes)
+    return [emulator.read(y) for y in made], emulator
+
+
+def as_array(tensor):
+    return None if tensor is None else tensor.buffer.array(tensor.shape, tensor.dtype).copy()
+
+
+@contextmanager
+def mirrored(check, **options):
+    """Within it every op that is launched on the CPU also runs in the interpreter, and
+    `check(op, attributes, CPU's outputs, CUDA's outputs)` is called."""
+    on_cpu = fastnn.apply.launch
+
+    def launch(op, inputs, outputs, attributes):
+        if op.kernels is None:
+            return
+        before = [as_array(x) for x in inputs], [as_array(y) for y in outputs]
+        on_cpu(op, inputs, outputs, attributes)
+        found, _ = run(op, *before, attributes, **options)
+        check(op, attributes, [as_array(y) for y in outputs], found)
+
+    fastnn.apply.launch = launch
+    try:
+        yield
+    finally:
+        fastnn.apply.launch = on_cpu
