@@ -31,6 +31,14 @@ class RecordingError(RuntimeError):
     elsewhere."""
 
 
+class CudaError(RuntimeError):
+    """What NVIDIA's driver reported, or why there is no GPU that can be used."""
+
+
+class DeviceMemoryError(CudaError, MemoryError):
+    """Too little of the GPU's memory is free."""
+
+
 # What Keras and PyTorch call by these names is something else than what is spelled alike here: no
 # slip of the fingers.
 ELSEWHERE = """
