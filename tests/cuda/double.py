@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.devices.cuda.driver import FUNCTIONS, LOSES_CONTEXT
+from tests.ptx import Kernel, PTXError
 
-from .memory import DeviceMemory, HostMemory  # isort: skip: finds the interpreter
-from ptx_interpreter import Kernel, PTXError  # isort: skip
+from .memory import DeviceMemory, HostMemory
 
 SUCCESS, INVALID_VALUE, OUT_OF_MEMORY, NOT_INITIALIZED = 0, 1, 2, 3
 INVALID_DEVICE, INVALID_IMAGE, INVALID_CONTEXT, INVALID_PTX = 101, 200, 201, 218

@@ -3,8 +3,6 @@
 `mirrored()` lets every op that is run inside it also run so, and holds the results to the CPU's.
 """
 
-import os
-import sys
 from contextlib import contextmanager
 from functools import cache
 from math import prod
@@ -20,9 +18,7 @@ from fastnn.devices.launchers import launcher
 from fastnn.dtypes import LETTERS
 from fastnn.ops.record import Constant
 from fastnn.tensor import Tensor
-
-sys.path.insert(0, os.environ.get("PTX_INTERPRETER", "/work/shared/tools"))
-from ptx_interpreter import GLOBAL_BASE, Device, Kernel
+from tests.ptx import GLOBAL_BASE, Device, Kernel
 
 NO_FAILURE = -1
 kernels = {}  # compiled: symbol -> (its PTX, the interpreter's kernel)

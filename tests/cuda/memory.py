@@ -3,14 +3,11 @@ host's, which must be there when a copy is made."""
 
 import bisect
 import ctypes
-import os
-import sys
 import weakref
 
 import numpy as np
 
-sys.path.insert(0, os.environ.get("PTX_INTERPRETER", "/work/shared/tools"))
-from ptx_interpreter import GLOBAL_BASE, Device
+from tests.ptx import GLOBAL_BASE, Device
 
 FIRST, RED_ZONE, ALIGNMENT = 4096, 256, 256
 
@@ -32,7 +29,6 @@ class DeviceMemory(Device):
         n = bisect.bisect(self.starts, start)
         self.starts.insert(n, start)
         self.ends.insert(n, stop)
-        self.complete.insert(n, False)
         self.init[start:stop] = False
         self.used += nbytes
         self.sizes[start + GLOBAL_BASE] = nbytes
@@ -55,7 +51,7 @@ class DeviceMemory(Device):
             return False
         self.used -= self.sizes.pop(address)
         n = self.starts.index(address - GLOBAL_BASE)
-        del self.starts[n], self.ends[n], self.complete[n]
+        del self.starts[n], self.ends[n]
         return True
 
     def span(self, address, nbytes):

@@ -95,8 +95,9 @@ class Kernel:
         """Execute it on a grid of blocks; returns what was counted.
 
         Arguments are numbers, and arrays of a device for their addresses. `races`, `uninit` and
-        `profile` turn checks and counters off; `ignore_races` are arrays that threads use in
-        another order than barriers make. `schedule` is "lockstep" or "fuzz" (schedule.py).
+        `profile` turn checks and counters off; `ignore_races` are arrays (`ptr`, `nbytes`) that
+        threads use in another order than barriers make. `schedule` is "lockstep" or "fuzz"
+        (schedule.py).
         """
         return Launch(self, grid, block, arguments, dev, races, uninit, profile, ignore_races).run(
             schedule == "fuzz", seed, max_threads, max_steps
@@ -126,7 +127,8 @@ class Launch:
             if variable.space != "shared":
                 self.add_bounds(kernel.addresses[name] - GLOBAL_BASE, variable.bytes)
         self.views = views_of(self.device.mem)
-        spans = [(a.span.start, a.span.stop) for a in ignore_races]
+        starts = [a.ptr - GLOBAL_BASE for a in ignore_races]
+        spans = [(s, s + a.nbytes) for s, a in zip(starts, ignore_races, strict=True)]
         self.exempt = np.array(spans, i8).reshape(-1, 2)
         cells = (self.device.top >> kernel.cell_shift) + 1
         self.cells = np.zeros(cells, checks.CELL) if races else None

@@ -8,7 +8,7 @@ import numpy as np
 from .dtypes import TYPES, UNSIGNED, f4, f8, size_of
 from .errors import PTXError, Unsupported
 
-LABEL = re.compile(r"([\w$]+)\s*:(?!:)\s*")
+OPENING = re.compile(r"(?:([\w$]+)\s*:(?!:)|[{}])\s*")  # of a statement: labels and braces
 ENTRY = re.compile(r"\.entry\s+([\w$]+)\s*\(([^)]*)\)([^{;]*)\{")
 VARIABLE = re.compile(
     r"\.(shared|global|const)\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+([\w$]+)((?:\[\d+\])*)"
@@ -126,21 +126,31 @@ def parameter(text):
 
 
 def parse_body(entry, body):
+    names, scope, in_scope = {}, 0, False  # names: of the registers that a scope in braces declares
     for statement in body.split(";"):
         statement = " ".join(statement.split())
-        while match := LABEL.match(statement):
-            entry.body.append(match[1])
+        while match := OPENING.match(statement):
             statement = statement[match.end() :]
+            if match[1]:
+                entry.body.append(match[1])
+            else:
+                names, scope, in_scope = {}, scope + 1, match[0][0] == "{"
         if not statement or statement.startswith(".pragma"):
             continue
         if statement.startswith(".reg"):
-            declare_registers(entry, statement)
+            if in_scope:
+                names |= {n: f"{n}${scope}" for n in split(statement.split(None, 2)[2])}
+            declare_registers(entry, renamed(statement, names))
         elif match := VARIABLE.match(statement + ";"):
             entry.variables[match[4]] = Variable(match[1], match[2], match[3], match[5], match[6])
-        elif statement[0] in ".{}":
+        elif statement[0] == ".":
             raise Unsupported(f"not modelled: {statement}")
         else:
-            entry.body.append(instruction(statement))
+            entry.body.append(instruction(renamed(statement, names)))
+
+
+def renamed(statement, names):
+    return re.sub(r"[%\w$]+", lambda m: names.get(m[0], m[0]), statement) if names else statement
 
 
 def declare_registers(entry, statement):

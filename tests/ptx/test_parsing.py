@@ -55,6 +55,17 @@ $L__BB0_2: ret;
     assert leave.opcode == "ret"
 
 
+def test_registers_of_a_scope():
+    """As LLVM takes a long word apart."""
+    made = kernel(
+        """{ .reg .b32 part; mov.b64 {part, %r1}, %x; }
+        { .reg .b64 part; mov.b64 part, %x; and.b64 part, part, 1023; cvt.u32.u64 %r2, part; }
+        st.global.v2.b32 [%y], {%r1, %r2};"""
+    )
+    (_, y), _ = run(made, 1, 1, [X, NOTHING])
+    assert y[:2].tolist() == [2, 0]
+
+
 def test_one_of_several_entry_points():
     text = HEADER + "".join(f".entry {n}(.param .u64 x) {{ ret; }}\n" for n in ("one", "two"))
     assert Kernel(text, "two").name == "two"
