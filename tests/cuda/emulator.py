@@ -51,6 +51,7 @@ class Emulator:
         self.device, self.shift, self.options = Device(capacity), shift, options
         self.status = self.device.to_device(np.array([NO_FAILURE, 0], np.int64))
         self.stats, self.constants = {}, {}
+        self.untouched = []  # results that no kernel has had yet
 
     def place(self, array, is_known=True):
         """A tensor with an array's values, `shift` elements after a multiple of 256 bytes."""
@@ -69,6 +70,14 @@ class Emulator:
         assert self.device.init[start:stop].all(), "part of a result was never written"
         return self.device.mem[start:stop].view(tensor.dtype).reshape(tensor.shape).copy()
 
+    def touch(self, tensor, parameter):
+        """What stood in a result before is unknown to a kernel that does not read it."""
+        for result in [y for y in self.untouched if y.buffer is getattr(tensor, "buffer", None)]:
+            self.untouched.remove(result)
+            if not parameter.read:
+                start = result.buffer.offset
+                self.device.init[start : start + result.buffer.nbytes] = False
+
     # ---- what a launcher is given
 
     def scratch(self, shape, dtype):
@@ -86,6 +95,7 @@ class Emulator:
                 slots.append(float(a) if p.dtype == "float" else int(a))
                 continue
             assert len(a.shape) == len(p.letters), (kernel, p.name, a.shape)
+            self.touch(a, p)
             if isinstance(a, Constant):
                 known = self.constants.setdefault(id(a), (a, self.device.to_device(a.array)))
                 slots += [known[1].ptr, *a.shape]
@@ -105,12 +115,13 @@ class Emulator:
             raise Failed(status)
 
 
-def run(op, inputs, outputs, attributes, **options):
+def run(op, inputs, outputs, attributes, emulator=Emulator, **options):
     """The outputs, as arrays, of an op's CUDA launcher: of these inputs, and of what stood in the
     outputs before (arrays; None for inputs left out)."""
-    emulator = Emulator(**options)
+    emulator = emulator(**options)
     given = [None if x is None else emulator.place(np.ascontiguousarray(x)) for x in inputs]
     made = [emulator.place(np.ascontiguousarray(y)) for y in outputs]
+    emulator.untouched = list(made)
     given += [None] * (op.arity - len(given))
     launcher(op, "cuda")(emulator, *given, *made, **attributes)
     return [emulator.read(y) for y in made], emulator
@@ -121,7 +132,7 @@ def as_array(tensor):
 
 
 @contextmanager
-def mirrored(check, **options):
+def mirrored(check, run=run, **options):
     """Within it every op that is launched on the CPU also runs in the interpreter, and
     `check(op, attributes, CPU's outputs, CUDA's outputs)` is called."""
     on_cpu = fastnn.apply.launch

@@ -1,0 +1,262 @@
+"""Bugs put into kernels on purpose, each of which the interpreter must catch.
+
+Every barrier, every wait for copies, every comparison outside of a loop's condition, every `min`
+and `max` and every test of alignment, in a kernel or in a helper of `kernels/cuda/` that it calls,
+is left out in turn:
+
+    barrier()           nothing
+    i < n, i == n       True
+    i > n, i != n       False
+    min(i, n)           i, and n
+    is_aligned(x)       True
+
+The kernel so edited is compiled, and run where the bug should show: with no array, each array and
+all of them one element off their alignment, and in several orders of warps.
+"""
+
+import ast
+import copy
+import inspect
+import textwrap
+from collections import Counter
+from functools import cache
+from types import FunctionType
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn.kernels.declare import Helper, Kernel
+from tests.ptx import PTXError
+
+from . import emulator
+from .emulator import Emulator, Failed, mirrored, run
+
+LEFT_OUT = ("barrier", "wait_for_copies")
+HOLDS = {ast.Lt: True, ast.LtE: True, ast.Eq: True, ast.Gt: False, ast.GtE: False, ast.NotEq: False}
+SCHEDULES = [{}, {"schedule": "fuzz", "seed": 1}, {"schedule": "fuzz", "seed": 2}]
+TOLERANCE = 1e-4  # of results, as a share of the largest: what differs by more is wrong
+
+
+class Launch(NamedTuple):
+    """What an op was given on the CPU."""
+
+    op: object
+    inputs: list
+    outputs: list
+    attributes: dict
+
+
+class Edit(NamedTuple):
+    """A kernel with a bug."""
+
+    place: str  # function, what was done, and for which of several such places
+    kernel: Kernel  # the right one
+    edited: Kernel
+
+
+def launches_of(function):
+    """All that `function()` runs on the CPU and CUDA has kernels for."""
+    found = []
+
+    def keep(op, inputs, outputs, attributes):
+        found.append(Launch(op, inputs, outputs, attributes))
+        return outputs, None
+
+    with mirrored(lambda *_: None, keep):
+        function()
+    return found
+
+
+# ---- edits
+
+
+@cache
+def source_of(function):
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    tree.decorator_list = []
+    return tree
+
+
+def names_of(function):
+    """What a function's names outside of it mean."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return {**function.__globals__, **dict(zip(function.__code__.co_freevars, cells, strict=True))}
+
+
+def helpers_of(function):
+    """Helpers of kernels/cuda/ that it names."""
+    names, used = names_of(function), function.__code__.co_names + function.__code__.co_freevars
+    return {
+        name: names[name]
+        for name in used
+        if isinstance(names.get(name), Helper) and is_cuda(names[name].function)
+    }
+
+
+def is_cuda(function):
+    return ".kernels.cuda." in f".{function.__module__}."
+
+
+def functions_of(function):
+    """It and the helpers of kernels/cuda/ that it calls, and those that they do."""
+    found = [function]
+    for helper in helpers_of(function).values():
+        found += [f for f in functions_of(helper.function) if f not in found]
+    return found
+
+
+def rebuilt(function, target, tree):
+    """The function, in which `target`, which is itself or a helper, has another source."""
+    helpers = {
+        name: Helper(rebuilt(h.function, target, tree), h.reassociate, h.inline)
+        for name, h in helpers_of(function).items()
+        if target in functions_of(h.function)
+    }
+    own = tree if function is target else source_of(function)
+    module = ast.fix_missing_locations(ast.Module([own], []))
+    scope = {**names_of(function), **helpers}
+    exec(compile(module, function.__code__.co_filename, "exec"), scope)
+    made: FunctionType = scope[own.name]
+    return made
+
+
+def edits_of(kernel):
+    """Each bug that the kernel, or a helper of its, can be given."""
+    for function in functions_of(kernel.function):
+        original = source_of(function)
+        in_conditions = {
+            id(part)
+            for loop in ast.walk(original)
+            if isinstance(loop, ast.While)
+            for part in ast.walk(loop.test)
+        }
+        places = Counter()
+        for n, node in enumerate(ast.walk(original)):
+            if id(node) in in_conditions:
+                continue
+            for other in replacements(node):
+                tree = copy.deepcopy(original)
+                replaced = next(x for k, x in enumerate(ast.walk(tree)) if k == n)
+                tree = Replace(replaced, other).visit(tree)
+                what = f"{ast.unparse(node)} -> {ast.unparse(other)}"
+                edited = Kernel(
+                    rebuilt(kernel.function, function, tree),
+                    kernel.name,
+                    kernel.parameters,
+                    kernel.split,
+                    kernel.dtypes,
+                    kernel.range_names,
+                    kernel.threads,
+                    kernel.symbol,
+                )
+                places[what] += 1
+                which = f", {places[what]}" if places[what] > 1 else ""
+                yield Edit(f"{function.__name__}: {what}{which}", kernel, edited)
+
+
+def replacements(node):
+    """What a part of a function is replaced with."""
+    if isinstance(node, ast.Expr) and called(node.value) in LEFT_OUT:
+        return [ast.Pass()]
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in HOLDS:
+        return [ast.Constant(HOLDS[type(node.ops[0])])]
+    if called(node) == "is_aligned":
+        return [ast.Constant(True)]
+    if called(node) in ("min", "max"):
+        return node.args
+    return []
+
+
+def called(node):
+    """The name of what is called, if it is a call."""
+    return getattr(node.func, "id", None) if isinstance(node, ast.Call) else None
+
+
+class Replace(ast.NodeTransformer):
+    def __init__(self, node, other):
+        self.node, self.other = node, other
+
+    def visit(self, node):
+        return self.other if node is self.node else self.generic_visit(node)
+
+
+# ---- runs
+
+
+class Seeded(Emulator):
+    """An emulator in which only one array, of those that a launch is given, is off its alignment
+    (-1: all are, None: none), and one kernel takes the place of another."""
+
+    def __init__(self, off=None, edit=None, **options):
+        super().__init__(**options)
+        self.off, self.edit, self.placed, self.called = off, edit, 0, []
+
+    def place(self, array, is_known=True):
+        self.shift = int(self.off in (-1, self.placed))
+        self.placed += 1
+        return super().place(array, is_known)
+
+    def __call__(self, kernel, *arguments):
+        self.called.append(kernel)
+        if self.edit is not None and kernel is self.edit.kernel:
+            kernel = self.edit.edited
+        super().__call__(kernel, *arguments)
+
+
+def kernels_of(launches):
+    """The kernels that these launch."""
+    found = []
+    for launch in launches:
+        _, used = run(*launch, emulator=Seeded)
+        found += [k for k in used.called if k not in found]
+    return found
+
+
+def catch(edit, launches, expected):
+    """What shows the bug, or None: an error of the interpreter, or a wrong result."""
+    before = dict(emulator.kernels)
+    try:
+        for launch, results in zip(launches, expected, strict=True):
+            arrays = len(launch.inputs) + len(launch.outputs)
+            for off in (None, -1, *range(arrays)):
+                for options in SCHEDULES:
+                    if shown := shows(edit, launch, results, off, options):
+                        return shown
+    finally:
+        emulator.kernels.clear()
+        emulator.kernels.update(before)
+    return None
+
+
+def shows(edit, launch, expected, off, options):
+    try:
+        found, _ = run(*launch, emulator=Seeded, off=off, edit=edit, **options)
+    except (PTXError, Failed) as error:
+        return f"{type(error).__name__}: {error}"
+    except AssertionError as error:
+        if "never written" not in str(error):
+            raise
+        return str(error)
+    for x, y in zip(found, expected, strict=True):
+        if not is_close(x, y):
+            return "wrong result"
+    return None
+
+
+def is_close(x, y):
+    if y.dtype.kind != "f" or not y.size:
+        return (x == y).all()
+    largest = np.abs(y[np.isfinite(y)]).max(initial=1e-3)
+    return np.allclose(x, y, rtol=TOLERANCE, atol=TOLERANCE * largest, equal_nan=True)
+
+
+def survivors(launches, kernels=None):
+    """(how many bugs there are, those that nothing shows) of the kernels that these launch."""
+    expected = [run(*launch, emulator=Seeded)[0] for launch in launches]
+    n, missed = 0, []
+    for kernel in kernels or kernels_of(launches):
+        for edit in edits_of(kernel):
+            n += 1
+            if catch(edit, launches, expected) is None:
+                missed.append(edit.place)
+    return n, missed
