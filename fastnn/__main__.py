@@ -33,6 +33,7 @@ def doctor() -> None:
         "cache": f"{place}, {count} kernels, {size / 1e6:.1f} MB"
         if kept
         else "none: it cannot be written",
+        "cuda": _gpu(),
     }
     for extra, needed in extras().items():
         missing = [name for name in needed if _version(name) is None]
@@ -42,6 +43,21 @@ def doctor() -> None:
         )
     for name, text in lines.items():
         print(f"{name:12} {text}")
+
+
+def _gpu():
+    """The GPU, or why there is none that can be used."""
+    from fastnn.devices.cuda.device import device
+    from fastnn.errors import CudaError
+
+    try:
+        gpu = device()
+        free, total = gpu.memory()
+    except CudaError as error:
+        return " ".join(str(error).removeprefix("device 'cuda': ").split())
+    return "{}, compute capability {}.{}, {:.1f} of {:.1f} GB free, driver for CUDA {}.{}".format(
+        gpu.name, *gpu.capability, free / 1e9, total / 1e9, *gpu.version
+    )
 
 
 def extras() -> dict[str, list[str]]:

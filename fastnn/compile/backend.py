@@ -14,6 +14,7 @@ from typing import Any
 
 from fastnn.kernels.declare import Kernel
 
+from . import entry_point
 from .frontend import llvm_ir
 from .lowering import VECTORISED
 from .target import Processor
@@ -36,7 +37,7 @@ def optimised(kernel: Kernel, dtype: str, name: str, processor: Processor) -> An
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     target, triple = processor.target, processor.triple
-    ir_text = _with_vector_variants(llvm_ir(kernel, dtype, target, name))
+    ir_text = _with_vector_variants(llvm_ir(kernel, dtype, target, name, entry_point.build))
     module = binding.parse_assembly(ir_text)
     for definition in (*module.functions, *module.global_variables):
         if not definition.is_declaration and definition.name not in (name, USED):

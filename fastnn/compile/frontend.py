@@ -9,20 +9,23 @@ Both together compile a matmul three times faster.
 
 import inspect
 import re
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
 
 from fastnn.kernels.declare import ELEMENTS, Kernel, Target
 
-from . import entry_point, ptx_entry
 from .lowering import Emitter
 from .resolve import Specialiser
 
 FASTMATH_OF_A_NAMED_SUM = {"reassoc"}  # never nnan, ninf or contract: see kernels/cpu/loops.py
 
 
-def llvm_ir(kernel: Kernel, dtype: str, target: Target, name: str) -> str:
-    """The kernel for an element type, what it calls, and its entry point called `name`."""
+def llvm_ir(
+    kernel: Kernel, dtype: str, target: Target, name: str, entry_point: Callable[..., None]
+) -> str:
+    """The kernel for an element type, what it calls, and its entry point called `name`, which
+    `entry_point(module, name, kernel, array, call)` builds."""
     import numpy as np
     from numba.core.compiler_lock import global_compiler_lock
 
@@ -31,7 +34,7 @@ def llvm_ir(kernel: Kernel, dtype: str, target: Target, name: str) -> str:
             dtype, target, np.dtype(dtype).type, _make_helper, _intrinsic_maker(dtype, target)
         )
         dispatcher = _jit(specialiser.bound(kernel.function))
-        return _with_entry_point(kernel, dispatcher, dtype, name)
+        return _with_entry_point(kernel, dispatcher, dtype, name, entry_point)
 
 
 def _jit(function, fastmath=False, inline=False):
@@ -181,7 +184,7 @@ def _numba_type(parameter, dtype):
     return types.Array(from_dtype(np.dtype(element)), len(parameter.letters), "C")
 
 
-def _with_entry_point(kernel, dispatcher, dtype, name):
+def _with_entry_point(kernel, dispatcher, dtype, name, entry_point):
     """LLVM IR of the kernel, its helpers and its entry point."""
     from llvmlite import ir
     from numba import types
@@ -212,8 +215,7 @@ def _with_entry_point(kernel, dispatcher, dtype, name):
             return ir.IntType(64)(0)
         return context.cast(builder, status, descriptor.restype, types.intp)
 
-    build = ptx_entry.build if kernel.threads else entry_point.build
-    build(module, name, kernel, array, call)
+    entry_point(module, name, kernel, array, call)
     library.add_ir_module(module)
     library.add_linking_library(compiled.library)
     library.finalize()

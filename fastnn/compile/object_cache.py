@@ -12,7 +12,7 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -95,6 +95,17 @@ class ObjectCache:
             if data[:CHECKSUM_BYTES] == self._checksum(name, code):
                 return code
         return None
+
+    def get(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The object called `name`, or, if there is none, what `make()` returns, which is kept."""
+        code = self.read(name)
+        if code is None:
+            with self.lock(name):
+                code = self.read(name)  # another process may have been first
+                if code is None:
+                    code = make()
+                    self.write(name, code)
+        return code
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name: `read` tells whether it is good."""

@@ -6,7 +6,8 @@ Neither Numba nor LLVM is imported for what is found.
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,13 @@ listeners: list[Callable[[str], object]] = []  # called with a kernel's name bef
 @one_thread
 def current_cache() -> ObjectCache:
     """The cache of this machine and these sources."""
+    cpu, features, target, _ = processor()
+    return ObjectCache(identity("cuda", COMPILER, cpu, features, str(target)))
+
+
+def identity(other_device: str, compiler: Sequence[str], *machine: str) -> bytes:
+    """What object code for a machine depends on: the kernels but for those of another device, and
+    the compiler, of which these parts show in it."""
     import importlib.util
 
     import llvmlite
@@ -39,27 +47,19 @@ def current_cache() -> ObjectCache:
     assert numba is not None
     assert numba.origin is not None
     files = [
-        *sorted(KERNELS.rglob("*.py")),
-        *[Path(__file__).with_name(f"{name}.py") for name in COMPILER],
+        *sorted(
+            f for f in KERNELS.rglob("*.py") if f.relative_to(KERNELS).parts[0] != other_device
+        ),
+        *[Path(__file__).with_name(f"{name}.py") for name in compiler],
         Path(numba.origin).with_name("_version.py"),
     ]
     digests = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
-    cpu, features, target, _ = processor()
-    return ObjectCache(
-        "\n".join([*digests, llvmlite.__version__, cpu, features, str(target)]).encode()
-    )
+    return "\n".join([*digests, llvmlite.__version__, *machine]).encode()
 
 
 def object_code(kernel: Kernel, dtype: str, name: str) -> bytes:
     """The object code of a kernel for an element type, whose symbol is `name`."""
-    code = current_cache().read(name)
-    if code is None:
-        with current_cache().lock(name):
-            code = current_cache().read(name)  # another process may have been first
-            if code is None:
-                code = _compile(kernel, dtype, name)
-                current_cache().write(name, code)
-    return code
+    return current_cache().get(name, lambda: _compile(kernel, dtype, name))
 
 
 def count(name: str) -> None:
@@ -75,20 +75,27 @@ def _tell(name):
         listener(name)
 
 
+@contextmanager
+def counted(name: str) -> Iterator[None]:
+    """Within it a kernel is compiled: the listeners are told, and it is counted."""
+    _tell(name)
+    start = time.perf_counter()
+    yield
+    compiled.append((name, time.perf_counter() - start))
+
+
 def _compile(kernel, dtype, name):
     from .backend import compile_kernel
 
-    _tell(name)
-    start = time.perf_counter()
-    code = compile_kernel(kernel, dtype, name, processor())
-    unknown = undefined_symbols(code) - MEMORY_FUNCTIONS
-    if unknown:
-        raise RuntimeError(
-            f"kernel {kernel.name} for {dtype} needs {sorted(unknown)}: a kernel must not raise, "
-            "allocate or call the C library. "
-            "Use the functions of fastnn.kernels.scalar for exp, log and tanh, and no % on floats."
-        )
-    compiled.append((name, time.perf_counter() - start))
+    with counted(name):
+        code = compile_kernel(kernel, dtype, name, processor())
+        unknown = undefined_symbols(code) - MEMORY_FUNCTIONS
+        if unknown:
+            raise RuntimeError(
+                f"kernel {kernel.name} for {dtype} needs {sorted(unknown)}: a kernel must not "
+                "raise, allocate or call the C library. Use the functions of "
+                "fastnn.kernels.scalar for exp, log and tanh, and no % on floats."
+            )
     return code
 
 

@@ -18,6 +18,7 @@ from fastnn.kernels.declare import Kernel
 
 from . import object_code
 from .names import symbol
+from .object_cache import ObjectCache
 
 # Python and Numba take a second to start, and a kernel some 0.7
 MIN_KERNELS_PER_PROCESS = 4
@@ -28,6 +29,7 @@ def compile_in_parallel(
     load: Callable[[Kernel, str], object],
     program: str,
     n_processes: int,
+    cache: ObjectCache,
 ) -> None:
     """`load` these kernels for these element types, of which what is missing in the cache is
     compiled by `n_processes` processes at most. `program`: what helpers run, in Python; its
@@ -35,20 +37,20 @@ def compile_in_parallel(
     missing = {
         name: form
         for name, form in ((symbol(*form), form) for form in forms)
-        if not object_code.current_cache().has(name)
+        if not cache.has(name)
     }
     n_useful = len(missing) // MIN_KERNELS_PER_PROCESS
-    with _helpers(program, list(missing), min(n_processes, n_useful) - 1):
+    with _helpers(program, list(missing), min(n_processes, n_useful) - 1, cache):
         for name, form in missing.items():
             load(*form)
             object_code.count(name)
 
 
 @contextmanager
-def _helpers(program: str, names: list[str], count: int) -> Iterator[None]:
+def _helpers(program: str, names: list[str], count: int, cache: ObjectCache) -> Iterator[None]:
     helpers: list[subprocess.Popen] = []
     try:
-        if count > 0 and _is_python() and object_code.current_cache().keeps():
+        if count > 0 and _is_python() and cache.keeps():
             # They find what this process finds, and nothing that only happens to lie in the current
             # folder.
             path = os.pathsep.join(os.path.abspath(p) for p in sys.path)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastnn.kernels.declare import Kernel, Target
 
+from . import ptx_entry
 from .frontend import llvm_ir
 
 TRIPLE = "nvptx64-nvidia-cuda"
@@ -36,7 +37,7 @@ def _assembly(kernel, dtype, name, architecture):
 
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
-    ir_text = _with_attributes(llvm_ir(kernel, dtype, TARGET, name), kernel)
+    ir_text = _with_attributes(llvm_ir(kernel, dtype, TARGET, name, ptx_entry.build), kernel)
     module = binding.parse_assembly(ir_text)
     machine = _target().create_target_machine(cpu=architecture, features="", opt=3)
     module.triple, module.data_layout = TRIPLE, str(machine.target_data)

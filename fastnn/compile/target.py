@@ -25,6 +25,13 @@ TWO_FMA_PORTS_512 = ("skylake-avx512", "cascadelake", "cooperlake", "icelake-ser
 ONE_FMA_PORT_256 = ("znver1", "gracemont", "sierraforest", "grandridge")
 
 
+# Compute capabilities (of GPUs) from 8.0 on that LLVM knows. It would take an unknown one for
+# the oldest of all, with a line on the process's standard error.
+CAPABILITIES = tuple(
+    (n // 10, n % 10) for n in (80, 86, 87, 88, 89, 90, 100, 101, 103, 110, 120, 121)
+)
+
+
 class Processor(NamedTuple):
     """A processor that kernels are compiled for."""
 
@@ -101,6 +108,12 @@ def with_vector_bits(name: str, triple: str, features: Sequence[str], bits: int)
         is_arm = triple.startswith(("aarch64", "arm64"))
         target = Target(16, 32 if is_arm else 16, triple.partition("-")[0])
     return Processor(name, ",".join(features), target)
+
+
+def gpu_architecture(capability: tuple[int, int]) -> str:
+    """What LLVM calls a GPU of a compute capability, or the nearest that comes before it: the
+    driver makes machine code for later ones of it as well."""
+    return "sm_{}{}".format(*max(known for known in CAPABILITIES if known <= capability))
 
 
 def _cpuinfo():

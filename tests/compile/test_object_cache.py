@@ -17,6 +17,7 @@ from fastnn.compile import object_code
 from fastnn.compile.names import symbol
 from fastnn.compile.object_cache import ObjectCache
 from fastnn.devices.cpu import INTERPRETED
+from fastnn.devices.cuda import code
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have no object code")
 PACKAGE = Path(fastnn.__file__).parent
@@ -109,9 +110,12 @@ def test_a_changed_helper_in_another_file_changes_what_runs(tmp_path):
     assert run(folder, tmp_path).stdout.split()[0] == "2.0"
 
 
-def test_all_of_the_compiler_is_part_of_the_identity():
+@pytest.mark.parametrize(
+    ("part", "compiler"), [("backend", object_code.COMPILER), ("ptx", code.COMPILER)]
+)
+def test_all_of_the_compiler_is_part_of_the_identity(part, compiler):
     """What `compile_kernel` is made of; but not target.py: what it tells is a part itself."""
-    found, todo = set(), {"backend"}
+    found, todo = set(), {part}
     while todo:
         found |= todo
         names = {
@@ -122,7 +126,24 @@ def test_all_of_the_compiler_is_part_of_the_identity():
             for name in line.names
         }
         todo = names - found - {"target"}
-    assert found == set(object_code.COMPILER)
+    assert found == set(compiler)
+
+
+def test_kernels_of_one_device_are_no_part_of_the_others_identity(tmp_path, monkeypatch):
+    """Who mends a kernel of the GPU's need not compile the CPU's again."""
+    monkeypatch.setattr(object_code, "KERNELS", tmp_path)
+    files = [tmp_path / name for name in ("both.py", "cpu/loops.py", "cuda/loops.py")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("before")
+
+    def identities():
+        return [object_code.identity(other, ()) for other in ("cuda", "cpu")]
+
+    for file, changes in zip(files, ([True, True], [True, False], [False, True]), strict=True):
+        before = identities()
+        file.write_text("after")
+        assert [a != b for a, b in zip(before, identities(), strict=True)] == changes
 
 
 def test_kernels_of_a_factory_are_told_apart():

@@ -46,7 +46,7 @@ def empty(monkeypatch, tmp_path):
 
 
 def test_a_helper_compiles_what_it_is_told(empty):
-    with parallel._helpers(HELPER, [*NAMES[:2], "a user's own"], 1):
+    with parallel._helpers(HELPER, [*NAMES[:2], "a user's own"], 1, object_code.current_cache()):
         deadline = time.monotonic() + 60
         while not all(object_code.current_cache().has(name) for name in NAMES[:2]):
             assert time.monotonic() < deadline
@@ -59,11 +59,13 @@ def test_all_kernels_are_there_and_counted_whoever_compiled_them(empty, monkeypa
     found, heard = [], []
     monkeypatch.setattr(object_code, "compiled", found)
     monkeypatch.setattr(object_code, "listeners", [heard.append])
-    parallel.compile_in_parallel(FORMS, entry, HELPER, 2)
+    parallel.compile_in_parallel(FORMS, entry, HELPER, 2, object_code.current_cache())
     assert sorted(heard) == sorted(name for name, _ in found) == sorted(NAMES)
     assert all(object_code.current_cache().has(name) for name in NAMES)
     assert len(empty) == 1
-    parallel.compile_in_parallel(FORMS, entry, HELPER, 2)  # nothing is missing now
+    parallel.compile_in_parallel(
+        FORMS, entry, HELPER, 2, object_code.current_cache()
+    )  # nothing is missing now
     assert len(empty) == 1
     assert len(found) == len(NAMES)
 
@@ -75,7 +77,7 @@ def test_without_a_cache_they_share_a_temporary_one(empty, monkeypatch, tmp_path
     object_code.current_cache.cache_clear()
     with pytest.warns(RuntimeWarning, match="They lie in"):
         assert object_code.current_cache().keeps()
-    with parallel._helpers(HELPER, NAMES[:2], 1):
+    with parallel._helpers(HELPER, NAMES[:2], 1, object_code.current_cache()):
         deadline = time.monotonic() + 60
         while not all(object_code.current_cache().has(name) for name in NAMES[:2]):
             assert time.monotonic() < deadline
@@ -101,7 +103,9 @@ def test_where_helpers_cannot_help_there_are_none(empty, monkeypatch, why):
         FORMS[: 7 if why == "few kernels" else 8],
         1 if why == "one processor" else 2,
     )
-    parallel.compile_in_parallel(forms, lambda _kernel, _dtype: 0, HELPER, n_processes)
+    parallel.compile_in_parallel(
+        forms, lambda _kernel, _dtype: 0, HELPER, n_processes, object_code.current_cache()
+    )
     assert empty == []
 
 
@@ -110,5 +114,5 @@ def test_an_interrupt_ends_the_helpers(empty):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        parallel.compile_in_parallel(FORMS, interrupted, HELPER, 2)
+        parallel.compile_in_parallel(FORMS, interrupted, HELPER, 2, object_code.current_cache())
     assert [helper.poll() is not None for helper in empty] == [True]

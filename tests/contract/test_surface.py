@@ -109,7 +109,7 @@ def test_the_doctor_names_versions_processor_and_cache():
     lines = dict(
         line.split(maxsplit=1) for line in done.stdout.splitlines() if not line.startswith("extra")
     )
-    assert list(lines) == ["versions", "system", "processor", "threads", "kernels", "cache"]
+    assert list(lines) == ["versions", "system", "processor", "threads", "kernels", "cache", "cuda"]
     for package in ("numpy", "numba", "llvmlite"):
         assert f"{package} {importlib.import_module(package).__version__}" in lines["versions"]
     assert re.fullmatch(
@@ -117,6 +117,11 @@ def test_the_doctor_names_versions_processor_and_cache():
     )
     assert re.fullmatch(r"at most \d+, as .+ has it; \d+ processors", lines["threads"])
     assert re.fullmatch(r".+, \d+ kernels, [\d.]+ MB|none: it cannot be written", lines["cache"])
+    assert re.match(
+        r".+, compute capability \d+\.\d+, [\d.]+ of [\d.]+ GB free, driver for CUDA \d+\.\d+$"
+        r"|NVIDIA's driver |.*\(\d+\), from cu\w+\.|the .* compute capability",
+        lines["cuda"],
+    )
 
 
 def test_the_doctor_tells_what_extras_lack():

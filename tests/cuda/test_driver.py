@@ -2,11 +2,13 @@
 
 import gc
 import os
+import re
 import threading
 
 import numpy as np
 import pytest
 
+from fastnn.__main__ import doctor
 from fastnn.devices.cuda import device as module
 from fastnn.devices.cuda import driver
 from fastnn.devices.cuda.device import Launch, device, use
@@ -15,7 +17,7 @@ from fastnn.errors import CudaError, DeviceMemoryError
 from .double import Double
 
 # x[i] = factor * x[i] + 1, by blocks of 32 threads: x, n, factor; status, number
-PTX = """
+PTX = b"""
 .version 7.0
 .target sm_80
 .address_size 64
@@ -84,7 +86,7 @@ def fetched(address, n):
 def test_the_gpu_says_what_it_is(double):
     gpu = device()
     assert gpu is device()
-    assert (gpu.name, gpu.capability, gpu.driver.version) == ("Double", (8, 0), (12, 4))
+    assert (gpu.name, gpu.capability, gpu.version) == ("Double", (8, 0), (99, 0))
     assert gpu.multiprocessors == 4
     assert gpu.memory() == (1 << 20, 1 << 20)
 
@@ -254,6 +256,17 @@ def test_a_gpu_or_a_driver_that_is_too_old(double):
         device()
 
 
+def test_the_doctor_names_the_gpu_or_says_why_there_is_none(double, capsys):
+    def said():
+        doctor()
+        return re.search(r"^cuda +(.*)$", capsys.readouterr().out, re.M)[1]
+
+    assert said() == "Double, compute capability 8.0, 0.0 of 0.0 GB free, driver for CUDA 99.0"
+    use(double)
+    double.fails["cuInit"] = 802
+    assert said().startswith("an error it has no name for (802), from cuInit. The system's GPUs")
+
+
 # ---- errors while it is used
 
 
@@ -341,7 +354,7 @@ def test_an_edge_to_a_launch_that_comes_later(double):
 
 def test_ptx_that_is_refused_shows_what_the_compiler_says(double):
     with pytest.raises(CudaError, match=r"INVALID_PTX.*\nnew: ptxas error: no kernel for this GPU"):
-        device().machine_code(PTX.replace("sm_80", "sm_99"), "new")
+        device().machine_code(PTX.replace(b"sm_80", b"sm_99"), "new")
     with pytest.raises(CudaError, match="NOT_FOUND"):
         device().function(device().machine_code(PTX, "scale"), "another")
     with pytest.raises(CudaError, match="INVALID_IMAGE"):

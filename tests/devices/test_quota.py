@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastnn.devices.cpu import quota
+from fastnn.devices import quota
 
 PROCESSORS = quota.allowed().number
 V1, V2 = "cgroup cgroup rw,cpu,cpuacct", "cgroup2 cgroup2 rw"

@@ -13,7 +13,8 @@ import pytest
 
 import fastnn
 from fastnn import layers
-from fastnn.devices.cpu import INTERPRETED, quota, threads
+from fastnn.devices import quota
+from fastnn.devices.cpu import INTERPRETED, threads
 from fastnn.devices.cpu import autotune as autotune
 from fastnn.devices.cpu.autotune import Autotuner
 from fastnn.devices.cpu.program import Program, threads_to_plan_for

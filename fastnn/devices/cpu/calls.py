@@ -41,9 +41,11 @@ def entries(forms: Sequence[tuple[Kernel, str]]) -> list[int]:
         [(k, d) for k, d in [*forms, (replay_kernels.replay, "f4")] if d not in k.entries]
     )
     if len(missing) > 1:
+        from fastnn.compile.object_code import current_cache
         from fastnn.compile.parallel import compile_in_parallel
 
-        compile_in_parallel(list(missing), entry, HELPER, threads.allowed().number)
+        n_processes = threads.allowed().number
+        compile_in_parallel(list(missing), entry, HELPER, n_processes, current_cache())
     return [entry(kernel, dtype) for kernel, dtype in forms]
 
 

@@ -11,10 +11,9 @@ from functools import cache, partial
 from queue import SimpleQueue
 
 from fastnn.checks import is_whole
+from fastnn.devices import quota
+from fastnn.devices.quota import Allowed
 from fastnn.locks import lock
-
-from . import quota
-from .quota import Allowed
 
 MAX_THREADS = 64  # a barrier has a cache line for each
 VARIABLE = "FASTNN_NUM_THREADS"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.compile.target import gpu_architecture
 from fastnn.errors import CudaError, DeviceMemoryError
 from fastnn.locks import lock
 
@@ -115,6 +116,8 @@ class Device:
                     self.name, *self.capability, *NEEDED_CAPABILITY
                 )
             )
+        self.architecture, self.version = gpu_architecture(self.capability), driver.version
+        self.functions: dict[str, int] = {}  # kernels that are loaded, by the name of their code
         self.multiprocessors = self.attribute(MULTIPROCESSORS)
         self.unused: deque[tuple[str, int]] = deque()  # to be given back: function, handle
         self.lock = lock()  # of what is in flight
@@ -224,9 +227,9 @@ class Device:
 
     # ---- kernels
 
-    def machine_code(self, ptx: str, name: str) -> bytes:
+    def machine_code(self, ptx: bytes, name: str) -> bytes:
         """What the driver's compiler makes of PTX for this GPU: a cubin."""
-        text, log = ptx.encode() + b"\0", ctypes.create_string_buffer(4096)
+        text, log = ptx + b"\0", ctypes.create_string_buffer(4096)
         options = (c_int * 2)(ERROR_LOG, ERROR_LOG_BYTES)
         values = (c_void_p * 2)(ctypes.addressof(log), len(log))
         linker, code, size = c_void_p(), c_void_p(), c_size_t()

@@ -1,0 +1,110 @@
+"""Machine code of kernels for this GPU: found in the cache, or compiled and kept there.
+
+Two things are kept of a kernel: its PTX, which LLVM makes, and the machine code that the driver
+makes of it. Neither Numba nor LLVM is imported for what is found.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from fastnn.compile.names import symbol
+from fastnn.compile.object_cache import ObjectCache
+from fastnn.compile.object_code import counted, identity
+from fastnn.devices import quota
+from fastnn.devices.launchers import launcher
+from fastnn.kernels import cuda
+from fastnn.kernels.declare import Kernel
+from fastnn.locks import compiling
+from fastnn.ops.record import Op
+
+from .device import Device, device
+
+# what of the compiler shows in the PTX
+COMPILER = ("frontend", "lowering", "resolve", "ptx_entry", "ptx")
+# what the processes run that help to compile; they need no GPU
+HELPER = (
+    "import sys; from fastnn.devices.cuda.code import compile_named as c; c({!r}, sys.argv[1:])"
+)
+
+
+def function_of(kernel: Kernel, dtype: str) -> int:
+    """The driver's handle of a kernel for an element type ("f4", "f8", "i8")."""
+    gpu, loaded = device(), kernel.entries.get(dtype)
+    if loaded is None or loaded[0] is not gpu:
+        loaded = compiling.run(_load, gpu, kernel, dtype)
+    return loaded[1]
+
+
+def functions_of(forms: Sequence[tuple[Kernel, str]]) -> list[int]:
+    """The same of several kernels. Those that are new here are compiled side by side."""
+    gpu = device()
+    missing = [(k, d) for k, d in dict.fromkeys(forms) if k.entries.get(d, (None,))[0] is not gpu]
+    if len(missing) > 1:
+        from fastnn.compile.parallel import compile_in_parallel
+
+        helper, n_processes = HELPER.format(gpu.architecture), quota.allowed().number
+        compile_in_parallel(missing, function_of, helper, n_processes, kept(gpu.architecture))
+    return [function_of(kernel, dtype) for kernel, dtype in forms]
+
+
+def _load(gpu: Device, kernel: Kernel, dtype: str) -> tuple[Device, int]:
+    kernel.expect(dtype)
+    name = symbol(kernel, dtype)
+    if name not in gpu.functions:  # else it is the same function under another declaration
+        gpu.functions[name] = gpu.function(machine_code(gpu, kernel, dtype, name), name)
+    kernel.entries[dtype] = gpu, gpu.functions[name]
+    return kernel.entries[dtype]
+
+
+def machine_code(gpu: Device, kernel: Kernel, dtype: str, name: str) -> bytes:
+    """A cubin with the function `name`."""
+    cache, own = kept(gpu.architecture), "{}_{}_by_{}_{}".format(*gpu.capability, *gpu.version)
+    code = cache.read(f"{name}_{own}")
+    if code is None:
+        code = gpu.machine_code(ptx(kernel, dtype, name, gpu.architecture), name)
+        cache.write(f"{name}_{own}", code)
+    return code
+
+
+def ptx(kernel: Kernel, dtype: str, name: str, architecture: str) -> bytes:
+    """The kernel's PTX."""
+
+    def make() -> bytes:
+        from fastnn.compile.ptx import compile_kernel
+
+        with counted(name):
+            return compile_kernel(kernel, dtype, name, architecture).encode()
+
+    return kept(architecture).get(name, make)
+
+
+@cache
+def kept(architecture: str) -> ObjectCache:
+    """Where the code for an architecture is kept."""
+    return ObjectCache(identity("cpu", COMPILER, "PTX", architecture))
+
+
+def kernels() -> list[Kernel]:
+    """Every kernel that the GPU can be asked for."""
+    for family in iter_modules(cuda.__path__, "fastnn.kernels.cuda."):
+        import_module(family.name)
+    for op in list(Op.known):
+        if op.kernels is not None:
+            with suppress(ModuleNotFoundError, AttributeError):  # an op of the CPU's alone
+                launcher(op, "cuda")
+    return [kernel for kernel in Kernel.known if kernel.threads]
+
+
+def compile_named(architecture: str, names: Sequence[str]) -> None:
+    """Compile to PTX those of these that the cache has not; but none of a user's own."""
+    forms = {
+        symbol(k, d): (k, d)
+        for k in kernels()
+        for d in (k.dtypes if k.element is not None else ("f4",))
+    }
+    for name in names:
+        if name in forms and not kept(architecture).has(name):
+            ptx(*forms[name], name, architecture)
