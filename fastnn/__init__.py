@@ -17,6 +17,7 @@ from fastnn import (
 )
 from fastnn.autograd import no_grad
 from fastnn.config import get_threads, set_threads
+from fastnn.devices.choice import device, get_device, set_device
 from fastnn.gradcheck import gradcheck
 from fastnn.layers import Input
 from fastnn.model import Model, Sequential

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import config
 from fastnn.convert import as_array, promoted_type
+from fastnn.devices.cuda.address import DeviceAddress
 from fastnn.devices.launchers import launcher
 from fastnn.dtypes import (
     BOOL,
@@ -33,17 +34,17 @@ from fastnn.variable import TENSORS, Variable
 class Call:
     """What an op's launcher is given: calling it calls a kernel, or writes the call down."""
 
-    __slots__ = ("name",)
+    __slots__ = ("device", "name")
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, device: str):
+        self.name, self.device = name, device
 
     def __call__(self, kernel: Any, *arguments: Any) -> None:
         emit(self.name, kernel, arguments)
 
     def scratch(self, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
         """Memory for this call alone, with nothing of use in it."""
-        return Tensor(new_buffer(prod(shape) * dtype.itemsize), shape, dtype)
+        return Tensor(new_buffer(prod(shape) * dtype.itemsize, self.device), shape, dtype)
 
     @staticmethod
     def constant(array: np.ndarray) -> Constant:
@@ -51,21 +52,39 @@ class Call:
         return Constant(array)
 
 
-def launch(op: Op, inputs: Sequence[Tensor], outputs: Sequence[Any], attributes: dict) -> None:
+def device_of(tensors: Sequence[Any]) -> str:
+    """Where an op of these runs: where the step is recorded for; else on the GPU, if one of them
+    lies there or it is the device now. What lies elsewhere is copied."""
+    recorder = context.recorder
+    if recorder is not None:
+        return recorder.device
+    device = context.device
+    if device == "cpu" and DeviceAddress.in_use:
+        for t in tensors:
+            if t is not None and t.buffer.address.__class__ is DeviceAddress:
+                return "cuda"
+    return device
+
+
+def launch(
+    op: Op,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Any],
+    attributes: dict,
+    device: str = "cpu",
+) -> None:
     """Let the device compute an op's outputs, or write that down with the op's work."""
     if op.kernels is None:  # it is a view of its input
         return
-    launch = op.launch
-    if launch is None:
-        launch = launcher(op, "cpu")
-        object.__setattr__(op, "call", Call(op.name))
-        object.__setattr__(op, "launch", launch)
+    if device not in op.launchers:
+        op.launchers[device] = launcher(op, device), Call(op.name, device)
+    launch, call = op.launchers[device]
     recorder = context.recorder
     before = 0 if recorder is None else len(recorder.instructions)
     if len(inputs) < op.arity:
-        launch(op.call, *inputs, *[None] * (op.arity - len(inputs)), *outputs, **attributes)
+        launch(call, *inputs, *[None] * (op.arity - len(inputs)), *outputs, **attributes)
     else:
-        launch(op.call, *inputs, *outputs, **attributes)
+        launch(call, *inputs, *outputs, **attributes)
     if recorder is not None:
         count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
 
@@ -151,7 +170,7 @@ def apply(
     what the gradient needs. `specs`, if at hand, is what the op infers of these inputs. An op that
     works in place is given tensors, and all its outputs."""
     if op.in_place:
-        launch(op, inputs, places, attributes)
+        launch(op, inputs, places, attributes, device_of((*inputs, *places)))
         return None
     given = None
     if not all([x.__class__ in TENSORS for x in inputs]):
@@ -174,13 +193,14 @@ def apply(
         specs = [
             spec if place is None else place for spec, place in itertools.zip_longest(specs, places)
         ]
+    device = device_of((*inputs, *places) if places else inputs)
     outputs = [
         spec
         if isinstance(spec, Tensor)
-        else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize), *spec)
+        else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize, device), *spec)
         for spec in specs
     ]
-    launch(op, inputs, outputs, attributes)
+    launch(op, inputs, outputs, attributes, device)
     if context.recorder is not None and context.gradients and context.reads is not None:
         context.reads.meet([x for x in inputs if isinstance(x, Variable)])
     if context.watch is not None:

@@ -18,8 +18,8 @@ CACHE_LINE = 64  # bytes
 
 
 class Buffer:
-    """`nbytes` at `address`. `owner` is an array that holds the memory, of which this is a part
-    from byte `offset` on.
+    """`nbytes` at `address`. `owner` holds the memory, of which this is a part from byte `offset`
+    on: an array, or a GPU's memory, whose address is no number that the CPU could use.
 
     While a step is recorded its buffers have no memory (`address` is None, `maker` the recorder);
     once it is planned, they are dead to Python.
@@ -40,15 +40,40 @@ class Buffer:
         self.address, self.nbytes = other.address, other.nbytes
         self.owner, self.offset = other.owner, other.offset
 
+    @property
+    def device(self) -> str:
+        """Where the memory is, or will be."""
+        if self.owner is None:
+            return "cpu" if self.maker is None else self.maker.device
+        return "cpu" if isinstance(self.owner, np.ndarray) else "cuda"
+
     def array(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
-        """The memory as a NumPy array, not copied."""
+        """The memory as a NumPy array, not copied; of a GPU's, a copy that is not writable."""
         if self.owner is None:
             raise self.unreadable()
-        return np.ndarray(shape, dtype, self.owner, self.offset)
+        if isinstance(self.owner, np.ndarray):
+            return np.ndarray(shape, dtype, self.owner, self.offset)
+        return self.owner.read(self.offset, shape, dtype)
 
     def bytes(self) -> np.ndarray:
-        """All of it as a NumPy array, not copied."""
+        """All of it as `array` has it."""
         return self.array((self.nbytes,), np.uint8)
+
+    def write(self, values: np.ndarray) -> None:
+        """Put in the bytes of an array, as many as there are."""
+        if isinstance(self.owner, np.ndarray):
+            self.array(values.shape, values.dtype)[...] = values
+        elif self.owner is None:
+            raise self.unreadable()
+        else:
+            self.owner.write(self.offset, values)
+
+    def copy_from(self, other: "Buffer") -> None:
+        """Be the bytes of another buffer of the same device and size."""
+        if isinstance(self.owner, np.ndarray):
+            self.bytes()[...] = other.bytes()
+        else:
+            self.owner.copy_from(self.offset, other)
 
     def __reduce__(self) -> tuple:
         from fastnn.devices.cpu.memory import holding  # memory is the device's to give
@@ -56,6 +81,12 @@ class Buffer:
         return holding, (self.bytes(),)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Buffer":
+        if self.device != "cpu" and type(self) is Buffer:
+            from fastnn.devices.arena import allocate_on
+
+            made = allocate_on(self.device, self.nbytes)
+            made.copy_from(self)
+            return made
         # makes a copy of the bytes, so they need not be copied before
         make, arguments = self.__reduce__()
         return make(

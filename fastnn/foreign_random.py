@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.buffer import Buffer
-from fastnn.devices.cpu.memory import Arena
+from fastnn.devices.arena import Arena
 from fastnn.devices.cpu.threads import THREAD_NAME
 from fastnn.errors import RecordingError
 from fastnn.tensor import Tensor

@@ -9,7 +9,8 @@ import numpy as np
 from fastnn import config, losses, ops
 from fastnn.apply import apply
 from fastnn.autograd import no_grad
-from fastnn.devices.cpu.memory import own_copy, reserve
+from fastnn.devices.arena import own_copy
+from fastnn.devices.cpu.memory import reserve
 from fastnn.dtypes import FLOAT64, FLOATS, INT64
 from fastnn.ops import metrics as means
 from fastnn.registry import Configured, Kind, snake_case

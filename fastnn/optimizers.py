@@ -12,7 +12,8 @@ from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.buffer import CACHE_LINE, whole_lines
 from fastnn.checks import fraction, not_negative, positive
-from fastnn.devices.cpu.memory import Chunk, Mirror, reserve
+from fastnn.devices.arena import Chunk, Mirror
+from fastnn.devices.cpu.memory import reserve
 from fastnn.errors import DTypeError, ShapeError, shape_text, warn
 from fastnn.locks import combined
 from fastnn.ops import updates
@@ -225,7 +226,10 @@ class Optimizer(Watched, Configured):
     def _state(self, run, name):
         key = run.chunk, name
         if key not in self._memory:
-            self._memory[key] = Mirror(run.chunk)
+            made = self._memory[key] = Mirror(run.chunk)
+            for chunk, before, offset, nbytes in run.chunk.moved:  # from another device
+                if held := self._memory.get((chunk, name)):
+                    made.part(offset, nbytes).write(held.part(before, nbytes).bytes())
         return Tensor(
             self._memory[key].part(run.offset, run.parameter.buffer.nbytes),
             run.parameter.shape,

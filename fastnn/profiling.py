@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.devices.arena import turn_of
+from fastnn.devices.base import StepFailed
 from fastnn.devices.cpu import INTERPRETED, peaks, processor, vector_bits
-from fastnn.devices.cpu.memory import turn_of
-from fastnn.devices.cpu.program import Program, StepFailed, Tape
+from fastnn.devices.cpu.program import Program, Tape
 from fastnn.tape.cost import moved, nbytes
 from fastnn.tape.instruction import Instruction
 from fastnn.tape.report import Timings
@@ -116,7 +117,7 @@ def profile_step(epoch: Any, weights: Mapping[str, Any], dtype: np.dtype, rows: 
 
     def draw():
         """An order of the rows: there is none before the first fit."""
-        if segment.source is not None and segment.source.permutation is not None:
+        if segment.source is not None and segment.source.order is not None:
             Program([(epoch.tapes[0].with_increments([]), 1)]).run(1)
 
     times = {}

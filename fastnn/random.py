@@ -10,7 +10,8 @@ import numpy as np
 
 from fastnn import config, ops
 from fastnn.checks import extents, is_whole
-from fastnn.devices.cpu.memory import allocate, own_copy
+from fastnn.devices.arena import own_copy
+from fastnn.devices.cpu.memory import allocate
 from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.kernels.reference.random import philox
 from fastnn.locks import lock

@@ -15,9 +15,11 @@ import numpy as np
 from fastnn import tree
 from fastnn.arguments import filled, signature, stand_ins
 from fastnn.buffer import Buffer
+from fastnn.devices.base import StepFailed
 from fastnn.devices.cpu.autotune import Autotuner
 from fastnn.devices.cpu.memory import allocate
-from fastnn.devices.cpu.program import Program, StepFailed, Tape, threads_to_plan_for
+from fastnn.devices.cpu.program import threads_to_plan_for
+from fastnn.devices.programs import program_of, tape_of
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.foreign_random import Generators
 from fastnn.locks import making
@@ -251,8 +253,8 @@ class Recording:
         for t in flat:
             if t.buffer.address is None and t.buffer.maker is not recorder:
                 raise t.buffer.unreadable()
-        self.tape = Tape(recorder, [t.buffer for t in flat], threads_to_plan_for())
-        self.program = Program([(self.tape, 1)])
+        self.tape = tape_of(recorder, [t.buffer for t in flat], threads_to_plan_for())
+        self.program = program_of([(self.tape, 1)])
         self.autotuner = (
             Autotuner(self.program) if self.tape.work > THREADS_OVERHEAD_SECONDS else None
         )
@@ -285,7 +287,10 @@ class Recording:
         """Where an output lies when the tape has run."""
         if output.buffer in staged:
             return staged[output.buffer][1].reshape(output.shape)
-        return self.tape.array(output)
+        memory = self.tape.memory_of(output.buffer)
+        if isinstance(memory.owner, np.ndarray):
+            return memory.array(output.shape, output.dtype)
+        return Tensor(memory, output.shape, output.dtype)
 
     def _take(self, staged, inputs, kept):
         """Note which of the staged memory the tape reads; to everybody else all of it is dead
@@ -366,7 +371,7 @@ def _largest(given, array):
 def _fresh(output):
     """A tensor of its own for an output that lies in the memory of a tape; a variable is itself."""
     if not isinstance(output, np.ndarray):
-        return output
+        return output if isinstance(output, Variable) else output.own()
     buffer = allocate(output.nbytes)
     buffer.array(output.shape, output.dtype)[...] = output
     return Tensor(buffer, output.shape, output.dtype)

@@ -11,7 +11,8 @@ import numpy as np
 from fastnn import config, dtypes, ops
 from fastnn.buffer import Buffer
 from fastnn.convert import as_array, as_numbers
-from fastnn.devices.cpu.memory import Place, address_of, allocate, buffer_of, own_copy
+from fastnn.devices.arena import Place, allocate_on, own_copy
+from fastnn.devices.cpu.memory import address_of, buffer_of
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.ops.arithmetic import cast
 from fastnn.ops.movement import copy
@@ -93,6 +94,25 @@ class Tensor:
         }
 
     @property
+    def device(self) -> str:
+        """Where its values are: "cpu" or "cuda"."""
+        return self.buffer.device
+
+    def to(self, device: str) -> "Tensor":
+        """The same values on a device, "cpu" or "cuda": itself, if they are there; else a copy,
+        which is not computed from it as far as gradients go."""
+        from fastnn.devices.choice import checked
+
+        if checked("to", device) == self.device:
+            return self
+        result = Tensor(
+            allocate_on(checked("to", device), self.buffer.nbytes), self.shape, self.dtype
+        )
+        result.buffer.write(self.buffer.array(self.shape, self.dtype))
+        result.requires_gradient = self.requires_gradient and self.node is None
+        return result
+
+    @property
     def size(self) -> int:
         return prod(self.shape)
 
@@ -109,6 +129,12 @@ class Tensor:
         return (
             self if len(self.shape) == 1 else Tensor(self.buffer, (prod(self.shape),), self.dtype)
         )
+
+    def own(self) -> "Tensor":
+        """A copy of the memory alone, on the device it is on."""
+        memory = allocate_on(self.buffer.device, self.buffer.nbytes)
+        memory.copy_from(self.buffer)
+        return Tensor(memory, self.shape, self.dtype)
 
     def numpy(self) -> np.ndarray:
         """The values, copied."""
@@ -360,8 +386,8 @@ def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Te
         raise DTypeError(
             f"tensor: floats alone have gradients; got {array.dtype}. Pass dtype='float32'."
         )
-    result = Tensor(allocate(array.nbytes), array.shape, array.dtype)
-    result.buffer.array(array.shape, array.dtype)[...] = array
+    result = Tensor(allocate_on(context.device, array.nbytes), array.shape, array.dtype)
+    result.buffer.write(array)
     result.requires_gradient = requires_gradient
     return result
 

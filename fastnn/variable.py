@@ -4,10 +4,11 @@ from typing import Any
 
 from fastnn import config, dtypes
 from fastnn.convert import as_array
-from fastnn.devices.cpu.memory import Arena, Place
+from fastnn.devices.arena import Arena, Place
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.tape.record import context, has_gradient
 from fastnn.tensor import Tensor, copied, copy_to, gradient_for
+from fastnn.watch import moved
 
 
 class Variable(Tensor):
@@ -33,7 +34,7 @@ class Variable(Tensor):
         self.chunk, self.offset = (arena or Arena()).place(array.nbytes, trainable)
         super().__init__(Place(self.chunk, self.offset, array.nbytes), array.shape, array.dtype)
         self.name, self.trainable = name, trainable
-        self.buffer.array(self.shape, self.dtype)[...] = array
+        self.buffer.write(array)
 
     @property
     def trainable(self) -> bool:
@@ -45,6 +46,22 @@ class Variable(Tensor):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = self.requires_gradient = bool(value)
+
+    def move(self, arena: Arena) -> None:
+        """Lie in another arena, with the gradient, if there is one. What an optimizer keeps follows
+        (`Optimizer._state`); tapes are recorded anew."""
+        if self.chunk.device == arena.device:
+            return
+        values, before, gradient = self.numpy(), (self.chunk, self.offset), self._gradient
+        nbytes = self.buffer.nbytes
+        self.chunk, self.offset = arena.place(nbytes, self._trainable)
+        self.chunk.moved.append((*before, self.offset, nbytes))
+        self.buffer = Place(self.chunk, self.offset, nbytes)
+        self.buffer.write(values)
+        if gradient is not None:
+            self._gradient = self.mirror("gradient")
+            self._gradient.buffer.write(gradient.numpy())
+        moved()
 
     def mirror(self, key: object) -> Tensor:
         """Memory of this variable's shape, zeroed when first asked for: its gradient, an
@@ -75,7 +92,7 @@ class Variable(Tensor):
                 f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of "
                 f"{shape_text(array.shape)}"
             )
-        self.chunk.turn.run(self.buffer.array(self.shape, self.dtype).__setitem__, ..., array)
+        self.chunk.turn.run(self.buffer.write, array)
 
     def __repr__(self):
         values = self.buffer.array(self.shape, self.dtype)

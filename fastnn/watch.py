@@ -7,6 +7,7 @@ tapes that read that attribute of that object, and no others. What changes witho
 such as the contents of a list, is compared at every call.
 """
 
+import itertools
 import os
 import threading
 from collections import OrderedDict, deque
@@ -35,6 +36,12 @@ PLAIN = (bool, int, float, complex, str, bytes, np.generic)
 
 settings: dict[str, object] = {}  # of the process, that tapes depend on
 own: Callable[[object, str], Any] = object.__getattribute__
+_moves = itertools.count(1)
+
+
+def moved() -> None:
+    """Variables lie elsewhere now: every tape is recorded anew."""
+    settings["moves"] = next(_moves)
 
 
 class Watched:
@@ -106,7 +113,7 @@ class Watch:
     def __init__(self):
         if "n_threads" not in settings:
             settings["n_threads"] = threads.allowed().number
-        self.settings = dict(settings)
+        self.settings, self.device = dict(settings), context.device
         self.thread: int | None = None  # that records
         # names, and in the end what they stood for
         self.read: dict[int, tuple[Watched, dict[str, Any]]] = {}
@@ -207,7 +214,7 @@ class Watch:
         compared."""
         if self.assigned:
             self._review()
-        if self.differing or self.settings != settings:
+        if self.differing or self.settings != settings or self.device != context.device:
             return False
         is_compared = (  # the loops over nothing took 0.2 us of the 4 of a prediction
             self.variables

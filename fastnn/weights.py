@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.devices.cpu.memory import turn_of
+from fastnn.devices.arena import turn_of
 from fastnn.dtypes import CODES
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.layers.base import Layer

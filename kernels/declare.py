@@ -208,6 +208,7 @@ class Kernel:
         # (letter, grain, argument, axis): where the extent of each dimension of `split` is found
         axes = {letter: (i, axis) for i, p in self.arrays for axis, letter in enumerate(p.letters)}
         self.split_axes = [(letter, grain, *axes[letter]) for letter, grain in split]
+        self.reports = _returns_something(function)
         # the argument that has type T
         self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)
 
@@ -237,6 +238,19 @@ class Kernel:
             self.threads,
             self.symbol,
         )
+
+
+def _returns_something(function):
+    """Whether a function has a `return` with a value: a kernel with a status."""
+    before = None
+    for i in dis.get_instructions(function):
+        if i.opname == "RETURN_CONST" and i.argval is not None:
+            return True
+        is_none = before is not None and before.opname == "LOAD_CONST" and before.argval is None
+        if i.opname == "RETURN_VALUE" and not is_none:
+            return True
+        before = i
+    return False
 
 
 # What tells a kernel its part of the work, after its arguments, and how many letters `split` has.

@@ -18,7 +18,13 @@ def launcher(op: Op, device: str) -> Callable:
     that of a function which makes the launcher, or the kernel, of the formula.
     """
     family, _, name = str(op.kernels).rpartition(".")
-    found = getattr(import_module(f"fastnn.kernels.{device}.{family}"), name)
+    try:
+        found = getattr(import_module(f"fastnn.kernels.{device}.{family}"), name)
+    except (ModuleNotFoundError, AttributeError):
+        raise NotImplementedError(
+            f"{op.name}: there is no kernel of it for the device {device!r}. Run it on the CPU: "
+            "move what it is given there by x.to('cpu'), or the model by model.to('cpu')."
+        ) from None
     if op.formula is not None:
         found = found(op.formula)
     return _one_call(op, found) if isinstance(found, Kernel) else found

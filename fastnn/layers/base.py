@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, initializers, tree
-from fastnn.devices.cpu.memory import Arena, turn_of
+from fastnn.devices.arena import Arena, turn_of
+from fastnn.devices.choice import checked, device
 from fastnn.dtypes import FLOATS, expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.locks import making
@@ -186,7 +187,8 @@ class Layer(Watched, Configured):
     ) -> Variable:
         """A new weight of this layer, made by an initializer; an untrainable one gets no
         gradient."""
-        with outside_the_step():
+        arena = self.arena()
+        with outside_the_step(), device("cpu"):  # the same numbers on every device
             made = initializers.get("glorot_uniform" if initializer is None else initializer)
             value = made(tuple(shape), self.dtype)
             value = (
@@ -199,7 +201,7 @@ class Layer(Watched, Configured):
                     f"layer {self.name!r}: the initializer of {name} gave shape "
                     f"{shape_text(value.shape)}, not {shape_text(shape)}"
                 )
-            variable = Variable(value, trainable, name, self.dtype, self.arena())
+            variable = Variable(value, trainable, name, self.dtype, arena)
         self._own_weights.append(variable)
         variable.requires_gradient = trainable and self._trainable
         return variable
@@ -266,6 +268,28 @@ class Layer(Watched, Configured):
     variables = weights
     trainable_variables = trainable_weights
     non_trainable_variables = non_trainable_weights
+
+    def to(self, device: str) -> "Layer":
+        """Move it to a device, "cpu" or "cuda", with gradients and what an optimizer keeps of its
+        weights, and return it. Weights that are made later are made there. A model trains and
+        predicts where it lies.
+
+        >>> import fastnn
+        >>> fastnn.layers.Dense(2).to("cpu").device
+        'cpu'
+        """
+        arena = Arena(checked("to", device))
+        if self.device != arena.device:
+            for layer in (self, *self.sublayers()):
+                layer._arena = arena
+            for variable in self.weights:
+                variable.move(arena)
+        return self
+
+    @property
+    def device(self) -> str:
+        """Where its weights lie, or will."""
+        return context.device if self._arena is None else self._arena.device
 
     def count_params(self) -> int:
         """How many numbers its weights are."""

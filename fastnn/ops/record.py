@@ -120,8 +120,8 @@ class Op:
     arity: int = field(init=False)
     required: int = field(init=False)  # so many of the inputs; others may be left out, or None
     defaults: dict[str, Any] = field(init=False)
-    launch: Callable | None = field(init=False, default=None)  # the device's, once it is called
-    call: Any = field(init=False, default=None)
+    # by device: its launcher, and what that is given as `call`; once it is called
+    launchers: dict[str, tuple[Callable, Any]] = field(init=False, default_factory=dict)
 
     def __post_init__(self):
         Op.known.add(self)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Context(threading.local):
     """What holds for the ops a thread calls now."""
 
+    device = "cpu"  # on which ops run; the process's, unless within `fastnn.device(...)`
     recorder: "Recorder | None" = None
     step: "Step | None" = None
     layers: tuple[str, ...] = ()  # names of the layers being called, outermost first
@@ -84,9 +85,9 @@ class Recorder(Step):
     """Writes instructions down instead of running them. The buffers made meanwhile have no memory
     until they are planned."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, device: str | None = None):
         super().__init__(name)
-        self.active = True
+        self.active, self.device = True, device or context.device
         self.instructions: list[Instruction] = []
         # variables and tensors whose gradient the step met, and which it was before
         self.had_gradient: dict[Any, Any] = {}

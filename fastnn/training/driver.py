@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn.callbacks import CallbackList, Logs
-from fastnn.devices.cpu.program import StepFailed
+from fastnn.devices.base import StepFailed
 from fastnn.errors import NotFiniteError
 from fastnn.recording import explained
 

@@ -9,12 +9,13 @@ from fastnn import tree
 from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
-from fastnn.devices.cpu.program import FOREVER, StepFailed
+from fastnn.devices.base import FOREVER, StepFailed
 from fastnn.errors import NotFiniteError
 from fastnn.frames import not_finite
 from fastnn.locks import MAX_WAIT_SECONDS
 from fastnn.ops.movement import copy
 from fastnn.ops.updates import check_finite
+from fastnn.tape.record import context
 from fastnn.tensor import Tensor
 
 from . import data
@@ -34,9 +35,17 @@ class Predictor:
     ):
         self.model, self.dtype, self.single = model, model.dtype, size is not None
         like = data.without_arrays(rows)
-        self.another = lambda: Predictor(
-            model, tree.pack(like, self.x), size, outputs, batch_size, eager
-        )
+
+        def another_of(rows_of_it: int | None) -> Predictor:
+            rows_like = [a[:rows_of_it] for a in self.x]
+            return Predictor(
+                model, tree.pack(like, rows_like), rows_of_it, outputs, batch_size, eager
+            )
+
+        self.another = lambda: another_of(size)
+        self.another_of = another_of
+        self.of_size: dict[int, Predictor] = {}  # of single batches, for a GPU
+        self.batch_size = batch_size
         self.inputs, self.outputs = like, outputs
         held = batch_size if size is None else size
         self.x: list[np.ndarray] = [
@@ -111,6 +120,8 @@ class Predictor:
         taken = self.programs.taken
         if taken._is_owned():  # a callback predicts
             return self.another()._in_slices(x, callbacks)
+        if context.device != "cpu" and not self.single:
+            return self._by_batches(x)
         try:
             if not taken.acquire(timeout=MAX_WAIT_SECONDS):
                 return self.another()._in_slices(x, callbacks)
@@ -127,6 +138,19 @@ class Predictor:
                     taken.release()
                 else:
                     self.programs.release()
+
+    def _by_batches(self, x):
+        """Batch by batch, on a device whose steps cannot be told where the next rows are."""
+        y = self._room(len(x[0]))
+        for start in range(0, len(x[0]), self.batch_size):
+            part = [a[start : start + self.batch_size] for a in x]
+            size = len(part[0])
+            if size not in self.of_size:
+                self.of_size[size] = self.another_of(size)
+            one = self.of_size[size]
+            for whole, found in zip(y, one.turn.run(one._at_once, part), strict=True):
+                whole[start : start + size] = found
+        return y
 
     def _watched(self, schedule, x, y, callbacks):
         callbacks.call("on_predict_begin", None)

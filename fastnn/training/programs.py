@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.buffer import Buffer
+from fastnn.devices.base import FOREVER
 from fastnn.devices.cpu.autotune import Autotuner
-from fastnn.devices.cpu.program import FOREVER, Program, Tape, threads_to_plan_for
+from fastnn.devices.cpu.program import threads_to_plan_for
+from fastnn.devices.programs import program_of, tape_of
 from fastnn.locks import Turn, lock, making
 from fastnn.tape.record import Recorder, Step, context
 from fastnn.tensor import Tensor
@@ -33,14 +35,14 @@ class StepTape:
         self.in_place: list[Tensor] = []  # that the step takes where they lie
         source = segment.source
         with making:
-            with Recorder(segment.name) as recorder:
-                if source is None or source.permutation is not None:
+            with Recorder(segment.name, segment.device) as recorder:
+                if source is None or source.order is not None:
                     segment()
                 else:
                     self.in_place = source.take(segment.start, segment.rows)
                     segment.step(*self.in_place)
             recorder.restore_gradients()
-        self.tape = Tape(recorder, [], n_threads)
+        self.tape = tape_of(recorder, [], n_threads)
         for tensor in self.in_place:
             # the tape alone knows it now
             tensor.buffer.address, tensor.buffer.owner, tensor.buffer.maker = None, None, recorder
@@ -78,7 +80,7 @@ class Schedule(NamedTuple):
     train: list[Segment]
     test: list[Segment]
     segments: list[Segment]
-    tapes: list[Tape]
+    tapes: list[Any]
     program: Any
     autotuner: Autotuner
 
@@ -160,7 +162,7 @@ class Programs:
             # the end of an epoch: the next one begins with the first rows
             if segments[-1].source is None:
                 tapes[-1] = _adding(tapes[-1], back)
-            program = Program([(t, s.repeats) for t, s in zip(tapes, segments, strict=True)])
+            program = program_of([(t, s.repeats) for t, s in zip(tapes, segments, strict=True)])
         return Schedule(train, test, segments, tapes, program, Autotuner(program))
 
     def _tapes_of(self, segments):

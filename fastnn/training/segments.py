@@ -9,12 +9,12 @@ import numpy as np
 from fastnn import ops
 from fastnn.apply import apply
 from fastnn.buffer import Buffer
-from fastnn.devices.cpu.memory import allocate, buffer_of
+from fastnn.devices.cpu.memory import allocate, buffer_of, holding
 from fastnn.dtypes import INT64
 from fastnn.ops.random import permutation
 from fastnn.random import Generator
 from fastnn.tape.record import Counter
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, copy_to
 
 if TYPE_CHECKING:
     from .programs import StepTape
@@ -49,12 +49,33 @@ class Permutation:
         draws.increment()
 
 
-class Source:
-    """Arrays of as many rows each, of which steps take batches: permuted, or as they lie, without
-    copying them."""
+class InOrder:
+    """The rows as they lie, for a device whose steps cannot be told where the next ones are: like a
+    permutation they are gathered."""
 
-    def __init__(self, arrays: Sequence[np.ndarray], permutation: Permutation | None = None):
-        self.permutation = permutation
+    def __init__(self) -> None:
+        self.rows = Tensor(allocate(0), (0,), INT64)
+        self.place = Tensor(allocate(8), (1,), INT64)
+        self.cursor = Counter(self.place.buffer)
+        self.start = Tensor(holding(np.zeros(1, np.int64)), (1,), INT64)
+
+    def resize(self, rows: int) -> None:
+        """Be as many rows from now on."""
+        if self.rows.shape != (rows,):
+            self.rows.buffer.become(holding(np.arange(rows)))
+            self.rows.shape = (rows,)
+
+    def draw(self) -> None:
+        """The step that begins an epoch."""
+        copy_to(self.start, self.place)
+
+
+class Source:
+    """Arrays of as many rows each, of which steps take batches: in an order, or as they lie,
+    without copying them."""
+
+    def __init__(self, arrays: Sequence[np.ndarray], order: Permutation | InOrder | None = None):
+        self.order = order
         self.whole = [Tensor(Buffer(0, 0, None, 0), a.shape, a.dtype) for a in arrays]
         self.bind(arrays)
 
@@ -64,8 +85,8 @@ class Source:
         for tensor, array in zip(self.whole, arrays, strict=True):
             tensor.buffer.become(buffer_of(array))
             tensor.shape = array.shape
-        if self.permutation is not None:
-            self.permutation.resize(len(arrays[0]))
+        if self.order is not None:
+            self.order.resize(len(arrays[0]))
 
     def release(self) -> None:
         """Let go of the arrays; tapes are kept, and get others."""
@@ -73,8 +94,8 @@ class Source:
             tensor.buffer.owner = None
 
     def take(self, start: int, rows: int) -> list[Tensor]:
-        """The next rows of the permutation, or those from `start` on."""
-        order = self.permutation
+        """The next rows of the order, or those from `start` on."""
+        order = self.order
         if order is not None:
             batch = [ops.gather(t, order.rows, order.place, rows=rows) for t in self.whole]
             order.cursor.increment(rows)
@@ -108,12 +129,14 @@ class Segment:
         rows: int = 0,
         start: int = 0,
         held: Sequence[Tensor] = (),
+        device: str | None = None,
     ):
+        self.device = device  # that it is recorded for; None: the one that is current then
         self.name, self.step, self.repeats = name, step, repeats
         self.source, self.rows, self.start = source, rows, start
         self.held = list(held)
-        if source is not None and source.permutation is not None:
-            self.held = [*source.whole, source.permutation.rows]
+        if source is not None and source.order is not None:
+            self.held = [*source.whole, source.order.rows]
         self.tape: StepTape | None = None
 
     def __call__(self, number: int = 0) -> None:
@@ -121,6 +144,13 @@ class Segment:
             self.step()
         else:
             self.step(*self.source.take(self.start + number * self.rows, self.rows))
+
+
+def order_of(order: Permutation | InOrder) -> Segment:
+    """The step that begins an epoch's pass over the rows. It is serial work, which the CPU does."""
+    if isinstance(order, Permutation):
+        return Segment("shuffling", order.draw, held=(order.words, order.rows), device="cpu")
+    return Segment("rows in order", order.draw, device="cpu")
 
 
 def segments_of(

@@ -7,14 +7,14 @@ from typing import Any
 from fastnn import metrics, tree
 from fastnn.autograd import no_grad
 from fastnn.random import Generator
-from fastnn.tape.record import commit
+from fastnn.tape.record import commit, context
 from fastnn.tensor import Tensor
 
 from . import data
 from .data import Rows
 from .epoch import Epoch
 from .outputs import per_output
-from .segments import Permutation, Segment, Source, segments_of
+from .segments import InOrder, Permutation, Source, order_of, segments_of
 
 
 def epoch_of(
@@ -28,9 +28,11 @@ def epoch_of(
     if rows is not None and model.run_eagerly:
         # steps from Python read all else when they run, but not which variables there are
         _ = model.trainable_variables
-    permutation = None if generator is None else Permutation(generator)
-    train_source = None if rows is None else Source(rows.arrays(), permutation)
-    test_source = None if test is None else Source(test.arrays())
+    gathers = context.device != "cpu" and not model.run_eagerly
+    order = Permutation(generator) if generator else InOrder() if gathers else None
+    train_source = None if rows is None else Source(rows.arrays(), order)
+    test_order = InOrder() if gathers else None
+    test_source = None if test is None else Source(test.arrays(), test_order)
     test_name, mean_start = ("evaluation", 0) if rows is None else ("validation", n_means)
     train_rows, test_rows = data.without_arrays(rows), data.without_arrays(test)
 
@@ -42,13 +44,15 @@ def epoch_of(
 
     def segments():
         training, testing = [], []
-        if permutation is not None:
-            held = permutation.words, permutation.rows
-            training.append(Segment("shuffling", permutation.draw, held=held))
-        if train_source is not None:
-            training += segments_of("training", train, train_source, batch_size)
-        if test_source is not None:
-            testing += segments_of(test_name, evaluate, test_source, batch_size)
+        for name, step, source, found in (
+            ("training", train, train_source, training),
+            (test_name, evaluate, test_source, testing),
+        ):
+            if source is None:
+                continue
+            if source.order is not None:
+                found.append(order_of(source.order))
+            found += segments_of(name, step, source, batch_size)
         return training, testing
 
     sources = [s for s in (train_source, test_source) if s is not None]

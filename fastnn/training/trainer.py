@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import checks, losses, optimizers, random, tree
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
+from fastnn.devices.choice import where_it_lies
 from fastnn.errors import RecordingError, ShapeError, shape_text
 from fastnn.layers import Layer
 from fastnn.layers.base import Shape
@@ -127,6 +128,7 @@ class Trainer(Layer, aliases=None):
 
     # ---- fit
 
+    @where_it_lies
     def fit(
         self,
         x: Any = None,
@@ -201,6 +203,7 @@ class Trainer(Layer, aliases=None):
             called.call("on_train_end", {k: v[-1] for k, v in history.history.items()})
         return history
 
+    @where_it_lies
     def evaluate(
         self,
         x: Any = None,
@@ -234,6 +237,7 @@ class Trainer(Layer, aliases=None):
             return named
         return results if len(results) > 1 else results[0]
 
+    @where_it_lies
     def predict(
         self, x: Any, batch_size: int | None = None, verbose: Any = "auto", callbacks: Any = None
     ) -> Any:
@@ -268,6 +272,7 @@ class Trainer(Layer, aliases=None):
         called = CallbackList(callbacks, self, {"steps": math.ceil(count / batch_size)})
         return predictor(rows, called, x)
 
+    @where_it_lies
     def profile(
         self, x: Any, y: Any, batch_size: int | None = None, sample_weight: Any = None
     ) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import fastnn
 from fastnn import ops, profiling
+from fastnn.devices.base import StepFailed
 from fastnn.devices.cpu import INTERPRETED, fusion
-from fastnn.devices.cpu.program import Program, StepFailed, Tape
+from fastnn.devices.cpu.program import Program, Tape
 from fastnn.errors import DeadTensorError, RecordingError
 from fastnn.recording import MAX_TAPES
 from fastnn.tape.record import Recorder

@@ -1,18 +1,12 @@
-"""Memory of the CPU: allocations, and arenas in which variables lie side by side, in huge pages if
-there are many."""
+"""Memory of the CPU: allocations, in huge pages if they are large."""
 
-import copy
 import ctypes
 import mmap
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
-from fastnn.buffer import CACHE_LINE, Buffer, whole_lines
-from fastnn.locks import Turn, Turns, combined
+from fastnn.buffer import CACHE_LINE, Buffer
 
 
 def address_of(array: np.ndarray) -> int:
@@ -47,111 +41,6 @@ def reserve(nbytes: int, huge_pages: bool = False) -> Buffer:
             memory.madvise(mmap.MADV_HUGEPAGE)
     owner = np.frombuffer(memory, np.uint8)
     return Buffer(owner.__array_interface__["data"][0], nbytes, owner, 0)
-
-
-class Chunk:
-    """A run of variables' memory, and zeroed memory of the same layout for what goes with each of
-    them: gradients, moments. Variables that lie next to each other here do so there too, and are
-    updated by one instruction."""
-
-    def __init__(self, nbytes: int, huge_pages: bool, turn: Turn, used: int = 0):
-        self.memory, self.huge_pages, self.used = reserve(nbytes, huge_pages), huge_pages, used
-        self.mirrors: dict[object, Buffer] = {}
-        self.turn = _turns[id(self.memory.owner)] = turn  # of who works on these variables
-
-    def __reduce__(self) -> tuple:
-        """The layout alone: places bring their values along, so that a copied layer does not hold
-        its model's weights."""
-        return Chunk, (self.memory.nbytes, self.huge_pages, self.turn, self.used)
-
-    def mirror(self, key: object) -> Buffer:
-        if key not in self.mirrors:
-            self.mirrors[key] = reserve(self.memory.nbytes, self.huge_pages)
-        return self.mirrors[key]
-
-
-class Mirror(Buffer):
-    """Zeroed memory of a chunk's layout, for what goes with its variables. Copies take along what
-    the chunk uses of it."""
-
-    __slots__ = ("chunk",)
-
-    def __init__(self, chunk: Chunk, values: Any = ()):
-        memory = reserve(chunk.memory.nbytes, chunk.huge_pages)
-        super().__init__(memory.address, memory.nbytes, memory.owner, 0)
-        self.chunk = chunk
-        self.bytes()[: len(values)] = values
-
-    def __reduce__(self) -> tuple:
-        return Mirror, (self.chunk, self.bytes()[: self.chunk.used])
-
-
-class Place(Buffer):
-    """Where a variable lies in a chunk, or, with a key, what goes with it in that mirror of the
-    chunk."""
-
-    __slots__ = ("chunk", "key")
-
-    def __init__(self, chunk: Chunk, offset: int, nbytes: int, key: object = None):
-        memory = chunk.memory if key is None else chunk.mirror(key)
-        self.address, self.nbytes, self.owner, self.offset, self.maker = (
-            memory.address + offset,
-            nbytes,
-            memory.owner,
-            offset,
-            None,
-        )
-        self.chunk, self.key = chunk, key
-
-    def __reduce__(self) -> tuple:
-        return _placed, (self.chunk, self.offset, self.bytes(), self.key)
-
-
-def _placed(chunk, offset, values, key):
-    place = Place(chunk, offset, values.nbytes, key)
-    place.bytes()[...] = values
-    return place
-
-
-_turns: WeakValueDictionary[int, Turn] = WeakValueDictionary()  # by the owner of a chunk's memory
-
-
-def turn_of(buffers: Iterable[Buffer]) -> Turn | Turns:
-    """That of the variables whose memory is among these."""
-    found = [_turns.get(owner) for owner in {id(getattr(b, "owner", None)) for b in buffers}]
-    return combined([turn for turn in found if turn is not None])
-
-
-class Arena:
-    """Places variables one after another. A chunk takes memory only as far as it is used, so it may
-    be generous."""
-
-    CHUNK_BYTES = 1 << 24
-    # A variable this large, or a chunk that follows a full one, lies in huge pages: an update of 8
-    # million parameters then takes 0.9 of the time, but a small model would take up pages of 2 MB
-    # of which it needs little. NumPy has the same bound.
-    HUGE_PAGES_MIN_BYTES = 1 << 22
-
-    def __init__(self):
-        self.chunks: dict[object, Chunk] = {}
-        self.turn = Turn(of_weights=True)
-
-    def place(self, nbytes: int, kind: object) -> tuple[Chunk, int]:
-        """A chunk and an offset in it for a variable; variables of one kind (trainable or not) lie
-        together."""
-        size = whole_lines(nbytes)
-        chunk = self.chunks.get(kind)
-        if chunk is None or chunk.used + size > chunk.memory.nbytes:
-            huge_pages = size >= self.HUGE_PAGES_MIN_BYTES or chunk is not None
-            chunk = self.chunks[kind] = Chunk(max(size, self.CHUNK_BYTES), huge_pages, self.turn)
-        chunk.used += size
-        return chunk, chunk.used - size
-
-
-def own_copy(held: Any) -> Any:
-    """`__copy__` of what holds memory: copy.copy copies that too. Two objects for one memory would
-    be in each other's way: two variables would write their gradients over each other's."""
-    return copy.deepcopy(held)
 
 
 def buffer_of(array: np.ndarray) -> Buffer:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from fastnn.buffer import Buffer
+from fastnn.devices.arena import turn_of
+from fastnn.devices.base import FOREVER, StepFailed
 from fastnn.devices.cpu import INTERPRETED, entries, replay, threads
-from fastnn.devices.cpu.memory import address_of, allocate, turn_of
+from fastnn.devices.cpu.memory import address_of, allocate
 from fastnn.devices.cpu.threads import MAX_THREADS
-from fastnn.errors import kernel_error
 from fastnn.kernels.cpu.replay import (
     ABORT,
     BASE,
@@ -31,7 +32,7 @@ from fastnn.kernels.cpu.replay import (
 )
 from fastnn.tape import report
 from fastnn.tape.cost import work
-from fastnn.tape.instruction import NUMBERS, Instruction
+from fastnn.tape.instruction import NUMBERS
 from fastnn.tape.plan import lifetimes, placed, without_dead_code
 from fastnn.tape.record import Recorder
 from fastnn.tape.report import Timings
@@ -39,7 +40,6 @@ from fastnn.tape.report import Timings
 from .barriers import barriers
 from .fusion import fusion_groups
 
-FOREVER = 1 << 62
 UNFUSED = (1, 0, 0, 0, 0, 0)  # the row of `Tape.group_rows` of a call that belongs to no group
 NOWHERE: Mapping[Buffer, int] = {}
 
@@ -165,12 +165,15 @@ class Tape:
         """The memory its calls work on."""
         return [i.arguments[n].buffer for i in self.instructions for n, _ in i.kernel.arrays]
 
+    def memory_of(self, buffer: Buffer) -> Buffer:
+        """Where a buffer made while recording lies."""
+        if buffer.address is not None:
+            return buffer
+        return self.arena.part(self.addresses[buffer] - self.arena.address, buffer.nbytes)
+
     def array(self, tensor: Any) -> np.ndarray:
         """The memory of a tensor made while recording."""
-        if tensor.buffer.address is not None:
-            return tensor.buffer.array(tensor.shape, tensor.dtype)
-        offset = self.arena.offset + self.addresses[tensor.buffer] - self.arena.address
-        return np.ndarray(tensor.shape, tensor.dtype, self.arena.owner, offset)
+        return self.memory_of(tensor.buffer).array(tensor.shape, tensor.dtype)
 
     def with_increments(self, increments: Sequence[tuple[int, int]]) -> "Tape":
         """The same step, incrementing the words at these addresses; none, to time it."""
@@ -188,19 +191,6 @@ class Tape:
     def summary(self) -> str:
         """A line a call: name, shapes, flops, bytes and, if profiled, time; then the memory."""
         return report.summary(self)
-
-
-class StepFailed(Exception):
-    """A kernel reported something: which instruction of which tape, and what. Nothing of that step
-    was committed after it."""
-
-    def __init__(self, tape: Tape, instruction: Instruction, status: int):
-        super().__init__(tape.name)
-        self.tape, self.instruction, self.status = tape, instruction, status
-
-    def error(self) -> Exception:
-        """What to raise for it."""
-        return kernel_error(self.status, self.instruction.name, self.instruction.layer)
 
 
 class Program:

@@ -5,9 +5,11 @@ class DeviceAddress:
     """An address on the GPU. It is no number: who packs it for the CPU is told so by Python."""
 
     __slots__ = ("value",)
+    in_use = False  # whether there has been one
 
     def __init__(self, value: int):
         self.value = value
+        DeviceAddress.in_use = True
 
     def __add__(self, nbytes: int) -> "DeviceAddress":
         return DeviceAddress(self.value + nbytes)
