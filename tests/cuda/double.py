@@ -51,7 +51,7 @@ WITHOUT_CONTEXT = (
     *("cuCtxPushCurrent_v2", "cuCtxPopCurrent_v2"),
 )
 MAX_GRID = ((1 << 31) - 1, 65535, 65535)
-STATUS_BYTES = 16
+STATUS_BYTES, MAX_PARAMETER_BYTES = 16, 4096
 CUBIN = b"the double's machine code\n"
 
 
@@ -362,7 +362,7 @@ class Double:
         size = ctypes.c_size_t.from_address(words[3]).value
         fits = (
             (words[0], words[2], words[4], parameters, shared) == (1, 2, None, None, 0)
-            and size == 8 * len(kernel.param_types)
+            and size == 8 * len(kernel.param_types) <= MAX_PARAMETER_BYTES
             and block == (threads, 1, 1)
             and all(0 < n <= most for n, most in zip(grid, MAX_GRID, strict=True))
         )

@@ -201,6 +201,22 @@ def test_many_small_copies_do_not_pile_up(double):
     assert not device().in_flight
 
 
+def test_an_interrupt_leaves_what_is_in_flight_to_the_next_wait(double, monkeypatch):
+    x, used = sent(np.ones(1, np.float32)), double.memory.used
+    device().free(device().allocate(4096))
+
+    def interrupted(stream):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(double, "_cuStreamSynchronize", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            device().wait()
+    assert double.memory.used == used + 4096
+    assert fetched(x, 1) == 1
+    assert double.memory.used == used
+
+
 # ---- no GPU
 
 

@@ -310,6 +310,8 @@ def device() -> Device:
     """The GPU, which is opened when it is first asked for. Raises where there is none, and says
     what to do."""
     global _device
+    if _device is not None:
+        return _device
     with _making:
         if _device is None:
             _device = Device(Driver(opened() if _library is None else _library))

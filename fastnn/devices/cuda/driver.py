@@ -64,7 +64,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
 # CUresult, as far as they are told apart here
 SUCCESS, OUT_OF_MEMORY, NOT_INITIALIZED, NO_DEVICE = 0, 2, 3, 100
 # After these no call of the process works any more: memory on the GPU is gone.
-LOSES_CONTEXT = frozenset([214, 220, 226, 700, 702, 709, 710, *range(714, 720), 721])
+LOSES_CONTEXT = frozenset([214, 220, 226, 700, 702, 709, 710, *range(714, 720), 721, 810])
 FAULT = (
     "A kernel that was launched earlier {}. To find which: compute-sanitizer python YOUR_PROGRAM"
 )
