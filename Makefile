@@ -10,7 +10,7 @@ demo: .venv/demo
 test: .venv/test
 	$(BIN)/python -m pytest
 
-slow: .venv/test
+slow: .venv/cuda-test
 	$(BIN)/python -m pytest -m slow
 
 bench: .venv/bench

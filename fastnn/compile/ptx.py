@@ -22,7 +22,8 @@ REFUSED = (".extern", ".func", ".local")
 
 def compile_kernel(kernel: Kernel, dtype: str, name: str, architecture: str) -> str:
     """The PTX of `kernel` for an element type and an architecture such as "sm_90"."""
-    text = _assembly(kernel, dtype, name, architecture)
+    machine, module = optimised(kernel, dtype, name, architecture)
+    text = machine.emit_assembly(module)
     if found := [word for word in REFUSED if re.search(rf"^\s*{re.escape(word)}\b", text, re.M)]:
         raise RuntimeError(
             f"kernel {kernel.name} for {dtype}: its PTX has {', '.join(found)}. On a GPU a kernel "
@@ -32,7 +33,8 @@ def compile_kernel(kernel: Kernel, dtype: str, name: str, architecture: str) -> 
     return text
 
 
-def _assembly(kernel, dtype, name, architecture):
+def optimised(kernel: Kernel, dtype: str, name: str, architecture: str) -> Any:
+    """LLVM's machine and the kernel's module, ready to be written as PTX."""
     from llvmlite import binding
 
     binding.initialize_all_targets()
@@ -47,7 +49,7 @@ def _assembly(kernel, dtype, name, architecture):
     options = binding.create_pipeline_tuning_options(speed_level=3)
     passes = binding.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
-    return machine.emit_assembly(module)
+    return machine, module
 
 
 def _target() -> Any:

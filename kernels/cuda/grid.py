@@ -120,21 +120,22 @@ def _(emitter, x, distance):
 
 @intrinsic("four <- flat int")
 def load_four(x, place):
-    """x[place : place + 4], which begin at a multiple of 16 bytes."""
+    """x[place : place + 4], where x begins at a multiple of 16 bytes, and `place` is one of 4."""
     _on_a_gpu(x, place)
 
 
 @load_four.lowering
 def _(emitter, x, place):
     builder, (data, _) = emitter.builder, emitter.array(x, emitter.kinds[0])
-    vector = emitter.load_vector(builder.gep(data, [place]), FOUR, VECTOR_BYTES)
+    kind = emitter.integer(1) if emitter.dtype == "b1" else data.type.pointee
+    vector = emitter.load_vector(builder.gep(data, [place]), FOUR, _alignment(emitter))
     values = [builder.extract_element(vector, emitter.integer(32)(n)) for n in range(FOUR)]
-    return emitter.tuple_of(values)
+    return emitter.tuple_of([_as_type(emitter, value, kind) for value in values])
 
 
 @intrinsic("void <- flat int four")
 def store_four(y, place, values):
-    """y[place : place + 4] = values, at a multiple of 16 bytes."""
+    """y[place : place + 4] = values; likewise."""
     _on_a_gpu(y, place, values)
 
 
@@ -142,7 +143,24 @@ def store_four(y, place, values):
 def _(emitter, y, place, values):
     builder, (data, _) = emitter.builder, emitter.array(y, emitter.kinds[0])
     elements = [builder.extract_value(values, n) for n in range(FOUR)]
-    emitter.store_vector(elements, builder.gep(data, [place]), VECTOR_BYTES)
+    elements = [_as_type(emitter, element, emitter.real) for element in elements]
+    emitter.store_vector(elements, builder.gep(data, [place]), _alignment(emitter))
+
+
+def _alignment(emitter):
+    """Of four elements: two loads of 16 bytes where they have 8."""
+    return min(FOUR * emitter.item_bytes, VECTOR_BYTES)
+
+
+def _as_type(emitter, value, kind):
+    """The same element: vectors are made of floats where elements are integers of their size, and
+    of bytes where they are booleans."""
+    if value.type == kind:
+        return value
+    if emitter.dtype == "b1":
+        change = emitter.builder.trunc if kind.width == 1 else emitter.builder.zext
+        return change(value, kind)
+    return emitter.builder.bitcast(value, kind)
 
 
 @intrinsic("int <- any")

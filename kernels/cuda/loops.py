@@ -23,7 +23,7 @@ The kernel of x y is, written down as one would by hand,
 
 from functools import cache, lru_cache
 
-from ..declare import FLOATS, kernel
+from ..declare import kernel
 from ..formula_loops import broadcast_rows, each, results_of, written
 from .grid import FOUR, first_of_four, is_aligned, load_four, store_four
 
@@ -59,16 +59,14 @@ def flat_kernel(formula):
     def four_of(x):
         return ", ".join(f"{x}_{n}" for n in range(FOUR))
 
-    at_once = []
-    if set(formula.dtypes) <= set(FLOATS):
-        aligned = " and ".join(f"is_aligned({a})" for a in (*fours, *fours_out))
-        at_once = [
-            f"if i + FOUR <= {results[0]}.size and {aligned or 'True'}:",
-            *[f"    {four_of(x)} = load_four({x}, i)" for x in fours],
-            *[one(n) for n in range(FOUR)],
-            *[f"    store_four({y}, i, ({four_of(y)}))" for y in fours_out],
-            "    return",
-        ]
+    aligned = " and ".join(f"is_aligned({a})" for a in (*fours, *fours_out))
+    at_once = [
+        f"if i + FOUR <= {results[0]}.size and {aligned or 'True'}:",
+        *[f"    {four_of(x)} = load_four({x}, i)" for x in fours],
+        *[one(n) for n in range(FOUR)],
+        *[f"    store_four({y}, i, ({four_of(y)}))" for y in fours_out],
+        "    return",
+    ]
     return kernel(
         split=FLAT,
         threads=THREADS,

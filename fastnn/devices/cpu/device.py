@@ -23,4 +23,4 @@ def kernels() -> list[Kernel]:
     matmul = import_module("fastnn.kernels.cpu.matmul")
     for activation in gradient_from_output:
         matmul.activate(formula(activation))
-    return list(Kernel.known)
+    return [k for k in Kernel.known if not k.threads]

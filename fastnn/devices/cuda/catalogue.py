@@ -1,0 +1,34 @@
+"""Every kernel that the GPU can be asked for, by the name of its object code: for tests, and for
+those who compile ahead."""
+
+from contextlib import suppress
+from importlib import import_module
+
+from fastnn.compile.names import symbol
+from fastnn.devices.launchers import launcher
+from fastnn.kernels import cuda
+from fastnn.kernels.declare import Kernel
+from fastnn.ops.record import Op
+
+
+def kernels() -> list[Kernel]:
+    """Every kernel that can be asked for. Those of a formula are made with its launcher; those of a
+    product, for each tile and activation, when it is first called with such a shape."""
+    from pkgutil import iter_modules
+
+    for family in iter_modules(cuda.__path__, "fastnn.kernels.cuda."):
+        import_module(family.name)
+    for op in list(Op.known):
+        if op.kernels is not None:
+            with suppress(NotImplementedError):  # of a user's own that has none
+                launcher(op, "cuda")
+    return [k for k in Kernel.known if k.module.startswith("cuda.")]
+
+
+def forms() -> dict[str, tuple[Kernel, str]]:
+    """Every kernel in each of its element types, by symbol."""
+    return {
+        symbol(k, d): (k, d)
+        for k in kernels()
+        for d in (k.dtypes if k.element is not None else ("f4",))
+    }
