@@ -137,11 +137,11 @@ def mirrored(check, run=run, **options):
     `check(op, attributes, CPU's outputs, CUDA's outputs)` is called."""
     on_cpu = fastnn.apply.launch
 
-    def launch(op, inputs, outputs, attributes):
+    def launch(op, inputs, outputs, attributes, device="cpu"):
         if op.kernels is None:
             return
         before = [as_array(x) for x in inputs], [as_array(y) for y in outputs]
-        on_cpu(op, inputs, outputs, attributes)
+        on_cpu(op, inputs, outputs, attributes, device)
         found, _ = run(op, *before, attributes, **options)
         check(op, attributes, [as_array(y) for y in outputs], found)
 
