@@ -17,6 +17,7 @@ from fastnn import (
 )
 from fastnn.autograd import no_grad
 from fastnn.config import get_threads, set_threads
+from fastnn.devices import choice
 from fastnn.devices.choice import device, get_device, set_device
 from fastnn.gradcheck import gradcheck
 from fastnn.layers import Input
@@ -26,3 +27,5 @@ from fastnn.tensor import Tensor, tensor
 from fastnn.variable import Variable
 
 from fastnn import keras  # isort: skip  # last: it holds names of all the others
+
+choice.from_environment()

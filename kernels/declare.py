@@ -188,12 +188,22 @@ class Kernel:
     known = weakref.WeakSet()  # every kernel there is
 
     def __init__(
-        self, function, name, parameters, split, dtypes, range_names, threads=0, symbol=None
+        self,
+        function,
+        name,
+        parameters,
+        split,
+        dtypes,
+        range_names,
+        threads=0,
+        batched=False,
+        symbol=None,
     ):
         Kernel.known.add(self)
         self.function, self.name, self.parameters = with_source(function), name, parameters
         self.split, self.dtypes, self.range_names = split, dtypes, range_names
         self.threads = threads  # of a block, on a GPU; 0 on the CPU
+        self.batched = batched  # whether, on a GPU, one launch may be several calls
         self.module = function.__module__.rpartition("kernels.")[2]
         self.symbol = symbol or name  # the name its object code goes by
         self.entries = {}  # element type -> address of the compiled form, kept by the device
@@ -236,6 +246,7 @@ class Kernel:
             self.dtypes,
             self.range_names,
             self.threads,
+            self.batched,
             self.symbol,
         )
 
@@ -285,9 +296,10 @@ def parse(name, declaration):
     )
 
 
-def kernel(split=(), dtypes=FLOATS, name=None, threads=0, **declarations):
+def kernel(split=(), dtypes=FLOATS, name=None, threads=0, batched=False, **declarations):
     """Declare a kernel: `@kernel(split=[("N", 1)], x="T[N, C]", y="out T[N, C]")`; for a GPU with
-    the `threads` of a block, and no range.
+    the `threads` of a block, and no range. `batched`: there, whether one launch may be several
+    calls, of which a block along y does one: small kernels of which a step has many.
 
     Each array argument: `out` if it is written, `inout` if it is read too, `some` if only part of
     it is read; its element type (T, or a fixed one); its dimensions' letters. Scalars are "int" (64
@@ -319,7 +331,14 @@ def kernel(split=(), dtypes=FLOATS, name=None, threads=0, **declarations):
                 f"have {sorted(letters)}"
             )
         return Kernel(
-            function, name or function.__name__, parameters, split, dtypes, range_names, threads
+            function,
+            name or function.__name__,
+            parameters,
+            split,
+            dtypes,
+            range_names,
+            threads,
+            batched,
         )
 
     return declare

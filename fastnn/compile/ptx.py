@@ -13,6 +13,7 @@ from fastnn.kernels.declare import Kernel, Target
 
 from . import ptx_entry
 from .frontend import llvm_ir
+from .ptx_entry import BATCHED
 
 TRIPLE = "nvptx64-nvidia-cuda"
 TARGET = Target(16, 255, "nvptx64")  # 16 bytes are loaded at once; a thread has 255 registers
@@ -44,7 +45,7 @@ def optimised(kernel: Kernel, dtype: str, name: str, architecture: str) -> Any:
     machine = _target().create_target_machine(cpu=architecture, features="", opt=3)
     module.triple, module.data_layout = TRIPLE, str(machine.target_data)
     for definition in (*module.functions, *module.global_variables):
-        if not definition.is_declaration and definition.name != name:
+        if not definition.is_declaration and definition.name not in (name, name + BATCHED):
             definition.linkage = "internal"
     options = binding.create_pipeline_tuning_options(speed_level=3)
     passes = binding.create_pass_builder(machine, options)

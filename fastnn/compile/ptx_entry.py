@@ -8,12 +8,17 @@ The status is two words: `first_failure`, all ones while nothing failed, and `st
 thread returns goes into the first by an atomic minimum, with the instruction's number above it, so
 that the lowest instruction's lowest place wins whatever the order of threads. An instruction whose
 number is negative commits: it does nothing if an earlier one, or an earlier step, has failed.
+
+A kernel that is declared `batched` has a second entry point, of several calls in one launch: what
+the first takes as parameters it reads from a table, a row for each call, of which a block takes
+that of its number along y.
 """
 
 from typing import Any
 
 from fastnn.kernels.declare import Kernel
 
+BATCHED = "_batched"  # ends the name of the entry point of several calls
 NUMBER_SHIFT = 48  # bits of a status; above them is the instruction's number
 COMMITS = -(1 << 63)  # the bit of a number that says that the instruction commits
 NO_FAILURE = -1  # all ones
@@ -31,14 +36,49 @@ def build(module: Any, name: str, kernel: Kernel, array: Any, call: Any) -> None
             fields += [pointer, *[word] * len(p.letters)]
         else:
             fields.append(ir.DoubleType() if p.dtype == "float" else word)
-    kind = ir.FunctionType(ir.VoidType(), [*fields, pointer, word])
-    function = ir.Function(module, kind, name)
+    fields += [pointer, word]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), fields), name)
+    for argument, kind in zip(function.args[:-2], fields, strict=False):
+        if kind is pointer:
+            argument.add_attribute("noalias")
+    _fill(function, kernel, function.args, array, call)
+    if kernel.batched:
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer]), name + BATCHED)
+        _fill(function, kernel, _row(function, fields), array, call)
+
+
+def _row(function, fields):
+    """The fields of a block's row of the table."""
+    from llvmlite import ir
+
+    builder, word = ir.IRBuilder(function.append_basic_block()), ir.IntType(64)
+    read = ir.FunctionType(ir.IntType(32), [])
+    name = "llvm.nvvm.read.ptx.sreg.ctaid.y"
+    known = function.module.globals.get(name)
+    y = builder.call(known or ir.Function(function.module, read, name), [])
+    row = builder.mul(builder.zext(y, word), word(8 * len(fields)))
+    found = []
+    for number, kind in enumerate(fields):
+        place = builder.gep(function.args[0], [builder.add(row, word(8 * number))])
+        own = ir.PointerType(ir.DoubleType() if kind == ir.DoubleType() else word, addrspace=1)
+        loaded = builder.load(builder.bitcast(place, own))
+        loaded.align = 8
+        is_pointer = isinstance(kind, ir.PointerType)
+        found.append(builder.inttoptr(loaded, kind) if is_pointer else loaded)
+    return found
+
+
+def _fill(function, kernel, fields, array, call):
+    """Call the kernel with these fields, and put what it returns into the status."""
+    from llvmlite import ir
+
+    word = ir.IntType(64)
     function.calling_convention = "ptx_kernel"
-    builder, given, values = ir.IRBuilder(function.append_basic_block()), iter(function.args), []
+    block = function.blocks[0] if function.blocks else function.append_basic_block()
+    builder, given, values = ir.IRBuilder(block), iter(fields), []
     for number, p in enumerate(kernel.parameters):
         value = next(given)
         if p.letters is not None:
-            value.add_attribute("noalias")
             shape = [next(given) for _ in p.letters]
             for extent in shape:
                 builder.assume(builder.icmp_signed(">=", extent, word(0)))

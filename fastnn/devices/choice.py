@@ -13,14 +13,20 @@ DEVICES = ("cpu", "cuda")
 VARIABLE = "FASTNN_DEVICE"
 
 
-def checked(name: str, value: object) -> str:
-    """The name of a device that is there. Raises for others: nothing falls back silently."""
+def named(name: str, value: object) -> str:
+    """A device's name as fastnn spells it."""
     text = value.lower() if isinstance(value, str) else value
     text = {"cuda:0": "cuda", "gpu": "cuda", "gpu:0": "cuda", "cpu:0": "cpu"}.get(text, text)  # type: ignore[call-overload]
     if text not in DEVICES:
         raise ValueError(
             f"{name}: expected 'cpu' or 'cuda'; got {value!r}; {nearest(str(value), DEVICES)}"
         )
+    return text
+
+
+def checked(name: str, value: object) -> str:
+    """The name of a device that is there. Raises for others: nothing falls back silently."""
+    text = named(name, value)
     if text == "cuda":
         from fastnn.devices.cuda.device import device as gpu
 
@@ -90,6 +96,7 @@ def get_device() -> str:
 
 
 def from_environment() -> None:
-    """Take the device that FASTNN_DEVICE names."""
+    """Take the device that FASTNN_DEVICE names. What uses it first opens it, and raises if there is
+    none: to import the library, or to ask its doctor, needs no GPU."""
     if text := os.environ.get(VARIABLE, "").strip():
-        Context.device = checked(VARIABLE, text)
+        Context.device = named(VARIABLE, text)

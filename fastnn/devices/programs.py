@@ -13,7 +13,7 @@ def tape_of(recorder: Recorder, kept: Iterable[Buffer], n_threads: int) -> Any:
     has run."""
     if recorder.device == "cpu":
         return on_cpu.Tape(recorder, kept, n_threads)
-    from fastnn.devices.cuda.graph import Tape
+    from fastnn.devices.cuda.tape import Tape
 
     return Tape(recorder, kept)
 

@@ -9,10 +9,12 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from fastnn.compile.names import symbol
 from fastnn.compile.object_cache import ObjectCache
 from fastnn.compile.object_code import counted, identity
+from fastnn.compile.ptx_entry import BATCHED
 from fastnn.devices import quota
 from fastnn.devices.launchers import launcher
 from fastnn.kernels import cuda
@@ -30,12 +32,13 @@ HELPER = (
 )
 
 
-def function_of(kernel: Kernel, dtype: str) -> int:
-    """The driver's handle of a kernel for an element type ("f4", "f8", "i8")."""
+def function_of(kernel: Kernel, dtype: str, batched: bool = False) -> int:
+    """The driver's handle of a kernel for an element type ("f4", "f8", "i8"); or of its entry point
+    of several calls."""
     gpu, loaded = device(), kernel.entries.get(dtype)
     if loaded is None or loaded[0] is not gpu:
         loaded = compiling.run(_load, gpu, kernel, dtype)
-    return loaded[1]
+    return loaded[1 + batched]
 
 
 def functions_of(forms: Sequence[tuple[Kernel, str]]) -> list[int]:
@@ -50,12 +53,14 @@ def functions_of(forms: Sequence[tuple[Kernel, str]]) -> list[int]:
     return [function_of(kernel, dtype) for kernel, dtype in forms]
 
 
-def _load(gpu: Device, kernel: Kernel, dtype: str) -> tuple[Device, int]:
+def _load(gpu: Device, kernel: Kernel, dtype: str) -> tuple[Any, ...]:
     kernel.expect(dtype)
     name = symbol(kernel, dtype)
     if name not in gpu.functions:  # else it is the same function under another declaration
-        gpu.functions[name] = gpu.function(machine_code(gpu, kernel, dtype, name), name)
-    kernel.entries[dtype] = gpu, gpu.functions[name]
+        code = machine_code(gpu, kernel, dtype, name)
+        names = (name, name + BATCHED) if kernel.batched else (name,)
+        gpu.functions[name] = [gpu.function(code, n) for n in names]
+    kernel.entries[dtype] = gpu, *gpu.functions[name]
     return kernel.entries[dtype]
 
 

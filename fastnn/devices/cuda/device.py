@@ -117,7 +117,7 @@ class Device:
                 )
             )
         self.architecture, self.version = gpu_architecture(self.capability), driver.version
-        self.functions: dict[str, int] = {}  # kernels that are loaded, by the name of their code
+        self.functions: dict[str, list[int]] = {}  # loaded kernels, by the name of their code
         self.multiprocessors = self.attribute(MULTIPROCESSORS)
         self.unused: deque[tuple[str, int]] = deque()  # to be given back: function, handle
         self.lock = lock()  # of what is in flight

@@ -6,6 +6,7 @@ is written to.
 """
 
 import ctypes
+import sys
 from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -35,7 +36,8 @@ class Memory:
     __slots__ = ("__weakref__", "address", "device", "nbytes")
 
     def __init__(self, nbytes: int):
-        self.address, self.device = 0, device()
+        self.address = 0  # nothing to free, should there be no GPU
+        self.device = device()
         self.nbytes = -(-max(nbytes, 1) // LINE) * LINE
         kept = _kept.setdefault(self.device, {})
         if kept.get(self.nbytes):
@@ -48,7 +50,7 @@ class Memory:
             self.address = self.device.allocate(self.nbytes)
 
     def __del__(self):
-        if not self.address:
+        if not self.address or sys.is_finalizing():
             return
         kept = _kept.get(self.device, {})
         if sum([n * len(addresses) for n, addresses in kept.items()]) < MAX_KEPT_BYTES:

@@ -11,8 +11,9 @@ from fastnn.devices.base import FOREVER, StepFailed
 
 from . import memory
 from .device import device
-from .graph import Tape, graph_of
+from .graph import graph_of
 from .memory import HostCopies, Span
+from .tape import Tape
 
 # Launches that are queued before the host waits: a program that is interrupted ends so many later.
 MAX_QUEUED_STEPS = 1024
@@ -78,9 +79,9 @@ class Program:
                 self.graphs.append(self.on_cpu([(tape, 1)]))
                 continue
             status = self.words.owner.address
-            graph, table = graph_of(tape, self.copies, status, status + 16)
+            graph, tables = graph_of(tape, self.copies, status, status + 16)
             self.graphs.append(graph)
-            self.kept.append(table)
+            self.kept.append(tables)
         self.versions = versions
 
     def run(

@@ -1,0 +1,58 @@
+"""`kernels/cpu/` and `kernels/cuda/` have the same families, and launchers of the same names and
+arguments."""
+
+import inspect
+from importlib import import_module
+from pkgutil import iter_modules
+
+import pytest
+
+from fastnn.kernels import cpu, cuda
+from fastnn.kernels.declare import Kernel
+from fastnn.ops.record import Op
+
+# Files that one tree alone has, and why.
+CPU_ALONE = {
+    "gemv": "a product of one row or column is a tile like others on a GPU",
+    "pack": "shared memory takes the place of packed panels",
+    "peaks": "bench/gpu measures a GPU's",
+    "row_loops": "a warp has a row: there is no unrolling over rows",
+    "simd": "vector registers",
+    "threads": "a grid takes the place of ranges",
+}
+CUDA_ALONE = {
+    "grid": "which thread a kernel is run by; shared memory, barriers, shuffles",
+    "gemm_microkernel": "the CPU's is in simd/",
+    "reductions": "sums over the threads of a warp or a block",
+}
+
+
+def files(package):
+    return {m.name for m in iter_modules(package.__path__)}
+
+
+def test_families_are_the_same():
+    assert files(cpu) - files(cuda) == set(CPU_ALONE)
+    assert files(cuda) - files(cpu) == set(CUDA_ALONE)
+
+
+def found(device, op):
+    family, _, name = op.kernels.rpartition(".")
+    return getattr(import_module(f"fastnn.kernels.{device}.{family}"), name)
+
+
+def arguments(launcher):
+    """What an op's launcher is called with: that of a kernel is called as its record says."""
+    if isinstance(launcher, Kernel):
+        return "those of the record"
+    return [(p.name, p.kind, p.default) for p in inspect.signature(launcher).parameters.values()]
+
+
+OPS = sorted((op for op in Op.known if op.kernels is not None), key=lambda op: op.name)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_an_ops_launcher_takes_the_same_on_both(op):
+    here, there = (arguments(found(device, op)) for device in ("cpu", "cuda"))
+    if "those of the record" not in (here, there):
+        assert here == there

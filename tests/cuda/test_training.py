@@ -1,0 +1,180 @@
+"""Programs on the GPU's double end with the CPU's weights, and fail with the CPU's messages."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import layers, ops
+
+BITS = 2e-6  # of weights of order 1: sums in another order
+
+
+def rows(number, features=20, classes=3):
+    random = np.random.default_rng(number)
+    x = random.normal(size=(number, features)).astype("f4")
+    y = (x[:, 0] > 0).astype("i8") + ((x[:, 1] > 0) if classes > 2 else 0)
+    return x, y
+
+
+def classifier(features=20, classes=3, widths=(24, 16), batch_norm=False, dropout=0.0):
+    fastnn.utils.set_random_seed(3)
+    stack = [fastnn.Input((features,))]
+    for width in widths:
+        stack.append(layers.Dense(width, use_bias=not batch_norm))
+        if batch_norm:
+            stack.append(layers.BatchNormalization())
+        stack.append(layers.ReLU())
+        if dropout:
+            stack.append(layers.Dropout(dropout))
+    return fastnn.Sequential([*stack, layers.Dense(classes, activation="softmax")])
+
+
+def trained(device, optimizer, epochs=2, shuffle=True, **options):
+    """A model after some epochs on a device, its history, its evaluation and predictions."""
+    x, y = rows(70)
+    model = classifier(**options)
+    model.to(device)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, batch_size=32, epochs=epochs, shuffle=shuffle, validation_split=0.2, verbose=0)
+    return model, model.history.history, model.evaluate(x, y, verbose=0), model.predict(x)
+
+
+def expect_alike(here, there, atol=BITS):
+    model, history, loss, predicted = here
+    other, other_history, other_loss, other_predicted = there
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=atol)
+    for name, values in history.items():
+        np.testing.assert_allclose(values, other_history[name], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(loss, other_loss, rtol=1e-4)
+    np.testing.assert_allclose(predicted, other_predicted, atol=10 * atol)
+    assert model.optimizer.iterations == other.optimizer.iterations
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_classifier_ends_with_the_cpus_weights(gpu, optimizer):
+    there = trained("cuda", optimizer)
+    assert there[0].device == "cuda"
+    expect_alike(trained("cpu", optimizer), there)
+
+
+def test_rows_in_order(gpu):
+    expect_alike(trained("cpu", "sgd", shuffle=False), trained("cuda", "sgd", shuffle=False))
+
+
+def test_batch_norm_and_dropout(gpu):
+    options = {"batch_norm": True, "dropout": 0.3}
+    expect_alike(trained("cpu", "sgd", **options), trained("cuda", "sgd", **options), 2e-5)
+
+
+def test_the_articles_program(gpu):
+    """Its first 100 steps: an epoch."""
+
+    def ended(device):
+        fastnn.utils.set_random_seed(0)
+        x, y = fastnn.random.normal([1000, 10]), fastnn.random.normal([1000, 1])
+        with fastnn.device(device):
+            model = fastnn.keras.Sequential(
+                [layers.Dense(units=1, input_shape=[10], activation="sigmoid")]
+            )
+            model.compile(optimizer="sgd", loss="binary_crossentropy", metrics=["accuracy"])
+            model.fit(x, y, epochs=1, batch_size=10, verbose=0)
+        assert model.device == device
+        return model, model.history.history, [0.0], x.numpy()
+
+    expect_alike(ended("cpu"), ended("cuda"))
+
+
+def test_a_loop_of_ones_own(gpu):
+    def ended(device):
+        x, y = rows(64)
+        model = classifier()
+        with fastnn.device(device):
+            model.to(device)
+            model(x[:1])
+            optimizer = fastnn.optimizers.Adam(0.01)
+            optimizer.build(model.trainable_variables)
+
+            @fastnn.record
+            def step(x, y):
+                loss = ops.mean(ops.sparse_categorical_crossentropy(model(x, training=True), y))
+                loss.backward()
+                optimizer.step()
+                return loss
+
+            losses = [step(x[n : n + 16], y[n : n + 16]).item() for n in range(0, 64, 16)]
+        return model.get_weights(), losses
+
+    (weights, losses), (other_weights, other_losses) = ended("cpu"), ended("cuda")
+    np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
+    for a, b in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_a_model_that_moves_goes_on(gpu):
+    x, y = rows(64)
+    weights = []
+    for devices in (("cpu", "cpu"), ("cuda", "cpu"), ("cpu", "cuda")):
+        model = classifier()
+        model.compile("adam", "sparse_categorical_crossentropy")
+        for device in devices:
+            model.to(device)
+            model.fit(x, y, batch_size=32, epochs=1, shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+        assert model.optimizer.iterations == 4
+    for other in weights[1:]:
+        for a, b in zip(weights[0], other, strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_files_saved_on_one_device_load_on_the_other(gpu, tmp_path):
+    x, _ = rows(8)
+    model, other = classifier(), classifier()
+    model.to("cuda")
+    model(x)
+    model.save_weights(tmp_path / "w.safetensors")
+    other(x)
+    other.set_weights([w * 0 for w in other.get_weights()])
+    other.load_weights(tmp_path / "w.safetensors")
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# ---- what goes wrong
+
+
+def fails(device, change, error):
+    """The message of a fit whose second batch is spoilt, and the model afterwards."""
+    x, y = rows(64)
+    change(x, y)
+    model = classifier()
+    model.to(device)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(error) as raised:
+        model.fit(x, y, batch_size=32, epochs=2, shuffle=False, verbose=0)
+    return str(raised.value), model
+
+
+def too_large(x, y):
+    x[40] = 3e38
+
+
+def no_such_label(x, y):
+    y[37:39] = 7
+
+
+@pytest.mark.parametrize(
+    ("change", "error"), [(too_large, FloatingPointError), (no_such_label, IndexError)]
+)
+def test_a_step_that_fails_leaves_weights_and_message_of_the_cpus(gpu, change, error):
+    message, model = fails("cpu", change, error)
+    other_message, other = fails("cuda", change, error)
+    assert message == other_message
+    assert model.optimizer.iterations == other.optimizer.iterations
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=BITS)
+
+
+def test_too_little_memory_is_named(gpu):
+    with fastnn.device("cuda"), pytest.raises(MemoryError, match="OUT_OF_MEMORY"):
+        fastnn.tensor(np.zeros(1 << 25, "f4"))
