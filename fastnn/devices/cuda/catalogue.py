@@ -1,8 +1,10 @@
 """Every kernel that the GPU can be asked for, by the name of its object code: for tests, and for
 those who compile ahead."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pkgutil import iter_modules
 
 from fastnn.compile.names import symbol
 from fastnn.devices.launchers import launcher
@@ -10,12 +12,12 @@ from fastnn.kernels import cuda
 from fastnn.kernels.declare import Kernel
 from fastnn.ops.record import Op
 
+from .code import kept, ptx
+
 
 def kernels() -> list[Kernel]:
     """Every kernel that can be asked for. Those of a formula are made with its launcher; those of a
     product, for each tile and activation, when it is first called with such a shape."""
-    from pkgutil import iter_modules
-
     for family in iter_modules(cuda.__path__, "fastnn.kernels.cuda."):
         import_module(family.name)
     for op in list(Op.known):
@@ -32,3 +34,11 @@ def forms() -> dict[str, tuple[Kernel, str]]:
         for k in kernels()
         for d in (k.dtypes if k.element is not None else ("f4",))
     }
+
+
+def compile_named(architecture: str, names: Sequence[str]) -> None:
+    """Compile to PTX those of these that the cache has not; but none of a user's own."""
+    known = forms()
+    for name in names:
+        if name in known and not kept(architecture).has(name):
+            ptx(*known[name], name, architecture)

@@ -5,10 +5,7 @@ makes of it. Neither Numba nor LLVM is imported for what is found.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 from fastnn.compile.names import symbol
@@ -16,11 +13,8 @@ from fastnn.compile.object_cache import ObjectCache
 from fastnn.compile.object_code import counted, identity
 from fastnn.compile.ptx_entry import BATCHED
 from fastnn.devices import quota
-from fastnn.devices.launchers import launcher
-from fastnn.kernels import cuda
 from fastnn.kernels.declare import Kernel
 from fastnn.locks import compiling
-from fastnn.ops.record import Op
 
 from .device import Device, device
 
@@ -28,7 +22,8 @@ from .device import Device, device
 COMPILER = ("frontend", "lowering", "resolve", "ptx_entry", "ptx")
 # what the processes run that help to compile; they need no GPU
 HELPER = (
-    "import sys; from fastnn.devices.cuda.code import compile_named as c; c({!r}, sys.argv[1:])"
+    "import sys; from fastnn.devices.cuda.catalogue import compile_named as c; "
+    "c({!r}, sys.argv[1:])"
 )
 
 
@@ -90,26 +85,3 @@ def ptx(kernel: Kernel, dtype: str, name: str, architecture: str) -> bytes:
 def kept(architecture: str) -> ObjectCache:
     """Where the code for an architecture is kept."""
     return ObjectCache(identity("cpu", COMPILER, "PTX", architecture))
-
-
-def kernels() -> list[Kernel]:
-    """Every kernel that the GPU can be asked for."""
-    for family in iter_modules(cuda.__path__, "fastnn.kernels.cuda."):
-        import_module(family.name)
-    for op in list(Op.known):
-        if op.kernels is not None:
-            with suppress(NotImplementedError):  # an op of the CPU alone
-                launcher(op, "cuda")
-    return [kernel for kernel in Kernel.known if kernel.threads]
-
-
-def compile_named(architecture: str, names: Sequence[str]) -> None:
-    """Compile to PTX those of these that the cache has not; but none of a user's own."""
-    forms = {
-        symbol(k, d): (k, d)
-        for k in kernels()
-        for d in (k.dtypes if k.element is not None else ("f4",))
-    }
-    for name in names:
-        if name in forms and not kept(architecture).has(name):
-            ptx(*forms[name], name, architecture)
