@@ -16,8 +16,8 @@ PACKAGES = {"ptxas": "nvidia-cuda-nvcc", "nvdisasm": "nvidia-cuda-nvdisasm"}
 
 
 class MachineCode(NamedTuple):
-    """Of one kernel: what a thread and a block of it need, and how often each instruction occurs,
-    such as LDG.E.128."""
+    """Of one kernel: the most that a thread and a block of its entry points need, and how often
+    each instruction occurs, such as LDG.E.128."""
 
     registers: int
     shared_bytes: int
@@ -52,15 +52,15 @@ def assembled(text: str, architecture: str) -> MachineCode:
         source.write_text(text)
         about = _run("ptxas", "-v", f"-arch={architecture}", source, "-o", code)
         listing = _run("nvdisasm", code)
-    stack, stores, loads = map(
-        int, re.search(r"(\d+) bytes stack frame, (\d+) .* stores, (\d+) .* loads", about).groups()
-    )
-    shared = re.search(r"(\d+) bytes smem", about)
+
+    def found(pattern):
+        return [int(n) for n in re.findall(pattern, about)]
+
     return MachineCode(
-        int(re.search(r"Used (\d+) registers", about)[1]),
-        int(shared[1]) if shared else 0,
-        stack,
-        stores + loads,
+        max(found(r"Used (\d+) registers")),
+        max(found(r"(\d+) bytes smem"), default=0),
+        max(found(r"(\d+) bytes stack frame")),
+        sum(found(r"(\d+) bytes spill (?:stores|loads)")),
         Counter(
             re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]+)", listing, re.M)
         ),
