@@ -15,7 +15,7 @@ unrolled over two rows to reuse gamma and beta.
 from ..declare import T, helper, kernel
 from ..intrinsics import fma, stack_array
 from ..scalar.normalize import normalise, normalise_gradient
-from .normalization import reciprocal_deviation, two_sum
+from ..statistics import reciprocal_deviation, two_sum
 from .reduce import sum_of_chunks
 from .row_loops import row_loop
 from .simd.rows import (

@@ -14,16 +14,11 @@ Labels are indices of classes; one that is out of range is reported by its row.
 
 from ..declare import T, helper, kernel
 from ..scalar.elementary import log
-from ..scalar.losses import clipped
+from ..scalar.losses import clipped, valid_label
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
 from .simd.rows import row_scale
 from .softmax import softmax
 from .threads import ROW_GRAIN
-
-
-@helper
-def valid_label(label, classes):
-    return label if 0 <= label < classes else 0
 
 
 @kernel(

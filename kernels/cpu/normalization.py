@@ -20,11 +20,10 @@ folded into the shift instead of subtracted from each x.
 Loops are unrolled over rows to reuse per-column operands, while x fits in L2 (`unrolled_end`).
 """
 
-import numpy as np
-
 from ..declare import T, helper, kernel
 from ..intrinsics import fma, stack_array
 from ..scalar.normalize import add_products_and_sums, scale_and_shift, scale_and_shift_gradient
+from ..statistics import gradient_coefficients, reciprocal_deviation, two_sum
 from .reduce import chunks_of, rows_of_chunk
 from .row_loops import row_loop
 from .simd.rows import clear
@@ -37,19 +36,6 @@ from .threads import (
 
 COLUMNS, ROWS, CHUNKS = [("C", ELEMENT_GRAIN)], [("N", ROW_GRAIN)], [("P", 1)]
 FIRST_ROW_COLUMNS = 1024  # of which a copy is kept on the stack
-
-
-@helper
-def reciprocal_deviation(variance, epsilon):
-    return T(1) / T(np.sqrt(variance + T(epsilon)))
-
-
-@helper
-def two_sum(a, b):
-    """(a + b rounded, its rounding error): Knuth's."""
-    total = a + b
-    added = total - a
-    return total, (a - (total - added)) + (b - added)
 
 
 @helper
@@ -236,9 +222,8 @@ def join_gradient_sums(
     start,
     stop,
 ):
-    """dbeta = sum of dy, dgamma = sum of dy (x - mean - mean_lo) rstd; and the coefficients of dy,
-    of x - mean and of 1 in dx = gamma rstd (dy - dbeta / N - xhat dgamma / N) = scale dy +
-    coefficient (x - mean) + constant."""
+    """dbeta = sum of dy, dgamma = sum of dy (x - mean - mean_lo) rstd; and the coefficients of dx,
+    for `combine_columns`."""
     one_over_n = T(1) / T(rows)
     gamma, mean_lo, rstd = gamma[start:stop], mean_lo[start:stop], rstd[start:stop]
     dgamma, dbeta = dgamma[start:stop], dbeta[start:stop]
@@ -251,10 +236,9 @@ def join_gradient_sums(
             dgamma[j] += own_products[j]
             dbeta[j] += own_sums[j]
     for j in range(gamma.size):
-        dgamma[j] = fma(-mean_lo[j], dbeta[j], dgamma[j]) * rstd[j]
-        scale[j] = gamma[j] * rstd[j]
-        coefficient[j] = -scale[j] * rstd[j] * dgamma[j] * one_over_n
-        constant[j] = -fma(coefficient[j], mean_lo[j], scale[j] * dbeta[j] * one_over_n)
+        dgamma[j], scale[j], coefficient[j], constant[j] = gradient_coefficients(
+            gamma[j], mean_lo[j], rstd[j], dgamma[j], dbeta[j], one_over_n
+        )
 
 
 scale_and_shift_gradient_rows = row_loop(

@@ -174,6 +174,18 @@ def _(emitter, x):
     return emitter.builder.ptrtoint(emitter.array(x, emitter.kinds[0])[0], emitter.integer(64))
 
 
+@intrinsic("int <- int")
+def natural(x):
+    """x, which is not negative: indices made of it are then not tested for that."""
+    _on_a_gpu(x)
+
+
+@natural.lowering
+def _(emitter, x):
+    emitter.builder.assume(emitter.builder.icmp_signed(">=", x, emitter.integer(64)(0)))
+    return x
+
+
 @helper
 def is_aligned(x):
     """Whether an array begins at a multiple of 16 bytes, so that four may be loaded at once."""
@@ -262,6 +274,7 @@ __all__ = [
     "int_from_lane",
     "is_aligned",
     "load_four",
+    "natural",
     "shared_array",
     "store_four",
     "thread_index",

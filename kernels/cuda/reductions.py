@@ -62,6 +62,21 @@ def block_sum(x, partial):
 
 
 @helper
+def block_max(x, partial):
+    """The largest x of a block likewise. NaN is passed over, or the result."""
+    x, w = warp_max(x), 1
+    if thread_index() % WARP == 0:
+        partial[thread_index() // WARP] = x
+    barrier()
+    x = partial[0]
+    while w < BLOCK_WARPS:
+        x = larger(x, partial[w])
+        w += 1
+    barrier()
+    return x
+
+
+@helper
 def column_sum(x, partial):
     """The sum of x over the lines of this thread's column, known to all of them, in a block of
     COLUMN_THREADS. `partial` is (COLUMN_PARTIAL,) of shared memory, free again on return."""

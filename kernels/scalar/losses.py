@@ -25,6 +25,12 @@ def sigmoid_cross_entropy_gradient(z, target, dloss):
 
 
 @helper
+def valid_label(label, classes):
+    """The label, or the first class in the place of one that is out of range."""
+    return label if 0 <= label < classes else 0
+
+
+@helper
 def clipped(p, clip):
     low, high = T(clip), T(1) - T(clip)
     p = low if p < low else p

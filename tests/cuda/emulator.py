@@ -22,6 +22,7 @@ from tests.ptx import GLOBAL_BASE, Device, Kernel
 
 NO_FAILURE = -1
 kernels = {}  # compiled: symbol -> (its PTX, the interpreter's kernel)
+executed = {}  # symbol -> the basic blocks that some launch went through
 
 
 @cache
@@ -45,10 +46,12 @@ class Failed(Exception):
 
 
 class Emulator:
-    """A GPU's memory, and calls of kernels at once, with every check of the interpreter."""
+    """A GPU's memory, and calls of kernels at once, with every check of the interpreter. `number`
+    is that of the instruction that they are (ptx_entry.py)."""
 
-    def __init__(self, capacity=1 << 24, shift=0, **options):
+    def __init__(self, capacity=1 << 24, shift=0, number=0, **options):
         self.device, self.shift, self.options = Device(capacity), shift, options
+        self.number = number
         self.status = self.device.to_device(np.array([NO_FAILURE, 0], np.int64))
         self.stats, self.constants = {}, {}
         self.untouched = []  # results that no kernel has had yet
@@ -72,11 +75,11 @@ class Emulator:
 
     def touch(self, tensor, parameter):
         """What stood in a result before is unknown to a kernel that does not read it."""
-        for result in [y for y in self.untouched if y.buffer is getattr(tensor, "buffer", None)]:
-            self.untouched.remove(result)
+        buffer = getattr(tensor, "buffer", None)
+        if any([y.buffer is buffer for y in self.untouched]):
+            self.untouched = [y for y in self.untouched if y.buffer is not buffer]
             if not parameter.read:
-                start = result.buffer.offset
-                self.device.init[start : start + result.buffer.nbytes] = False
+                self.device.init[buffer.offset : buffer.offset + buffer.nbytes] = False
 
     # ---- what a launcher is given
 
@@ -106,10 +109,11 @@ class Emulator:
             return
         assert max(grid[1:]) <= 65535
         made = compiled(kernel, dtype)
-        self.stats[made.name] = made.launch(
-            grid, kernel.threads, [*slots, self.status.ptr, 0], dev=self.device,
+        stats = self.stats[made.name] = made.launch(
+            grid, kernel.threads, [*slots, self.status.ptr, self.number], dev=self.device,
             ignore_races=[self.status], **self.options,
         )  # fmt: skip
+        executed.setdefault(made.name, set()).update(stats.block_runs)
         status = int(self.status.to_host()[0])
         if status != NO_FAILURE:
             raise Failed(status)
