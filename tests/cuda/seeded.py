@@ -4,11 +4,11 @@ Every barrier, every wait for copies, every comparison outside of a loop's condi
 and `max` and every test of alignment, in a kernel or in a helper of `kernels/cuda/` that it calls,
 is left out in turn:
 
-    barrier()           nothing
-    i < n, i == n       True
-    i > n, i != n       False
-    min(i, n)           i, and n
-    is_aligned(x)       True
+    barrier(), wait_for_copies(), commit_copies()   nothing
+    i < n, i <= n, i == n                           True
+    i > n, i >= n, i != n                           False
+    min(i, n), max(i, n)                            i, and n
+    is_aligned(x), is_vectorised(x, columns)        True
 
 The kernel so edited is compiled, and run where the bug should show: with no array, each array and
 all of them one element off their alignment, and in several orders of warps.
@@ -20,19 +20,19 @@ import inspect
 import textwrap
 from collections import Counter
 from functools import cache
-from types import FunctionType
 from typing import NamedTuple
 
 import numpy as np
 
 from fastnn.dtypes import LETTERS
-from fastnn.kernels.declare import Helper, Kernel
+from fastnn.kernels.declare import FLOATS, Helper, Kernel, by_dtype
 from tests.ptx import PTXError
 
 from . import emulator
 from .emulator import Emulator, Failed, compiled, mirrored, run
 
-LEFT_OUT = ("barrier", "wait_for_copies")
+LEFT_OUT = ("barrier", "commit_copies", "wait_for_copies")
+ALIGNED = ("is_aligned", "is_vectorised")
 HOLDS = {ast.Lt: True, ast.LtE: True, ast.Eq: True, ast.Gt: False, ast.GtE: False, ast.NotEq: False}
 SCHEDULES = [{}, {"schedule": "fuzz", "seed": 1}, {"schedule": "fuzz", "seed": 2}]
 TOLERANCE = 1e-4  # of results, as a share of the largest: what differs by more is wrong
@@ -85,13 +85,17 @@ def names_of(function):
 
 
 def helpers_of(function):
-    """Helpers of kernels/cuda/ that it names."""
+    """Helpers of kernels/cuda/ that it names: {name: the helper for each element type}."""
     names, used = names_of(function), function.__code__.co_names + function.__code__.co_freevars
-    return {
-        name: names[name]
-        for name in used
-        if isinstance(names.get(name), Helper) and is_cuda(names[name].function)
-    }
+    found = {}
+    for name in used:
+        declared = names.get(name)
+        choices = (
+            declared.choices if isinstance(declared, by_dtype) else dict.fromkeys(FLOATS, declared)
+        )
+        if all(isinstance(h, Helper) and is_cuda(h.function) for h in choices.values()):
+            found[name] = choices
+    return found
 
 
 def is_cuda(function):
@@ -101,24 +105,29 @@ def is_cuda(function):
 def functions_of(function):
     """It and the helpers of kernels/cuda/ that it calls, and those that they do."""
     found = [function]
-    for helper in helpers_of(function).values():
-        found += [f for f in functions_of(helper.function) if f not in found]
+    for choices in helpers_of(function).values():
+        for helper in choices.values():
+            found += [f for f in functions_of(helper.function) if f not in found]
     return found
 
 
 def rebuilt(function, target, tree):
     """The function, in which `target`, which is itself or a helper, has another source."""
-    helpers = {
-        name: Helper(rebuilt(h.function, target, tree), h.reassociate, h.inline)
-        for name, h in helpers_of(function).items()
-        if target in functions_of(h.function)
-    }
+
+    def other(helper):
+        return Helper(rebuilt(helper.function, target, tree), helper.reassociate, helper.inline)
+
+    helpers = {}
+    for name, choices in helpers_of(function).items():
+        if any(target in functions_of(h.function) for h in choices.values()):
+            made = {h: other(h) for h in choices.values()}
+            f4, f8 = (made[choices[dtype]] for dtype in FLOATS)
+            helpers[name] = f4 if f4 is f8 else by_dtype(f4, f8)
     own = tree if function is target else source_of(function)
     module = ast.fix_missing_locations(ast.Module([own], []))
     scope = {**names_of(function), **helpers}
     exec(compile(module, function.__code__.co_filename, "exec"), scope)
-    made: FunctionType = scope[own.name]
-    return made
+    return scope[own.name]
 
 
 def edits_of(kernel):
@@ -161,7 +170,7 @@ def replacements(node):
         return [ast.Pass()]
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in HOLDS:
         return [ast.Constant(HOLDS[type(node.ops[0])])]
-    if called(node) == "is_aligned":
+    if called(node) in ALIGNED:
         return [ast.Constant(True)]
     if called(node) in ("min", "max"):
         return node.args

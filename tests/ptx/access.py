@@ -107,7 +107,7 @@ def store(wave, lanes, n, space, addresses, size, values, number):
     space, offsets = resolve(wave, lanes, n, space, addresses, nbytes, number)
     count(wave, lanes, space, "st", offsets, nbytes, number)
     check_race(wave, lanes, space, offsets, nbytes, number, writes=True)
-    checks.mark(wave.known[space], offsets, nbytes, True)
+    checks.mark(wave.known[space], offsets, nbytes, 1)
     memory, places = wave.memory[space][size], offsets >> SHIFTS[size]
     for k, value in enumerate(values):
         memory[places + k] = value

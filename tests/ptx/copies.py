@@ -41,7 +41,7 @@ def begin(wave, lanes, n, targets, sources, size, valid, number):
         which = np.nonzero(valid == nbytes)[0]
         data[which, :nbytes] = read(wave, lanes, which, sources[which], int(nbytes), size, number)
     check_race(wave, lanes, "shared", targets, size, number, writes=True)
-    checks.mark(wave.known["shared"], targets, size, False)
+    checks.mark(wave.known["shared"], targets, size, 0)
     threads = wave.who(lanes)[0]
     groups = wave.committed[threads - wave.first_thread]
     wave.copies.append(Copy(threads, targets, data, groups, np.ones(n, np.bool_)))
@@ -80,6 +80,6 @@ def wait(wave, lanes, keep, number):
         part = places[arrives] if lanes is None else lanes[places[arrives]]
         check_race(wave, part, "shared", targets, size, number, writes=True)
         wave.memory["shared"][1][targets[:, None] + np.arange(size)] = copy.data[arrives]
-        checks.mark(wave.known["shared"], targets, size, True)
+        checks.mark(wave.known["shared"], targets, size, 1)
         copy.pending &= ~arrives
     wave.copies = [copy for copy in wave.copies if copy.pending.any()]

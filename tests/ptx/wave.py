@@ -44,7 +44,7 @@ class Wave:
         shared = np.zeros(self.blocks * self.shared_bytes, u1)
         self.shared_bounds = launch.kernel.shared_bounds
         self.memory = {"global": launch.views, "shared": views_of(shared)}
-        self.known = {"global": self.device.init, "shared": np.zeros(shared.size, np.bool_)}
+        self.known = {"global": self.device.init.view(u1), "shared": np.zeros(shared.size, u1)}
         self.shared_cells = None
         if self.cells is not None:
             self.shared_cells = np.zeros((shared.size >> self.cell_shift) + 1, checks.CELL)
