@@ -56,10 +56,10 @@ CUBIN = b"the double's machine code\n"
 
 
 @cache
-def parsed(text):
+def parsed(text, name):
     """The interpreter's kernel of PTX, and the threads of a block that it asks for."""
     threads = re.search(r"\.reqntid (\d+)", text)
-    return Kernel(text), int(threads[1]) if threads else None
+    return Kernel(text, name), int(threads[1]) if threads else None
 
 
 class Node(NamedTuple):
@@ -350,10 +350,10 @@ class Double:
         return self._new(place, "module", code[len(CUBIN) :].decode())
 
     def _cuModuleGetFunction(self, place, module, name):
-        text = self._of(module, "module")
-        if f".entry {name.decode()}(" not in text:
+        text, name = self._of(module, "module"), name.decode()
+        if f".entry {name}(" not in text:
             return NOT_FOUND
-        return self._new(place, "function", parsed(text))
+        return self._new(place, "function", parsed(text, name))
 
     def _node(self, function, grid, block, shared, parameters, extra, before=()):
         """A launch that fits its kernel."""

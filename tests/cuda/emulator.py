@@ -29,7 +29,7 @@ executed = {}  # symbol -> the basic blocks that some launch went through
 def compiled(kernel, dtype, architecture="sm_80"):
     name = symbol(kernel, dtype)
     kernels[name] = text = ptx.compile_kernel(kernel, dtype, name, architecture)
-    return Kernel(text)
+    return Kernel(text, name)
 
 
 def grid_of(kernel, arguments):
