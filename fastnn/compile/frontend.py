@@ -146,8 +146,11 @@ def _intrinsic_maker(dtype, target):
         }
 
         def typing(_context, *given):
-            # "any", "literal": as it comes
-            expected = [kinds.get(k, g) for k, g in zip(declared.arguments, given, strict=True)]
+            # "literal": as it comes; "any" too, but a number is of its type
+            expected = [
+                kinds.get(k, g if k == "literal" else types.unliteral(g))
+                for k, g in zip(declared.arguments, given, strict=True)
+            ]
 
             def lower(context, builder, signature, values):
                 emitter = Emitter(builder, Arrays(context), signature.args, dtype, target)

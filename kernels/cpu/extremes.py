@@ -12,8 +12,9 @@ from functools import cache
 
 from ..declare import ANY, helper, kernel
 from ..intrinsics import as_read, stack_array
+from ..reduction_passes import axes_of, passes
 from ..scalar.arithmetic import maximum
-from .reduce import Reduction, axes_of, in_passes, passes
+from .reduce import Reduction, in_passes
 from .threads import ELEMENT_GRAIN, ROW_GRAIN
 
 

@@ -8,13 +8,11 @@ Neighbouring dimensions that are reduced, or are not, are one, so any axes take 
 go eight rows or one vector register at a time, in an order that depends on the shape alone.
 """
 
-from functools import lru_cache
-from math import prod
-from operator import index
 from typing import Any, NamedTuple
 
 from ..declare import T, helper, kernel
 from ..intrinsics import flat, stack_array
+from ..reduction_passes import axes_of, one_over_count, passes
 from .simd.rows import clear, row_sum
 from .threads import ELEMENT_GRAIN, ROW_GRAIN, ceil_div
 
@@ -178,35 +176,6 @@ def sum_of_chunks(call, chunks, out, accumulate=False):
     call(sum_middle, *joined)
 
 
-@lru_cache(maxsize=1024)
-def passes(shape, axes):
-    """The passes that reduce `axes`, the innermost first: extents (outer, reduced, inner) of each.
-    Neighbouring dimensions that are reduced, or are not, are one."""
-    groups = []  # [extent, is reduced]
-    for d, extent in enumerate(shape):
-        if groups and groups[-1][1] == (d in axes):
-            groups[-1][0] *= extent
-        else:
-            groups.append([extent, d in axes])
-    found, inner = [], 1
-    for i in range(len(groups) - 1, -1, -1):
-        extent, is_reduced = groups[i]
-        if is_reduced:
-            found.append((prod(g[0] for g in groups[:i]), extent, inner))
-        else:
-            inner *= extent
-    return tuple(found or [(prod(shape), 1, 1)])
-
-
-def axes_of(shape, axis):
-    """The dimensions that `axis`, an integer, several or None for all, names."""
-    if axis is None:
-        return tuple(range(len(shape)))
-    return tuple(
-        index(a) % len(shape) for a in (axis if isinstance(axis, tuple | list) else (axis,))
-    )
-
-
 def in_passes(call, kernels, x, out, axes, before=(), numbers=()):
     """out = x reduced over `axes` by a Reduction. Its kernels are given `numbers` in the last pass,
     `before` in those before."""
@@ -258,18 +227,14 @@ def sum(call, x, out, *, axis=None, keepdims=False, accumulate=False):
 
 def mean(call, x, out, *, axis=None, keepdims=False, accumulate=False):
     axes = axes_of(x.shape, axis)
-    numbers = _one_over_count(x.shape, axes), int(accumulate)
+    numbers = one_over_count(x.shape, axes), int(accumulate)
     in_passes(call, SUMS, x, out, axes, (1.0, 0), numbers)
-
-
-def _one_over_count(shape, axes):
-    return 1 / (prod(shape[d] for d in axes) or 1)
 
 
 def sum_gradient(call, dy, dx, *, shape, axis, mean):
     """dx = dy, broadcast to what was summed, and for a mean divided by how many that were."""
     axes = axes_of(shape, axis)
-    scale = _one_over_count(shape, axes) if mean else 1.0
+    scale = one_over_count(shape, axes) if mean else 1.0
     for n, (outer, summed, inner) in reversed(list(enumerate(passes(shape, axes)))):
         extents = outer, summed, inner
         out = call.scratch(extents, dy.dtype) if n else dx.view(extents)

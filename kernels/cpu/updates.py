@@ -13,25 +13,24 @@ every element is written, whatever it is: a choice of what to store would be a m
 is slow on some processors.
 """
 
-import numpy as np
-
-from ..declare import T, helper, kernel, machine
-from ..scalar.updates import FLOAT_MAX
+from ..declare import T, helper, kernel
 from ..scalar.updates import adam as adam_of
 from ..scalar.updates import rmsprop as rmsprop_of
 from ..scalar.updates import sgd as sgd_of
 from ..scalar.updates import sgd_momentum as sgd_momentum_of
-from ..status import NOT_FINITE, UPDATE_OVERFLOW, lowest_place
+from ..status import NOT_FINITE, lowest_place
+from ..step_size import (
+    FLOAT_MIN_NORMAL,
+    OVERFLOW_MARGIN,
+    adam_margin,
+    adam_scale,
+    is_finite,
+    refusal,
+    rmsprop_margin,
+)
 from .threads import ELEMENT_GRAIN
 
 BY_ELEMENT = [("n", ELEMENT_GRAIN)]
-# what is smaller is flushed to zero
-FLOAT_MIN_NORMAL = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").tiny))
-# FLOAT_MAX, divided by this, is a quarter of half a unit in its last place: it may be added four
-# times to any number, and that stays finite.
-OVERFLOW_MARGIN = machine(lambda _target, item_bytes: 2.0 ** (np.finfo(f"f{item_bytes}").nmant + 4))
-# up to which a step of Adam or RMSprop, the rate times little, is finite if its gradient is
-BOUNDED_STEP_MAX_RATE = 1e6
 
 
 @helper
@@ -55,18 +54,6 @@ def are_finite(x, factor):
     for i in range(x.size):
         total = plus(total, scaled(x[i], factor))
     return is_finite(total)
-
-
-@helper
-def is_finite(x):
-    """False for NaN too."""
-    return abs(x) < T(np.inf)
-
-
-@helper
-def refusal(i, gradient):
-    """The status for element i, whose update would not be finite."""
-    return lowest_place(0, UPDATE_OVERFLOW if is_finite(gradient) else NOT_FINITE, i)
 
 
 @kernel(split=BY_ELEMENT, x="T[n]")
@@ -141,18 +128,6 @@ def update_sgd_momentum(
     return 0
 
 
-@helper
-def integer_power(base, exponent):
-    """base^exponent by squaring, in float64."""
-    result = 1.0
-    while exponent > 0:
-        if exponent & 1:
-            result *= base
-        base *= base
-        exponent >>= 1
-    return result
-
-
 @kernel(
     split=BY_ELEMENT,
     name="adam",
@@ -184,22 +159,12 @@ def update_adam(
     stop,
 ):
     """Update number t = steps + steps_before + 1. Every thread works the bias correction out
-    itself: a value that one thread kept would need a barrier.
-
-    |m| is at most sqrt(v / (1 - beta_2) / (1 - beta_1^2 / beta_2)), so that a step is the rate
-    times little. Where beta_1^2 is beta_2 or more, m may outlast v; but while v is finite |m|
-    is at most sqrt(FLOAT_MAX / (1 - beta_2)), and v at least 0."""
+    itself: a value that one thread kept would need a barrier."""
     p, g, m, v = parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop]
     if commit == 0:
-        longest = rate[0] / (1.0 - beta_1) * np.sqrt(FLOAT_MAX / (1.0 - beta_2)) / epsilon
-        is_bounded = rate[0] < BOUNDED_STEP_MAX_RATE and (
-            beta_1 * beta_1 < beta_2 or longest < FLOAT_MAX / OVERFLOW_MARGIN
-        )
-        # which leaves room for the rounding of m
-        if are_finite(g, T(1.001 if is_bounded else np.inf)):
+        if are_finite(g, T(adam_margin(rate[0], beta_1, beta_2, epsilon))):
             return 0
-    t = steps[0] + steps_before + 1
-    scale = T(rate[0] * np.sqrt(1.0 - integer_power(beta_2, t)) / (1.0 - integer_power(beta_1, t)))
+    scale = T(adam_scale(rate[0], steps[0] + steps_before + 1, beta_1, beta_2))
     one_minus_beta_1, one_minus_beta_2 = T(1.0 - beta_1), T(1.0 - beta_2)
     e = T(max(epsilon, FLOAT_MIN_NORMAL))
     if commit == 0:
@@ -229,11 +194,10 @@ def update_adam(
     square="inout T[n]",
 )
 def update_rmsprop(gradient, rate, rho, epsilon, commit, parameter, square, start, stop):
-    """A step is at most rate / sqrt(1 - rho)."""
     p, g, s, r = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0])
     one_minus_rho, e = T(1.0 - rho), T(max(epsilon, FLOAT_MIN_NORMAL))
     if commit == 0:
-        if are_finite(g, T(1.0 if rate[0] < BOUNDED_STEP_MAX_RATE else np.inf)):
+        if are_finite(g, T(rmsprop_margin(rate[0]))):
             return 0
         for i in range(p.size):
             new, _ = rmsprop_of(p[i], g[i], s[i], r, one_minus_rho, e)

@@ -199,6 +199,33 @@ def first_of_four(threads):
     return (block_index() * threads + thread_index()) * FOUR
 
 
+@intrinsic("void <- any int int")
+def atomic_max(x, place, value):
+    """x[place] = the larger of it and `value`, of whole numbers, whatever the order of threads."""
+    _on_a_gpu(x, place, value)
+
+
+@atomic_max.lowering
+def _(emitter, x, place, value):
+    builder, (data, _) = emitter.builder, emitter.array(x, emitter.kinds[0])
+    builder.atomic_rmw("max", builder.gep(data, [place]), value, "monotonic")
+
+
+# ---- whole numbers
+
+
+@intrinsic("int <- int int")
+def quotient(a, b):
+    """a // b, for a from 0 and b from 1 on: without tests for signs and zero, and of 32 bits where
+    both have no more (LLVM tests that: a division of 64 bits takes some hundred instructions)."""
+    return a // b
+
+
+@quotient.lowering
+def _(emitter, a, b):
+    return emitter.builder.udiv(a, b)
+
+
 # ---- copies from global to shared memory that go on by themselves (cp.async)
 
 
@@ -263,6 +290,7 @@ __all__ = [
     "FOUR",
     "WARP",
     "address_of",
+    "atomic_max",
     "barrier",
     "block_index",
     "block_index_y",
@@ -275,6 +303,7 @@ __all__ = [
     "is_aligned",
     "load_four",
     "natural",
+    "quotient",
     "shared_array",
     "store_four",
     "thread_index",

@@ -23,6 +23,7 @@ CPU_ALONE = {
 CUDA_ALONE = {
     "grid": "which thread a kernel is run by; shared memory, barriers, shuffles",
     "gemm_microkernel": "the CPU's is in simd/",
+    "reduction_forms": "which threads make a reduction",
     "reductions": "sums over the threads of a warp or a block",
 }
 

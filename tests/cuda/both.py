@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from fastnn.apply import apply
 from fastnn.compile.ptx_entry import COMMITS
@@ -15,6 +16,11 @@ from .emulator import compiled, executed, mirrored, run
 
 ALL = ("float32", "float64", "int64", "int32", "uint8", "bool")
 FLOATS = ("float32", "float64")
+
+
+def slow(*values):
+    """Of a test's parameters, values for `make slow`."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def some(rng, shape, dtype):

@@ -13,6 +13,7 @@ import fastnn.apply
 from fastnn.buffer import Buffer
 from fastnn.compile import ptx
 from fastnn.compile.names import symbol
+from fastnn.compile.ptx_entry import NO_FAILURE
 from fastnn.devices.cuda.address import DeviceAddress
 from fastnn.devices.launchers import launcher
 from fastnn.dtypes import LETTERS
@@ -20,7 +21,6 @@ from fastnn.ops.record import Constant
 from fastnn.tensor import Tensor
 from tests.ptx import GLOBAL_BASE, Device, Kernel
 
-NO_FAILURE = -1
 kernels = {}  # compiled: symbol -> (its PTX, the interpreter's kernel)
 executed = {}  # symbol -> the basic blocks that some launch went through
 
@@ -123,8 +123,8 @@ def run(op, inputs, outputs, attributes, emulator=Emulator, **options):
     """The outputs, as arrays, of an op's CUDA launcher: of these inputs, and of what stood in the
     outputs before (arrays; None for inputs left out)."""
     emulator = emulator(**options)
-    given = [None if x is None else emulator.place(np.ascontiguousarray(x)) for x in inputs]
-    made = [emulator.place(np.ascontiguousarray(y)) for y in outputs]
+    given = [None if x is None else emulator.place(np.asarray(x, order="C")) for x in inputs]
+    made = [emulator.place(np.asarray(y, order="C")) for y in outputs]
     emulator.untouched = list(made)
     given += [None] * (op.arity - len(given))
     launcher(op, "cuda")(emulator, *given, *made, **attributes)

@@ -1,0 +1,72 @@
+"""Running means over the steps of an epoch, and the history that they go into at its end."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from ..declare import kernel
+from .grid import barrier, block_index, shared_array, thread_index
+
+SUM_THREADS = 1024  # of the one block that adds up a step's values
+THREADS = 256
+
+
+@kernel(
+    threads=SUM_THREADS,
+    batched=True,
+    values="T[n]",
+    weights="T[w]",
+    scale="float",
+    totals="inout f8[t]",
+)
+def add_to_mean(values, weights, scale, totals):
+    """totals += (scale * sum of values * weights, scale * sum of weights), in float64; empty
+    weights are ones. A thread sums every SUM_THREADS'th; their sums are added in pairs."""
+    sums, counts = shared_array(0.0, SUM_THREADS), shared_array(0.0, SUM_THREADS)
+    thread, total, weight = thread_index(), 0.0, 0.0
+    i = thread
+    while i < values.size:
+        w = weights[i] if weights.size > 0 else 1.0
+        total += values[i] * w
+        weight += w
+        i += SUM_THREADS
+    sums[thread], counts[thread] = total, weight
+    half = SUM_THREADS // 2
+    while half > 0:
+        barrier()
+        if thread < half:
+            sums[thread] += sums[thread + half]
+            counts[thread] += counts[thread + half]
+        half //= 2
+    if thread == 0:
+        totals[0] += sums[0] * scale
+        totals[1] += counts[0] * scale
+
+
+@kernel(
+    threads=THREADS,
+    split=[("K", THREADS)],
+    row="i8[s]",
+    totals="inout f8[K, t]",
+    history="inout f8[E, K]",
+)
+def end_epoch(row, totals, history):
+    """history[row mod E] = the means totals[:, 0] / totals[:, 1] of an epoch, for the history is a
+    ring; then totals = 0. A thread a mean."""
+    k = block_index() * THREADS + thread_index()
+    if k < totals.shape[0]:
+        history[row[0] % history.shape[0], k] = totals[k, 0] / totals[k, 1]
+        totals[k, 0], totals[k, 1] = 0.0, 0.0
+
+
+# ---- launchers
+
+
+@lru_cache
+def _nothing(constant, dtype):
+    return constant(np.empty(0, dtype))
+
+
+def accumulate(call, values, weights, totals, *, scale=1.0):
+    weights = _nothing(call.constant, values.dtype) if weights is None else weights.flat()
+    call(add_to_mean, values.flat(), weights, float(scale), totals)

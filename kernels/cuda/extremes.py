@@ -1,0 +1,225 @@
+"""The largest and smallest element over any axes, and where the largest stands: reductions of the
+same forms as sums (`reduce.py`).
+
+    extreme    out[a, b] = the extreme over r of x[a, r, b]
+    argmax     the first r at which x[a, r, b] is the largest, or NaN
+
+An extreme is NaN if an element is: it is made by `maximum` or `minimum` of kernels/scalar/. The
+gradient is made of other ops.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from ..declare import ANY, helper, kernel
+from ..intrinsics import flat
+from ..reduction_passes import axes_of, passes
+from ..scalar.arithmetic import maximum, minimum
+from .grid import WARP, block_index, natural, shared_array, thread_index
+from .reduce import (
+    A_THREAD_A_RESULT,
+    Reduction,
+    element,
+    in_chunks,
+    in_passes,
+    one_launch,
+    one_pass,
+    rows_of_chunk,
+)
+from .reduction_forms import (
+    COLUMNS,
+    STAGED,
+    THREADS,
+    Combination,
+    of_group,
+    of_small,
+    of_thread,
+)
+
+CHUNKS_BY_WARP = [("Q", THREADS // WARP), ("B", COLUMNS)]
+CHUNKS_BY_BLOCK = [("Q", 1), ("B", COLUMNS)]
+
+
+@helper
+def from_element(x, found, place, q):
+    first = x[natural(place)]
+    return first, first
+
+
+@cache
+def extreme_kernels(function):
+    """The reduction by maximum(x, y) or minimum(x, y)."""
+    combination, name = Combination(from_element, element, function), function.name
+    of_block, of_warp = of_group(THREADS, combination), of_group(WARP, combination)
+    of_column, of_few = of_thread(combination), of_small(combination)
+
+    @kernel(
+        threads=THREADS,
+        split=A_THREAD_A_RESULT,
+        dtypes=ANY,
+        name=f"{name}_small",
+        x="T[A, R, B]",
+        out="out T[n]",
+    )
+    def small(x, out):
+        q = block_index() * THREADS + thread_index()
+        found = of_few(x, x, out.size, shared_array(flat(x)[0], STAGED))
+        if q < out.size:
+            out[q] = found
+
+    @kernel(
+        threads=THREADS,
+        split=A_THREAD_A_RESULT,
+        dtypes=ANY,
+        name=f"{name}_by_thread",
+        x="T[A, R, B]",
+        out="out T[n]",
+    )
+    def by_thread(x, out):
+        q = block_index() * THREADS + thread_index()
+        if q < out.size:
+            out[q] = of_column(x, x, q)
+
+    @kernel(
+        threads=THREADS,
+        split=CHUNKS_BY_WARP,
+        dtypes=ANY,
+        name=f"{name}_by_warp",
+        x="T[A, R, B]",
+        chunk="int",
+        out="out T[Q, B]",
+    )
+    def by_warp(x, chunk, out):
+        partial = shared_array(flat(x)[0], THREADS)
+        q, b, is_mine, found = of_warp(x, x, chunk, out.shape[0], partial)
+        if is_mine:
+            out[q, b] = found
+
+    @kernel(
+        threads=THREADS,
+        split=CHUNKS_BY_BLOCK,
+        dtypes=ANY,
+        name=f"{name}_by_block",
+        x="T[A, R, B]",
+        chunk="int",
+        out="out T[Q, B]",
+    )
+    def by_block(x, chunk, out):
+        partial = shared_array(flat(x)[0], THREADS)
+        q, b, is_mine, found = of_block(x, x, chunk, out.shape[0], partial)
+        if is_mine:
+            out[q, b] = found
+
+    return Reduction(small, by_thread, by_warp, by_block)
+
+
+# ---- where the largest stands: of the rows in which it does, the smallest
+
+NOWHERE = 1 << 62
+
+
+@helper
+def from_nowhere(x, largest, place, q):
+    return NOWHERE, largest[natural(q)]
+
+
+@helper
+def row_if_largest(x, place, r, largest):
+    """If there is a NaN, the largest is NaN and equal to nothing."""
+    here = x[natural(place)]
+    return r if here == largest or here != here else NOWHERE
+
+
+FIRST = Combination(from_nowhere, row_if_largest, minimum)
+first_of_block, first_of_warp = of_group(THREADS, FIRST), of_group(WARP, FIRST)
+first_of_thread, first_of_small = of_thread(FIRST), of_small(FIRST)
+
+
+@kernel(
+    threads=THREADS,
+    split=A_THREAD_A_RESULT,
+    dtypes=ANY,
+    x="T[A, R, B]",
+    largest="T[n]",
+    out="out i8[n]",
+)
+def argmax_small(x, largest, out):
+    q = block_index() * THREADS + thread_index()
+    found = first_of_small(x, largest, out.size, shared_array(flat(x)[0], STAGED))
+    if q < out.size:
+        out[q] = found
+
+
+@kernel(
+    threads=THREADS,
+    split=A_THREAD_A_RESULT,
+    dtypes=ANY,
+    x="T[A, R, B]",
+    largest="T[n]",
+    out="out i8[n]",
+)
+def argmax_by_thread(x, largest, out):
+    q = block_index() * THREADS + thread_index()
+    if q < out.size:
+        out[q] = first_of_thread(x, largest, q)
+
+
+@kernel(
+    threads=THREADS,
+    split=CHUNKS_BY_WARP,
+    dtypes=ANY,
+    x="T[A, R, B]",
+    largest="T[n]",
+    chunk="int",
+    out="out i8[Q, B]",
+)
+def argmax_by_warp(x, largest, chunk, out):
+    partial = shared_array(NOWHERE, THREADS)
+    q, b, is_mine, found = first_of_warp(x, largest, chunk, out.shape[0], partial)
+    if is_mine:
+        out[q, b] = found
+
+
+@kernel(
+    threads=THREADS,
+    split=CHUNKS_BY_BLOCK,
+    dtypes=ANY,
+    x="T[A, R, B]",
+    largest="T[n]",
+    chunk="int",
+    out="out i8[Q, B]",
+)
+def argmax_by_block(x, largest, chunk, out):
+    partial = shared_array(NOWHERE, THREADS)
+    q, b, is_mine, found = first_of_block(x, largest, chunk, out.shape[0], partial)
+    if is_mine:
+        out[q, b] = found
+
+
+ARGMAX = Reduction(argmax_small, argmax_by_thread, argmax_by_warp, argmax_by_block)
+
+
+# ---- launchers
+
+
+def extreme(function):
+    """The launcher of the largest or smallest element: by maximum or minimum."""
+    kernels = extreme_kernels(function)
+
+    def launch(call, x, out, *, axis=None, keepdims=False):
+        in_passes(call, kernels, x, out, axes_of(x.shape, axis))
+
+    return launch
+
+
+def argmax(call, x, out, *, axis=None, keepdims=False):
+    """Of chunks the first places are found, and then the first of those."""
+    (extents,) = passes(x.shape, axes_of(x.shape, axis))
+    largest = call.scratch((extents[0] * extents[2],), x.dtype)
+    one_pass(call, extreme_kernels(maximum), x, extents, (), (), largest)
+    if chunk := rows_of_chunk(*extents):
+        places, extents = in_chunks(call, ARGMAX, x, extents, chunk, (largest,), np.dtype("i8"))
+        one_pass(call, extreme_kernels(minimum), places, extents, (), (), out)
+    else:
+        one_launch(call, ARGMAX, x, extents, (largest,), out)

@@ -1,0 +1,81 @@
+"""Accuracies and running means on CUDA."""
+
+import numpy as np
+import pytest
+
+from fastnn.kernels.cuda import epoch, metrics
+from fastnn.ops import metrics as ops
+from tests.oracle import difference
+
+from .both import FLOATS, missed, on_both, on_cuda, sectors
+from .emulator import run
+
+floats = pytest.mark.parametrize("dtype", FLOATS)
+SHAPES = [(0, 3), (1, 1), (31, 1), (257, 1), (7, 2), (8, 31), (9, 32), (17, 33), (5, 70), (3, 0)]
+
+
+@floats
+@pytest.mark.parametrize("shift", [0, 1])
+def test_accuracies(dtype, shift):
+    """Counts are whole numbers: exact in any order."""
+    rng, some = np.random.default_rng(0), np.array([-1, 0, 0.25, 0.5, 1, np.inf, np.nan], dtype)
+    for rows, columns in SHAPES:
+        p = rng.choice(some, (rows, columns))
+        target = rng.integers(0, 2, (rows, columns)).astype(dtype)
+        labels = rng.integers(-1, columns + 1, rows)
+        options = {"shift": shift, "schedule": "fuzz"}
+        on_both(ops.binary_accuracy, p, target, threshold=0.25, **options)
+        on_both(ops.categorical_accuracy, p, target, **options)
+        on_both(ops.sparse_categorical_accuracy, p, labels, **options)
+    for kernel in (
+        metrics.accuracy_of_rows,
+        metrics.accuracy_of_column,
+        metrics.sparse_categorical_accuracy,
+        metrics.categorical_accuracy,
+    ):
+        assert missed(kernel, np.dtype(dtype).str[1:]) == []
+
+
+@floats
+def test_running_means(dtype):
+    rng, totals = np.random.default_rng(1), np.array([3.0, 4.0])
+
+    def close(_op, _attributes, expected, found):
+        (a,), (b,) = expected, found
+        assert (difference(b, a) <= 1e-13 * (1 + np.abs(a))).all()
+
+    for n in (0, 1, 31, 33, 1023, 1025, 5000):
+        values, weights = rng.uniform(-1, 1, (2, n)).astype(dtype)
+        for shift in (0, 1):
+            options = {"shift": shift, "schedule": "fuzz", "scale": 0.5, "check": close}
+            on_both(ops.accumulate, values, weights, places=[totals], **options)
+            on_both(ops.accumulate, values.reshape(1, n), places=[totals], **options)
+    assert missed(epoch.add_to_mean, np.dtype(dtype).str[1:]) == []
+    values[7] = np.nan
+    (found,), _ = run(ops.accumulate, [values], [np.array([3.0, 4.0])], {})
+    assert np.isnan(found[0])
+    assert found[1] == 4 + n
+
+
+def test_an_epochs_end():
+    rng = np.random.default_rng(2)
+    for means in (1, 2, 255, 257, 600):
+        for row in (0, 6):
+            totals, history = rng.uniform(1, 2, (means, 2)), np.zeros((4, means))
+            on_both(ops.end_epoch, np.array([row]), places=[totals, history], schedule="fuzz")
+    on_both(ops.end_epoch, np.array([0]), places=[np.zeros((3, 2)), np.ones((2, 3))])
+    assert missed(epoch.end_epoch) == []
+
+
+def test_memory_is_moved_by_whole_sectors():
+    p = np.random.default_rng(3).uniform(size=(200, 128)).astype("f4")
+    target, out = np.round(p), np.zeros(200, "f4")
+    for op, second in [
+        (ops.binary_accuracy, target),
+        (ops.categorical_accuracy, target),
+        (ops.sparse_categorical_accuracy, np.zeros(200, "i8")),
+    ]:
+        assert sectors(on_cuda(op, [p, second], [out])) <= 1.1
+    column, out = np.zeros((5000, 1), "f4"), np.zeros(5000, "f4")
+    assert sectors(on_cuda(ops.binary_accuracy, [column, column], [out])) <= 1.1
+    assert sectors(on_cuda(ops.accumulate, [out, out], [np.zeros(2)], scale=1.0)) <= 1.1
