@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.convert import as_array, promoted_type
+from fastnn.convert import own_type, promoted_type
 from fastnn.devices.cuda.address import DeviceAddress
 from fastnn.devices.launchers import launcher
 from fastnn.dtypes import (
@@ -135,7 +135,7 @@ def _as_it_is(x, name):
     """For a comparison, which takes each input as it is: a large whole number is no float32."""
     if isinstance(x, Tensor):
         return operand(x, FLOAT64 if x.strength == 0 and x.dtype in FLOATS else x.dtype)
-    return operand(x, as_array(np.asarray(x), None, name).dtype)
+    return operand(x, own_type(x, name), name)
 
 
 def _promoted(op, inputs):

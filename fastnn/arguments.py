@@ -12,7 +12,7 @@ from fastnn.apply import apply
 from fastnn.convert import as_numbers, nearest_type
 from fastnn.dtypes import FLOATS
 from fastnn.errors import DTypeError
-from fastnn.tensor import Tensor, operand
+from fastnn.tensor import Tensor, operand, shared
 from fastnn.variable import Variable
 
 CONSTANTS = {int, bool, str, bytes, type(None)}
@@ -85,6 +85,12 @@ class Argument(Tensor):
         return found[0] if op.results == 1 else tuple(found)
 
 
+class Shared(Tensor):
+    """Another library's array on the GPU, which is to a recorded step what NumPy's is."""
+
+    __slots__ = ()
+
+
 class Listed(np.ndarray):
     """An array of what has no element type of its own: of a list, of a table."""
 
@@ -137,6 +143,9 @@ def _look_closer(argument, inputs):
     if isinstance(argument, np.ndarray):
         inputs.append(argument)
         return argument.shape, argument.dtype, True
+    if (found := shared(argument, "an argument of a recorded step")) is not None:
+        inputs.append(Shared(found.buffer, found.shape, found.dtype))
+        return found.shape, found.dtype, True
     if isinstance(argument, list | tuple) or _is_array(argument):
         array = as_numbers(argument, "an argument of a recorded step").view(Listed)
         inputs.append(array)
@@ -151,7 +160,7 @@ def _look_closer(argument, inputs):
 def _is_array(argument):
     """Whether NumPy takes it for an array: a table of pandas, a tensor of another library, a
     buffer."""
-    if hasattr(type(argument), "__array__"):
+    if hasattr(type(argument), "__array__") or hasattr(type(argument), "__dlpack__"):
         return True
     try:
         memoryview(argument)
@@ -178,15 +187,14 @@ def stand_ins(inputs: Iterable, place: Place, name: str) -> list[Tensor]:
 
 
 def _stand_in(number, value, place, name):
-    if isinstance(value, Tensor):
+    is_shared = isinstance(value, Shared)
+    if isinstance(value, Tensor) and not is_shared:
         return place(number, value.shape, value.dtype)
-    array, has_type = (
-        as_numbers(value, f"argument of {name}"),
-        isinstance(value, np.ndarray) and not isinstance(value, Listed),
-    )
+    array = value if is_shared else as_numbers(value, f"argument of {name}")
+    has_type = is_shared or (isinstance(value, np.ndarray) and not isinstance(value, Listed))
     dtype = (
         nearest_type(array.dtype, has_type)
-        if isinstance(value, np.ndarray)
+        if has_type or isinstance(value, Listed)
         else np.dtype(config.floatx())
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn import config, frames
 from fastnn.dtypes import ANY, FLOAT32, FLOATS, INT64
-from fastnn.errors import ShapeError
+from fastnn.errors import DTypeError, ShapeError
 
 
 def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
@@ -27,11 +27,42 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
     # NumPy's words for nested lists of different lengths are long and do not say which argument
     except ValueError:
         raise ShapeError(f"{name}: its rows are not of one length, so it has no shape") from None
+    except TypeError:  # CuPy, and PyTorch where it is on the GPU, leave this to the user
+        if on_gpu(value) is None:
+            raise
+        return _elsewhere(value, name)
     if array.dtype.kind not in "biuf":
-        array = frames.numbers(array, value, name)
+        found = _elsewhere(value, name) if array.dtype == object and not array.shape else None
+        array = frames.numbers(array, value, name) if found is None else found
     elif type(value) is not np.ndarray:
         frames.expect_no_dates(value, name)
     return array
+
+
+def on_gpu(value: Any) -> dict[str, Any] | None:
+    """What another library says of its array on the GPU (`__cuda_array_interface__`); None of
+    anything else."""
+    # asked of the type first, for a frame looks for a column of that name; PyTorch's type has it,
+    # its tensors on the CPU do not
+    if not hasattr(type(value), "__cuda_array_interface__"):
+        return None
+    return getattr(value, "__cuda_array_interface__", None)
+
+
+def _elsewhere(value, name):
+    """An array that NumPy does not take as it is: copied from the GPU, or known by DLPack alone;
+    None if it is neither."""
+    if (found := on_gpu(value)) is not None:
+        from fastnn.devices.cuda.arrays import borrowed
+
+        buffer, shape, dtype = borrowed(value, found, name)
+        return buffer.array(shape, dtype)
+    if not hasattr(type(value), "__dlpack__"):
+        return None
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError) as error:
+        raise DTypeError(f"{name}: NumPy cannot take a {type(value).__name__}: {error}") from None
 
 
 def nearest_type(dtype: np.dtype, has_type: bool) -> np.dtype:
@@ -44,11 +75,27 @@ def nearest_type(dtype: np.dtype, has_type: bool) -> np.dtype:
     return INT64 if dtype.kind in "iu" else FLOAT32
 
 
+def own_type(value: Any, name: str) -> np.dtype:
+    """The element type that an array or a number has by itself."""
+    found = on_gpu(value)
+    if found is not None:
+        return _type_on_gpu(found, name)
+    return as_array(np.asarray(value), None, name).dtype
+
+
+def _type_on_gpu(found, name):
+    from fastnn.devices.cuda.arrays import type_of
+
+    return type_of(found, name)
+
+
 def promoted_type(value: Any, name: str) -> Any:
     """What `dtypes.result_type` is told of an operand that is no tensor: an array's element type,
     or Python's bool, int or float, of which NumPy's floats are one."""
     if isinstance(value, bool | int | float):
         return bool if isinstance(value, bool) else int if isinstance(value, int) else float
+    if (found := on_gpu(value)) is not None:
+        return _type_on_gpu(found, name)
     dtype = as_numbers(value, name).dtype
     if dtype.kind == "f" and not (isinstance(value, np.ndarray) and value.dtype in FLOATS):
         return float

@@ -13,16 +13,20 @@ from typing import Any
 import numpy as np
 
 from fastnn import tree
-from fastnn.arguments import filled, signature, stand_ins
+from fastnn.apply import apply, device_of
+from fastnn.arguments import Shared, filled, signature, stand_ins
 from fastnn.buffer import Buffer
+from fastnn.devices.arena import allocate_on
 from fastnn.devices.base import StepFailed
 from fastnn.devices.cpu.autotune import Autotuner
 from fastnn.devices.cpu.memory import allocate
 from fastnn.devices.cpu.program import threads_to_plan_for
+from fastnn.devices.cuda.address import DeviceAddress
 from fastnn.devices.programs import program_of, tape_of
 from fastnn.errors import NotFiniteError, RecordingError
 from fastnn.foreign_random import Generators
 from fastnn.locks import making
+from fastnn.ops.arithmetic import cast
 from fastnn.tape.record import Recorder, Search, context
 from fastnn.tensor import Tensor
 from fastnn.variable import Variable
@@ -31,6 +35,7 @@ from fastnn.watch import Cache, Watch, Watched, own
 # seconds to wake threads and to leave them, in each call: shorter steps run on one
 THREADS_OVERHEAD_SECONDS = 5e-5
 NOTHING: AbstractContextManager = nullcontext()
+ON_DEVICES = {Tensor, Shared}
 METHODS = "_tapes_of_methods"  # the attribute of an object that holds those
 # of one function: full batch, last batch, evaluation and the like; the least recently used go
 MAX_TAPES = 16
@@ -131,10 +136,15 @@ class Recorded:
         key: tuple = context.training, *[signature(a, inputs) for a in arguments]
         if named:
             key += tuple([(n, signature(named[n], inputs)) for n in sorted(named)])
+        device = context.device
+        if DeviceAddress.in_use and any([x.__class__ in ON_DEVICES for x in inputs]):
+            device = device_of([x for x in inputs if isinstance(x, Tensor)])
+            key += (device,)
         found = self.tapes.find(key)
         if found is None:
             call = partial(_call, self.function, arguments, named)
-            found = Recording(call, self.name, inputs, (self.function, *arguments, *named.values()))
+            reaches = self.function, *arguments, *named.values()
+            found = Recording(call, self.name, inputs, reaches, device)
             self.tapes.add(key, found)
         return found
 
@@ -233,11 +243,19 @@ class Recording:
     """One tape of a function: for arguments of one signature, and for variables with or without
     gradients as it met them.
 
-    call: the function, of what stands for its inputs; reaches: it, and what it is called with.
+    call: the function, of what stands for its inputs; reaches: it, and what it is called with;
+    device: which runs it, None for the current one.
     """
 
-    def __init__(self, call: Callable[[list], Any], name: str, inputs: list, reaches: tuple):
-        self.name, self.watch = name, Watch()
+    def __init__(
+        self,
+        call: Callable[[list], Any],
+        name: str,
+        inputs: list,
+        reaches: tuple,
+        device: str | None = None,
+    ):
+        self.name, self.watch, self.device = name, Watch(), device
         generators = Generators(*reaches)
         with making:
             recorder, outputs, flat, staged = self._recorded(call, inputs, self.watch)
@@ -265,17 +283,17 @@ class Recording:
 
     def _recorded(self, call: Any, inputs: Any, watch: AbstractContextManager = NOTHING) -> tuple:
         """The recorder of a call, what it returned, and what was made for its inputs: buffer:
-        (number of the input, array)."""
-        staged: dict[Buffer, tuple[int, np.ndarray]] = {}
-        recorder = Recorder(self.name)
+        (number of the input, array, or tensor on the GPU)."""
+        staged: dict[Buffer, tuple[int, Any]] = {}
+        recorder = Recorder(self.name, self.device)
 
         def place(number, shape, dtype):
             if not recorder.active:
                 raise Buffer(None, 0, None, 0, recorder).unreadable()
-            memory = allocate(prod(shape) * dtype.itemsize)
+            memory = allocate_on(recorder.device, prod(shape) * dtype.itemsize)
             # without an owner: Python may not read it
             buffer = Buffer(memory.address, memory.nbytes, None, 0, recorder)
-            staged[buffer] = number, memory.array(shape, dtype)
+            staged[buffer] = number, _held(memory, shape, dtype)
             return Tensor(buffer, shape, dtype)
 
         with watch, recorder:
@@ -286,11 +304,10 @@ class Recording:
     def _memory(self, output, staged):
         """Where an output lies when the tape has run."""
         if output.buffer in staged:
-            return staged[output.buffer][1].reshape(output.shape)
-        memory = self.tape.memory_of(output.buffer)
-        if isinstance(memory.owner, np.ndarray):
-            return memory.array(output.shape, output.dtype)
-        return Tensor(memory, output.shape, output.dtype)
+            held = staged[output.buffer][1]
+            on_gpu = isinstance(held, Tensor)
+            return held.view(output.shape) if on_gpu else held.reshape(output.shape)
+        return _held(self.tape.memory_of(output.buffer), output.shape, output.dtype)
 
     def _take(self, staged, inputs, kept):
         """Note which of the staged memory the tape reads; to everybody else all of it is dead
@@ -310,6 +327,9 @@ class Recording:
     def _stage(self, inputs):
         for number, array, largest in self.inputs:
             given = inputs[number]
+            if array.__class__ is Tensor:
+                _put(given, array)
+                continue
             if isinstance(given, Tensor):
                 given = given.buffer.array(given.shape, given.dtype)
             if largest is None or (isinstance(given, float) and -largest <= given <= largest):
@@ -366,6 +386,27 @@ def _largest(given, array):
         if dtype.kind == "f" and dtype.itemsize > array.dtype.itemsize
         else None
     )
+
+
+def _held(memory, shape, dtype):
+    """Memory of a tape's, as an array, or as a tensor if it is on the GPU."""
+    if isinstance(memory.owner, np.ndarray):
+        return memory.array(shape, dtype)
+    return Tensor(memory, shape, dtype)
+
+
+def _put(given, place):
+    """Copy an input to where a step on the GPU reads it."""
+    if isinstance(given, Tensor) and given.device == "cuda":
+        if given.dtype == place.dtype:
+            place.buffer.copy_from(given.buffer)
+        else:
+            apply(cast, (given.view(given.shape),), {"dtype": place.dtype}, (place,))
+        return
+    if isinstance(given, Tensor):
+        given = given.buffer.array(given.shape, given.dtype)
+    with np.errstate(over="ignore"):
+        place.buffer.write(np.asarray(given, place.dtype))
 
 
 def _fresh(output):

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import config, dtypes, ops
 from fastnn.buffer import Buffer
-from fastnn.convert import as_array, as_numbers
+from fastnn.convert import as_array, as_numbers, on_gpu
 from fastnn.devices.arena import Place, allocate_on, own_copy
 from fastnn.devices.cpu.memory import address_of, buffer_of
 from fastnn.errors import DTypeError, ShapeError, shape_text
@@ -142,6 +142,51 @@ class Tensor:
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self.numpy(), dtype)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """How CuPy, Numba and PyTorch share its memory on the GPU; a tensor on the CPU has none."""
+        if self.device == "cpu":
+            raise AttributeError("the tensor is on the CPU: x.to('cuda'), or x.numpy()")
+        from fastnn.devices.cuda.arrays import described
+
+        return described(self._readable(), self.shape, self.dtype)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's kind of device, 1 for the CPU and 2 for CUDA, and its number."""
+        from fastnn.devices.dlpack import PLACES
+
+        return PLACES[self.device]
+
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule of the memory, shared; of a copy, if `copy` is True or `dl_device` is
+        another one.
+
+        >>> import fastnn
+        >>> import numpy
+        >>> numpy.from_dlpack(fastnn.tensor([1.0, 2.0]))
+        array([1., 2.], dtype=float32)
+        """
+        from fastnn.devices.dlpack import capsule, device_at
+
+        device, source = self.device if dl_device is None else device_at(dl_device), self
+        if device != self.device and copy is False:
+            raise BufferError(f"__dlpack__: a tensor on {self.device!r} is on {device!r} if copied")
+        if device != self.device or copy:
+            source = self.to(device) if device != self.device else self.own()
+        return capsule(source._readable(), self.shape, self.dtype, stream, max_version)
+
+    def _readable(self):
+        if self.buffer.owner is None:
+            raise self.buffer.unreadable()
+        return self.buffer
 
     def item(self) -> float | int:
         """The value of a tensor that has one element."""
@@ -375,21 +420,37 @@ def copy_to(x: Tensor, target: Tensor) -> None:
 
 
 def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Tensor:
-    """A tensor of an array, a number or nested lists, copied.
+    """A tensor of an array, a number or nested lists, copied. Of another library's array on the GPU
+    (CuPy's, PyTorch's, whatever has `__cuda_array_interface__`) it lies there too.
 
     dtype: "float32", "float64", "int64", "int32", "uint8" or "bool"; None keeps one of these and
     makes float32 of Python's floats. requires_gradient: whether `backward` finds its gradient, for
     floats only.
     """
-    array = as_array(value, None if dtype is None else dtypes.expected(dtype, "tensor"), "tensor")
-    if requires_gradient and array.dtype not in dtypes.FLOATS:
+    expected = None if dtype is None else dtypes.expected(dtype, "tensor")
+    found = shared(value, "tensor")
+    if found is None:
+        array = as_array(value, expected, "tensor")
+        result = Tensor(allocate_on(context.device, array.nbytes), array.shape, array.dtype)
+        result.buffer.write(array)
+    else:
+        result = found.own() if expected in (None, found.dtype) else cast(found, dtype=expected)
+    if requires_gradient and result.dtype not in dtypes.FLOATS:
         raise DTypeError(
-            f"tensor: floats alone have gradients; got {array.dtype}. Pass dtype='float32'."
+            f"tensor: floats alone have gradients; got {result.dtype}. Pass dtype='float32'."
         )
-    result = Tensor(allocate_on(context.device, array.nbytes), array.shape, array.dtype)
-    result.buffer.write(array)
     result.requires_gradient = requires_gradient
     return result
+
+
+def shared(value: Any, name: str) -> Tensor | None:
+    """Another library's array on the GPU as a tensor of its memory; None of anything else."""
+    found = on_gpu(value)
+    if found is None:
+        return None
+    from fastnn.devices.cuda.arrays import borrowed
+
+    return Tensor(*borrowed(value, found, name))
 
 
 def operand(value: Any, dtype: np.dtype | None = None, name: str = "operand") -> Tensor:
@@ -404,6 +465,11 @@ def operand(value: Any, dtype: np.dtype | None = None, name: str = "operand") ->
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
         # a constant of the tape, which the user may write over
         array = value if context.recorder is None else value.copy()
+    elif (found := shared(value, name)) is not None:
+        if context.recorder is not None:
+            found = found.own()
+        fits = dtype.kind == "f" or found.dtype.kind != "f"
+        return cast(found, dtype=dtype) if fits and found.dtype != dtype else found
     else:
         fits = dtype.kind == "f" or as_numbers(value, name).dtype.kind != "f"
         array = as_array(value, dtype if fits else None, name)

@@ -227,6 +227,9 @@ class Double:
     def _cuMemFree_v2(self, address):
         return SUCCESS if self.memory.free(address) else INVALID_VALUE
 
+    def _cuPointerGetAttribute(self, place, which, address):
+        return given(place, 0) if self.memory.span(address, 1) else INVALID_VALUE
+
     def _spans(self, pieces, status):
         """Where pieces of memory lie, (address, bytes) each of one allocation."""
         spans = [self.memory.span(*piece) for piece in pieces]

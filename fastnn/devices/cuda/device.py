@@ -21,7 +21,8 @@ from .driver import Driver, opened
 
 MULTIPROCESSORS, MAJOR, MINOR, L2_BYTES = 16, 75, 76, 38  # device attributes
 NEEDED_CAPABILITY = (8, 0)  # asynchronous copies to shared memory
-NOT_BLOCKING = 1  # a stream that does not wait for the default one
+# A stream whose work and that of the default one, which PyTorch and CuPy use, wait for each other
+BLOCKING = 0
 PTX, ERROR_LOG, ERROR_LOG_BYTES = 1, 5, 6  # kinds of a linker's input and options
 # What is sent is copied first, if it is no larger: then nobody waits for the stream.
 MAX_COPIED_BYTES = 64 << 10
@@ -123,7 +124,7 @@ class Device:
         self.lock = lock()  # of what is in flight
         self.in_flight: list[np.ndarray] = []  # host memory of copies that are queued
         self.context = driver.asked(c_void_p, "cuDevicePrimaryCtxRetain", number).value
-        self.stream = self.asked(c_void_p, "cuStreamCreate", NOT_BLOCKING).value
+        self.stream = self.asked(c_void_p, "cuStreamCreate", BLOCKING).value
 
     def attribute(self, which: int) -> int:
         """A CUdevice_attribute."""

@@ -33,11 +33,14 @@ class Memory:
     is freed while a kernel that was queued before uses it may be given to one that is queued
     later."""
 
-    __slots__ = ("__weakref__", "address", "device", "nbytes")
+    __slots__ = ("__weakref__", "address", "device", "is_lent", "nbytes")
 
     def __init__(self, nbytes: int):
         self.address = 0  # nothing to free, should there be no GPU
         self.device = device()
+        # Whether another library may use it, in any stream: to free it waits for all, to keep it
+        # for others would not.
+        self.is_lent = False
         self.nbytes = -(-max(nbytes, 1) // LINE) * LINE
         kept = _kept.setdefault(self.device, {})
         if kept.get(self.nbytes):
@@ -53,7 +56,8 @@ class Memory:
         if not self.address or sys.is_finalizing():
             return
         kept = _kept.get(self.device, {})
-        if sum([n * len(addresses) for n, addresses in kept.items()]) < MAX_KEPT_BYTES:
+        held = sum([n * len(addresses) for n, addresses in kept.items()])
+        if not self.is_lent and held < MAX_KEPT_BYTES:
             kept.setdefault(self.nbytes, []).append(self.address)
         else:
             self.device.free(self.address)
