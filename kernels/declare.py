@@ -118,9 +118,10 @@ def helper(function=None, **options):
 
 class Intrinsic(Declaration):
     """An instruction given as LLVM IR. `signature` names the kinds of result and arguments: "T",
-    "bits" (the integer as wide as T), "int", "float", "void", "four" (a tuple of four T), "flat"
-    (an array of T), "alike" (an array of what the first argument is); "any" keeps what comes, and
-    as a result is what the first argument is; "literal" stays a compile-time constant."""
+    "bits" (the integer as wide as T), "int", "float", "void", "four" (a tuple of four T), "vector"
+    (a tuple of 16 bytes of T), "flat" (an array of T), "alike" (an array of what the first argument
+    is); "any" keeps what comes, and as a result is what the first argument is; "literal" stays a
+    compile-time constant."""
 
     def __init__(self, signature, function):
         result, arguments = signature.split(" <- ")
@@ -197,6 +198,7 @@ class Kernel:
         range_names,
         threads=0,
         batched=False,
+        resident_blocks=0,
         symbol=None,
     ):
         Kernel.known.add(self)
@@ -204,6 +206,7 @@ class Kernel:
         self.split, self.dtypes, self.range_names = split, dtypes, range_names
         self.threads = threads  # of a block, on a GPU; 0 on the CPU
         self.batched = batched  # whether, on a GPU, one launch may be several calls
+        self.resident_blocks = resident_blocks  # on a multiprocessor; 0 if that does not matter
         self.module = function.__module__.rpartition("kernels.")[2]
         self.symbol = symbol or name  # the name its object code goes by
         self.entries = {}  # element type -> address of the compiled form, kept by the device
@@ -247,6 +250,7 @@ class Kernel:
             self.range_names,
             self.threads,
             self.batched,
+            self.resident_blocks,
             self.symbol,
         )
 
@@ -296,10 +300,14 @@ def parse(name, declaration):
     )
 
 
-def kernel(split=(), dtypes=FLOATS, name=None, threads=0, batched=False, **declarations):
+def kernel(
+    split=(), dtypes=FLOATS, name=None, threads=0, batched=False, resident_blocks=0, **declarations
+):
     """Declare a kernel: `@kernel(split=[("N", 1)], x="T[N, C]", y="out T[N, C]")`; for a GPU with
     the `threads` of a block, and no range. `batched`: there, whether one launch may be several
     calls, of which a block along y does one: small kernels of which a step has many.
+    `resident_blocks`: a thread gets as few registers as let so many blocks of it run on a
+    multiprocessor at once.
 
     Each array argument: `out` if it is written, `inout` if it is read too, `some` if only part of
     it is read; its element type (T, or a fixed one); its dimensions' letters. Scalars are "int" (64
@@ -339,6 +347,7 @@ def kernel(split=(), dtypes=FLOATS, name=None, threads=0, batched=False, **decla
             range_names,
             threads,
             batched,
+            resident_blocks,
         )
 
     return declare

@@ -143,6 +143,7 @@ def _intrinsic_maker(dtype, target):
             "float": types.float64,
             "void": types.void,
             "four": types.UniTuple(element, 4),
+            "vector": types.UniTuple(element, 16 // ELEMENTS[dtype].bytes),
         }
 
         def typing(_context, *given):

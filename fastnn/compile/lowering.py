@@ -151,6 +151,14 @@ class Emitter:
         address = self.builder.addrspacecast(pointer, element.as_pointer())
         return self.arrays.contiguous(self.builder, kind, address, [self.integer(64)(size)])
 
+    def assembly(self, text: str, constraints: str, result: Any, values: Any) -> Any:
+        """A line of PTX, which is neither moved nor left out; its operands are $0, the result, $1,
+        and so on."""
+        from llvmlite import ir
+
+        kind = ir.FunctionType(result, [value.type for value in values])
+        return self.builder.asm(kind, text, constraints, values, side_effect=True)
+
     def in_space(self, address: Any, space: int) -> Any:
         """A typed pointer as one into an address space."""
         from llvmlite import ir

@@ -73,6 +73,8 @@ def _with_attributes(ir_text, kernel):
         text = line.group(0).rstrip(" {")
         if "ptx_kernel" in text:
             text += f' "nvvm.reqntid"="{kernel.threads}"'
+            if kernel.resident_blocks:
+                text += f' "nvvm.minctasm"="{kernel.resident_blocks}"'
         else:
             text = re.sub(r" (?:noinline|alwaysinline)\b", "", text) + " alwaysinline"
         return text + ' "denormal-fp-math-f32"="preserve-sign" {'
