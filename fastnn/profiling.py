@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.buffer import Buffer
 from fastnn.devices.arena import turn_of
 from fastnn.devices.base import StepFailed
 from fastnn.devices.cpu import INTERPRETED, peaks, processor, vector_bits
-from fastnn.devices.cpu.program import Program, Tape
+from fastnn.devices.cpu.program import Tape
+from fastnn.devices.programs import program_of
 from fastnn.tape.cost import moved, nbytes
 from fastnn.tape.instruction import Instruction
 from fastnn.tape.report import Timings
@@ -24,11 +26,15 @@ def profile(tape: Tape, seconds: float = 0.2) -> Tape:
     """Time every instruction by itself, repeated, on one thread, and work out what the machine
     could do at best; `tape.summary()` then shows both. State is as it was before, weights too."""
     times = turn_of(tape.buffers).run(_time_calls, tape, seconds)  # others do not see it train
-    tape.timings = Timings(
-        times,
-        [floor(i) for i in tape.instructions],
-        [vector_bits(i.kernel, i.dtype) for i in tape.instructions],
-    )
+    if tape.device == "cpu":
+        floors = [floor(i) for i in tape.instructions]
+        widths = [vector_bits(i.kernel, i.dtype) for i in tape.instructions]
+    else:
+        from fastnn.devices.cuda import peaks as gpu
+
+        floors = [gpu.floor(i) for i in tape.instructions]
+        widths = [None] * len(floors)
+    tape.timings = Timings(times, floors, widths)
     return tape
 
 
@@ -58,7 +64,7 @@ def _time_calls(tape, seconds):
             counter.value = 0  # after a fit the place in the data is their end
         for number, instruction in enumerate(tape.instructions):
             before = saved([instruction], only_updated=True)
-            program = Program([(tape.single(number), 1 << 40)])
+            program = program_of([(tape.single(number), 1 << 40)])
             times.append(_seconds_per_run(program, seconds / len(tape.instructions) / 2))
             restore(before)
             _seconds_per_run(program, 0.0)  # once, for what follows to see
@@ -84,7 +90,7 @@ def _seconds_per_run(program, least):
         repeats *= 2
 
 
-Copies = list[tuple[np.ndarray, np.ndarray]]
+Copies = list[tuple[Buffer, np.ndarray]]
 
 
 def saved(instructions: Iterable[Instruction], only_updated: bool = False) -> Copies:
@@ -94,15 +100,15 @@ def saved(instructions: Iterable[Instruction], only_updated: bool = False) -> Co
     for i in instructions:
         for p, a in i.tensors:
             if p.written and (p.read or not only_updated) and a.buffer.address is not None:
-                array = a.buffer.array(a.shape, a.dtype)
-                found.setdefault((a.buffer.address, array.nbytes), (array, array.copy()))
+                values = a.buffer.array(a.shape, a.dtype).copy()
+                found.setdefault((a.buffer.address, values.nbytes), (a.buffer, values))
     return list(found.values())
 
 
 def restore(copies: Copies) -> None:
     """Put back what `saved` gave."""
-    for array, values in copies:
-        array[...] = values
+    for buffer, values in copies:
+        buffer.write(values)
 
 
 def profile_step(epoch: Any, weights: Mapping[str, Any], dtype: np.dtype, rows: int) -> str:
@@ -118,7 +124,7 @@ def profile_step(epoch: Any, weights: Mapping[str, Any], dtype: np.dtype, rows: 
     def draw():
         """An order of the rows: there is none before the first fit."""
         if segment.source is not None and segment.source.order is not None:
-            Program([(epoch.tapes[0].with_increments([]), 1)]).run(1)
+            program_of([(epoch.tapes[0].with_increments([]), 1)]).run(1)
 
     times = {}
     try:
@@ -132,10 +138,16 @@ def profile_step(epoch: Any, weights: Mapping[str, Any], dtype: np.dtype, rows: 
         restore(lasting)
     lines = [
         f"A training step of {segment.rows} row{'s' * (segment.rows != 1)}, each call by itself "
-        "on one thread:",
+        f"on {'one thread' if tape.device == 'cpu' else 'the GPU'}:",
         table,
     ]
     measured = {n: seconds for n, seconds in times.items() if seconds is not None}
+    if tape.device != "cpu":
+        least = 1e6 * sum(tape.timings.floors)
+        lines += [
+            f"a whole step: {1e6 * s:.4g} us; the floor: {least:.4g} us" for s in measured.values()
+        ]
+        return "\n".join(lines)
     if measured:
         best = min(measured, key=lambda n: measured[n])
         each = ", ".join(
@@ -151,7 +163,7 @@ def profile_step(epoch: Any, weights: Mapping[str, Any], dtype: np.dtype, rows: 
 def _seconds_per_step(tape: Tape, n_threads: int) -> float | None:
     """Seconds a step, the counters left where they are; None if repeating it on the same rows came
     to numbers that are not finite."""
-    program, steps = Program([(tape.with_increments([]), 1 << 60)]), 1
+    program, steps = program_of([(tape.with_increments([]), 1 << 60)]), 1
     try:
         while True:
             start = time.perf_counter()

@@ -31,7 +31,7 @@ class Variable(Tensor):
             raise DTypeError(
                 f"{owner}: {array.dtype} has no gradient to learn from. Pass trainable=False."
             )
-        self.chunk, self.offset = (arena or Arena()).place(array.nbytes, trainable)
+        self.chunk, self.offset = (arena or Arena(chunk_bytes=0)).place(array.nbytes, trainable)
         super().__init__(Place(self.chunk, self.offset, array.nbytes), array.shape, array.dtype)
         self.name, self.trainable = name, trainable
         self.buffer.write(array)

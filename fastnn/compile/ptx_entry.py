@@ -11,7 +11,7 @@ number is negative commits: it does nothing if an earlier one, or an earlier ste
 
 A kernel that is declared `batched` has a second entry point, of several calls in one launch: what
 the first takes as parameters it reads from a table, a row for each call, of which a block takes
-that of its number along y.
+that of its number along y. It too is given the status and a number, which it does not read.
 """
 
 from typing import Any
@@ -43,7 +43,8 @@ def build(module: Any, name: str, kernel: Kernel, array: Any, call: Any) -> None
             argument.add_attribute("noalias")
     _fill(function, kernel, function.args, array, call)
     if kernel.batched:
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer]), name + BATCHED)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, pointer, word])
+        function = ir.Function(module, kind, name + BATCHED)
         _fill(function, kernel, _row(function, fields), array, call)
 
 

@@ -122,8 +122,9 @@ class Arena:
     # of which it needs little. NumPy has the same bound.
     HUGE_PAGES_MIN_BYTES = 1 << 22
 
-    def __init__(self, device: str | None = None):
+    def __init__(self, device: str | None = None, chunk_bytes: int | None = None):
         self.device = device or context.device
+        self.chunk_bytes = self.CHUNK_BYTES if chunk_bytes is None else chunk_bytes
         self.chunks: dict[object, Chunk] = {}
         self.turn = Turn(of_weights=True)
 
@@ -135,7 +136,7 @@ class Arena:
         if chunk is None or chunk.used + size > chunk.memory.nbytes:
             huge_pages = size >= self.HUGE_PAGES_MIN_BYTES or chunk is not None
             chunk = self.chunks[kind] = Chunk(
-                max(size, self.CHUNK_BYTES), huge_pages, self.turn, device=self.device
+                max(size, self.chunk_bytes), huge_pages, self.turn, device=self.device
             )
         chunk.used += size
         return chunk, chunk.used - size

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.apply import apply
 from fastnn.buffer import Buffer
-from fastnn.devices.cpu.memory import allocate, buffer_of, holding
+from fastnn.devices.cpu.memory import allocate, buffer_of, reserve
 from fastnn.dtypes import INT64
 from fastnn.ops.random import permutation
 from fastnn.random import Generator
@@ -57,12 +57,13 @@ class InOrder:
         self.rows = Tensor(allocate(0), (0,), INT64)
         self.place = Tensor(allocate(8), (1,), INT64)
         self.cursor = Counter(self.place.buffer)
-        self.start = Tensor(holding(np.zeros(1, np.int64)), (1,), INT64)
+        self.start = Tensor(reserve(8), (1,), INT64)
 
     def resize(self, rows: int) -> None:
         """Be as many rows from now on."""
         if self.rows.shape != (rows,):
-            self.rows.buffer.become(holding(np.arange(rows)))
+            self.rows.buffer.become(allocate(8 * rows))
+            self.rows.buffer.write(np.arange(rows))
             self.rows.shape = (rows,)
 
     def draw(self) -> None:
@@ -146,11 +147,12 @@ class Segment:
             self.step(*self.source.take(self.start + number * self.rows, self.rows))
 
 
-def order_of(order: Permutation | InOrder) -> Segment:
-    """The step that begins an epoch's pass over the rows. It is serial work, which the CPU does."""
+def order_of(order: Permutation | InOrder, name: str) -> Segment:
+    """The step that begins an epoch's pass over the rows, for steps of this name. It is serial
+    work, which the CPU does."""
     if isinstance(order, Permutation):
         return Segment("shuffling", order.draw, held=(order.words, order.rows), device="cpu")
-    return Segment("rows in order", order.draw, device="cpu")
+    return Segment(f"rows of {name}", order.draw, device="cpu")
 
 
 def segments_of(

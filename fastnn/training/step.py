@@ -51,7 +51,7 @@ def epoch_of(
             if source is None:
                 continue
             if source.order is not None:
-                found.append(order_of(source.order))
+                found.append(order_of(source.order, name))
             found += segments_of(name, step, source, batch_size)
         return training, testing
 

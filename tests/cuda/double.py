@@ -108,7 +108,15 @@ class Double:
 
     def __init__(self, memory=1 << 24, capability=(8, 0), version=99000, checks=True, seed=0):
         self.memory, self.version, self.checks = DeviceMemory(memory), version, checks
-        self.attributes = {16: 4, 38: 1 << 20, 75: capability[0], 76: capability[1]}
+        self.attributes = {
+            13: 1_000_000,
+            36: 1_000_000,
+            37: 256,
+            16: 4,
+            38: 1 << 20,
+            75: capability[0],
+            76: capability[1],
+        }
         self.fails, self.lose_at, self.lost = {}, None, 0
         self.launches, self.calls, self.stats = 0, {}, {}  # how many; of each name; by kernel
         self.handles, self.numbers, self.queue, self.process = {}, count(), [], None

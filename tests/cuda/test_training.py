@@ -1,5 +1,7 @@
 """Programs on the GPU's double end with the CPU's weights, and fail with the CPU's messages."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,7 @@ def test_batch_norm_and_dropout(gpu):
     expect_alike(trained("cpu", "sgd", **options), trained("cuda", "sgd", **options), 2e-5)
 
 
+@pytest.mark.filterwarnings("ignore:binary_crossentropy. targets should lie")
 def test_the_articles_program(gpu):
     """Its first 100 steps: an epoch."""
 
@@ -143,36 +146,51 @@ def test_files_saved_on_one_device_load_on_the_other(gpu, tmp_path):
 # ---- what goes wrong
 
 
-def fails(device, change, error):
-    """The message of a fit whose second batch is spoilt, and the model afterwards."""
+def fails(device):
+    """The message of a fit whose second batch is too large, and the model afterwards."""
     x, y = rows(64)
-    change(x, y)
+    x[40] = 3e38
     model = classifier()
     model.to(device)
     model.compile("sgd", "sparse_categorical_crossentropy")
-    with pytest.raises(error) as raised:
+    with pytest.raises(FloatingPointError) as raised:
         model.fit(x, y, batch_size=32, epochs=2, shuffle=False, verbose=0)
-    return str(raised.value), model
+    return re.sub(r"_\d+", "", str(raised.value)), model
 
 
-def too_large(x, y):
-    x[40] = 3e38
-
-
-def no_such_label(x, y):
-    y[37:39] = 7
-
-
-@pytest.mark.parametrize(
-    ("change", "error"), [(too_large, FloatingPointError), (no_such_label, IndexError)]
-)
-def test_a_step_that_fails_leaves_weights_and_message_of_the_cpus(gpu, change, error):
-    message, model = fails("cpu", change, error)
-    other_message, other = fails("cuda", change, error)
+def test_a_step_that_fails_leaves_weights_and_message_of_the_cpus(gpu):
+    message, model = fails("cpu")
+    other_message, other = fails("cuda")
     assert message == other_message
     assert model.optimizer.iterations == other.optimizer.iterations
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=BITS)
+
+
+def test_a_label_that_is_none_is_named_by_its_row(gpu):
+    """The lowest row's, in an eager call, and in a recorded step whose weights then stay."""
+    x, y = rows(64)
+    y[37:39] = 7
+    with fastnn.device("cuda"):
+        model = classifier()
+        optimizer = fastnn.optimizers.SGD(0.1)
+        optimizer.build(model.trainable_variables)
+
+        @fastnn.record
+        def step(x, y):
+            loss = ops.mean(ops.sparse_categorical_crossentropy(model(x, training=True), y))
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step(x, y % 3)
+        before = model.get_weights()
+        for call in (step, lambda x, y: ops.sparse_categorical_crossentropy(model(x), y)):
+            with pytest.raises(IndexError, match="row 37"):
+                call(x, y)
+    assert optimizer.iterations == 1
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_too_little_memory_is_named(gpu):

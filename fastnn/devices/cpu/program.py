@@ -65,6 +65,8 @@ class Tape:
     replay loop, and the counters it increments. The buffers `kept` are read after a step, so they
     keep their memory to its end."""
 
+    device = "cpu"
+
     def __init__(self, recorder: Recorder, kept: Iterable[Buffer] = (), n_threads: int = 1):
         self.name, self.n_threads = recorder.name, n_threads
         self._plan(recorder.instructions, {b for b in kept if b.address is None})

@@ -1,6 +1,7 @@
 """Single launches: an eager op's kernel, at once."""
 
 import struct
+import threading
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -15,7 +16,7 @@ from fastnn.tape.record import context
 
 from .address import DeviceAddress
 from .code import function_of
-from .device import device
+from .device import Device, device
 from .memory import HostCopies, Memory, host_span
 
 MAX_BLOCKS = (1 << 31) - 1, 65535, 65535  # of a grid along x, y, z
@@ -46,18 +47,24 @@ def packed(
     return kernel.block.pack(*fields) + struct.pack("qq", status, number)
 
 
-class _Status:
-    """Two words on the GPU into which launches report."""
+class _Status(threading.local):
+    """Two words on the GPU into which a thread's launches report."""
 
-    def __init__(self) -> None:
-        self.memory = Memory(16)
-        self.clear()
+    memory: Memory | None = None
+
+    def of(self, gpu: Device) -> Memory:
+        """The words on a GPU."""
+        if self.memory is None or self.memory.device is not gpu:
+            self.memory = Memory(16)
+            self.clear()
+        return self.memory
 
     def clear(self) -> None:
+        assert self.memory is not None
         self.memory.write(0, np.array([NO_FAILURE, 0], np.int64))
 
 
-_statuses: dict[int, _Status] = {}
+_status = _Status()
 
 
 def call_once(name: str, kernel: Kernel, dtype: str, arguments: Sequence[Any]) -> None:
@@ -66,7 +73,7 @@ def call_once(name: str, kernel: Kernel, dtype: str, arguments: Sequence[Any]) -
     if 0 in grid:
         return
     gpu = device()
-    status = _statuses.setdefault(id(gpu), _Status())
+    status = _status.of(gpu)
     touched = [
         (span, p)
         for p, a in zip(kernel.parameters, arguments, strict=True)
@@ -81,11 +88,11 @@ def call_once(name: str, kernel: Kernel, dtype: str, arguments: Sequence[Any]) -
             return address.value
         return copies.address(address) if prod(argument.shape) else 0
 
-    block = packed(kernel, arguments, address_of, status.memory.address, 0)
+    block = packed(kernel, arguments, address_of, status.address, 0)
     gpu.launch(function_of(kernel, dtype), grid, kernel.threads, block)
     copies.fetch([span for span, p in touched if p.written])
     if kernel.reports:
-        found = int(status.memory.read(0, (1,), np.int64)[0])
+        found = int(status.read(0, (1,), np.int64)[0])
         if found != NO_FAILURE:
-            status.clear()
+            _status.clear()
             raise kernel_error(found, name, context.layers[-1] if context.layers else "")

@@ -74,7 +74,7 @@ def graph_of(tape: Tape, copies: HostCopies, status: int, done: int) -> Made:
             tables.append(table)
             function = function_of(first.kernel, first.dtype, batched=True)
             grid = max([calls[n].grid[0] for n in group]), len(group), 1
-            parameters = np.int64(table.owner.address).tobytes()
+            parameters = np.array([table.owner.address, status, 0], np.int64).tobytes()
         launches.append(Launch(function, grid, first.kernel.threads, parameters))
     place = {n: number for number, group in enumerate(groups) for n in group}
     edges = reduced([{place[w] for n in group for w in calls[n].waits} for group in groups])

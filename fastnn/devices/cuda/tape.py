@@ -35,7 +35,7 @@ class Tape:
     """A recorded step, planned: what `devices/cpu/program.py` has under that name. The buffers
     `kept` are read after a step."""
 
-    n_threads = 1
+    device, n_threads = "cuda", 1
 
     def __init__(self, recorder: Recorder, kept: Iterable[Buffer] = (), n_threads: int = 1):
         self.name = recorder.name
@@ -90,6 +90,12 @@ class Tape:
         """The same step, incrementing the words at these addresses."""
         other = copy(self)
         other.counter_increments = list(increments)
+        return other
+
+    def single(self, number: int) -> "Tape":
+        """One instruction alone, incrementing no counters."""
+        other = self.with_increments([])
+        other.instructions = self.instructions[number : number + 1]
         return other
 
     def summary(self) -> str:
