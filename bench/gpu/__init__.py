@@ -1,0 +1,1 @@
+"""What a machine with a GPU is asked once: whether every kernel is right there, and how fast."""

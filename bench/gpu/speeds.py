@@ -1,0 +1,77 @@
+"""How near kernels are to what the GPU can do: to its copy's bytes a second, to cuBLAS."""
+
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .gpu import Gpu
+from .table import Table
+
+NODES = 400  # of a graph of empty launches
+COPIED_BYTES, COPIED_BYTES_ON_DOUBLE = 1 << 31, 1 << 12
+RANDOM_BYTES = 1 << 22  # drawn on the host; a large array repeats them
+
+
+def ceilings(gpu: Gpu, table: Table, on_double: bool) -> float:
+    """What the GPU can do at best; returns a copy's bytes a second, read and written."""
+    nbytes = COPIED_BYTES_ON_DOUBLE if on_double else COPIED_BYTES
+    x, y = gpu.device.allocate(nbytes), gpu.device.allocate(nbytes)
+    gpu.device.fill(x, nbytes)
+    rate = 2 * nbytes / gpu.seconds(lambda: gpu.device.copy(y, x, nbytes))
+    gpu.free([x, y])
+    table.add("copy, GB/s read and written", f"{rate / 1e9:.0f}")
+    empty = gpu.empty()
+    for title, edges in (
+        ("a node of a graph, one after another, us", [[n - 1] if n else [] for n in range(NODES)]),
+        ("a node of a graph, side by side, us", [[]] * NODES),
+    ):
+        graph = gpu.device.graph([empty] * NODES, edges)
+        table.add(title, f"{1e6 * gpu.seconds(graph.launch) / NODES:.2f}")
+    launches = [empty] * NODES
+    table.add(
+        "a launch, queued, us", f"{1e6 * gpu.seconds(lambda: gpu.launch(launches)) / NODES:.2f}"
+    )
+    return rate
+
+
+def place(gpu: Gpu, memory: dict[str, Any]) -> int:
+    """New memory with the values that an entry says, or random ones."""
+    dtype, count = np.dtype(memory["dtype"]), prod(memory["shape"])
+    nbytes, rng = count * dtype.itemsize, np.random.default_rng(0)
+    address = gpu.device.allocate(nbytes)
+    if memory["values"] is not None:
+        values = gpu.prepared.array(memory["values"], memory["shape"], memory["dtype"])
+    else:
+        drawn = min(count, RANDOM_BYTES // dtype.itemsize)
+        below = memory["below"]
+        values = rng.integers(0, below, drawn) if below else rng.uniform(0.1, 1, drawn)
+    values = np.ascontiguousarray(values.astype(dtype))
+    gpu.device.send(address, values)
+    done = values.nbytes
+    while done < nbytes:
+        step = min(done, nbytes - done)
+        gpu.device.copy(address + done, address, step)
+        done += step
+    return address
+
+
+def time_kernels(gpu: Gpu, table: Table, copy_rate: float, on_double: bool) -> None:
+    """Each entry as a share of the copy's bytes a second."""
+    for entry in gpu.prepared.manifest["speeds"]["small" if on_double else "large"]:
+        if "bytes" not in entry:
+            continue
+        addresses = [place(gpu, memory) for memory in entry["memories"]]
+        launches = gpu.launches(entry["launches"], addresses)
+        seconds = gpu.seconds(partial(gpu.launch, launches))
+        gpu.expect_no_failure()
+        gpu.free(addresses)
+        share = entry["bytes"] / seconds / copy_rate
+        size = max([prod(m["shape"]) for m in entry["memories"]])
+        table.add(
+            f"{entry['title']}, {size:,} elements: share of the copy",
+            f"{share:.2f}",
+            f"{1e6 * seconds:.0f} us, {len(launches)} launches",
+            is_missed=share < entry["to_reach"] and not on_double,
+        )
