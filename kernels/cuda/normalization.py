@@ -4,16 +4,13 @@ Up to ONE_LAUNCH_ROWS rows a block makes all of its strip of columns in one laun
 pass has loaded, the second finds in the caches. Of more rows the statistics are those of chunks
 (strips.py), joined by a second kernel, and a third goes through the elements.
 
-Sums are taken of x - x[0]. Each thread has the statistics of its own rows, in one pass; of n rows
-of N with mean a and sum of squares s about it, all rows have
-
-    mean = sum of n a / N        squares = sum of (s + n (a - mean)^2)
+Statistics are taken in one pass, by each thread of its own rows, of their distance from the first
+row of all.
 """
 
 from ..declare import T, helper, kernel
 from ..intrinsics import fma
 from ..scalar.normalize import (
-    add_products_and_sums,
     scale_and_shift,
     scale_and_shift_gradient,
 )
@@ -26,46 +23,14 @@ from .strips import (
     STRIPS_OF_CHUNKS,
     chunks_of,
     column_of_thread,
+    gradient_sums,
+    joined,
     line_of_thread,
     places_of_thread,
+    statistics,
     sum_of_chunks,
     sums_by_chunks,
 )
-
-
-@helper
-def statistics(x, first, start, stop, step):
-    """Of x - first at the places start, start + step, ... before stop: their number, mean, and sum
-    of squares about it. As kernels/cpu/normalization.py has it, by groups of four."""
-    count, offset, squares, i = T(0), T(0), T(0), start
-    while i + 3 * step < stop:
-        base = x[i]
-        b, c, d = x[i + step] - base, x[i + 2 * step] - base, x[i + 3 * step] - base
-        total = (b + c) + d
-        mean = total * T(0.25)
-        base_squares = fma(b, b, fma(c, c, d * d))
-        delta = ((base - first) - offset) + mean
-        new_fraction = T(4) / (count + T(4))
-        squares += fma(delta * delta, count * new_fraction, fma(-total, mean, base_squares))
-        offset = fma(delta, new_fraction, offset)
-        count += T(4)
-        i += 4 * step
-    while i < stop:
-        new_fraction = T(1) / (count + T(1))
-        delta = (x[i] - first) - offset
-        squares = fma(delta * delta, count * new_fraction, squares)
-        offset = fma(delta, new_fraction, offset)
-        count += T(1)
-        i += step
-    return count, offset, squares
-
-
-@helper
-def joined(count, offset, squares, rows, partial):
-    """The mean of all threads of a column and the sum of squares about it, from their own."""
-    mean = column_sum(count * offset, partial) / rows
-    delta = offset - mean
-    return mean, column_sum(fma(delta * delta, count, squares), partial)
 
 
 @helper
@@ -167,44 +132,31 @@ def join_statistics(
 ):
     """Statistics of all rows from those of the chunks: mean + mean_lo, variance, rstd; and scale
     and shift, by which y = scale (x - mean) + shift."""
-    partial, rows, p = shared_array(T(0), COLUMN_PARTIAL), x.shape[0], line_of_thread()
-    (j, is_inside), total = column_of_thread(x.shape[1]), T(0)
-    while p < offsets.shape[0]:
-        total = fma(T(min(chunk, rows - p * chunk)), offsets[p, j], total)
-        p += LINES
-    offset, total, p = column_sum(total, partial) / T(rows), T(0), line_of_thread()
-    while p < offsets.shape[0]:
-        delta, own = offsets[p, j] - offset, T(min(chunk, rows - p * chunk))
-        total += fma(delta * delta, own, squares[p, j])
-        p += LINES
+    partial, (rows, columns) = shared_array(T(0), COLUMN_PARTIAL), x.shape
+    j, is_inside = column_of_thread(columns)
+    start, stop, step = places_of_thread(columns, j, 0, offsets.shape[0])
+    offsets, squares, total, i = flat(offsets), flat(squares), T(0), start
+    left, left_step = rows - line_of_thread() * chunk, LINES * chunk  # rows from a chunk on
+    while i < stop:
+        total = fma(T(min(chunk, left)), offsets[i], total)
+        i, left = i + step, left - left_step
+    offset, total, i = column_sum(total, partial) / T(rows), T(0), start
+    left = rows - line_of_thread() * chunk
+    while i < stop:
+        delta = offsets[i] - offset
+        total += fma(delta * delta, T(min(chunk, left)), squares[i])
+        i, left = i + step, left - left_step
     total = column_sum(total, partial)
-    if is_inside and line_of_thread() == 0:
-        mean[j], variance[j], mean_lo[j], rstd[j], scale[j], shift[j] = columns_of(
-            x[0, j], offset, total, T(rows), gamma[j], beta[j], epsilon
-        )
+    if not is_inside or line_of_thread() != 0:
+        return
+    mean[j], variance[j], mean_lo[j], rstd[j], scale[j], shift[j] = columns_of(
+        x[0, j], offset, total, T(rows), gamma[j], beta[j], epsilon
+    )
 
 
 scale_columns = column_kernel(
     scale_and_shift, "scale_columns", x="N, C", mean="C", scale="C", shift="C", y="out N, C"
 )
-
-
-@helper
-def gradient_sums(x, mean, dy, start, stop, step, partial):
-    """The sums of dy (x - mean) and of dy over the block's rows of a column, of which this thread
-    has the places start, start + step, ... before stop."""
-    products, sums, i = T(0), T(0), start
-    while i + 3 * step < stop:  # the loads of four rows go on at the same time
-        j, k, m = i + step, i + 2 * step, i + 3 * step
-        products, sums = add_products_and_sums(x[i], mean, dy[i], products, sums)
-        products, sums = add_products_and_sums(x[j], mean, dy[j], products, sums)
-        products, sums = add_products_and_sums(x[k], mean, dy[k], products, sums)
-        products, sums = add_products_and_sums(x[m], mean, dy[m], products, sums)
-        i += 4 * step
-    while i < stop:
-        products, sums = add_products_and_sums(x[i], mean, dy[i], products, sums)
-        i += step
-    return column_sum(products, partial), column_sum(sums, partial)
 
 
 @kernel(
@@ -352,6 +304,7 @@ def inference_gradient_chunks(x, gamma, mean, rstd, dy, chunk, dx, dgamma, dbeta
 @kernel(
     threads=BLOCK_THREADS,
     split=[("C", BLOCK_THREADS)],
+    batched=True,
     batch="T[C]",
     momentum="float",
     moving="inout T[C]",

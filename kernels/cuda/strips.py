@@ -2,10 +2,15 @@
 rows at a time, of all rows or of a chunk of them.
 
 Up to ONE_LAUNCH_ROWS rows there is one chunk. Of more rows there are too few strips to fill a GPU:
-then a second kernel joins what the chunks found, in their order.
+then a second kernel joins what the chunks found, in their order. Of n rows of N with mean a and sum
+of squares s about it, whether a thread's or a chunk's, all have
+
+    mean = sum of n a / N        squares = sum of (s + n (a - mean)^2)
 """
 
 from ..declare import T, helper, kernel
+from ..intrinsics import fma
+from ..scalar.normalize import add_products_and_sums
 from .grid import block_index, flat, natural, shared_array, thread_index
 from .reductions import COLUMN_PARTIAL, COLUMN_THREADS, COLUMNS, LINES, column_sum
 
@@ -39,7 +44,7 @@ def column_of_thread(columns):
     """This thread's column, and whether there is one. Threads beyond the last column work on it
     too, as all must reach the barriers, and write nothing."""
     column = block_index() * COLUMNS + thread_index() % COLUMNS
-    return min(column, columns - 1), column < columns
+    return natural(min(column, columns - 1)), column < columns
 
 
 @helper
@@ -54,6 +59,59 @@ def places_of_thread(columns, j, start, stop):
     `start` to `stop`: the first place, where they end, and how far apart they are."""
     first = (natural(start) + line_of_thread()) * columns + j
     return natural(first), stop * columns, LINES * columns
+
+
+@helper
+def statistics(x, first, start, stop, step):
+    """Of x - first at the places start, start + step, ... before stop: their number, mean, and sum
+    of squares about it. As kernels/cpu/normalization.py has it, by groups of four."""
+    count, offset, squares, i = T(0), T(0), T(0), start
+    while i + 3 * step < stop:
+        base = x[i]
+        b, c, d = x[i + step] - base, x[i + 2 * step] - base, x[i + 3 * step] - base
+        total = (b + c) + d
+        mean = total * T(0.25)
+        base_squares = fma(b, b, fma(c, c, d * d))
+        delta = ((base - first) - offset) + mean
+        new_fraction = T(4) / (count + T(4))
+        squares += fma(delta * delta, count * new_fraction, fma(-total, mean, base_squares))
+        offset = fma(delta, new_fraction, offset)
+        count += T(4)
+        i += 4 * step
+    while i < stop:
+        new_fraction = T(1) / (count + T(1))
+        delta = (x[i] - first) - offset
+        squares = fma(delta * delta, count * new_fraction, squares)
+        offset = fma(delta, new_fraction, offset)
+        count += T(1)
+        i += step
+    return count, offset, squares
+
+
+@helper
+def joined(count, offset, squares, rows, partial):
+    """The mean of all threads of a column and the sum of squares about it, from their own."""
+    mean = column_sum(count * offset, partial) / rows
+    delta = offset - mean
+    return mean, column_sum(fma(delta * delta, count, squares), partial)
+
+
+@helper
+def gradient_sums(x, mean, dy, start, stop, step, partial):
+    """The sums of dy (x - mean) and of dy over the block's rows of a column, of which this thread
+    has the places start, start + step, ... before stop."""
+    products, sums, i = T(0), T(0), start
+    while i + 3 * step < stop:  # the loads of four rows go on at the same time
+        j, k, m = i + step, i + 2 * step, i + 3 * step
+        products, sums = add_products_and_sums(x[i], mean, dy[i], products, sums)
+        products, sums = add_products_and_sums(x[j], mean, dy[j], products, sums)
+        products, sums = add_products_and_sums(x[k], mean, dy[k], products, sums)
+        products, sums = add_products_and_sums(x[m], mean, dy[m], products, sums)
+        i += 4 * step
+    while i < stop:
+        products, sums = add_products_and_sums(x[i], mean, dy[i], products, sums)
+        i += step
+    return column_sum(products, partial), column_sum(sums, partial)
 
 
 @helper

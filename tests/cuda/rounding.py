@@ -11,7 +11,7 @@ from tests.oracle import difference
 from .both import missed
 from .emulator import mirrored
 
-UNITS = 32  # in the last place of an array's largest number (of 1, if that is less)
+UNITS = 64  # in the last place of an array's largest number (of 1, if that is less)
 # Rows of every number of threads, element by element and by fours; blocks with and without rows
 # beyond the last.
 ROWS = [

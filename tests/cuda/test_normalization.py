@@ -94,6 +94,17 @@ def test_layer_norm(dtype, small_chunks):
     assert not_covered(layer_norm.layer_norm_gradient_chunks, dtype) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_many_rows(dtype):
+    """On both sides of the number from which there are chunks, and of more than 16 of them."""
+    for shape in [(2048, 9), (2049, 8), (5000, 17)]:
+        given = drawn(dtype, shape)
+        hold_to_cpu(work, ops.batch_norm, *given)
+        hold_to_cpu(work, ops.batch_norm_inference, *given, *statistics(dtype, shape[1]))
+        hold_to_cpu(work, ops.layer_norm, *given)
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_moving_averages_are_the_cpus_bit_for_bit(dtype):
     for n in (0, 1, 31, 255, 257, 600):

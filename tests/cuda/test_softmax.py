@@ -42,6 +42,15 @@ def test_rows_of_any_length(dtype):
         assert not_covered(softmax.softmax_gradient_kernel(columns), dtype) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_many_and_long_rows(dtype):
+    rng = np.random.default_rng(1)
+    for shape in [(2000, 10), (300, 129), (2, 50001), (2, 20000)]:
+        x, dy = (rng.normal(scale=3, size=shape).astype(dtype) for _ in range(2))
+        hold_to_cpu(work, x, dy)
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_extreme_rows(dtype):
     """Of the largest numbers, equal ones, infinities and NaN: what the CPU makes of them."""
