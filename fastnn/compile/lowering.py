@@ -37,6 +37,12 @@ class Emitter:
 
         return ir.VectorType(self.real, lanes)
 
+    def words(self, count: int) -> Any:
+        """The type of a vector of 32-bit words."""
+        from llvmlite import ir
+
+        return ir.VectorType(ir.IntType(32), count)
+
     @property
     def void(self) -> Any:
         """The type of a function that returns nothing."""

@@ -9,13 +9,11 @@ names; and their gradients, which put back.
 
 from functools import lru_cache
 from math import prod
-from operator import index as as_index
 
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
-
+from .. import places
 from ..declare import ANY, helper, kernel
 from ..intrinsics import flat
+from ..places import around, counted
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
 from .loops import ROWS_OR_COLUMNS, cast_from
 from .simd.rows import clear, row_copy, row_prefetch, streaming_row_copy
@@ -112,14 +110,6 @@ def transpose_matrix(x, out, start, stop):
         for i in range(0, rows, LANES):
             source, target = (flat(x), i * columns + j, columns), (flat(out), j * rows + i, rows)
             transpose_tile(source, target, min(LANES, rows - i), min(LANES, stop - j))
-
-
-@helper
-def counted(index, extent):
-    """The index counted from 0, for one that may be counted from the end; -1 if it is out of
-    range."""
-    place = index + extent if index < 0 else index
-    return place if 0 <= place < extent else -1
 
 
 @kernel(split=[("n", ELEMENT_GRAIN)], x="i8[n]", y="i8[n]", extent="int", z="out i8[n]")
@@ -219,90 +209,41 @@ def cast(call, x, out, *, dtype):
     call(copy if same else cast_from(x.dtype.str[1:]), x.flat(), out.flat())
 
 
-def _elements(shape):
-    """An array of this shape whose strides count elements, without memory behind it: where NumPy
-    finds the elements of its slices and transposes, copies find those of a tensor's."""
-    return as_strided(
-        np.empty(1, np.int8), shape, [prod(shape[d + 1 :]) for d in range(len(shape))]
-    )
-
-
-def _address(x):
-    return x.__array_interface__["data"][0]
-
-
-def _walk(constant, x, start):
-    """How the elements of a view of `_elements` are copied: (rows, columns); `outer`, the (extent,
-    step) of each dimension but the last, made by `constant`; the place of the first element; the
-    step from column to column. Neighbouring dimensions that go on in equal steps are one."""
-    dims = []
-    for extent, step in zip(x.shape, x.strides, strict=True):
-        if dims and dims[-1][1] == extent * step:
-            dims[-1] = dims[-1][0] * extent, step
-        elif extent != 1:
-            dims.append((extent, step))
-    columns, step = dims.pop() if dims else (1, 1)
-    rows = prod(extent for extent, _ in dims), columns
-    return rows, constant(np.array(dims, np.int64).reshape(-1, 2)), start, step
+# A walk (`places`) as kernels take it: (rows, columns) of what is copied; the table, made by
+# `constant`; the place of the first element; the step from column to column.
 
 
 @lru_cache(maxsize=1024)
-def _sliced(constant, shape, key):
-    """The walk of x[key], in which (start, stop, step) stands for a slice."""
-    x = _elements(shape)
-    key = tuple(slice(*item) if isinstance(item, tuple) else item for item in key)
-    # with an Ellipsis NumPy makes a view, and no number, of whatever the key leaves
-    y = x[key if Ellipsis in key else (*key, Ellipsis)]
-    return _walk(constant, y, _address(y) - _address(x))
-
-
-def _plain(key):
-    """The key with a tuple for each slice: slices have no hash."""
-    key = key if type(key) is tuple else (key,)
-    return tuple(
-        tuple(None if b is None else as_index(b) for b in (i.start, i.stop, i.step))
-        if isinstance(i, slice)
-        else i
-        for i in key
-    )
-
-
-@lru_cache(maxsize=1024)
-def _transposed(constant, shape, axes):
-    return _walk(constant, _elements(shape).transpose(axes), 0)
+def _walk(constant, walk, *given):
+    rows, table, start, step = walk(*given)
+    return rows, constant(table), start, step
 
 
 def slice_copy(call, x, out, *, key):
-    rows, outer, start, step = _sliced(call.constant, x.shape, _plain(key))
+    rows, outer, start, step = _walk(call.constant, places.sliced, x.shape, places.hashable(key))
     call(strided_copy, x.flat(), outer, start, step, out.view(rows))
 
 
 def slice_gradient(call, dy, dx, *, shape, key):
-    rows, outer, start, step = _sliced(call.constant, shape, _plain(key))
+    rows, outer, start, step = _walk(call.constant, places.sliced, shape, places.hashable(key))
     call(zero, dx.flat())
     call(strided_put, dy.view(rows), outer, start, step, dx.flat())
 
 
 def transpose(call, x, out, *, axes=None):
-    ndim = len(x.shape)
-    axes = tuple(reversed(range(ndim))) if axes is None else tuple(int(a) % ndim for a in axes)
+    axes = places.transpose_axes(len(x.shape), axes)
     if axes == (1, 0) and x.dtype.kind == "f":
         call(transpose_matrix, x, out)
     else:
-        rows, outer, start, step = _transposed(call.constant, x.shape, axes)
+        rows, outer, start, step = _walk(call.constant, places.transposed, x.shape, axes)
         call(strided_copy, x.flat(), outer, start, step, out.view(rows))
-
-
-@lru_cache(maxsize=1024)
-def _broadcast(constant, shape, to):
-    return _walk(constant, np.broadcast_to(_elements(shape), to), 0)
 
 
 def flat_index(call, x, y, z, *, extent):
     found = []
     for index in (x, y):
         if index.shape != z.shape:
-            rows, outer, start, step = _broadcast(call.constant, index.shape, z.shape)
+            rows, outer, start, step = _walk(call.constant, places.broadcast, index.shape, z.shape)
             whole = call.scratch(z.shape, z.dtype)
             call(strided_copy, index.flat(), outer, start, step, whole.view(rows))
             index = whole
@@ -310,14 +251,8 @@ def flat_index(call, x, y, z, *, extent):
     call(flat_index_elements, *found, extent, z.flat())
 
 
-def _around(shape, axis):
-    """Extents (outer, own, inner) of an axis."""
-    axis %= len(shape)
-    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
-
-
 def take(call, x, index, out, *, axis=0):
-    outer, extent, inner = _around(x.shape, axis)
+    outer, extent, inner = around(x.shape, axis)
     call(
         take_rows,
         x.view((outer, extent, inner)),
@@ -327,7 +262,7 @@ def take(call, x, index, out, *, axis=0):
 
 
 def take_gradient(call, index, dy, dx, *, shape, axis):
-    outer, extent, inner = _around(shape, axis)
+    outer, extent, inner = around(shape, axis)
     call(
         scatter_add_rows,
         dy.view((outer, prod(index.shape), inner)),

@@ -23,9 +23,21 @@ The kernel of x y is, written down as one would by hand,
 
 from functools import cache, lru_cache
 
-from ..declare import kernel
+from ..declare import T, kernel
 from ..formula_loops import broadcast_rows, each, results_of, written
-from .grid import FOUR, first_of_four, is_aligned, load_four, store_four
+from . import reduce
+from .grid import (
+    FOUR,
+    block_index,
+    block_index_y,
+    first_of_four,
+    is_aligned,
+    load_four,
+    shared_array,
+    store_four,
+    thread_index,
+)
+from .reductions import COLUMN_PARTIAL, COLUMN_THREADS, COLUMNS, LINES, column_sum
 
 THREADS = 256
 FLAT = [("n", THREADS * FOUR)]
@@ -173,5 +185,64 @@ def elementwise(formula):
             return
         layout = broadcast_plan(call.constant, *[x.shape for x in tensors[:moving]])
         call(broadcast, *arrays[:moving], *layout, *arrays[moving:n], *numbers, *arrays[n:])
+
+    return launch
+
+
+# ---- gradients with the sums of their columns
+
+# Blocks that keep a GPU's processors busy, and the fewest rows that one of them sums. Rows are cut
+# by the shape alone, so the order of the sums is the same on every GPU.
+SUM_BLOCKS, SUM_MIN_ROWS = 512, 128
+
+
+@cache
+def gradient_and_chunk_sums(derivative):
+    """dx = derivative(y, dy), and the sums of the columns of each `chunk` rows of it, or sums +=
+    them."""
+
+    @kernel(
+        split=[("C", COLUMNS), ("P", 1)],
+        threads=COLUMN_THREADS,
+        name=f"{derivative.name}_and_sums",
+        y="T[N, C]",
+        dy="T[N, C]",
+        chunk="int",
+        accumulate="int",
+        dx="out T[N, C]",
+        sums="inout T[P, C]",
+    )
+    def gradient_and_sums(y, dy, chunk, accumulate, dx, sums):
+        partial, total = shared_array(T(0), COLUMN_PARTIAL), T(0)
+        p, j = block_index_y(), block_index() * COLUMNS + thread_index() % COLUMNS
+        i, stop = p * chunk + thread_index() // COLUMNS, min((p + 1) * chunk, y.shape[0])
+        while i < stop and j < y.shape[1]:
+            value = derivative(y[i, j], dy[i, j])
+            dx[i, j] = value
+            total += value
+            i += LINES
+        total = column_sum(total, partial)
+        if thread_index() < COLUMNS and j < y.shape[1]:
+            sums[p, j] = sums[p, j] + total if accumulate != 0 else total
+
+    return gradient_and_sums
+
+
+@cache
+def gradient_and_sums(derivative):
+    """The launcher of dx = derivative(y, dy), (N, C), and of the sums of its columns, (C,)."""
+    of_chunks = gradient_and_chunk_sums(derivative)
+
+    def launch(call, y, dy, dx, sums, *, accumulate=False):
+        rows, columns = dx.shape
+        blocks = max(1, -(-columns // COLUMNS))
+        chunks = max(1, min(rows // SUM_MIN_ROWS, SUM_BLOCKS // blocks))
+        chunk = -(-rows // chunks)
+        if chunks == 1:
+            call(of_chunks, y, dy, chunk, int(accumulate), dx, sums.view((1, columns)))
+            return
+        partial = call.scratch((chunks, columns), dx.dtype)
+        call(of_chunks, y, dy, chunk, 0, dx, partial)
+        reduce.sum(call, partial, sums, axis=0, accumulate=accumulate)
 
     return launch

@@ -16,7 +16,6 @@ CPU_ALONE = {
     "gemv": "a product of one row or column is a tile like others on a GPU",
     "pack": "shared memory takes the place of packed panels",
     "peaks": "bench/gpu measures a GPU's",
-    "row_loops": "a warp has a row: there is no unrolling over rows",
     "simd": "vector registers",
     "threads": "a grid takes the place of ranges",
 }
@@ -25,6 +24,9 @@ CUDA_ALONE = {
     "gemm_microkernel": "the CPU's is in simd/",
     "reduction_forms": "which threads make a reduction",
     "reductions": "sums over the threads of a warp or a block",
+    "scatter": "the CPU's gradient of rows taken is a loop, in movement",
+    "strips": "columns of batch norm that a block has; the CPU's are ranges",
+    "transpose": "the CPU's is in simd/",
 }
 
 
