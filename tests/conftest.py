@@ -30,6 +30,8 @@ def recordings(monkeypatch):
     """A list that grows by each recording's name."""
     names, begin = [], Recorder.__init__
     monkeypatch.setattr(
-        Recorder, "__init__", lambda self, name: names.append(name) or begin(self, name)
+        Recorder,
+        "__init__",
+        lambda self, name, *more: names.append(name) or begin(self, name, *more),
     )
     return names

@@ -88,6 +88,22 @@ def test_the_articles_program(gpu):
     expect_alike(ended("cpu"), ended("cuda"))
 
 
+@pytest.mark.slow
+def test_an_epoch_of_digits(gpu):
+    load_digits = pytest.importorskip("sklearn.datasets").load_digits
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype("f4")
+
+    def ended(device):
+        model = classifier(64, 10, (64,), batch_norm=True, dropout=0.2)
+        model.to(device)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(x, y, batch_size=64, epochs=1, verbose=0)
+        return model, model.history.history, [0.0], model.predict(x[:100])
+
+    expect_alike(ended("cpu"), ended("cuda"), 5e-4)
+
+
 def test_a_loop_of_ones_own(gpu):
     def ended(device):
         x, y = rows(64)
