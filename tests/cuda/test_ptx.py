@@ -49,7 +49,10 @@ LOAD_SHARED = r"ld\.shared\.v[24]\.\w+"
 AT_ONCE = {
     "load_four": f"{LOAD}|{LOAD_SHARED}",
     "store_four": STORE,
-    "copy_four": COPY,
+    "load_vector": LOAD,
+    "store_vector": STORE,
+    "copy_vector": COPY,
+    "multiply": LOAD_SHARED,
 }
 MACHINE_CODE = {
     LOAD: r"LDG\.E\.128.*",
