@@ -75,7 +75,7 @@ def of_group(threads, combination):
     begin, combine = combination.begin, combination.combine
 
     @helper
-    def make(x, found, chunk, n_chunks, partial):
+    def group(x, found, chunk, n_chunks, partial):
         """`partial` is (THREADS,) of shared memory."""
         rows, columns = x.shape[1], x.shape[2]
         q, thread = block_index() * groups + thread_index() // threads, thread_index() % threads
@@ -104,7 +104,7 @@ def of_group(threads, combination):
         is_mine = q < n_chunks and line == 0
         return q, column, is_mine, partial[thread_index()]
 
-    return make
+    return group
 
 
 @cache
@@ -113,14 +113,14 @@ def of_thread(combination):
     run, begin = along(combination), combination.begin
 
     @helper
-    def make(x, found, q):
+    def column(x, found, q):
         rows, columns = x.shape[1], x.shape[2]
         a, b = divided(q, columns)
         place = a * rows * columns + b
         start, known = begin(flat(x), found, place, q)
         return run(flat(x), place, columns, 0, 1, rows, start, known)
 
-    return make
+    return column
 
 
 @helper
@@ -142,7 +142,7 @@ def of_small(combination):
     begin, take, combine = combination.begin, combination.take, combination.combine
 
     @helper
-    def make(x, found, n_results, staged):
+    def small(x, found, n_results, staged):
         """`staged` is (STAGED,) of shared memory."""
         elements, rows, columns = flat(x), x.shape[1], x.shape[2]
         block, thread, size = block_index() * THREADS, thread_index(), rows * columns
@@ -172,4 +172,4 @@ def of_small(combination):
             r += 1
         return result
 
-    return make
+    return small
