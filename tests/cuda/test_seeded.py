@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from fastnn import ops
+from fastnn.apply import apply
 from fastnn.kernels.cuda.grid import barrier, block_index, shared_array, thread_index
 from fastnn.kernels.declare import T, kernel
+from fastnn.ops import metrics, reduce, updates
 
 from . import seeded
+from .both import as_tensor
 
 RNG = np.random.default_rng(1)
 
@@ -52,6 +55,10 @@ def test_a_bug_that_nothing_shows(monkeypatch):
     assert (len(places), missed) == (5, {"swap_warps: barrier() -> pass, 2"})
 
 
+def in_place(op, inputs, written, **attributes):
+    apply(op, tuple(map(as_tensor, inputs)), attributes, list(map(as_tensor, written)))
+
+
 def alone():
     """One array whose length is a multiple of four, and one of another."""
     ops.gelu(normal(2100))
@@ -63,10 +70,71 @@ def broadcast():
     ops.add(normal(3, 5, 1), normal(5, 7))
 
 
+def sums():
+    for shape, axis in [
+        ((600, 16), 1), ((9, 5, 7), 1), ((3, 17, 33), 1), ((9, 33), 1), ((3, 40, 5), 1),
+        ((70, 45), 0), ((20000,), 0), ((3, 1, 40), 1),
+    ]:  # fmt: skip
+        ops.sum(normal(*shape), axis=axis)
+    in_place(ops.sum, [normal(9)], [normal()], accumulate=True)
+    for shape, axis in [((5, 7), 1), ((3, 33, 4), 1), ((3, 6), 0)]:
+        dy = normal(*np.zeros(shape).sum(axis).shape)
+        reduce.sum_gradient(dy, shape=shape, axis=axis, mean=True)
+    for n in (2047, 2048):
+        in_place(reduce.add_to, [normal(n)], [normal(n)])
+
+
+def extremes():
+    for shape, axis in [
+        ((600, 16), 1), ((3, 17, 33), 1), ((9, 33), 1), ((3, 40, 5), 1), ((70, 45), 0),
+        ((20000,), 0),
+    ]:  # fmt: skip
+        x = np.round(normal(*shape))
+        ops.min(x, axis=axis)
+        ops.argmax(x, axis=axis)
+        x[-1] = np.nan
+        ops.argmax(x, axis=axis)
+
+
+def steps():
+    """Of no gradient and states of 0 an update is 0 only if epsilon is not."""
+    for n, scale in ((2047, 1), (2048, 1), (9, 0)):
+        gradient, parameter = scale * normal(n), normal(n)
+        m, v = scale * np.abs(normal(2, n))
+        rate, epsilon = np.array([0.1]), {"epsilon": 0.1 * scale}
+        in_place(updates.sgd, [gradient, rate], [parameter])
+        in_place(updates.sgd_momentum, [gradient, rate], [parameter, m, np.array([0])])
+        in_place(updates.adam, [gradient, rate, np.array([3])], [parameter, m, v], **epsilon)
+        in_place(updates.rmsprop, [gradient, rate], [parameter, v], **epsilon)
+
+
+def accuracies_and_means():
+    for columns in (1, 2, 40):
+        p, target = np.round(normal(2, 33, columns))
+        ops.binary_accuracy(p, target)
+        ops.categorical_accuracy(p, target)
+        ops.sparse_categorical_accuracy(p, np.arange(33) % columns)
+    values = normal(1500)
+    in_place(metrics.accumulate, [values, values], [np.ones(2)])
+    in_place(metrics.accumulate, [values], [np.ones(2)])
+    in_place(metrics.end_epoch, [np.array([3])], [np.ones((300, 2)), np.ones((2, 300))])
+
+
+IDLE = "threads of a warp that have no line would only read for nothing"
 # family -> what runs its kernels where a bug shows, and the bugs that change nothing, with reasons
 FAMILIES = {
     "loops": (alone, {}),
     "loops, broadcast": (broadcast, {}),
+    "reduce": (sums, {"group: line < lines -> True": IDLE}),
+    "extremes": (
+        extremes,
+        {
+            "group: line < lines -> True": IDLE,
+            "group: min(first + chunk, rows) -> rows": "of more elements there is the same extreme",
+        },
+    ),
+    "updates": (steps, {}),
+    "metrics and epoch": (accuracies_and_means, {}),
 }
 QUICK = ("loops",)
 

@@ -69,6 +69,11 @@ def test_updates_are_the_cpus(op, kernel, attributes, dtype):
         given, written = made(op, n, dtype)
         for shift in (0, 1):
             on_both(op, *given, places=written, shift=shift, check=as_on_the_cpu, **attributes)
+    if "epsilon" in op.names:  # of 0 it is the smallest number that is not flushed to zero
+        given, written = made(op, 9, dtype)
+        for x in (given[0], *written[1:]):
+            x[:] = 0
+        on_both(op, *given, places=written, epsilon=0.0)
     if op is ops.sgd_momentum:
         given, written = made(op, 9, dtype)
         written[1][5] = np.finfo(dtype).max / 4
@@ -112,7 +117,7 @@ def refused(op, given, written, **options):
 @floats
 @pytest.mark.parametrize("op", CHECKS, ids=str)
 def test_the_lowest_element_that_is_refused_is_reported(op, dtype):
-    check, n, largest = ops.check_of[op], 3 * BLOCK, float(np.finfo(dtype).max)
+    check, n, largest = ops.check_of[op], 3 * BLOCK - 1, float(np.finfo(dtype).max)
     for shift in (0, 1):
         given, written = made(op, n, dtype)
         before = [w.copy() for w in written]
