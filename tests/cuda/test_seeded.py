@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import ops
 from fastnn.apply import apply
 from fastnn.kernels.cuda.grid import barrier, block_index, shared_array, thread_index
@@ -57,6 +58,19 @@ def test_a_bug_that_nothing_shows(monkeypatch):
 
 def in_place(op, inputs, written, **attributes):
     apply(op, tuple(map(as_tensor, inputs)), attributes, list(map(as_tensor, written)))
+
+
+def gradient(op, *inputs, dy, **attributes):
+    """What the op makes of the inputs, of which all floats take part, and their gradients."""
+    tensors = [fastnn.tensor(x, requires_gradient=x.dtype.kind == "f") for x in inputs]
+    y = op(*tensors, **attributes)
+    (y[0] if isinstance(y, tuple) else y).backward(dy)
+
+
+# Rows of a block of threads, of a warp, of a few threads; the last block has some to spare.
+ROWS = [(2, 2000), (3, 100), (35, 5), (2, 64)]
+# Columns of one launch, and of chunks of rows; the last chunk is shorter.
+COLUMNS = [(37, 13), (2100, 9), (2100, 12)]
 
 
 def alone():
@@ -120,6 +134,34 @@ def accuracies_and_means():
     in_place(metrics.end_epoch, [np.array([3])], [np.ones((300, 2)), np.ones((2, 300))])
 
 
+def softmax():
+    for shape in ROWS:
+        gradient(ops.softmax, normal(*shape), dy=normal(*shape))
+
+
+def losses():
+    for rows, columns in ROWS:
+        labels, p = RNG.integers(0, columns, rows), RNG.random((rows, columns)).astype("f4")
+        p[:, ::3] = 0
+        gradient(ops.softmax_cross_entropy, normal(rows, columns), labels, dy=normal(rows))
+        gradient(ops.sparse_categorical_crossentropy, p, labels, dy=normal(rows))
+    with pytest.raises(IndexError, match="index in row 0"):
+        ops.sparse_categorical_crossentropy(p, np.full(rows, columns))
+
+
+def batch_norm():
+    for rows, columns in COLUMNS:
+        x, columns = normal(rows, columns), (columns,)
+        gradient(ops.batch_norm, x, normal(*columns), normal(*columns), dy=normal(*x.shape))
+
+
+def layer_norm():
+    for rows, columns in ROWS + COLUMNS:
+        x, columns = normal(rows, columns), (columns,)
+        gradient(ops.layer_norm, x, normal(*columns), normal(*columns), dy=normal(*x.shape))
+
+
+ONE_SUM = {"block_sum: barrier() -> pass, 2": "no sum comes after it; it shows in layer_norm"}
 IDLE = "threads of a warp that have no line would only read for nothing"
 # family -> what runs its kernels where a bug shows, and the bugs that change nothing, with reasons
 FAMILIES = {
@@ -135,6 +177,10 @@ FAMILIES = {
     ),
     "updates": (steps, {}),
     "metrics and epoch": (accuracies_and_means, {}),
+    "softmax": (softmax, ONE_SUM),
+    "losses": (losses, ONE_SUM),
+    "batch_norm": (batch_norm, {}),
+    "layer_norm": (layer_norm, {}),
 }
 QUICK = ("loops",)
 

@@ -7,6 +7,7 @@ or None for all.
 import numpy as np
 
 from . import checks
+from .checks import ATOMIC, READ, WRITE
 from .dtypes import i8
 from .errors import DataRace, Misaligned, OutOfBounds, UninitialisedRead, Unsupported
 from .memory import GLOBAL_BASE, SHARED_BASE
@@ -58,18 +59,17 @@ def nearest(device, offset):
     return f", {place} of the nearest allocation ({end - start} bytes)"
 
 
-def check_race(wave, lanes, space, offsets, size, number, writes, is_atomic=False):
+def check_race(wave, lanes, space, offsets, size, number, kind):
     if wave.cells is None:
         return
     cells = wave.cells if space == "global" else wave.shared_cells
     exempt = wave.exempt if space == "global" else wave.exempt[:0]
     bad, other, wrote = checks.first_race(
-        cells, wave.cell_shift, offsets, size, *wave.who(lanes), wave.block_threads, writes,
-        is_atomic, exempt,
+        cells, wave.cell_shift, offsets, size, *wave.who(lanes), wave.block_threads, kind, exempt
     )  # fmt: skip
     if bad >= 0:
         raise DataRace(
-            f"{space} memory, a {'write' if writes else 'read'} and a "
+            f"{space} memory, a {'write' if kind in (WRITE, ATOMIC) else 'read'} and a "
             f"{'write' if wrote else 'read'} by {wave.thread_name(other)}, in no order: "
             f"{wave.where(lanes, bad, number)}"
         )
@@ -91,12 +91,12 @@ def count(wave, lanes, space, kind, offsets, size, number):
         wave.stats.count(number, space, kind, *numbers)
 
 
-def load(wave, lanes, n, space, addresses, size, elements, number):
+def load(wave, lanes, n, space, addresses, size, elements, number, kind=READ):
     """`elements` neighbours of `size` bytes for each thread: as many arrays of bits."""
     nbytes = size * elements
     space, offsets = resolve(wave, lanes, n, space, addresses, nbytes, number)
     count(wave, lanes, space, "ld", offsets, nbytes, number)
-    check_race(wave, lanes, space, offsets, nbytes, number, writes=False)
+    check_race(wave, lanes, space, offsets, nbytes, number, kind)
     check_known(wave, lanes, space, offsets, nbytes, number)
     memory, places = wave.memory[space][size], offsets >> SHIFTS[size]
     return [memory[places + k] if k else memory[places] for k in range(elements)]
@@ -106,7 +106,7 @@ def store(wave, lanes, n, space, addresses, size, values, number):
     nbytes = size * len(values)
     space, offsets = resolve(wave, lanes, n, space, addresses, nbytes, number)
     count(wave, lanes, space, "st", offsets, nbytes, number)
-    check_race(wave, lanes, space, offsets, nbytes, number, writes=True)
+    check_race(wave, lanes, space, offsets, nbytes, number, WRITE)
     checks.mark(wave.known[space], offsets, nbytes, 1)
     memory, places = wave.memory[space][size], offsets >> SHIFTS[size]
     for k, value in enumerate(values):
@@ -128,7 +128,7 @@ def atomic(wave, lanes, n, space, operation, addresses, dtype, values, number):
     size = np.dtype(dtype).itemsize
     space, offsets = resolve(wave, lanes, n, space, addresses, size, number)
     count(wave, lanes, space, "atom", offsets, size, number)
-    check_race(wave, lanes, space, offsets, size, number, writes=True, is_atomic=True)
+    check_race(wave, lanes, space, offsets, size, number, ATOMIC)
     check_known(wave, lanes, space, offsets, size, number)
     memory, places = wave.memory[space][size].view(dtype), offsets >> SHIFTS[size]
     values, before = [np.broadcast_to(v, (n,)) for v in values], np.empty(n, dtype)

@@ -11,7 +11,8 @@ from numba import njit
 WARP = 32
 SECTOR = 32  # bytes that global memory is moved by
 BANKS, WORD = 32, 4  # of shared memory; a bank gives a word to a warp at a time
-NOBODY, ONE_WARP, ONE_BLOCK, ANY = 0, 1, 2, 3  # who else has read a cell
+NOBODY, ONE_WARP, ONE_BLOCK, ANY = range(4)  # who else has read a cell
+READ, CONSTANT, WRITE, ATOMIC = range(4)  # kinds of access
 
 # What is known of a few bytes of memory: who wrote it last, who has read it since then or since the
 # last barrier, and at which of their barriers. Threads are numbered from 1 on; 0 is nobody.
@@ -77,15 +78,16 @@ def mark(known, offsets, size, value):
 
 
 @njit(cache=True)
-def first_race(
-    cells, shift, offsets, size, threads, epochs, syncs, block_threads, writes, atomic, exempt
-):
+def first_race(cells, shift, offsets, size, threads, epochs, syncs, block_threads, kind, exempt):
     """Note the accesses in `cells`, of 1 << shift bytes each. Returns (which, other thread, whether
     that one wrote) of the first that nothing orders after an earlier one, or (-1, 0, False).
 
     Two accesses of a block are ordered by a barrier between them; two of a warp by a barrier of the
-    warp too; two of different blocks by nothing. `exempt` are ranges that are not looked at.
+    warp too; two of different blocks by nothing. A read of what is constant (ld.global.nc) is
+    ordered after no write of the launch, its own thread's neither. `exempt` are ranges that are not
+    looked at.
     """
+    writes, atomic, constant = kind in (WRITE, ATOMIC), kind == ATOMIC, kind == CONSTANT
     for n in range(offsets.size):
         start, skip = offsets[n], False
         for k in range(exempt.shape[0]):
@@ -97,10 +99,11 @@ def first_race(
         for c in range(start >> shift, ((start + size - 1) >> shift) + 1):
             cell = cells[c]
             other = cell.writer - 1
-            if other >= 0 and other != threads[n] and not (atomic and cell.by_atomic):
+            own = other == threads[n] and not constant
+            if other >= 0 and not own and not (atomic and cell.by_atomic):
                 same_block = other // block_threads == block
                 same_warp = other // WARP == warp
-                if not (
+                if constant or not (
                     same_block
                     and (cell.write_epoch < epoch or (same_warp and cell.write_sync < sync))
                 ):

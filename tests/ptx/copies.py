@@ -6,6 +6,7 @@ import numpy as np
 
 from . import checks
 from .access import check_known, check_race, count, resolve, spread
+from .checks import READ, WRITE
 from .dtypes import u1
 from .errors import Misaligned, PTXError
 
@@ -40,7 +41,7 @@ def begin(wave, lanes, n, targets, sources, size, valid, number):
     for nbytes in np.unique(valid[valid > 0]):
         which = np.nonzero(valid == nbytes)[0]
         data[which, :nbytes] = read(wave, lanes, which, sources[which], int(nbytes), size, number)
-    check_race(wave, lanes, "shared", targets, size, number, writes=True)
+    check_race(wave, lanes, "shared", targets, size, number, WRITE)
     checks.mark(wave.known["shared"], targets, size, 0)
     threads = wave.who(lanes)[0]
     groups = wave.committed[threads - wave.first_thread]
@@ -55,7 +56,7 @@ def read(wave, lanes, which, sources, nbytes, size, number):
     if whole < nbytes:
         resolve(wave, part, which.size, "global", sources + (nbytes - 1), 1, number)
     count(wave, part, "global", "ld", offsets, size, number)
-    check_race(wave, part, "global", offsets, nbytes, number, writes=False)
+    check_race(wave, part, "global", offsets, nbytes, number, READ)
     check_known(wave, part, "global", offsets, nbytes, number)
     return wave.device.mem[offsets[:, None] + np.arange(nbytes)]
 
@@ -78,7 +79,7 @@ def wait(wave, lanes, keep, number):
             continue
         targets, size = copy.targets[arrives], copy.data.shape[1]
         part = places[arrives] if lanes is None else lanes[places[arrives]]
-        check_race(wave, part, "shared", targets, size, number, writes=True)
+        check_race(wave, part, "shared", targets, size, number, WRITE)
         wave.memory["shared"][1][targets[:, None] + np.arange(size)] = copy.data[arrives]
         checks.mark(wave.known["shared"], targets, size, 1)
         copy.pending &= ~arrives

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .checks import CONSTANT, READ
 from .dtypes import TYPES, UNSIGNED, size_of, u4
 from .errors import Unsupported
 from .parsing import vector
@@ -26,8 +27,9 @@ def load(t, it):
             t.set(register, found, dtype)
         return
     address = t.address(it.operands[1])
+    kind = CONSTANT if "nc" in it.modifiers else READ
     loaded = t.variable(
-        f"load(wave, lanes, n, {space!r}, {address}, {size}, {len(registers)}, {it.number})"
+        f"load(wave, lanes, n, {space!r}, {address}, {size}, {len(registers)}, {it.number}, {kind})"
     )
     for n, register in enumerate(registers):
         view = "" if dtype is UNSIGNED[size] else f".view({name_of(dtype)})"

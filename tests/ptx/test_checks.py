@@ -90,6 +90,15 @@ def test_atomics_do_not_race_with_each_other():
     run(kernel(f"{add} bar.sync 0; ld.global.b32 %r1, [%x];"), 1, 32, [X, None])
 
 
+def test_memory_that_is_said_to_be_constant():
+    """ld.global.nc may find what was there before the launch, whoever has written since."""
+    write = "add.s64 %d1, %x, %t4; st.global.b32 [%d1], %t;"
+    raises(DataRace, f"{write} ld.global.nc.b32 %r1, [%d1];", 1, 32, [X, None])
+    raises(DataRace, f"{write} bar.sync 0; ld.global.nc.b32 %r1, [%x];", 1, 32, [X, None])
+    run(kernel(f"{write} ld.global.b32 %r1, [%d1];"), 1, 32, [X, None])
+    run(kernel("add.s64 %d1, %x, %t4; ld.global.nc.b32 %r1, [%d1];"), 1, 32, [X, None])
+
+
 def test_races_that_are_let_pass():
     body, device = kernel("st.global.b32 [%x], 1; add.s64 %d1, %y, %i4;"), Device(1 << 20)
     x, y = device.to_device(X), device.to_device(X)
