@@ -136,7 +136,7 @@ def as_array(tensor):
 
 
 @contextmanager
-def mirrored(check, run=run, **options):
+def mirrored(check, **options):
     """Within it every op that is launched on the CPU also runs in the interpreter, and
     `check(op, attributes, CPU's outputs, CUDA's outputs)` is called."""
     on_cpu = fastnn.apply.launch
