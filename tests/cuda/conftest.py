@@ -1,4 +1,4 @@
-"""The driver's double in the place of a GPU's driver."""
+"""The driver's double in the place of a GPU's driver, and the GPU itself where there is one."""
 
 import gc
 
@@ -7,6 +7,7 @@ import pytest
 import fastnn
 from fastnn.devices.arena import Arena
 from fastnn.devices.cuda import device
+from fastnn.errors import CudaError
 from tests.cuda.double import Double
 
 
@@ -20,3 +21,13 @@ def gpu(monkeypatch):
     fastnn.set_device("cpu")
     gc.collect()
     device.use(None)
+
+
+@pytest.fixture
+def real_gpu():
+    """The GPU of this machine. Without one the test is skipped, for the reason that is given."""
+    device.use(None)
+    try:
+        return device.device()
+    except CudaError as error:
+        pytest.skip(str(error))

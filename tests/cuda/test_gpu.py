@@ -4,21 +4,12 @@ import numpy as np
 import pytest
 
 from fastnn.devices.cuda import code
-from fastnn.devices.cuda.device import Launch, device, use
+from fastnn.devices.cuda.device import Launch
 from fastnn.errors import CudaError, DeviceMemoryError
 from fastnn.kernels.cuda import loops
 from fastnn.kernels.scalar import Formula, arithmetic
 
 from .test_driver import PTX, fetched, parameters, sent
-
-
-@pytest.fixture
-def real_gpu():
-    use(None)
-    try:
-        return device()
-    except CudaError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("n", [1, 1000, 1_000_003])
