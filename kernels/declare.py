@@ -305,7 +305,7 @@ def kernel(
 ):
     """Declare a kernel: `@kernel(split=[("N", 1)], x="T[N, C]", y="out T[N, C]")`; for a GPU with
     the `threads` of a block, and no range. `batched`: there, whether one launch may be several
-    calls, of which a block along y does one: small kernels of which a step has many.
+    calls, of which a block along z does one: small kernels of which a step has many.
     `resident_blocks`: a thread gets as few registers as let so many blocks of it run on a
     multiprocessor at once.
 

@@ -11,7 +11,7 @@ number is negative commits: it does nothing if an earlier one, or an earlier ste
 
 A kernel that is declared `batched` has a second entry point, of several calls in one launch: what
 the first takes as parameters it reads from a table, a row for each call, of which a block takes
-that of its number along y. It too is given the status and a number, which it does not read.
+that of its number along z. It too is given the status and a number, which it does not read.
 """
 
 from typing import Any
@@ -54,10 +54,10 @@ def _row(function, fields):
 
     builder, word = ir.IRBuilder(function.append_basic_block()), ir.IntType(64)
     read = ir.FunctionType(ir.IntType(32), [])
-    name = "llvm.nvvm.read.ptx.sreg.ctaid.y"
+    name = "llvm.nvvm.read.ptx.sreg.ctaid.z"
     known = function.module.globals.get(name)
-    y = builder.call(known or ir.Function(function.module, read, name), [])
-    row = builder.mul(builder.zext(y, word), word(8 * len(fields)))
+    z = builder.call(known or ir.Function(function.module, read, name), [])
+    row = builder.mul(builder.zext(z, word), word(8 * len(fields)))
     found = []
     for number, kind in enumerate(fields):
         place = builder.gep(function.args[0], [builder.add(row, word(8 * number))])

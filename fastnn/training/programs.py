@@ -128,6 +128,8 @@ class Programs:
         """The run is over: let go of the arrays."""
         for source in self.sources:
             source.release()
+        if self.last is not None:
+            self.last.program.release()
         if self.taken._is_owned():
             self.taken.release()
 
@@ -225,6 +227,9 @@ class EagerProgram:
             if segment == len(self.segments):
                 epoch, segment = epoch + 1, 0
             self.position = epoch, segment, step
+
+    def release(self) -> None:
+        """The run is over."""
 
     def work(self) -> float:
         """Steps before the position: here each counts the same."""

@@ -14,6 +14,8 @@ whole vectors of 16 bytes, a thread moves one at a time: `unit` is how many elem
 from functools import cache, lru_cache
 from math import prod
 
+import numpy as np
+
 from .. import places
 from ..declare import ANY, T, helper, intrinsic, kernel
 from ..intrinsics import flat
@@ -35,6 +37,7 @@ from .transpose import tiles_of, transpose_tiles
 THREADS = 256
 BLOCK_ELEMENTS = 2048  # of the result: of float32, two vectors a thread
 FLAT = [("n", BLOCK_ELEMENTS)]
+WORD = np.dtype("int32")
 
 
 @intrinsic("void <- any int any int")
@@ -263,6 +266,7 @@ def take_rows(x, index, unit, out):
 
 
 @kernel(
+    batched=True,
     split=FLAT,
     threads=THREADS,
     dtypes=ANY,
@@ -353,6 +357,14 @@ def take_gradient(call, index, dy, dx, *, shape, axis):
 
 
 def gather(call, source, order, cursor, batch, *, rows):
+    """Rows are moved as words of 4 bytes where they can be: then those of data and of labels, of
+    other types, are gathered by one launch."""
     columns = prod(source.shape[1:])
+    source, batch = source.view((source.shape[0], columns)), batch.flat()
+    nbytes = columns * source.dtype.itemsize
+    if nbytes % WORD.itemsize == 0:
+        columns = nbytes // WORD.itemsize
+        source = type(source)(source.buffer, (source.shape[0], columns), WORD)
+        batch = type(batch)(batch.buffer, (rows * columns,), WORD)
     unit = _unit(source.dtype.itemsize, columns)
-    call(gather_rows, source.view((source.shape[0], columns)), order, cursor, unit, batch.flat())
+    call(gather_rows, source, order, cursor, unit, batch)

@@ -8,6 +8,8 @@ Statistics are taken in one pass, by each thread of its own rows, of their dista
 row of all.
 """
 
+from functools import cache
+
 from ..declare import T, helper, kernel
 from ..intrinsics import fma
 from ..scalar.normalize import (
@@ -44,37 +46,51 @@ def columns_of(first, offset, squares, rows, gamma, beta, epsilon):
     return mean, variance, mean_lo, rstd, scale, fma(-mean_lo, scale, beta)
 
 
-@kernel(
-    threads=COLUMN_THREADS,
-    split=STRIPS,
-    x="T[N, C]",
-    gamma="T[C]",
-    beta="T[C]",
-    epsilon="float",
-    y="out T[N, C]",
-    mean="out T[C]",
-    variance="out T[C]",
-    mean_lo="out T[C]",
-    rstd="out T[C]",
-)
-def batch_norm_strips(x, gamma, beta, epsilon, y, mean, variance, mean_lo, rstd):
-    """y = gamma xhat + beta and the statistics, in one launch."""
-    partial, (rows, columns) = shared_array(T(0), COLUMN_PARTIAL), x.shape
-    j, is_inside = column_of_thread(columns)
-    i, stop, step = places_of_thread(columns, j, 0, rows)
-    x, y, first = flat(x), flat(y), x[0, j]
-    count, offset, squares = statistics(x, first, i, stop, step)
-    offset, squares = joined(count, offset, squares, T(rows), partial)
-    mean_j, variance_j, mean_lo_j, rstd_j, scale, shift = columns_of(
-        first, offset, squares, T(rows), gamma[j], beta[j], epsilon
+@cache
+def strips_then(function=None):
+    """The kernel of batch normalisation in strips; then, in the same launch, y = function(y)."""
+
+    @helper
+    def finished(value):
+        return value if function is None else function(value)
+
+    @kernel(
+        threads=COLUMN_THREADS,
+        name="batch_norm_strips" + (f"_{function.name}" if function else ""),
+        split=STRIPS,
+        x="T[N, C]",
+        gamma="T[C]",
+        beta="T[C]",
+        epsilon="float",
+        y="out T[N, C]",
+        mean="out T[C]",
+        variance="out T[C]",
+        mean_lo="out T[C]",
+        rstd="out T[C]",
     )
-    if not is_inside:
-        return
-    if line_of_thread() == 0:
-        mean[j], variance[j], mean_lo[j], rstd[j] = mean_j, variance_j, mean_lo_j, rstd_j
-    while i < stop:
-        y[i] = scale_and_shift(x[i], mean_j, scale, shift)
-        i += step
+    def batch_norm_strips(x, gamma, beta, epsilon, y, mean, variance, mean_lo, rstd):
+        """y = gamma xhat + beta and the statistics, in one launch."""
+        partial, (rows, columns) = shared_array(T(0), COLUMN_PARTIAL), x.shape
+        j, is_inside = column_of_thread(columns)
+        i, stop, step = places_of_thread(columns, j, 0, rows)
+        x, y, first = flat(x), flat(y), x[0, j]
+        count, offset, squares = statistics(x, first, i, stop, step)
+        offset, squares = joined(count, offset, squares, T(rows), partial)
+        mean_j, variance_j, mean_lo_j, rstd_j, scale, shift = columns_of(
+            first, offset, squares, T(rows), gamma[j], beta[j], epsilon
+        )
+        if not is_inside:
+            return
+        if line_of_thread() == 0:
+            mean[j], variance[j], mean_lo[j], rstd[j] = mean_j, variance_j, mean_lo_j, rstd_j
+        while i < stop:
+            y[i] = finished(scale_and_shift(x[i], mean_j, scale, shift))
+            i += step
+
+    return batch_norm_strips
+
+
+batch_norm_strips = strips_then()
 
 
 @kernel(

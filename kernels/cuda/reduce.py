@@ -125,6 +125,7 @@ def sum_small(x, scale, accumulate, out):
 
 
 @kernel(
+    batched=True,
     threads=THREADS,
     split=[("Q", THREADS // WARP), ("B", COLUMNS)],
     dtypes=SUM_DTYPES,
@@ -142,6 +143,7 @@ def sum_by_warp(x, scale, accumulate, chunk, out):
 
 
 @kernel(
+    batched=True,
     threads=THREADS,
     split=[("Q", 1), ("B", COLUMNS)],
     dtypes=SUM_DTYPES,

@@ -88,6 +88,52 @@ def test_the_articles_program(gpu):
     expect_alike(ended("cpu"), ended("cuda"))
 
 
+def test_steps_that_python_runs(gpu):
+    x, y = rows(40)
+
+    def ended(device):
+        model = classifier()
+        model.to(device)
+        model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+        model.fit(x, y, batch_size=32, epochs=1, verbose=0)
+        return model, model.history.history, [0.0], model.predict(x)
+
+    expect_alike(ended("cpu"), ended("cuda"))
+
+
+def test_large_data_do_not_stay_on_the_gpu(gpu, monkeypatch):
+    from fastnn.devices.cuda import program
+
+    monkeypatch.setattr(program, "MAX_KEPT_DATA_BYTES", 0)
+    x, y = rows(64)
+    model = classifier()
+    model.to("cuda")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    kept = []
+    release = program.Program.release
+    monkeypatch.setattr(
+        program.Program, "release", lambda self: (release(self), kept.append(self.graphs))
+    )
+    for _ in range(2):
+        model.fit(x, y, batch_size=32, epochs=1, verbose=0)
+    assert kept == [[], []]
+
+
+def test_profile_has_a_line_for_each_call(gpu, capsys):
+    x, y = rows(32)
+    model = classifier()
+    model.to("cuda")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(x, y, batch_size=32, epochs=1, verbose=0)
+    before = model.get_weights()
+    model.profile(x, y)
+    out = capsys.readouterr().out
+    assert "each call by itself on the GPU" in out
+    assert "gradient of softmax_cross_entropy" in out
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.slow
 def test_an_epoch_of_digits(gpu):
     load_digits = pytest.importorskip("sklearn.datasets").load_digits

@@ -274,6 +274,9 @@ class Program:
         moved."""
         self.shared[EPOCH] = 0
 
+    def release(self) -> None:
+        """The run is over. There is nothing to give back: users' arrays are read where they lie."""
+
     def _replay(self, thread, n_threads):
         return replay(self._address, thread, n_threads)
 

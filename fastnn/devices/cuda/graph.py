@@ -27,7 +27,7 @@ from .memory import HostCopies
 from .tape import Tape
 
 CHECKS = (updates.check_finite.name, *[f"check_{op.name}" for op in updates.check_of])
-MAX_BATCH = 65535  # blocks along y
+MAX_BATCH = 65535  # blocks along z
 
 
 class Touched(NamedTuple):
@@ -73,7 +73,8 @@ def graph_of(tape: Tape, copies: HostCopies, status: int, done: int) -> Made:
             table.write(rows)
             tables.append(table)
             function = function_of(first.kernel, first.dtype, batched=True)
-            grid = max([calls[n].grid[0] for n in group]), len(group), 1
+            x, y = (max([calls[n].grid[axis] for n in group]) for axis in (0, 1))
+            grid = x, y, len(group)
             parameters = np.array([table.owner.address, status, 0], np.int64).tobytes()
         launches.append(Launch(function, grid, first.kernel.threads, parameters))
     place = {n: number for number, group in enumerate(groups) for n in group}

@@ -17,6 +17,8 @@ from .tape import Tape
 
 # Launches that are queued before the host waits: a program that is interrupted ends so many later.
 MAX_QUEUED_STEPS = 1024
+# of users' arrays, up to which their copies stay on the GPU for the next run
+MAX_KEPT_DATA_BYTES = 1 << 26
 
 
 class Program:
@@ -33,6 +35,7 @@ class Program:
         self.turn = turn_of([b for t, _ in self.segments for b in t.buffers])
         self.words = memory.reserve(4 * 8)  # first failure, stopped, steps done
         self.graphs: list[Any] = []
+        self.kept: list[Any] = []  # tables that the graphs read
         self.versions: list[Any] = []
 
     @property
@@ -61,6 +64,12 @@ class Program:
         """Nothing is known but how long all of it took."""
         return 0.0
 
+    def release(self) -> None:
+        """The run is over: give back what copies of a user's arrays take, if that is much."""
+        if self.graphs and sum([s.stop - s.start for s in self.data]) > MAX_KEPT_DATA_BYTES:
+            self.graphs, self.kept = [], []
+            self.copies = HostCopies([])
+
     # ---- graphs, and the host's memory that they touch
 
     def _build(self):
@@ -72,8 +81,7 @@ class Program:
         kinds = [[span for each in kind for span in each] for kind in zip(*spans, strict=True)]
         self.data, self.reads, self.writes = kinds
         self.copies = HostCopies(self.data + self.reads + self.writes)
-        self.kept = []  # tables that the graphs read
-        self.graphs = []
+        self.kept, self.graphs = [], []
         for tape, _ in self.segments:
             if not isinstance(tape, Tape):
                 self.graphs.append(self.on_cpu([(tape, 1)]))

@@ -17,6 +17,7 @@ from fastnn.tape.record import Recorder
 from fastnn.tape.report import Timings
 
 from . import memory
+from .fusion import fused
 from .memory import Span, host_span
 
 CHECKS = (updates.check_finite.name, *[f"check_{op.name}" for op in updates.check_of])
@@ -40,7 +41,7 @@ class Tape:
     def __init__(self, recorder: Recorder, kept: Iterable[Buffer] = (), n_threads: int = 1):
         self.name = recorder.name
         kept = {b for b in kept if b.address is None}
-        self.instructions = without_dead_code(recorder.instructions, kept)
+        self.instructions = fused(without_dead_code(recorder.instructions, kept), kept)
         # Branches may run side by side, but edges follow from what launches touch when all is
         # placed, so a buffer may take over another's memory behind any instruction.
         lives = lifetimes(self.instructions, [True] * len(self.instructions), kept)
