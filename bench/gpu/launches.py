@@ -16,6 +16,7 @@ from fastnn.kernels.declare import Kernel
 from fastnn.ops.record import Constant, Op
 from fastnn.tensor import Tensor
 
+Forms = dict[str, tuple[Kernel, str]]  # kernel and element type, by symbol
 NUMBER_SHIFT = 44  # of an address here: the number of the memory, and below it the byte
 
 
@@ -26,7 +27,7 @@ class Launches:
     def __init__(self) -> None:
         self.memories: list[tuple[tuple[int, ...], np.dtype, np.ndarray | None]] = []
         self.made: list[dict[str, Any]] = []
-        self.forms: dict[str, tuple[Kernel, str]] = {}
+        self.forms: Forms = {}
         self.read: set[int] = set()  # memories that kernels read
         self.numbers: dict[int, int] = {}  # of constants
 

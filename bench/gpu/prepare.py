@@ -14,16 +14,15 @@ from typing import Any
 from fastnn.compile.parallel import compile_in_parallel
 from fastnn.devices import quota
 from fastnn.devices.cuda import code
-from fastnn.kernels.declare import Kernel
 
 from . import images, timed
 from .calls import Call, every_call, spread
+from .launches import Forms
 from .store import KERNELS, MANIFEST, Writer
 
 ROOT = Path(__file__).resolve().parents[2]
 # What `run` imports of fastnn; what these import at their top is copied too
 DRIVER = ("fastnn.devices.cuda.device", "fastnn.compile.ptx_entry")
-Forms = dict[str, tuple[Kernel, str]]
 
 
 def prepare(
@@ -52,8 +51,8 @@ def prepare(
     for name, sizes in (("large", timed.LARGE), ("small", timed.SMALL)):
         found = list(timed.entries(sizes, writer, is_wanted))
         manifest["speeds"][name] = [entry for entry, _ in found]
-        for _, launches in found:
-            forms |= launches.forms
+        for _, own in found:
+            forms |= own
     manifest["images"] = []
     for image, kernels in images.images(architecture, folder, writer, steps):
         manifest["images"].append(image)

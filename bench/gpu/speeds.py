@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import peers
 from .gpu import Gpu
 from .table import Table
 
@@ -58,20 +59,36 @@ def place(gpu: Gpu, memory: dict[str, Any]) -> int:
 
 
 def time_kernels(gpu: Gpu, table: Table, copy_rate: float, on_double: bool) -> None:
-    """Each entry as a share of the copy's bytes a second."""
+    """Each entry as a share of the copy's bytes a second, or, if it is a product, of cuBLAS."""
     for entry in gpu.prepared.manifest["speeds"]["small" if on_double else "large"]:
-        if "bytes" not in entry:
-            continue
         addresses = [place(gpu, memory) for memory in entry["memories"]]
-        launches = gpu.launches(entry["launches"], addresses)
-        seconds = gpu.seconds(partial(gpu.launch, launches))
+        seconds = {}
+        for tile, made in entry.get("tiles", {"": entry["launches"]}).items():
+            launches = gpu.launches(made, addresses)
+            seconds[tile] = gpu.seconds(partial(gpu.launch, launches))
         gpu.expect_no_failure()
         gpu.free(addresses)
-        share = entry["bytes"] / seconds / copy_rate
+        if "tiles" in entry:
+            _product(table, entry, seconds, on_double)
+            continue
+        share = entry["bytes"] / seconds[""] / copy_rate
         size = max([prod(m["shape"]) for m in entry["memories"]])
         table.add(
             f"{entry['title']}, {size:,} elements: share of the copy",
             f"{share:.2f}",
-            f"{1e6 * seconds:.0f} us, {len(launches)} launches",
+            f"{1e6 * seconds['']:.0f} us, {len(launches)} launches",
             is_missed=share < entry["to_reach"] and not on_double,
         )
+
+
+def _product(table, entry, seconds, on_double):
+    """The tile that is chosen for its shape against cuBLAS, and how long every tile takes."""
+    (m, k, n, *_), own = entry["product"], seconds[entry["chosen"]]
+    each = ", ".join([f"{tile} {1e6 * s:.1f}" for tile, s in seconds.items()])
+    note = f"{2e-12 * m * k * n / own:.1f} Tflop/s by {entry['chosen']}; us by tile: {each}"
+    if on_double or not peers.is_there():
+        table.add(f"{entry['title']}: us", f"{1e6 * own:.1f}", note)
+        return
+    share = peers.product(*entry["product"]) / own
+    is_missed = share < entry["to_reach"]
+    table.add(f"{entry['title']}: share of cuBLAS", f"{share:.2f}", note, is_missed=is_missed)

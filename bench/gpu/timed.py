@@ -1,5 +1,6 @@
 """What is timed on the GPU: ops on arrays that are beyond its caches, and products."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -7,12 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.devices.launchers import launcher
+from fastnn.kernels.cuda import gemm_microkernel
 from fastnn.ops.record import Op, in_place, registry
 
-from .launches import Launches
+from .calls import forced
+from .launches import Forms, Launches
 from .store import Writer
 
 F4, F8, I8 = np.dtype("f4"), np.dtype("f8"), np.dtype("i8")
+FORMS = ("nn", "tn", "nt")  # which of A and B are transposed
 POINTWISE = ("relu", "tanh", "gelu", "sigmoid", "log", "add")
 SHARE_OF_COPY, SHARE_OF_CUBLAS = 0.9, 0.85  # to reach
 # (M, K, N)
@@ -20,6 +24,10 @@ PRODUCTS = (
     *((4096, 4096, 4096), (1024, 1024, 1024)),
     *((8192, 784, 512), (128, 784, 512), (128, 512, 512)),
 )
+
+
+# What is timed as `run` reads it, and the kernels of it
+Entry = tuple[dict[str, Any], Forms]
 
 
 class Sizes(NamedTuple):
@@ -48,10 +56,8 @@ def of(*values: float, dtype: np.dtype = F8) -> Array:
     return Array((len(values),), dtype, np.array(values, dtype))
 
 
-def entries(
-    sizes: Sizes, writer: Writer, is_wanted: Callable[[str], bool]
-) -> Iterator[tuple[dict[str, Any], Launches]]:
-    """Each as `run` reads it, and its launches; of ops whose names are wanted."""
+def entries(sizes: Sizes, writer: Writer, is_wanted: Callable[[str], bool]) -> Iterator[Entry]:
+    """Each, of ops whose names are wanted."""
     rows, columns = sizes.rows, sizes.columns
     flat, x = Array((rows * columns,)), Array((rows, columns))
     row, column = Array((columns,)), Array((rows,))
@@ -76,6 +82,37 @@ def entries(
     for name, inputs, attributes, places in calls:
         if is_wanted(name):
             yield _entry(name, known[name], inputs, writer, attributes, places)
+    for shape, form in itertools.product(sizes.products, FORMS) if is_wanted("matmul") else ():
+        yield from _product(*shape, form, writer)
+
+
+def _product(m: int, k: int, n: int, form: str, writer: Writer) -> Iterator[Entry]:
+    """One product, by every tile."""
+    transpose_a, transpose_b = (letter == "t" for letter in form)
+    a = Array((k, m) if transpose_a else (m, k))
+    b = Array((n, k) if transpose_b else (k, n))
+    attributes = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    tiles: dict[str, list[dict[str, Any]]] = {}
+    forms: Forms = {}
+    for tile in gemm_microkernel.TILES:
+        if F4.str[1:] in tile.dtypes:
+            with forced(tile):
+                entry, own = _entry("", registry["matmul"], [a, b], writer, attributes)
+            tiles[_name(tile)] = entry["launches"]
+            forms |= own
+    chosen = _name(gemm_microkernel.tile_for(m, n, F4.itemsize))
+    about = {
+        "title": f"matmul {form} {m} {k} {n}",
+        "product": [m, k, n, transpose_a, transpose_b],
+        "tiles": tiles,
+        "chosen": chosen,
+        "to_reach": SHARE_OF_CUBLAS,
+    }
+    yield entry | about, forms
+
+
+def _name(tile):
+    return "{}x{}".format(*tile.extents)
 
 
 def _entry(
@@ -85,7 +122,7 @@ def _entry(
     writer: Writer,
     attributes: Mapping[str, Any] = {},
     places: Sequence[Array] = (),
-) -> tuple[dict[str, Any], Launches]:
+) -> Entry:
     """A call of an op: of what it writes over, where it does."""
     noted = Launches()
     given = [noted.place(a.shape, a.dtype) for a in inputs]
@@ -112,4 +149,4 @@ def _entry(
         "bytes": sum([prod(a.shape) * a.dtype.itemsize for a in moved]),
         "to_reach": SHARE_OF_COPY,
     }
-    return entry, noted
+    return entry, noted.forms
