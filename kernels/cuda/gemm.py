@@ -22,7 +22,14 @@ from functools import cache
 
 from ..declare import T, by_dtype, helper, kernel
 from ..intrinsics import flat, stack_array
-from .gemm_microkernel import by_vector, multiply_of, next_row_of, place_in_c, row_or_column
+from .gemm_microkernel import (
+    by_vector,
+    multiply_of,
+    next_row_of,
+    place_in_c,
+    repeat_row_of,
+    row_or_column,
+)
 from .grid import (
     VECTOR,
     afresh,
@@ -119,23 +126,31 @@ def add_products_of(tile, transpose_a, transpose_b):
 
 def start_of(tile, row_place, col_place):
     """The helper: sums = C, the bias, or zero where there is none."""
-    next_row, rows, columns = next_row_of(tile), tile.rows, tile.columns
+    next_row, repeat_row = next_row_of(tile), repeat_row_of(tile)
+    rows, columns = tile.rows, tile.columns
 
     @helper
     def start_sums(sums, bias, accumulate, c, row, col, down, across):
+        if accumulate == 0:
+            start_row(sums, bias, 0, bias.size, bias.size, col, across)
+            repeat_row(sums)
+            return
         width, i = c.shape[1], 0
-        source = flat(c) if accumulate != 0 else bias
-        at_once = is_vectorised(source, width)
         while i < rows:
-            line, place, count, n = row + row_place(down, i), 0, bias.size, 0
-            if accumulate != 0:
-                place, count = line * width, width if line < c.shape[0] else 0
-            while n < columns:
-                j = col + col_place(across, n)
-                put_vector(sums, n, load_vector(source, place + j, count - j, at_once))
-                n += VECTOR
+            line = row + row_place(down, i)
+            count = width if line < c.shape[0] else 0
+            start_row(sums, flat(c), line * width, count, width, col, across)
             next_row(sums)
             i += 1
+
+    @helper
+    def start_row(sums, source, place, count, width, col, across):
+        """Of the first `count` elements of a row of `width` that begins at source[place]."""
+        at_once, n = is_vectorised(source, width), 0
+        while n < columns:
+            j = col + col_place(across, n)
+            put_vector(sums, n, load_vector(source, place + j, count - j, at_once))
+            n += VECTOR
 
     return start_sums
 

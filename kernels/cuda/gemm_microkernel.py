@@ -255,12 +255,29 @@ def next_row_of(tile):
 
     @next_row.lowering
     def _(emitter, sums):
-        places = _places(emitter, sums, tile.rows * tile.columns)
+        places = _places(emitter, sums, tile.sums)
         totals = [emitter.builder.load(place) for place in places]
         for n, total in enumerate(totals):
             emitter.builder.store(total, places[n - tile.columns])
 
     return next_row
+
+
+def repeat_row_of(tile):
+    """The intrinsic that gives every row of a thread's sums what the first has."""
+
+    @intrinsic("void <- flat")
+    def repeat_row(sums):
+        on_a_gpu(sums)
+
+    @repeat_row.lowering
+    def _(emitter, sums):
+        places = _places(emitter, sums, tile.sums)
+        first = [emitter.builder.load(place) for place in places[: tile.columns]]
+        for n, place in enumerate(places):
+            emitter.builder.store(first[n % tile.columns], place)
+
+    return repeat_row
 
 
 def _places(emitter, sums, count):
