@@ -28,16 +28,22 @@ from ..formula_loops import broadcast_rows, each, results_of, written
 from . import reduce
 from .grid import (
     FOUR,
-    block_index,
     block_index_y,
     first_of_four,
+    flat,
     is_aligned,
     load_four,
     shared_array,
     store_four,
-    thread_index,
 )
-from .reductions import COLUMN_PARTIAL, COLUMN_THREADS, COLUMNS, LINES, column_sum
+from .reductions import COLUMN_PARTIAL, COLUMN_THREADS, column_sum
+from .strips import (
+    STRIPS_OF_CHUNKS,
+    chunks_of,
+    column_of_thread,
+    line_of_thread,
+    places_of_thread,
+)
 
 THREADS = 256
 FLAT = [("n", THREADS * FOUR)]
@@ -191,10 +197,6 @@ def elementwise(formula):
 
 # ---- gradients with the sums of their columns
 
-# Blocks that keep a GPU's processors busy, and the fewest rows that one of them sums. Rows are cut
-# by the shape alone, so the order of the sums is the same on every GPU.
-SUM_BLOCKS, SUM_MIN_ROWS = 512, 128
-
 
 @cache
 def gradient_and_chunk_sums(derivative):
@@ -202,7 +204,7 @@ def gradient_and_chunk_sums(derivative):
     them."""
 
     @kernel(
-        split=[("C", COLUMNS), ("P", 1)],
+        split=STRIPS_OF_CHUNKS,
         threads=COLUMN_THREADS,
         name=f"{derivative.name}_and_sums",
         y="T[N, C]",
@@ -213,17 +215,27 @@ def gradient_and_chunk_sums(derivative):
         sums="inout T[P, C]",
     )
     def gradient_and_sums(y, dy, chunk, accumulate, dx, sums):
-        partial, total = shared_array(T(0), COLUMN_PARTIAL), T(0)
-        p, j = block_index_y(), block_index() * COLUMNS + thread_index() % COLUMNS
-        i, stop = p * chunk + thread_index() // COLUMNS, min((p + 1) * chunk, y.shape[0])
-        while i < stop and j < y.shape[1]:
-            value = derivative(y[i, j], dy[i, j])
-            dx[i, j] = value
+        (rows, columns), p, total = y.shape, block_index_y(), T(0)
+        partial = shared_array(T(0), COLUMN_PARTIAL)
+        column, is_there = column_of_thread(columns)
+        start, stop = p * chunk, min((p + 1) * chunk, rows)
+        i, stop, step = places_of_thread(columns, column, start, stop)
+        y, dy, dx = flat(y), flat(dy), flat(dx)
+        while is_there and i + 3 * step < stop:  # the loads of four rows go on at the same time
+            j, k, m = i + step, i + 2 * step, i + 3 * step
+            a, b = derivative(y[i], dy[i]), derivative(y[j], dy[j])
+            c, d = derivative(y[k], dy[k]), derivative(y[m], dy[m])
+            dx[i], dx[j], dx[k], dx[m] = a, b, c, d
+            total += (a + b) + (c + d)
+            i += 4 * step
+        while is_there and i < stop:
+            value = derivative(y[i], dy[i])
+            dx[i] = value
             total += value
-            i += LINES
+            i += step
         total = column_sum(total, partial)
-        if thread_index() < COLUMNS and j < y.shape[1]:
-            sums[p, j] = sums[p, j] + total if accumulate != 0 else total
+        if is_there and line_of_thread() == 0:
+            sums[p, column] = sums[p, column] + total if accumulate != 0 else total
 
     return gradient_and_sums
 
@@ -234,14 +246,11 @@ def gradient_and_sums(derivative):
     of_chunks = gradient_and_chunk_sums(derivative)
 
     def launch(call, y, dy, dx, sums, *, accumulate=False):
-        rows, columns = dx.shape
-        blocks = max(1, -(-columns // COLUMNS))
-        chunks = max(1, min(rows // SUM_MIN_ROWS, SUM_BLOCKS // blocks))
-        chunk = -(-rows // chunks)
-        if chunks == 1:
-            call(of_chunks, y, dy, chunk, int(accumulate), dx, sums.view((1, columns)))
+        shape, chunk = chunks_of(dx)
+        if shape[0] == 1:
+            call(of_chunks, y, dy, chunk, int(accumulate), dx, sums.view(shape))
             return
-        partial = call.scratch((chunks, columns), dx.dtype)
+        partial = call.scratch(shape, dx.dtype)
         call(of_chunks, y, dy, chunk, 0, dx, partial)
         reduce.sum(call, partial, sums, axis=0, accumulate=accumulate)
 
