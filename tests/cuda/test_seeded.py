@@ -8,7 +8,10 @@ from fastnn import ops
 from fastnn.apply import apply
 from fastnn.kernels.cuda.grid import barrier, block_index, shared_array, thread_index
 from fastnn.kernels.declare import T, kernel
-from fastnn.ops import metrics, reduce, updates
+from fastnn.ops import metrics, movement, reduce, updates
+from fastnn.ops.arithmetic import cast
+from fastnn.ops.elementwise import gradient_from_output
+from fastnn.ops.random import permutation
 
 from . import seeded
 from .both import as_tensor
@@ -162,6 +165,55 @@ def layer_norm():
 
 
 ONE_SUM = {"block_sum: barrier() -> pass, 2": "no sum comes after it; it shows in layer_norm"}
+
+
+def moves():
+    for n in (2047, 2048):
+        ops.copy(normal(n))
+        cast(normal(n), dtype=np.dtype("f8"))
+        movement._slice_gradient(normal(n), shape=(n + 10,), key=slice(3, -7))
+    ops.slice_copy(normal(70, 64), key=(slice(2, -1), slice(16, 48)))
+    ops.slice_copy(normal(7, 5, 9), key=(slice(None, None, 2), slice(None, None, -2), slice(1, 8)))
+    key = slice(2, -1), slice(16, 48)
+    movement._slice_gradient(normal(67, 32), shape=(70, 64), key=key)
+    ops.take(normal(9, 64), RNG.integers(-9, 9, 70))
+    ops.take(normal(3, 9, 5), RNG.integers(-9, 9, (2, 3)), axis=1)
+    for columns in (64, 17):
+        ops.gather(normal(40, columns), RNG.permutation(40), np.array([7]), rows=33)
+    x, y = RNG.integers(0, 9, (30, 1)), RNG.integers(-7, 7, (1, 80))
+    in_place(movement.flat_index, [x, y], [np.zeros((30, 80), int)], extent=7)
+
+
+def transposes():
+    ops.transpose(normal(33, 65))
+    ops.transpose(normal(2, 33, 40), axes=(0, 2, 1))
+    ops.transpose(normal(40, 3, 33))
+
+
+def rows_put_back():
+    for shape, axis, n in [((9, 5), 0, 40), ((40, 32), 0, 60), ((3, 400, 4), 1, 60),
+                           ((3, 90, 2), 1, 30)]:  # fmt: skip
+        index = RNG.integers(-shape[axis], shape[axis], n)
+        dy = normal(*shape[:axis], n, *shape[axis + 1 :])
+        in_place(movement._take_gradient, [index, dy], [normal(*shape)], shape=shape, axis=axis)
+
+
+def draws():
+    state = np.array([7, 5])
+    ops.dropout(normal(700), state, rate=0.3)
+    ops.normal(state, shape=(300,))
+    for n in (701, 1024):
+        ops.uniform(state, shape=(n,))
+    in_place(permutation, [state], [np.zeros(100, "u4"), np.zeros(100, int), np.array([7])])
+
+
+def gradients_and_sums():
+    for shape in ((300, 17), (33, 8)):
+        written = normal(*shape), normal(shape[1])
+        op = gradient_from_output["relu"].gradient_and_sums
+        in_place(op, normal(2, *shape), written, accumulate=True)
+
+
 IDLE = "threads of a warp that have no line would only read for nothing"
 # family -> what runs its kernels where a bug shows, and the bugs that change nothing, with reasons
 FAMILIES = {
@@ -177,6 +229,43 @@ FAMILIES = {
     ),
     "updates": (steps, {}),
     "metrics and epoch": (accuracies_and_means, {}),
+    "movement": (
+        moves,
+        dict.fromkeys(
+            ["gather_rows: row >= source.shape[0] -> False", "take_rows: unit == 1 -> True"],
+            "of indices that are out of range, which test_movement has",
+        ),
+    ),
+    "transpose": (transposes, {}),
+    "scatter": (
+        rows_put_back,
+        {
+            "scatter_add_rows: VECTOR == FOUR -> True": "it is, of float32",
+            **dict.fromkeys(
+                [
+                    "scatter_add_rows: found <= last -> True",
+                    "scatter_add_rows: min(start + THREADS * unit, end) -> end",
+                    "scatter_add_rows: min(start + THREADS * unit, end) -> start + THREADS * unit",
+                ],
+                "rows would be listed that no thread of the block has",
+            ),
+        },
+    ),
+    "random": (draws, {}),
+    "gradients and sums": (
+        gradients_and_sums,
+        {
+            "column_of_thread: min(column, columns - 1) -> column": "nothing is read there",
+            "column_sum: barrier() -> pass, 2": "the memory is not used again",
+            **dict.fromkeys(
+                [
+                    "gradient_and_sums: min((p + 1) * chunk, rows) -> (p + 1) * chunk",
+                    "gradient_and_sums: min((p + 1) * chunk, rows) -> rows",
+                ],
+                "of one chunk; test_gradient_and_sums has several",
+            ),
+        },
+    ),
     "softmax": (softmax, ONE_SUM),
     "losses": (losses, ONE_SUM),
     "batch_norm": (batch_norm, {}),
