@@ -24,7 +24,7 @@ from fastnn.dtypes import (
     result_type,
 )
 from fastnn.emit import emit, new_buffer
-from fastnn.errors import DTypeError
+from fastnn.errors import DTypeError, RecordingError
 from fastnn.ops.record import Constant, Op
 from fastnn.tape.record import context
 from fastnn.tensor import Node, Tensor, copied, operand
@@ -56,13 +56,16 @@ def device_of(tensors: Sequence[Any]) -> str:
     """Where an op of these runs: where the step is recorded for; else on the GPU, if one of them
     lies there or it is the device now. What lies elsewhere is copied."""
     recorder = context.recorder
-    if recorder is not None:
-        return recorder.device
-    device = context.device
+    device = context.device if recorder is None else recorder.device
     if device == "cpu" and DeviceAddress.in_use:
         for t in tensors:
             if t is not None and t.buffer.address.__class__ is DeviceAddress:
-                return "cuda"
+                if recorder is None:
+                    return "cuda"
+                raise RecordingError(
+                    f"{recorder.name} is recorded for the CPU, and uses a tensor that lies on the "
+                    "GPU. Call it within fastnn.device('cuda'), or move the tensor: x.to('cpu')."
+                )
     return device
 
 

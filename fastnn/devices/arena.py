@@ -128,6 +128,15 @@ class Arena:
         self.chunks: dict[object, Chunk] = {}
         self.turn = Turn(of_weights=True)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What was pickled on a GPU is read on the CPU: where it is read there may be none."""
+        vars(self).update(state, device="cpu")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Arena":
+        made = memo[id(self)] = Arena.__new__(Arena)
+        vars(made).update(copy.deepcopy(vars(self), memo))
+        return made
+
     def place(self, nbytes: int, kind: object) -> tuple[Chunk, int]:
         """A chunk and an offset in it for a variable; variables of one kind (trainable or not) lie
         together."""

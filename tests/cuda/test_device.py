@@ -90,6 +90,30 @@ def test_what_is_pickled_on_the_gpu_is_read_on_the_cpu(gpu):
     np.testing.assert_array_equal(other.numpy(), X)
 
 
+def test_a_models_copies_and_pickles(gpu):
+    model = fastnn.Sequential([fastnn.Input((7,)), fastnn.layers.Dense(3)])
+    model.to("cuda")
+    expected = model.predict(X)
+    for other, device in (
+        (copy.deepcopy(model), "cuda"),
+        (pickle.loads(pickle.dumps(model)), "cpu"),
+    ):
+        assert other.device == device
+        assert {v.device for v in other.weights} == {device}
+        np.testing.assert_allclose(other.predict(X), expected, atol=1e-6)
+
+
+def test_a_step_for_the_cpu_refuses_tensors_of_the_gpu(gpu):
+    y = fastnn.tensor(X).to("cuda")
+    with pytest.raises(fastnn.errors.RecordingError, match=r"fastnn.device\('cuda'\)"):
+        fastnn.record(lambda x: x + y)(X)
+
+
+def test_gradients_are_checked(gpu):
+    with fastnn.device("cuda"):
+        fastnn.gradcheck(lambda x: ops.sum(ops.tanh(x)), [X[:2, :3]])
+
+
 def test_a_recorded_step_runs_as_a_graph(gpu):
     with fastnn.device("cuda"):
         step = fastnn.record(lambda a: {"y": ops.relu(a * 2.0 - 1.0), "z": ops.tanh(a)})
