@@ -128,12 +128,14 @@ class Program:
         if isinstance(tape, Tape):
             graph.launch()
             return
+        first, stopped, done = self.words.array((3,), np.int64).tolist()
+        if first != NO_FAILURE:  # a step before failed, so this one has no turn
+            return
         self.copies.fetch(self.writes)
         graph.rewind()
         graph.run(1)
         self.copies.send(self._touched_on_cpu(tape))
-        done = self.words.array((3,), np.int64)
-        self.words.write(done + np.array([0, 0, 1]))
+        self.words.write(np.array([first, stopped, done + 1], np.int64))
 
     def _touched_on_cpu(self, tape: Any) -> list[Span]:
         """What a tape of the CPU's writes and graphs read."""
