@@ -357,13 +357,13 @@ def take_gradient(call, index, dy, dx, *, shape, axis):
 
 
 def gather(call, source, order, cursor, batch, *, rows):
-    """Rows are moved as words of 4 bytes where they can be: then those of data and of labels, of
-    other types, are gathered by one launch."""
+    """Rows of elements of 4 or 8 bytes are moved as words of 4: then those of data and of labels,
+    of other types, are gathered by one launch."""
     columns = prod(source.shape[1:])
     source, batch = source.view((source.shape[0], columns)), batch.flat()
-    nbytes = columns * source.dtype.itemsize
-    if nbytes % WORD.itemsize == 0:
-        columns = nbytes // WORD.itemsize
+    words = source.dtype.itemsize // WORD.itemsize
+    if words:
+        columns *= words
         source = type(source)(source.buffer, (source.shape[0], columns), WORD)
         batch = type(batch)(batch.buffer, (rows * columns,), WORD)
     unit = _unit(source.dtype.itemsize, columns)

@@ -127,7 +127,7 @@ def test_the_doctor_names_versions_processor_and_cache():
 def test_the_doctor_tells_what_extras_lack():
     """As the metadata of an installed fastnn has it; a checkout alone has none."""
     named = {
-        name for name, *_ in re.findall(r"^extra (\w+) +(\S.*)$", command("doctor").stdout, re.M)
+        name for name, *_ in re.findall(r"^extra ([\w-]+) +(\S.*)$", command("doctor").stdout, re.M)
     }
     try:
         expected = set(importlib.metadata.metadata("fastnn-numba").get_all("Provides-Extra"))

@@ -169,7 +169,7 @@ def test_what_is_let_go_is_watched_no_longer(monkeypatch):
             made.predict(X[:rows])
             made.fit(X[:rows], Y[:rows], verbose=0)
         gc.collect()
-        counts.append(sum(isinstance(o, Watch) for o in gc.get_objects()))
+        counts.append(sum(type(o) is Watch for o in gc.get_objects()))
     assert counts[0] == counts[1] == counts[2]
 
 
