@@ -84,6 +84,13 @@ class Gpu:
         for launch in launches:
             self.device.launch(*launch)
 
+    def seconds_each(self, launches: Sequence[Launch], times: int, repeats: int = 5) -> float:
+        """The least that these took, one after another, in a graph of so many times them: events
+        around single launches would count how long the host needs for the next."""
+        chain = [[n - 1] if n else [] for n in range(times * len(launches))]
+        graph = self.device.graph([*launches] * times, chain)
+        return self.seconds(graph.launch, repeats) / times
+
     def seconds(self, work: Callable[[], object], repeats: int = 5, times: int = 1) -> float:
         """The least that `work` took, of so many repeats; of `times` calls, one."""
         work()

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fastnn.errors import CudaError
+
 from . import checks, speeds, steps
 from .gpu import Gpu
 from .store import Prepared
@@ -16,32 +18,53 @@ from .table import Table
 ROOT = Path(__file__).resolve().parents[2]
 SHIFTS = (0, 1)  # elements after a multiple of 256 bytes
 MAX_SHOWN = 20  # results that are wrong
-DOUBLE_BYTES = 1 << 22
+DOUBLE_BYTES = 1 << 24
 TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
 TOOL_SECONDS = 90
+COMPILE_BEFORE_SECONDS = 110  # later there is no time for torch.compile's half a minute
 
 
 def run(folder: Path, double: bool, sanitize: bool, checks_only: bool) -> int:
     """All of it; returns the exit status, 1 if something is wrong."""
-    prepared, table = Prepared(folder), Table()
+    prepared, table, start = Prepared(folder), Table(), time.perf_counter()
     if double:
         use_double(prepared.manifest["architecture"])
-    start = time.perf_counter()
-    gpu = Gpu(prepared)
-    capability = "{}.{}".format(*gpu.device.capability)
-    driver = "{}.{}".format(*gpu.device.driver.version)
-    table.add("GPU", gpu.device.name, f"compute capability {capability}, driver for CUDA {driver}")
-    check_kernels(gpu, table)
-    steps.check_and_time(gpu, table, double, checks_only)
-    if not checks_only:
-        copy_rate = speeds.ceilings(gpu, table, double)
-        speeds.time_kernels(gpu, table, copy_rate, double)
+    try:
+        gpu = Gpu(prepared)
+    except CudaError as error:
+        sys.exit(str(error))
+    try:
+        introduce(gpu, table)
+        check_kernels(gpu, table)
+        trained = steps.check(gpu, table, double or checks_only)
+        if not checks_only:
+            best = speeds.ceilings(gpu, table, double)
+            speeds.time_kernels(gpu, table, best, double)
+            for step in trained:
+                may_compile = time.perf_counter() - start < COMPILE_BEFORE_SECONDS
+                steps.time_step(table, step, best, double, may_compile)
+    except CudaError as error:  # nothing works after it
+        table.add("ended by an error", "", str(error), is_wrong=True)
     if sanitize:
         sanitized(folder, table)
     table.add("seconds in all", f"{time.perf_counter() - start:.0f}")
     print(f"\n{table.text()}")
     (folder / "results.json").write_text(json.dumps(table.rows, indent=1))
     return 1 if table.wrong else 0
+
+
+def introduce(gpu: Gpu, table: Table) -> None:
+    """Which GPU it is."""
+    capability, architecture = gpu.device.capability, gpu.prepared.manifest["architecture"]
+    table.add(
+        "GPU",
+        gpu.device.name,
+        "compute capability {}.{}, driver for CUDA {}.{}".format(
+            *capability, *gpu.device.driver.version
+        ),
+    )
+    if "sm_{}{}".format(*capability) < architecture:
+        sys.exit(f"this GPU is older than {architecture}: prepare DIR --architecture sm_80")
 
 
 def use_double(architecture: str) -> None:
@@ -66,7 +89,11 @@ def check_kernels(gpu: Gpu, table: Table) -> None:
     start, results, alike, wrong, shown = time.perf_counter(), 0, 0, 0, 0
     for case in cases:
         for shift in SHIFTS:
-            found = checks.check(gpu, case, shift)
+            try:
+                found = checks.check(gpu, case, shift)
+            except CudaError:
+                table.add(case["title"][:60], "", f"shift {shift}: it ends the run", is_wrong=True)
+                raise
             results, alike = results + found.results, alike + found.alike
             wrong += bool(found.wrong)
             if found.wrong and shown < MAX_SHOWN:

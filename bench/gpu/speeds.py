@@ -1,8 +1,7 @@
 """How near kernels are to what the GPU can do: to its copy's bytes a second, to cuBLAS."""
 
-from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,30 +10,39 @@ from .gpu import Gpu
 from .table import Table
 
 NODES = 400  # of a graph of empty launches
+TIMES = 10  # that a kernel is launched, of which one is told
 COPIED_BYTES, COPIED_BYTES_ON_DOUBLE = 1 << 31, 1 << 12
 RANDOM_BYTES = 1 << 22  # drawn on the host; a large array repeats them
+CUBLAS = 8192  # extent of the product that tells what float32 can do at best
 
 
-def ceilings(gpu: Gpu, table: Table, on_double: bool) -> float:
-    """What the GPU can do at best; returns a copy's bytes a second, read and written."""
+class Ceilings(NamedTuple):
+    """What the GPU can do at best; nothing is known of products where there is no PyTorch."""
+
+    bytes_per_second: float  # read and written by a copy
+    flops: float | None  # a second, of cuBLAS
+
+
+def ceilings(gpu: Gpu, table: Table, on_double: bool) -> Ceilings:
     nbytes = COPIED_BYTES_ON_DOUBLE if on_double else COPIED_BYTES
     x, y = gpu.device.allocate(nbytes), gpu.device.allocate(nbytes)
     gpu.device.fill(x, nbytes)
-    rate = 2 * nbytes / gpu.seconds(lambda: gpu.device.copy(y, x, nbytes))
+    rate = 2 * nbytes / gpu.seconds(lambda: gpu.device.copy(y, x, nbytes), times=TIMES)
     gpu.free([x, y])
     table.add("copy, GB/s read and written", f"{rate / 1e9:.0f}")
+    flops = None
+    if not on_double and peers.is_there():
+        flops = 2 * CUBLAS**3 / peers.product(CUBLAS, CUBLAS, CUBLAS, False, False)
+        table.add(f"cuBLAS float32 without TF32, {CUBLAS}, Tflop/s", f"{flops / 1e12:.1f}")
     empty = gpu.empty()
-    for title, edges in (
-        ("a node of a graph, one after another, us", [[n - 1] if n else [] for n in range(NODES)]),
-        ("a node of a graph, side by side, us", [[]] * NODES),
-    ):
-        graph = gpu.device.graph([empty] * NODES, edges)
-        table.add(title, f"{1e6 * gpu.seconds(graph.launch) / NODES:.2f}")
-    launches = [empty] * NODES
-    table.add(
-        "a launch, queued, us", f"{1e6 * gpu.seconds(lambda: gpu.launch(launches)) / NODES:.2f}"
-    )
-    return rate
+    in_a_row = gpu.seconds_each([empty], NODES)
+    table.add("a node of a graph, one after another, us", f"{1e6 * in_a_row:.2f}")
+    graph = gpu.device.graph([empty] * NODES, [[]] * NODES)
+    seconds = gpu.seconds(graph.launch) / NODES
+    table.add("a node of a graph, side by side, us", f"{1e6 * seconds:.2f}")
+    seconds = gpu.seconds(lambda: gpu.launch([empty] * NODES)) / NODES
+    table.add("a launch, queued, us", f"{1e6 * seconds:.2f}")
+    return Ceilings(rate, flops)
 
 
 def place(gpu: Gpu, memory: dict[str, Any]) -> int:
@@ -58,20 +66,20 @@ def place(gpu: Gpu, memory: dict[str, Any]) -> int:
     return address
 
 
-def time_kernels(gpu: Gpu, table: Table, copy_rate: float, on_double: bool) -> None:
+def time_kernels(gpu: Gpu, table: Table, best: Ceilings, on_double: bool) -> None:
     """Each entry as a share of the copy's bytes a second, or, if it is a product, of cuBLAS."""
     for entry in gpu.prepared.manifest["speeds"]["small" if on_double else "large"]:
         addresses = [place(gpu, memory) for memory in entry["memories"]]
         seconds = {}
         for tile, made in entry.get("tiles", {"": entry["launches"]}).items():
             launches = gpu.launches(made, addresses)
-            seconds[tile] = gpu.seconds(partial(gpu.launch, launches))
+            seconds[tile] = gpu.seconds_each(launches, 1 if on_double else TIMES)
         gpu.expect_no_failure()
         gpu.free(addresses)
         if "tiles" in entry:
             _product(table, entry, seconds, on_double)
             continue
-        share = entry["bytes"] / seconds[""] / copy_rate
+        share = entry["bytes"] / seconds[""] / best.bytes_per_second
         size = max([prod(m["shape"]) for m in entry["memories"]])
         table.add(
             f"{entry['title']}, {size:,} elements: share of the copy",

@@ -9,7 +9,6 @@ before you keep it: with more registers, fewer blocks run at once.
 """
 
 import sys
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -18,8 +17,8 @@ from typing import NamedTuple
 
 from fastnn.devices.cpu import threads
 
-from .listings import ARCHITECTURES, FORMS, listing
-from .machine_code import MachineCode, assembled, missing
+from .listings import ARCHITECTURES, FORMS, listings_of
+from .machine_code import assembled, missing
 
 TABLE = Path(__file__).with_name("budgets.txt")
 REGISTERS_AT_ONCE = 8
@@ -40,38 +39,31 @@ def budgets() -> dict[str, Budget]:
     return {form: Budget(tuple(map(int, each[:-1])), int(each[-1])) for form, *each in rows}
 
 
-def budget_of(codes: Sequence[MachineCode]) -> Budget:
-    """That of a form, by architecture."""
-    registers = [-(-c.registers // REGISTERS_AT_ONCE) * REGISTERS_AT_ONCE for c in codes]
-    return Budget(tuple(registers), max(c.shared_bytes for c in codes))
-
-
 def _family(form: str) -> str:
     return form.partition(".")[0]
 
 
-def code(form: str, architecture: str) -> MachineCode:
-    """What a form is assembled to."""
-    return assembled(listing(form, architecture).text, architecture)
+def budget_of(form: str) -> Budget:
+    """What it takes now."""
+    codes = [assembled(made.text, a) for a, made in listings_of(form, ARCHITECTURES).items()]
+    registers = [-(-c.registers // REGISTERS_AT_ONCE) * REGISTERS_AT_ONCE for c in codes]
+    return Budget(tuple(registers), max([c.shared_bytes for c in codes]))
 
 
 def main() -> None:
     if missing():
         sys.exit(f"pip install {' '.join(missing())}")
-    families, kept = sys.argv[1:], {}
+    families: list[str] = sys.argv[1:]
+    kept: dict[str, Budget] = {}
     if families:
         kept = {f: b for f, b in budgets().items() if f in FORMS and _family(f) not in families}
-    n = threads.allowed().number
-    which = [
-        (form, architecture) for form in FORMS if form not in kept for architecture in ARCHITECTURES
-    ]
-    with ProcessPoolExecutor(n, get_context("spawn")) as processes:
-        found = dict(zip(which, processes.map(code, *zip(*which, strict=True)), strict=True))
+    forms = [form for form in FORMS if form not in kept]
+    with ProcessPoolExecutor(threads.allowed().number, get_context("spawn")) as processes:
+        kept |= dict(zip(forms, processes.map(budget_of, forms), strict=True))
     lines = [HEADER]
     for form in FORMS:
-        budget = kept.get(form) or budget_of([found[form, a] for a in ARCHITECTURES])
-        registers = "".join([f" {n:4}" for n in budget.registers])
-        lines.append(f"{form:60}{registers} {budget.shared_bytes:6}")
+        registers = "".join([f" {n:4}" for n in kept[form].registers])
+        lines.append(f"{form:60}{registers} {kept[form].shared_bytes:6}")
     TABLE.write_text("\n".join(lines) + "\n")
 
 

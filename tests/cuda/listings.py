@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
+from unittest import mock
 
 from fastnn.compile import ptx
 from fastnn.devices.cuda import catalogue
@@ -30,24 +31,18 @@ class Listing(NamedTuple):
         return Counter(re.findall(r"^\s+(?:@!?%p\d+ )?([a-z][\w.:]*)[^\n;]*;", self.text, re.M))
 
 
-def listing(form: str, architecture: str) -> Listing:
-    """What one of FORMS compiles to."""
+def listings_of(form: str, architectures: Sequence[str]) -> dict[str, Listing]:
+    """What one of FORMS compiles to, by architecture. Numba types it once for all."""
     kernel, dtype = FORMS[form]
+    llvm_ir = cache(ptx.llvm_ir)
+    with mock.patch.object(ptx, "llvm_ir", llvm_ir):
+        return {a: _listing(kernel, dtype, a) for a in architectures}
+
+
+def _listing(kernel, dtype, architecture):
     machine, module = ptx.optimised(kernel, dtype, "entry", architecture)
     fused = re.findall(r"\bcall .*@llvm\.fma\.", str(module))
     return Listing(machine.emit_assembly(module), len(fused))
-
-
-def begun(executor: Executor) -> Callable[[str, str], Future[Listing]]:
-    """`listing`, in other processes: what is called begins it, once."""
-    made: dict[tuple[str, str], Future[Listing]] = {}
-
-    def begin(*which: str) -> Future[Listing]:
-        if which not in made:
-            made[which] = executor.submit(listing, *which)
-        return made[which]
-
-    return begin
 
 
 def intrinsics(form: str) -> set[str]:
