@@ -203,10 +203,10 @@ class Seeded(Emulator):
     """An emulator in which only one array, of those that a launch is given, is off its alignment
     (-1: all are, None: none), and one kernel takes the place of another."""
 
-    def __init__(self, off=None, edit=None, called=None, **options):
+    def __init__(self, off=None, edit=None, **options):
         super().__init__(**options)
         self.off, self.edit, self.placed = off, edit, 0
-        self.called = {} if called is None else called  # the kernels, and their element types
+        self.called = {}  # the kernels, and their element types
 
     def place(self, array, is_known=True):
         self.shift = int(self.off in (-1, self.placed))
@@ -221,21 +221,29 @@ class Seeded(Emulator):
         super().__call__(kernel, *arguments)
 
 
+class Use(NamedTuple):
+    """A launch, what comes of it, and how many arrays it takes, scratch memory too."""
+
+    launch: Launch
+    expected: object
+    arrays: int
+
+
 def uses_of(launches):
-    """{(kernel, element type): the launches that make use of it, and what comes of them}."""
+    """{(kernel, element type): the launches that make use of it}."""
     found = {}
     for launch in launches:
-        called = {}
-        results = outcome(launch, called=called)
-        for kernel in called.items():
-            found.setdefault(kernel, []).append((launch, results))
+        emulator = Seeded()
+        use = Use(launch, outcome(launch, emulator), emulator.placed)
+        for kernel in emulator.called.items():
+            found.setdefault(kernel, []).append(use)
     return found
 
 
-def outcome(launch, **options):
+def outcome(launch, emulator):
     """The results, or what the kernel reports."""
     try:
-        return run(*launch, emulator=Seeded, **options)[0]
+        return run(*launch, emulator=lambda: emulator)[0]
     except Failed as failed:
         return failed.code, failed.place
 
@@ -261,25 +269,25 @@ def catch(edit, dtype, uses):
     if compiled(edit.edited, dtype).text == compiled(edit.kernel, dtype).text:
         return None  # in this kernel it changes nothing
     for options in SCHEDULES:
-        for launch, results in uses:
-            for off in (None, -1, *range(len(launch.inputs) + len(launch.outputs))):
-                if shown := shows(edit, launch, results, off, options):
+        for use in uses:
+            for off in (None, -1, *range(use.arrays)):
+                if shown := shows(use, Seeded(off, edit, **options)):
                     return shown
     return None
 
 
-def shows(edit, launch, expected, off, options):
+def shows(use, emulator):
     try:
-        found = outcome(launch, off=off, edit=edit, **options)
+        found = outcome(use.launch, emulator)
     except PTXError as error:
         return f"{type(error).__name__}: {error}"
     except AssertionError as error:
         if "never written" not in str(error):
             raise
         return str(error)
-    if type(found) is not type(expected):
+    if type(found) is not type(use.expected):
         return "another outcome"
-    close = [is_close(x, y) for x, y in zip(found, expected, strict=True)]
+    close = [is_close(x, y) for x, y in zip(found, use.expected, strict=True)]
     return None if all(close) else "wrong result"
 
 

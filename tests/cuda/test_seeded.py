@@ -164,6 +164,21 @@ def layer_norm():
         gradient(ops.layer_norm, x, normal(*columns), normal(*columns), dy=normal(*x.shape))
 
 
+def products():
+    """In each form; of rows that are copied by vectors and by elements, onto a bias and C."""
+    for m, k, n in [(70, 150, 90), (70, 100, 68)]:
+        gradient(ops.matmul, normal(m, k), normal(k, n), dy=normal(m, n))
+        ops.linear(normal(m, k), normal(k, n), normal(n), activation="tanh")
+        in_place(ops.matmul, [normal(m, k), normal(k, n)], [normal(m, n)], accumulate=True)
+
+
+PRODUCTS = {
+    "add_products: put * steps < depth -> True": "beyond the last step there are zeros",
+    "add_products: k + ahead * steps < depth -> True": "beyond the last step there are zeros",
+}
+BEYOND = {  # it shows in batch_norm
+    "column_of_thread: min(column, columns - 1) -> column": "nothing is read by it there"
+}
 ONE_SUM = {"block_sum: barrier() -> pass, 2": "no sum comes after it; it shows in layer_norm"}
 
 
@@ -269,7 +284,8 @@ FAMILIES = {
     "softmax": (softmax, ONE_SUM),
     "losses": (losses, ONE_SUM),
     "batch_norm": (batch_norm, {}),
-    "layer_norm": (layer_norm, {}),
+    "layer_norm": (layer_norm, BEYOND),
+    "products": (products, PRODUCTS),
 }
 QUICK = ("loops",)
 
