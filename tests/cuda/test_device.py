@@ -109,6 +109,14 @@ def test_a_step_for_the_cpu_refuses_tensors_of_the_gpu(gpu):
         fastnn.record(lambda x: x + y)(X)
 
 
+def test_a_tensor_of_a_step_is_dead_after_it(gpu):
+    held = []
+    with fastnn.device("cuda"):
+        fastnn.record(lambda x: held.append(x + 1.0) or x * 2.0)(X)
+        with pytest.raises(fastnn.errors.DeadTensorError):
+            ops.relu(held[0])
+
+
 def test_gradients_are_checked(gpu):
     with fastnn.device("cuda"):
         fastnn.gradcheck(lambda x: ops.sum(ops.tanh(x)), [X[:2, :3]])

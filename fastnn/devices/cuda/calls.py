@@ -19,8 +19,6 @@ from .code import function_of
 from .device import Device, device
 from .memory import HostCopies, Memory, host_span
 
-MAX_BLOCKS = (1 << 31) - 1, 65535, 65535  # of a grid along x, y, z
-
 
 def grid_of(kernel: Kernel, arguments: Sequence[Any]) -> tuple[int, int, int]:
     """How many blocks along x, y and z: none, where there is nothing to do."""
@@ -86,6 +84,8 @@ def call_once(name: str, kernel: Kernel, dtype: str, arguments: Sequence[Any]) -
         address = argument.buffer.address
         if isinstance(address, DeviceAddress):
             return address.value
+        if address is None:
+            raise argument.buffer.unreadable()
         return copies.address(address) if prod(argument.shape) else 0
 
     block = packed(kernel, arguments, address_of, status.address, 0)
