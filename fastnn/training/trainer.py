@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import checks, losses, optimizers, random, tree
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
-from fastnn.devices.choice import where_it_lies
+from fastnn.devices.choice import device, where_it_lies
 from fastnn.errors import RecordingError, ShapeError, shape_text
 from fastnn.layers import Layer
 from fastnn.layers.base import Shape
@@ -237,7 +237,6 @@ class Trainer(Layer, aliases=None):
             return named
         return results if len(results) > 1 else results[0]
 
-    @where_it_lies
     def predict(
         self, x: Any, batch_size: int | None = None, verbose: Any = "auto", callbacks: Any = None
     ) -> Any:
@@ -246,6 +245,11 @@ class Trainer(Layer, aliases=None):
         nothing but speed. verbose is taken for Keras's sake: predicting prints nothing. Any number
         of threads may predict at once, also while another one trains: each slice of batches is then
         computed with the weights between two steps (see `fit`)."""
+        arena = self._arena
+        if arena is not None and arena.device != context.device:
+            # as `where_it_lies` has it, which takes a tenth of a prediction of one row
+            with device(arena.device):
+                return self.predict(x, batch_size, verbose, callbacks)
         _expect_no_recording("predict")
         if callbacks is None:
             found = self._programs.find(
