@@ -175,6 +175,7 @@ def products():
 PRODUCTS = {
     "add_products: put * steps < depth -> True": "beyond the last step there are zeros",
     "add_products: k + ahead * steps < depth -> True": "beyond the last step there are zeros",
+    "finish: columns > VECTOR -> False": "they are of the largest tile alone, see test_matmul",
 }
 BEYOND = {  # it shows in batch_norm
     "column_of_thread: min(column, columns - 1) -> column": "nothing is read by it there"
@@ -183,7 +184,7 @@ ONE_SUM = {"block_sum: barrier() -> pass, 2": "no sum comes after it; it shows i
 
 
 def moves():
-    for n in (2047, 2048):
+    for n in (2501, 4096):  # more than a block's elements
         ops.copy(normal(n))
         cast(normal(n), dtype=np.dtype("f8"))
         movement._slice_gradient(normal(n), shape=(n + 10,), key=slice(3, -7))
