@@ -10,13 +10,14 @@ from fastnn.errors import nearest
 from fastnn.tape.record import Context, context
 
 DEVICES = ("cpu", "cuda")
+ALIASES = {"cuda:0": "cuda", "gpu": "cuda", "gpu:0": "cuda", "cpu:0": "cpu"}  # Keras's, PyTorch's
 VARIABLE = "FASTNN_DEVICE"
 
 
 def named(name: str, value: object) -> str:
     """A device's name as fastnn spells it."""
-    text = value.lower() if isinstance(value, str) else value
-    text = {"cuda:0": "cuda", "gpu": "cuda", "gpu:0": "cuda", "cpu:0": "cpu"}.get(text, text)  # type: ignore[call-overload]
+    text = value.lower() if isinstance(value, str) else ""
+    text = ALIASES.get(text, text)
     if text not in DEVICES:
         raise ValueError(
             f"{name}: expected 'cpu' or 'cuda'; got {value!r}; {nearest(str(value), DEVICES)}"

@@ -22,7 +22,7 @@ def test_tensors_move(gpu):
     assert "<tensor (5, 7) float32" in repr(y)
 
 
-@pytest.mark.parametrize("name", ["tpu", "cuda:1", 0, None])
+@pytest.mark.parametrize("name", ["tpu", "cuda:1", 0, None, ["cuda"], {}])
 def test_an_unknown_device_is_named(name):
     with pytest.raises(ValueError, match="expected 'cpu' or 'cuda'"):
         fastnn.tensor([1.0]).to(name)
