@@ -12,7 +12,7 @@ from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.buffer import CACHE_LINE, whole_lines
 from fastnn.checks import fraction, not_negative, positive
-from fastnn.devices.arena import Chunk, Mirror
+from fastnn.devices.arena import Chunk, Mirrors
 from fastnn.devices.cpu.memory import reserve
 from fastnn.errors import DTypeError, ShapeError, shape_text, warn
 from fastnn.locks import combined
@@ -73,7 +73,7 @@ class Optimizer(Watched, Configured):
         self.rate = Tensor(memory.part(0, 8), (1,), np.dtype("float64"))
         self.steps = Tensor(memory.part(CACHE_LINE, 8), (1,), np.dtype("int64"))
         self._count = Counter(self.steps.buffer)
-        self._memory: dict[tuple[Chunk, str], Mirror] = {}
+        self._memory = Mirrors()
         self._warned = False
         self.variables: tuple[Variable, ...] = ()
         self.learning_rate = learning_rate
@@ -224,17 +224,8 @@ class Optimizer(Watched, Configured):
         return run.parameter, *[self._state(run, name) for name in self.states], *self.flags
 
     def _state(self, run, name):
-        key = run.chunk, name
-        if key not in self._memory:
-            made = self._memory[key] = Mirror(run.chunk)
-            for chunk, before, offset, nbytes in run.chunk.moved:  # from another device
-                if held := self._memory.get((chunk, name)):
-                    made.part(offset, nbytes).write(held.part(before, nbytes).bytes())
-        return Tensor(
-            self._memory[key].part(run.offset, run.parameter.buffer.nbytes),
-            run.parameter.shape,
-            run.parameter.dtype,
-        )
+        memory = self._memory.of(run.chunk, name).part(run.offset, run.parameter.buffer.nbytes)
+        return Tensor(memory, run.parameter.shape, run.parameter.dtype)
 
 
 def _runs(pairs):

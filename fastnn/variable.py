@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastnn import config, dtypes
+from fastnn.buffer import whole_lines
 from fastnn.convert import as_array
 from fastnn.devices.arena import Arena, Place
 from fastnn.errors import DTypeError, ShapeError, shape_text
@@ -48,14 +49,16 @@ class Variable(Tensor):
         self._trainable = self.requires_gradient = bool(value)
 
     def move(self, arena: Arena) -> None:
-        """Lie in another arena, with the gradient, if there is one. What an optimizer keeps follows
-        (`Optimizer._state`); tapes are recorded anew."""
+        """Lie in another arena, with the gradient, if there is one, and what optimizers keep; tapes
+        are recorded anew."""
         if self.chunk.device == arena.device:
             return
-        values, before, gradient = self.numpy(), (self.chunk, self.offset), self._gradient
+        values, before, start, gradient = self.numpy(), self.chunk, self.offset, self._gradient
         nbytes = self.buffer.nbytes
         self.chunk, self.offset = arena.place(nbytes, self._trainable)
-        self.chunk.moved.append((*before, self.offset, nbytes))
+        before.moved_away += whole_lines(nbytes)
+        for mirrors in list(before.kept.values()):
+            mirrors.follow(before, start, self.chunk, self.offset, nbytes)
         self.buffer = Place(self.chunk, self.offset, nbytes)
         self.buffer.write(values)
         if gradient is not None:

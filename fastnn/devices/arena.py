@@ -40,8 +40,9 @@ class Chunk:
         self.memory, self.device = reserve_on(device, nbytes, huge_pages), device
         self.huge_pages, self.used = huge_pages, used
         self.mirrors: dict[object, Buffer] = {}
-        # of variables that came from elsewhere: (chunk and offset there, offset here, bytes)
-        self.moved: list[tuple[Chunk, int, int, int]] = []
+        self.moved_away = 0  # bytes of variables that lie elsewhere now
+        # what optimizers keep of these variables, by id
+        self.kept: WeakValueDictionary[int, Mirrors] = WeakValueDictionary()
         self.turn = _turns[id(self.memory.owner)] = turn  # of who works on these variables
 
     def __reduce__(self) -> tuple:
@@ -74,6 +75,28 @@ class Mirror(Buffer):
 
     def __reduce__(self) -> tuple:
         return Mirror, (self.chunk, self.bytes()[: self.chunk.used])
+
+
+class Mirrors(dict[tuple[Chunk, str], Mirror]):
+    """Mirrors by chunk and name, which follow variables that move to other chunks."""
+
+    def __setitem__(self, key: tuple[Chunk, str], mirror: Mirror) -> None:
+        super().__setitem__(key, mirror)
+        key[0].kept[id(self)] = self
+
+    def of(self, chunk: Chunk, name: str) -> Mirror:
+        """That of a chunk, zeroed when first asked for."""
+        if (chunk, name) not in self:
+            self[chunk, name] = Mirror(chunk)
+        return self[chunk, name]
+
+    def follow(self, before: Chunk, start: int, chunk: Chunk, offset: int, nbytes: int) -> None:
+        """Carry over what is kept of a variable that lay in a chunk before, from `start` on."""
+        for name in [name for held, name in self if held is before]:
+            values = self[before, name].part(start, nbytes).bytes()
+            self.of(chunk, name).part(offset, nbytes).write(values)
+            if before.moved_away == before.used:
+                del self[before, name]
 
 
 class Place(Buffer):

@@ -1,5 +1,7 @@
 """Programs on the GPU's double end with the CPU's weights, and fail with the CPU's messages."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -190,6 +192,38 @@ def test_a_model_that_moves_goes_on(gpu):
     for other in weights[1:]:
         for a, b in zip(weights[0], other, strict=True):
             np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def there_and_back(model):
+    model.to("cuda")
+    memory = model.optimizer._memory
+    assert {chunk for chunk, _ in memory} == {v.chunk for v in model.trainable_variables}
+    model.to("cpu")
+    return model
+
+
+def moved_and_copied(model):
+    model.to("cuda")
+    return copy.deepcopy(model).to("cpu")
+
+
+def moved_and_pickled(model):
+    return pickle.loads(pickle.dumps(model.to("cuda")))
+
+
+@pytest.mark.parametrize("way", [there_and_back, moved_and_copied, moved_and_pickled])
+def test_moments_follow_without_a_step_between(gpu, way):
+    x, y = rows(64)
+    weights = []
+    for between in (lambda model: model, way):
+        model = classifier()
+        model.compile("adam", "sparse_categorical_crossentropy")
+        for _ in range(2):
+            model.fit(x, y, batch_size=32, epochs=1, shuffle=False, verbose=0)
+            model = between(model)
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_files_saved_on_one_device_load_on_the_other(gpu, tmp_path):
