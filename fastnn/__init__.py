@@ -9,6 +9,7 @@ from fastnn import (
     layers,
     losses,
     metrics,
+    models,
     ops,
     optimizers,
     random,
@@ -21,7 +22,7 @@ from fastnn.devices import choice
 from fastnn.devices.choice import device, get_device, set_device
 from fastnn.gradcheck import gradcheck
 from fastnn.layers import Input
-from fastnn.model import Model, Sequential
+from fastnn.models import Model, Sequential
 from fastnn.recording import record
 from fastnn.tensor import Tensor, tensor
 from fastnn.variable import Variable

@@ -14,6 +14,7 @@ from fastnn.convert import as_array, as_numbers, on_gpu
 from fastnn.devices.arena import Place, allocate_on, own_copy
 from fastnn.devices.cpu.memory import address_of, buffer_of
 from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.operators import Operators
 from fastnn.ops.arithmetic import cast
 from fastnn.ops.movement import copy
 from fastnn.ops.record import Op
@@ -23,7 +24,7 @@ from fastnn.tape.record import context, has_gradient
 _numbers = itertools.count()
 
 
-class Tensor:
+class Tensor(Operators):
     """An array that ops compute with: memory, shape and element type (float32, float64, int64,
     int32, uint8 or bool), and how it was computed.
 
@@ -60,7 +61,6 @@ class Tensor:
         "requires_gradient",
         "shape",
     )
-    __array_priority__ = 1000.0  # so that array + tensor asks the tensor
     # in setting the element type of an op: less for what a recorded step is given for an array or a
     # number
     strength = 3
@@ -269,99 +269,6 @@ class Tensor:
     def T(self) -> "Tensor":
         """The transpose, copied."""
         return ops.transpose(self)
-
-    def __add__(self, other):
-        return ops.add(self, other)
-
-    def __radd__(self, other):
-        return ops.add(other, self)
-
-    def __sub__(self, other):
-        return ops.subtract(self, other)
-
-    def __rsub__(self, other):
-        return ops.subtract(other, self)
-
-    def __mul__(self, other):
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other):
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other):
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other):
-        return ops.divide(other, self)
-
-    def __neg__(self):
-        return ops.negative(self)
-
-    def __abs__(self):
-        return ops.absolute(self)
-
-    def __pow__(self, other):
-        if isinstance(other, int | float | np.number) and other in POWERS:
-            return POWERS[other](self)
-        return ops.power(self, other)
-
-    def __rpow__(self, other):
-        return ops.power(other, self)
-
-    def __getitem__(self, key):
-        from fastnn.indexing import getitem
-
-        return getitem(self, key)
-
-    # A tensor is what it is, whatever it is equal to: `==` compares elements.
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: Any) -> Any:
-        return ops.equal(self, other) if _is_array(other) else NotImplemented
-
-    def __ne__(self, other: Any) -> Any:
-        return ops.not_equal(self, other) if _is_array(other) else NotImplemented
-
-    def __lt__(self, other):
-        return ops.less(self, other) if _is_array(other) else NotImplemented
-
-    def __le__(self, other):
-        return ops.less_equal(self, other) if _is_array(other) else NotImplemented
-
-    def __gt__(self, other):
-        return ops.greater(self, other) if _is_array(other) else NotImplemented
-
-    def __ge__(self, other):
-        return ops.greater_equal(self, other) if _is_array(other) else NotImplemented
-
-    def __matmul__(self, other):
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other):
-        return ops.matmul(other, self)
-
-
-# Powers that take fewer instructions than power and, but for the square root, one rounding for each
-# product.
-POWERS = {
-    1: lambda x: x * 1,
-    2: lambda x: ops.square(x),
-    3: lambda x: ops.square(x) * x,
-    4: lambda x: ops.square(ops.square(x)),
-    -1: lambda x: 1.0 / x,
-    -2: lambda x: ops.square(1.0 / x),  # the square first might over- or underflow
-    0.5: lambda x: ops.sqrt(x),
-}
-
-
-# a tuple, for a union is made anew by every call
-ARRAYS = (Tensor, *NUMBERS, list, tuple, np.ndarray, np.generic)
-
-
-def _is_array(value):
-    """Whether elements can be compared with it. What else there is, None and strings among it, is
-    equal to no tensor."""
-    return isinstance(value, ARRAYS) or hasattr(value, "__array__")
 
 
 class Node:

@@ -12,13 +12,14 @@ from fastnn import (
     layers,
     losses,
     metrics,
+    models,
     optimizers,
     random,
     saving,
     utils,
 )
 from fastnn.layers import Input
-from fastnn.model import Model, Sequential
+from fastnn.models import Model, Sequential
 
 for _name, _module in list(vars().items()):
     if isinstance(_module, ModuleType) and _module.__name__.startswith("fastnn."):

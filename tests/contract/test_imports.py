@@ -11,19 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Each may import those before it, and itself.
 ORDER = [
-    "kernels", "errors", "dtypes", "checks", "tree", "registry", "locks", "frames", "ops", "buffer",
-    "tape", "compile", "devices", "emit", "watch", "config", "convert", "tensor", "variable",
-    "apply", "arguments", "indexing", "autograd", "gradcheck", "foreign_random", "recording",
-    "random", "profiling", "utils", "initializers", "activations", "layers", "losses", "metrics",
-    "optimizers", "callbacks", "weights", "training", "model", "saving", "keras", "article",
-    "demo", "__main__",
+    "kernels", "errors", "dtypes", "checks", "tree", "registry", "locks", "frames", "ops",
+    "buffer", "tape", "compile", "devices", "emit", "watch", "config", "convert", "operators",
+    "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck",
+    "foreign_random", "recording", "random", "profiling", "utils", "initializers",
+    "activations", "layers", "losses", "metrics", "optimizers", "callbacks", "weights",
+    "training", "models", "saving", "keras", "article", "demo", "__main__",
 ]  # fmt: skip
 # Imports within functions, or for type checkers, of what comes later.
 LAZY = {
     ("buffer", "devices"),  # a copy of a buffer takes memory of the device
     ("tape", "watch"),  # a type
     ("tensor", "autograd"),  # methods of a tensor are made of what is built on tensors
-    ("tensor", "indexing"),
+    ("operators", "indexing"),
 }
 SOURCES = [
     p

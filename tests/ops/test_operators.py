@@ -11,7 +11,8 @@ import fastnn
 from fastnn import layers, ops
 from fastnn.errors import DTypeError, RecordingError, ShapeError
 from fastnn.kernels.cpu import loops
-from fastnn.tensor import POWERS, Tensor
+from fastnn.operators import POWERS
+from fastnn.tensor import Tensor
 from tests.kernels.test_scalar import ULPS, extended
 from tests.oracle import DTYPES
 from tests.processors import ON_X86_64, call
