@@ -24,6 +24,7 @@ import os
 import re
 import struct
 import weakref
+from functools import cached_property
 from typing import NamedTuple
 
 
@@ -221,12 +222,17 @@ class Kernel:
         # (letter, grain, argument, axis): where the extent of each dimension of `split` is found
         axes = {letter: (i, axis) for i, p in self.arrays for axis, letter in enumerate(p.letters)}
         self.split_axes = [(letter, grain, *axes[letter]) for letter, grain in split]
-        self.reports = _returns_something(function)
         # the argument that has type T
         self.element = next((i for i, p in enumerate(parameters) if p.dtype == "T"), None)
 
     def __repr__(self):
         return f"<kernel {self.module}.{self.name}>"
+
+    @cached_property
+    def reports(self):
+        """Whether it may return a status. Found when asked for: of all kernels, at import, that
+        took 10 ms."""
+        return _returns_something(self.function)
 
     def expect(self, dtype):
         """Raise unless there is a form of it for this element type."""

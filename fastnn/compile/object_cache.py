@@ -1,10 +1,11 @@
 """Object code on disk: a private folder, files written aside and renamed, nothing loaded whose
 checksum does not fit.
 
-The checksum covers the identity of the whole build (sources of kernels and compiler, versions of
-Numba and llvmlite, the processor) and the object's name, so a truncated file, a file of another
-machine and a renamed one are all just compiled again. Loading never runs anything but the object
-code itself, which only the owner can have put there: see `_make_private`.
+The checksum covers the identity of the whole build (the compiler, versions of Numba and llvmlite,
+the processor) and the object's name, whose end is a digest of what the object is made of. So a
+truncated file, a file of another machine and a renamed one are all just compiled again. Loading
+never runs anything but the object code itself, which only the owner can have put there: see
+`_make_private`.
 """
 
 import errno
@@ -29,6 +30,9 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 CHECKSUM_BYTES = 32
+# Objects of one kernel, made of other sources each, that are kept: several versions of the library
+# may be in use side by side.
+KEPT_VERSIONS = 4
 
 
 class Problem(NamedTuple):
@@ -119,11 +123,20 @@ class ObjectCache:
             try:
                 aside.write_bytes(data)
                 aside.replace(self.folder / f"{name}.o")
+                self._remove_older(name)
                 return
             except OSError as error:
                 with suppress(OSError):
                     aside.unlink()
                 self._move(_problem(error, self.folder))
+
+    def _remove_older(self, name):
+        """Remove those of this kernel that were made of other sources, but for the newest."""
+        kernel, _, digest = name.rpartition("_")
+        with suppress(OSError):  # another process may be first
+            versions = self.folder.glob(f"{kernel}_{'?' * len(digest)}.o") if kernel else ()
+            for _, file in sorted((f.stat().st_mtime_ns, f) for f in versions)[:-KEPT_VERSIONS]:
+                file.unlink()
 
     def keeps(self) -> bool:
         """Whether objects can be kept, be it in a temporary folder, which is found out by
@@ -162,9 +175,12 @@ class ObjectCache:
             yield
 
     def contents(self) -> tuple[int, int]:
-        """(number of objects, bytes) of this identity."""
-        files = [] if self.folder is None else list(self.folder.glob("*.o"))
-        return len(files), sum(f.stat().st_size for f in files)
+        """(number of kernels, bytes of their objects, older ones too) of this identity."""
+        sizes = {}
+        for file in () if self.folder is None else self.folder.glob("*.o"):
+            with suppress(OSError):  # another process may remove it
+                sizes[file.stem] = file.stat().st_size
+        return len({name.rpartition("_")[0] or name for name in sizes}), sum(sizes.values())
 
 
 @cache

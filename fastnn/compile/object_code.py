@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fastnn.kernels.declare import Kernel
 
-from .names import KERNELS, symbol
+from .names import symbol
 from .object_cache import ObjectCache
 from .object_file import sections, undefined_symbols
 from .target import one_thread, processor
@@ -31,14 +31,14 @@ listeners: list[Callable[[str], object]] = []  # called with a kernel's name bef
 @cache
 @one_thread
 def current_cache() -> ObjectCache:
-    """The cache of this machine and these sources."""
+    """The cache of this machine and this compiler."""
     cpu, features, target, _ = processor()
-    return ObjectCache(identity("cuda", COMPILER, cpu, features, str(target)))
+    return ObjectCache(identity(COMPILER, cpu, features, str(target)))
 
 
-def identity(other_device: str, compiler: Sequence[str], *machine: str) -> bytes:
-    """What object code for a machine depends on: the kernels but for those of another device, and
-    the compiler, of which these parts show in it."""
+def identity(compiler: Sequence[str], *machine: str) -> bytes:
+    """What all object code for a machine depends on: the compiler, of which these parts show in it.
+    What one kernel is made of stands in its name."""
     import importlib.util
 
     import llvmlite
@@ -47,9 +47,6 @@ def identity(other_device: str, compiler: Sequence[str], *machine: str) -> bytes
     assert numba is not None
     assert numba.origin is not None
     files = [
-        *sorted(
-            f for f in KERNELS.rglob("*.py") if f.relative_to(KERNELS).parts[0] != other_device
-        ),
         *[Path(__file__).with_name(f"{name}.py") for name in compiler],
         Path(numba.origin).with_name("_version.py"),
     ]

@@ -3,6 +3,7 @@ cannot be kept."""
 
 import ast
 import importlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,11 +14,15 @@ from pathlib import Path
 import pytest
 
 import fastnn
-from fastnn.compile import object_code
+from fastnn.compile import names, object_code
 from fastnn.compile.names import symbol
-from fastnn.compile.object_cache import ObjectCache
-from fastnn.devices.cpu import INTERPRETED
+from fastnn.compile.object_cache import KEPT_VERSIONS, ObjectCache
+from fastnn.devices.cpu import INTERPRETED, catalogue
+from fastnn.devices.cuda import catalogue as cuda_catalogue
 from fastnn.devices.cuda import code
+from fastnn.kernels.cpu import loops
+from fastnn.kernels.declare import Declaration, global_values
+from fastnn.kernels.scalar import Formula, arithmetic
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels have no object code")
 PACKAGE = Path(fastnn.__file__).parent
@@ -129,21 +134,126 @@ def test_all_of_the_compiler_is_part_of_the_identity(part, compiler):
     assert found == set(compiler)
 
 
-def test_kernels_of_one_device_are_no_part_of_the_others_identity(tmp_path, monkeypatch):
-    """Who mends a kernel of the GPU's need not compile the CPU's again."""
-    monkeypatch.setattr(object_code, "KERNELS", tmp_path)
-    files = [tmp_path / name for name in ("both.py", "cpu/loops.py", "cuda/loops.py")]
-    for file in files:
-        file.parent.mkdir(exist_ok=True)
-        file.write_text("before")
+@pytest.fixture(scope="module")
+def every_kernel():
+    return [*catalogue.kernels(), *cuda_catalogue.kernels()]
 
-    def identities():
-        return [object_code.identity(other, ()) for other in ("cuda", "cpu")]
 
-    for file, changes in zip(files, ([True, True], [True, False], [False, True]), strict=True):
-        before = identities()
-        file.write_text("after")
-        assert [a != b for a, b in zip(before, identities(), strict=True)] == changes
+def stems(kernels):
+    return {f"{k.module}.{k.symbol}" for k in kernels}
+
+
+@pytest.fixture
+def edited(monkeypatch, every_kernel):
+    """The kernels whose object code another text of a file in kernels/ would change."""
+    cached = (names._reached, names._imported, names._digest_of_file)
+
+    def edited(file):
+        before, files = [symbol(k, "f4") for k in every_kernel], names._files()
+        with monkeypatch.context() as patch:
+            patch.setattr(names, "_files", lambda: {**files, file: files[file] + b"# edited"})
+            for function in cached:
+                function.cache_clear()
+            after = [symbol(k, "f4") for k in every_kernel]
+        for function in cached:
+            function.cache_clear()
+        return [k for k, a, b in zip(every_kernel, before, after, strict=True) if a != b]
+
+    return edited
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "modules"),
+    [
+        ("cpu/softmax.py", "cpu.softmax.softmax", {"cpu.softmax", "cpu.losses"}),
+        (
+            "cuda/transpose.py",
+            "cuda.transpose.transpose_tiles",
+            {"cuda.transpose", "cuda.movement"},
+        ),
+        ("reference/linear.py", None, set()),
+        ("scalar/activations.py", "cpu.loops.elu", None),
+        ("places.py", "cpu.movement.scatter_add_rows", None),
+        ("declare.py", "cpu.gemm.gemm", None),
+    ],
+)
+def test_an_edit_makes_those_kernels_anew_that_can_see_it(file, changes, modules, edited):
+    found = edited(file)
+    assert changes is None or changes in stems(found)
+    assert modules is None or {k.module for k in found} == modules
+
+
+def test_the_formula_that_a_factory_is_given_counts(edited):
+    """The loops import no formula: each kernel has one in its closure."""
+    found = stems(edited("scalar/special.py"))
+    assert {"cpu.loops.gelu", "cuda.loops.gelu"} < found
+    assert not {"cpu.loops.negative", "cpu.loops.relu", "cuda.loops.relu"} & found
+
+
+def test_every_edit_of_what_a_kernel_names_is_seen(every_kernel):
+    """What each kernel and helper finds in its module and its closure stands in a file that is part
+    of the digest: imports are looked for in the text, and one could be overlooked."""
+
+    def files(function, seen):
+        if function is None or function in seen:
+            return
+        seen.add(function)
+        yield names._file(function.__code__.co_filename)[0]
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        for value in [*global_values(function).values(), *cells]:
+            if not isinstance(value, Declaration):
+                continue
+            inner = [getattr(value, part, None) for part in ("function", "lower", "rule")]
+            inner += getattr(value, "choices", {}).values()
+            for part in inner:
+                yield from files(getattr(part, "function", part), seen)
+
+    for k in every_kernel:
+        ours, own = set(), set()
+        names._find_sources(k.function, set(), ours, own)
+        needed = {file for file in files(k.function, set()) if file}
+        assert {names._digest_of_file(file) for file in needed} <= ours, k
+
+
+def test_every_import_within_the_kernels_is_found():
+    for file, text in names._files().items():
+        package = ".".join(["fastnn", "kernels", *file.split("/")[:-1]])
+        for line in ast.walk(ast.parse(text)):
+            if isinstance(line, ast.ImportFrom) and line.level:
+                module = importlib.util.resolve_name(
+                    "." * line.level + (line.module or ""), package
+                )
+                path = "/".join(module.split(".")[2:])
+                inner = [f"{path}/{name.name}" for name in line.names]
+                places = {
+                    f"{place}{end}".lstrip("/")
+                    for place in (path, *inner)
+                    for end in (".py", "/__init__.py")
+                }
+                assert places & names._files().keys() <= names._imported(file), (file, line.lineno)
+            else:
+                assert "kernels" not in ast.unparse(line) or not isinstance(line, ast.Import)
+
+
+def test_what_a_factory_is_told_is_part_of_the_name():
+    told = [
+        Formula(arithmetic.negative),
+        Formula(arithmetic.negative, types=("b1",)),
+        Formula(arithmetic.negative, results=("b1",)),
+    ]
+    assert len({symbol(loops.flat_kernel(formula), "f4") for formula in told}) == len(told)
+
+
+def test_of_a_kernels_objects_the_newest_are_kept(cache):
+    for number in range(KEPT_VERSIONS + 2):
+        cache.write(f"kernel_{number:012x}", b"code")
+        os.utime(cache.folder / f"kernel_{number:012x}.o", (number, number))
+        for other in ("kernel", "another_kernel", "kernel_f4"):
+            cache.write(f"{other}_{'a' * 12}", b"code")
+    kept = [cache.has(f"kernel_{number:012x}") for number in range(KEPT_VERSIONS + 2)]
+    assert kept == [False] * 3 + [True] * (KEPT_VERSIONS - 1)
+    assert all(cache.has(f"{other}_{'a' * 12}") for other in ("another_kernel", "kernel_f4"))
+    assert cache.contents() == (3, (KEPT_VERSIONS + 2) * (32 + 4))
 
 
 def test_kernels_of_a_factory_are_told_apart():

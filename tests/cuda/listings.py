@@ -12,11 +12,11 @@ from fastnn.devices.cuda import catalogue
 from fastnn.kernels.declare import Helper, Intrinsic, Kernel, by_dtype, global_values
 
 ARCHITECTURES = ("sm_80", "sm_90")
-# by names such as loops.exp-f4; but no test's own, which have a digest in their symbols
+# by names such as loops.exp-f4; but no test's own, which have two digests in their symbols
 FORMS: dict[str, tuple[Kernel, str]] = {
     f"{k.module.removeprefix('cuda.')}.{k.symbol}-{dtype}": (k, dtype)
     for symbol, (k, dtype) in sorted(catalogue.forms().items())
-    if symbol == f"fastnn_{k.module.replace('.', '_')}_{k.symbol}_{dtype}"
+    if symbol.rpartition("_")[0] == f"fastnn_{k.module.replace('.', '_')}_{k.symbol}_{dtype}"
 }
 
 

@@ -37,11 +37,12 @@ def _kept_or_new(x, y):
 
 # What this file looks for, and has to find.
 KEPT_OR_NEW = kernel(x="T[n]", y="inout T[n]")(_kept_or_new)
-# by names such as loops.exp-f4; but no test's own, which have a digest in their symbols
+# by names such as loops.exp-f4; but no test's own, which have two digests in their symbols
 FORMS = {
     f"{k.module.removeprefix('cpu.')}.{k.symbol}-{dtype}": (k, dtype)
     for symbol, (k, dtype) in sorted(catalogue.forms.__wrapped__().items())
-    if symbol == f"fastnn_{k.module.replace('.', '_')}_{k.symbol}_{dtype}" and k.element is not None
+    if symbol.rpartition("_")[0] == f"fastnn_{k.module.replace('.', '_')}_{k.symbol}_{dtype}"
+    and k.element is not None
 }
 FORMULAS = [
     form

@@ -62,10 +62,10 @@ def _load(gpu: Device, kernel: Kernel, dtype: str) -> tuple[Any, ...]:
 def machine_code(gpu: Device, kernel: Kernel, dtype: str, name: str) -> bytes:
     """A cubin with the function `name`."""
     cache, own = kept(gpu.architecture), "{}_{}_by_{}_{}".format(*gpu.capability, *gpu.version)
-    code = cache.read(f"{name}_{own}")
+    code = cache.read(f"{own}_{name}")
     if code is None:
         code = gpu.machine_code(ptx(kernel, dtype, name, gpu.architecture), name)
-        cache.write(f"{name}_{own}", code)
+        cache.write(f"{own}_{name}", code)
     return code
 
 
@@ -84,4 +84,4 @@ def ptx(kernel: Kernel, dtype: str, name: str, architecture: str) -> bytes:
 @cache
 def kept(architecture: str) -> ObjectCache:
     """Where the code for an architecture is kept."""
-    return ObjectCache(identity("cpu", COMPILER, "PTX", architecture))
+    return ObjectCache(identity(COMPILER, "PTX", architecture))
