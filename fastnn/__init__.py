@@ -1,6 +1,9 @@
 """fastnn: neural networks that train and predict at the limit of the machine, from readable
 Python."""
 
+from importlib import import_module
+from types import ModuleType
+
 from fastnn import (
     activations,
     callbacks,
@@ -30,3 +33,15 @@ from fastnn.variable import Variable
 from fastnn import keras  # isort: skip  # last: it holds names of all the others
 
 choice.from_environment()
+
+IMPORTED_WHEN_USED = ("preprocessing",)
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in IMPORTED_WHEN_USED:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *IMPORTED_WHEN_USED])

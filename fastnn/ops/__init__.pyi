@@ -293,10 +293,6 @@ def sum(
     """The sum of x: int32 of booleans and of uint8. axis: an integer, several, or None for all;
     keepdims keeps them with extent 1."""
 
-def sums_about_thresholds(counts: Operand, /) -> tuple[Tensor, Tensor]:
-    """Of counts (S, L, K + 1), by how many thresholds lie below a prediction: the sums of those
-    above each threshold, counts[..., t + 1:], and of the others, both (S, L, K)."""
-
 def take(x: Operand, indices: Operand, /, axis: int = 0) -> Tensor:
     """The rows of x along `axis` that `indices` name, in place of that dimension, as numpy.take has
     it: x of any element type, indices of any shape, int64, counted from the end where they are

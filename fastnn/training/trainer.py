@@ -23,7 +23,7 @@ from fastnn.tape.record import Recorder, context
 from fastnn.watch import Cache, Watch
 from fastnn.weights import named
 
-from . import data
+from . import data, preparing
 from .data import Rows
 from .driver import Driver
 from .epoch import Epoch
@@ -60,7 +60,10 @@ class Outputs:
 class Trainer(Layer, aliases=None):
     """The part of a model that trains."""
 
-    not_recorded = ("history", "stop_training", "run_eagerly", "_programs", "_generator", "_lock")
+    not_recorded = (
+        "history", "stop_training", "run_eagerly", "_programs", "_generator", "_lock",
+        "preprocessing", "labels",
+    )  # fmt: skip
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
@@ -70,6 +73,8 @@ class Trainer(Layer, aliases=None):
         self.history: History | None = None
         self.stop_training = False
         self.run_eagerly = False
+        self.preprocessing: Any = None  # a step, or a dictionary of the model's inputs' steps
+        self.labels: Any = None  # fastnn.preprocessing.Labels
         self._metric_names: Any = ()
         self._metrics: list[list[Metric]] | None = None  # of each output
         self._names: list[str] = []  # of loss and metrics
@@ -126,6 +131,10 @@ class Trainer(Layer, aliases=None):
         self._generator = None
         self._programs.clear()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        is_step = name in ("preprocessing", "labels")
+        super().__setattr__(name, preparing.checked(name, value) if is_step else value)
+
     # ---- fit
 
     @where_it_lies
@@ -170,6 +179,14 @@ class Trainer(Layer, aliases=None):
         epochs = checks.whole_number("epochs", epochs, 0)
         progress = Progress(verbose, epochs)
         with self._lock, CompileNotice(progress.on):
+            if self.preprocessing is not None or self.labels is not None:
+                x, y, sample_weight, held = preparing.fitted(
+                    self, x, y, sample_weight, validation_split, progress.on
+                )
+                if validation_data is not None:
+                    test_x, test_y, *rest = data.pair(validation_data)
+                    held = preparing.inputs(self, test_x), preparing.targets(self, test_y), *rest
+                validation_data, validation_split = held, 0.0
             rows = self._rows(x, y, sample_weight)
             test = None
             if validation_data is not None:
@@ -220,6 +237,7 @@ class Trainer(Layer, aliases=None):
         self._compiled("evaluate")
         batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
         progress = Progress(verbose, 0, "Evaluation")
+        x, y = preparing.inputs(self, x), preparing.targets(self, y)
         with CompileNotice(progress.on):
             rows = self._rows(x, y, sample_weight)
             called = CallbackList(
@@ -251,6 +269,8 @@ class Trainer(Layer, aliases=None):
             with device(arena.device):
                 return self.predict(x, batch_size, verbose, callbacks)
         _expect_no_recording("predict")
+        if self.preprocessing is not None:
+            x = preparing.inputs(self, x)
         if callbacks is None:
             found = self._programs.find(
                 (
@@ -303,6 +323,7 @@ class Trainer(Layer, aliases=None):
                 "profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to "
                 "see its calls"
             )
+        x, y = preparing.inputs(self, x), preparing.targets(self, y)
         with self._lock:
             rows = self._rows(x, y, sample_weight)
             gradients = [(v, v._gradient) for v in self.trainable_variables]

@@ -16,7 +16,7 @@ ORDER = [
     "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck",
     "foreign_random", "recording", "random", "profiling", "utils", "initializers",
     "activations", "layers", "losses", "metrics", "optimizers", "callbacks", "weights",
-    "training", "models", "saving", "keras", "article", "demo", "__main__",
+    "preprocessing", "training", "models", "saving", "keras", "article", "demo", "__main__",
 ]  # fmt: skip
 # Imports within functions, or for type checkers, of what comes later.
 LAZY = {
