@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, losses, ops
+from fastnn import config, ops
 from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.devices.arena import own_copy
@@ -14,6 +14,7 @@ from fastnn.devices.cpu.memory import reserve
 from fastnn.dtypes import FLOAT64, FLOATS, INT64
 from fastnn.ops import metrics as means
 from fastnn.registry import Configured, Kind, snake_case
+from fastnn.targets import Shape, aligned, row_weights, targets
 from fastnn.tensor import Tensor, operand
 from fastnn.watch import Watched
 
@@ -60,9 +61,9 @@ class Metric(Watched, Configured):
     def measure(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         raise TypeError(f"metric {self.name!r} does not define measure(y_true, y_pred)")
 
-    def targets(self, y_true: Any, shape: losses.Shape, dtype: Any) -> np.ndarray:
+    def targets(self, y_true: Any, shape: Shape, dtype: Any) -> np.ndarray:
         """Targets as the kernels take them, as `Loss.targets`."""
-        return losses.targets(y_true, shape, dtype, self.takes_labels, self.name)
+        return targets(y_true, shape, dtype, self.takes_labels, self.name)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the rows of a batch, each with its weight or 1. sample_weight: (N,), (N, 1) or one
@@ -76,14 +77,14 @@ class Metric(Watched, Configured):
                     self.targets(y_true, y_pred.shape, y_pred.dtype),
                     INT64 if self.takes_labels else y_pred.dtype,
                 )
-            y_true = losses.aligned(y_true, y_pred.shape, self.takes_labels, self.name)
+            y_true = aligned(y_true, y_pred.shape, self.takes_labels, self.name)
             self._add(self.measure(y_true, y_pred), sample_weight)
 
     def _add(self, values, sample_weight):
         weights = sample_weight
         if weights is not None:
             weights = operand(
-                losses.row_weights(weights, values.size, values.dtype, f"metric {self.name!r}: "),
+                row_weights(weights, values.size, values.dtype, f"metric {self.name!r}: "),
                 values.dtype,
             )
         accumulate(values, self.totals, 1.0, weights)

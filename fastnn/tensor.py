@@ -54,6 +54,7 @@ class Tensor(Operators):
     __slots__ = (
         "__weakref__",
         "_gradient",
+        "_keras_mask",  # which parts count, if it has that: booleans; of losses and metrics
         "buffer",
         "dtype",
         "node",
@@ -61,6 +62,7 @@ class Tensor(Operators):
         "requires_gradient",
         "shape",
     )
+    _keras_mask: Any
     # in setting the element type of an op: less for what a recorded step is given for an array or a
     # number
     strength = 3

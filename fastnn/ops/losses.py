@@ -1,4 +1,4 @@
-"""Softmax, and losses per element or per row. `fastnn/losses.py` finds the logits behind a softmax
+"""Softmax, and losses per element or per row. `fastnn/losses/` finds the logits behind a softmax
 or sigmoid and takes the loss of these."""
 
 import numpy as np

@@ -14,8 +14,8 @@ from fastnn.devices.cpu.memory import buffer_of
 from fastnn.dtypes import FLOATS
 from fastnn.errors import NotFiniteError, ShapeError, shape_text
 from fastnn.frames import not_finite
-from fastnn.losses import row_weights
 from fastnn.ops.updates import check_finite
+from fastnn.targets import row_weights
 from fastnn.tensor import Tensor
 
 

@@ -123,7 +123,7 @@ class Trainer(Layer, aliases=None):
         if isinstance(metrics, str | Metric):
             metrics = [metrics]
         chosen = optimizers.get(optimizer, "compile: optimizer")
-        chosen_loss = tree.map(lambda one: losses.get(one, "compile: loss"), loss)
+        chosen_loss = tree.map(lambda one: losses.loss_of(one, "compile: loss"), loss)
         for name in tree.flatten(metrics):
             metric_of(name, False, 1, "compile: metrics")  # raises for one that is not known
         self.optimizer, self.loss, self.run_eagerly = chosen, chosen_loss, bool(run_eagerly)

@@ -15,8 +15,11 @@ GOLDENS = json.loads(
     (Path(__file__).parent / "goldens" / "configurations.json").read_text(encoding="utf-8")
 )
 # What fastnn writes on purpose that Keras does not, by class: the rows of an InputLayer have no
-# number, so its shape is that of one; a Dense says what input it was given a shape for.
+# number, so its shape is that of one; a Dense says what input it was given a shape for. (Of losses,
+# Keras 3.15 forgets them.)
 OURS = {
+    "CosineSimilarity": {"axis"},
+    "Huber": {"delta"},
     "InputLayer": {"shape", "trainable"},
     "Dense": {"input_shape"},
     "Sequential": {"build_input_shape", "compile_config"},
@@ -86,13 +89,14 @@ def test_a_model_keras_had_built_comes_back_built():
 
 
 def test_every_class_has_a_golden():
-    """But those of functions, which Keras has none of or keeps to itself."""
+    """But those of functions, which Keras keeps to itself."""
     kinds = [fastnn.initializers, fastnn.losses, fastnn.metrics, fastnn.optimizers, fastnn.layers]
     known = {
         entry.__name__
         for kind in kinds
         for entry in kind.get.__self__.spellings.values()
         if vars(sys.modules[entry.__module__]).get(entry.__name__) is entry  # no example's own
+        and isinstance(entry, type)
         and entry.__module__.startswith("fastnn.")
     }
     golden = {g["class_name"] for g in GOLDENS.values() if isinstance(g, dict)}

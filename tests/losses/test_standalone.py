@@ -120,7 +120,7 @@ LOSSES = {
         rng(1).normal(size=(N, C)),
     ),
     "function": (
-        losses.get(lambda y, p: (y - p) * y),
+        losses.FunctionLoss(lambda y, p: (y - p) * y),
         lambda y, p: (y - p) * y,
         *rng(3).normal(size=(2, N, C)),
     ),
@@ -263,7 +263,7 @@ def test_accuracy_in_fit_is_that_of_all_rows_whatever_their_dimensions():
     ],
 )
 def test_accuracy_is_the_one_that_fits_targets_and_predictions(loss, units, expected):
-    found = metrics.for_targets("accuracy", losses.get(loss).takes_labels, units)
+    found = metrics.for_targets("accuracy", losses.loss_of(loss, "").takes_labels, units)
     assert type(found) is expected
     assert found.name == "accuracy"
 

@@ -30,16 +30,52 @@ CONFIGURATIONS = {
     "GlorotUniform": lambda k: k.initializers.GlorotUniform(),
     "GlorotUniform of all": lambda k: k.initializers.GlorotUniform(seed=3),
     # losses
-    "MeanSquaredError": lambda k: k.losses.MeanSquaredError(),
-    "MeanSquaredError of all": lambda k: k.losses.MeanSquaredError(name="other"),
-    "MeanAbsoluteError": lambda k: k.losses.MeanAbsoluteError(),
-    "MeanAbsoluteError of all": lambda k: k.losses.MeanAbsoluteError(name="other"),
-    "BinaryCrossentropy": lambda k: k.losses.BinaryCrossentropy(),
-    "BinaryCrossentropy of all": lambda k: k.losses.BinaryCrossentropy(True, name="other"),
-    "SparseCategoricalCrossentropy": lambda k: k.losses.SparseCategoricalCrossentropy(),
-    "SparseCategoricalCrossentropy of all": lambda k: k.losses.SparseCategoricalCrossentropy(
-        True, name="other"
+    **{
+        name: lambda k, name=name: getattr(k.losses, name)()
+        for name in (
+            "MeanSquaredError",
+            "MeanAbsoluteError",
+            "MeanAbsolutePercentageError",
+            "MeanSquaredLogarithmicError",
+            "CosineSimilarity",
+            "Huber",
+            "LogCosh",
+            "Hinge",
+            "SquaredHinge",
+            "CategoricalHinge",
+            "KLDivergence",
+            "Poisson",
+            "BinaryCrossentropy",
+            "BinaryFocalCrossentropy",
+            "CategoricalCrossentropy",
+            "CategoricalFocalCrossentropy",
+            "CategoricalGeneralizedCrossEntropy",
+            "SparseCategoricalCrossentropy",
+            "Dice",
+            "Tversky",
+            "Circle",
+        )
+    },
+    "MeanSquaredError of all": lambda k: k.losses.MeanSquaredError("sum", "other"),
+    "Huber of all": lambda k: k.losses.Huber(0.5, "mean_with_sample_weight", "other"),
+    "BinaryCrossentropy of all": lambda k: k.losses.BinaryCrossentropy(
+        True, 0.25, 1, "sum", "other"
     ),
+    "BinaryFocalCrossentropy of all": lambda k: k.losses.BinaryFocalCrossentropy(
+        True, 0.5, 3.0, True, 0.25, 1, "sum", "other"
+    ),
+    "CategoricalCrossentropy of all": lambda k: k.losses.CategoricalCrossentropy(
+        True, 0.25, 1, "none", "other"
+    ),
+    "CategoricalFocalCrossentropy of all": lambda k: k.losses.CategoricalFocalCrossentropy(
+        0.5, 3.0, True, 0.25, 1, "mean", "other"
+    ),
+    "SparseCategoricalCrossentropy of all": lambda k: k.losses.SparseCategoricalCrossentropy(
+        True, -1, "sum", name="other"
+    ),
+    "Dice of all": lambda k: k.losses.Dice("sum", "other", (1, 2)),
+    "Tversky of all": lambda k: k.losses.Tversky(0.25, 0.75, "sum", "other", (1, 2)),
+    "Circle of all": lambda k: k.losses.Circle(40.0, 0.5, False, "sum", "other"),
     # metrics
     "Mean": lambda k: k.metrics.Mean(),
     "Mean of all": lambda k: k.metrics.Mean(name="other"),
