@@ -18,10 +18,18 @@ def composite(**record: Any) -> Callable[[Callable], Op]:
 
     def made(function):
         name, parameters = function.__name__, signature(function)
+        names = list(parameters.parameters)
 
         def infer(*inputs, **attributes):
-            given = parameters.bind(*inputs, **attributes)
-            expect_dtype(name, op.dtypes, **dict(zip(given.arguments, inputs, strict=False)))
+            alike = {
+                n: x
+                for i, (n, x) in enumerate(zip(names, inputs, strict=False))
+                if i not in op.fixed
+            }
+            expect_dtype(name, op.dtypes, **alike)
+            for i, dtype in op.fixed.items():
+                if i < len(inputs):
+                    expect_dtype(name, (dtype,), **{names[i]: inputs[i]})
             results = function(*inputs, **attributes)
             return list(results) if isinstance(results, tuple) else [results]
 
