@@ -134,11 +134,11 @@ def test_recorded_they_are_the_same():
     [
         (lambda x: ops.nonzero(x), r"nonzero, where\(condition\): .* fixed shapes"),
         (lambda x: ops.where(x > 0), r"Use where\(condition, x1, x2\)"),
-        (lambda x: ops.cond(x[0] > 0, lambda: x, lambda: -x), r"cond: pred is a tensor .* ops.where"),
+        (lambda x: ops.cond(x[0] > 0, lambda: x, lambda: -x), "cond: pred is a .* ops.where"),
         (lambda x: ops.switch(ops.cast(x[0], "int32"), [abs], x), "switch: index is a tensor"),
         (lambda x: ops.while_loop(lambda y: y[0] < 9, lambda y: y + 1, x), "while_loop: the cond"),
-        (lambda x: ops.fori_loop(0, ops.cast(x[0], "int32"), lambda i, y: y + i, x), "fori_loop: a bound"),
-        (lambda x: ops.slice(x, [ops.cast(x[0], "int32")], [-1]), "slice: a recorded step has fixed"),
+        (lambda x: ops.fori_loop(0, x[0], lambda i, y: y + i, x), "fori_loop: a bound"),
+        (lambda x: ops.slice(x, [ops.cast(x[0], "int32")], [-1]), "slice: .* fixed shapes"),
         (lambda x: x[x > 0], "an array of booleans"),
     ],
 )  # fmt: skip
