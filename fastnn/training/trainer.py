@@ -204,7 +204,7 @@ class Trainer(Layer, aliases=None):
                 return self._training("fit", rows, test, batch_size, bool(shuffle))
 
             driver = Driver(self, program(), self._names, called, progress)
-            driver.finished = history.extend
+            driver.finished, driver.noted = history.extend, history.note
             try:
                 called.call("on_train_begin", None)
                 driver.fit(epochs, program)
@@ -215,6 +215,9 @@ class Trainer(Layer, aliases=None):
                     f"\nfit was interrupted after {len(history.epoch)} of {epochs} epochs",
                     file=sys.stderr,
                 )
+            except FloatingPointError as error:
+                if not called.handle(error):
+                    raise
             finally:
                 driver.epoch.release()
             called.call("on_train_end", {k: v[-1] for k, v in history.history.items()})
