@@ -26,6 +26,7 @@ LAZY = {
     ("ops", "tensor"),
     ("tensor", "autograd"),  # methods of a tensor are made of what is built on tensors
     ("operators", "indexing"),
+    ("symbolic", "indexing"),
 }
 SOURCES = [
     p
