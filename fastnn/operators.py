@@ -9,7 +9,8 @@ from fastnn.tape.instruction import NUMBERS
 
 
 class Operators:
-    """`+ - * / ** @`, `abs`, `[...]` and comparisons, element by element as NumPy has them."""
+    """`+ - * / ** @`, `abs`, `[...]` and comparisons, element by element as NumPy has them, and
+    its methods that reduce."""
 
     __slots__ = ()
     __array_priority__ = 1000.0  # so that array + tensor asks the tensor
@@ -77,6 +78,58 @@ class Operators:
 
     def __ge__(self, other):
         return ops.greater_equal(self, other) if _is_array(other) else NotImplemented
+
+    def sum(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.sum`."""
+        return ops.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.mean`."""
+        return ops.mean(self, axis=axis, keepdims=keepdims)
+
+    def var(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.var`."""
+        return ops.var(self, axis=axis, keepdims=keepdims)
+
+    def std(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.std`."""
+        return ops.std(self, axis=axis, keepdims=keepdims)
+
+    def prod(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.prod`."""
+        return ops.prod(self, axis=axis, keepdims=keepdims)
+
+    def max(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.max`."""
+        return ops.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.min`."""
+        return ops.min(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.argmax`."""
+        return ops.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.argmin`."""
+        return ops.argmin(self, axis=axis, keepdims=keepdims)
+
+    def any(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.any`."""
+        return ops.any(self, axis=axis, keepdims=keepdims)
+
+    def all(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """`ops.all`."""
+        return ops.all(self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self: Any, axis: Any = None) -> Any:
+        """`ops.cumsum`."""
+        return ops.cumsum(self, axis=axis)
+
+    def cumprod(self: Any, axis: Any = None) -> Any:
+        """`ops.cumprod`."""
+        return ops.cumprod(self, axis=axis)
 
     def __matmul__(self, other):
         return ops.matmul(self, other)

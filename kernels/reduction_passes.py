@@ -1,7 +1,7 @@
 """A reduction over any axes as a few passes over (outer, reduced, inner), for every device."""
 
 from functools import lru_cache
-from math import prod
+from math import nan, prod
 from operator import index
 
 
@@ -35,5 +35,6 @@ def axes_of(shape, axis):
 
 
 def one_over_count(shape, axes):
-    """What makes a mean of a sum over `axes`."""
-    return 1 / (prod(shape[d] for d in axes) or 1)
+    """What makes a mean of a sum over `axes`: NaN of none."""
+    count = prod(shape[d] for d in axes)
+    return 1 / count if count else nan

@@ -13,7 +13,6 @@ from fastnn import (
     losses,
     metrics,
     models,
-    ops,
     optimizers,
     random,
     saving,

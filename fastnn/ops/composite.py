@@ -14,22 +14,20 @@ from .reduce import expect_some, max, normal_axes, reduced_shape, sum
 
 def composite(**record: Any) -> Callable[[Callable], Op]:
     """Decorates a function of tensors that calls ops, inputs first, attributes by name: the op that
-    it is. Its documentation is the op's."""
+    it is. Its documentation is the op's, and its name, unless that is given."""
 
     def made(function):
-        name, parameters = function.__name__, signature(function)
-        names = list(parameters.parameters)
+        name, parameters = record.pop("name", function.__name__), signature(function)
 
         def infer(*inputs, **attributes):
-            alike = {
-                n: x
-                for i, (n, x) in enumerate(zip(names, inputs, strict=False))
-                if i not in op.fixed
-            }
-            expect_dtype(name, op.dtypes, **alike)
-            for i, dtype in op.fixed.items():
-                if i < len(inputs):
-                    expect_dtype(name, (dtype,), **{names[i]: inputs[i]})
+            given = dict(
+                zip(parameters.bind(*inputs, **attributes).arguments, inputs, strict=False)
+            )
+            for n, argument in enumerate(list(given)):
+                if n in op.fixed:
+                    expect_dtype(name, (op.fixed[n],), **{argument: given.pop(argument)})
+            if given:
+                expect_dtype(name, op.dtypes, **given)
             results = function(*inputs, **attributes)
             return list(results) if isinstance(results, tuple) else [results]
 

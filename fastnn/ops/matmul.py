@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from fastnn.dtypes import FLOATS, INT32, INT64
 from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.kernels.batches import batch_of
 from fastnn.kernels.reference import linear as reference
 
 from .elementwise import gradient_from_output
 from .record import Case, Op, expect_dtype, expect_shape
 from .reduce import sum as sum_op
+
+MULTIPLIED = (*FLOATS, INT64, INT32)
 
 # Around a micro-tile (14 or 6 rows, 8 to 32 columns), a thread's grain and a prime.
 EXTENTS = [
@@ -28,34 +32,61 @@ EXTENTS = [
     (1, 9, 1),
 ]
 
+# (shapes, transpose_a, transpose_b): vectors, stacks that broadcast, each way in which products are
+# made
+STACKS = [
+    (((5,), (5,)), False, False), (((5,), (5, 7)), False, False), (((7, 5), (5,)), False, False),
+    (((5,), (3, 5, 7)), False, False),
+    (((3, 5, 7), (7,)), False, False), (((3, 5, 7), (7, 9)), False, False),
+    (((2, 3, 5, 33), (2, 3, 33, 17)), False, False), (((3, 33, 5), (3, 33, 17)), True, False),
+    (((3, 1, 33), (3, 33, 17)), False, False), (((3, 5, 33), (3, 2, 33)), False, True),
+    (((3, 33, 5), (3, 40, 33)), True, True), (((2, 1, 5, 7), (3, 7, 9)), False, False),
+    (((5, 7), (3, 7, 9)), False, False), (((3, 7, 5), (7, 9)), True, False),
+    (((3, 5, 1), (3, 1, 9)), False, False), (((3, 33, 5), (3, 33, 1)), True, False),
+    (((0, 5, 7), (0, 7, 9)), False, False), (((3, 5, 0), (3, 0, 9)), False, False),
+    (((2, 1, 5, 7), (2, 1, 7, 1)), False, False), (((1, 5, 7), (1, 7, 9)), False, False),
+]  # fmt: skip
+
 # sums of products of such numbers are of size sqrt(K), for which the tolerance is absolute
 DOMAIN = (-1.0, 1.0)
 
 
-def _matmul_shapes(a, b, transpose_a, transpose_b):
+def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, accumulate=False):
+    dtype = expect_dtype("matmul", MULTIPLIED, a=a, b=b)
+    if len(a.shape) == len(b.shape) == 2:
+        rows, depth = a.shape[::-1] if transpose_a else a.shape
+        other, columns = b.shape[::-1] if transpose_b else b.shape
+        if depth == other:
+            return [((rows, columns), dtype)]
+    return [(_batch(a, b, bool(transpose_a), bool(transpose_b)).shape, dtype)]
+
+
+def _batch(a, b, transpose_a, transpose_b):
+    """What stacks of matrices are multiplied; raises where they do not fit."""
     for name, x in (("a", a), ("b", b)):
-        if len(x.shape) != 2:
+        if not x.shape:
             raise ShapeError(
-                f"matmul: {name} must have two dimensions; got shape {shape_text(x.shape)}. Use "
-                "reshape first."
+                f"matmul: {name} must have at least one dimension; got a number. Use multiply."
             )
-    (rows, depth), (other, columns) = (
-        s[::-1] if t else s for s, t in ((a.shape, transpose_a), (b.shape, transpose_b))
-    )
-    if depth != other:
+    try:
+        found = batch_of(a.shape, b.shape, transpose_a, transpose_b)
+    except ValueError:
+        raise ShapeError(
+            "matmul: the dimensions before the last two do not broadcast; got shapes "
+            f"{shape_text(a.shape)} and {shape_text(b.shape)}: from the last of them on, extents "
+            "must be equal or 1."
+        ) from None
+    if found is None:
+        a_shape, b_shape = (
+            (*s[:-2], *s[:-3:-1]) if t and len(s) > 1 else s
+            for s, t in ((a.shape, transpose_a), (b.shape, transpose_b))
+        )
         raise ShapeError(
             "matmul: the columns of a and the rows of b must agree; got "
-            f"{shape_text((rows, depth))} and "
-            f"{shape_text((other, columns))}"
+            f"{shape_text(a_shape)} and {shape_text(b_shape)}"
             f"{' after transposing' if transpose_a or transpose_b else ''}."
         )
-    return rows, depth, columns
-
-
-def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, accumulate=False):
-    dtype = expect_dtype("matmul", a=a, b=b)
-    rows, _, columns = _matmul_shapes(a, b, transpose_a, transpose_b)
-    return [((rows, columns), dtype)]
+    return found
 
 
 def _fused_gradient(derivative, op):
@@ -85,6 +116,9 @@ def _matmul_gradient(
 ):
     # C = A B: dA = dC B^T, dB = A^T dC; transposed where A or B is stored transposed
     (dc,), (a, b) = dys, inputs
+    if len(a.shape) != 2 or len(b.shape) != 2:
+        _batch_gradient(g, dc, a, b, transpose_a, transpose_b)
+        return
     if transpose_a:
         g.gradient(0, matmul, b, dc, transpose_a=transpose_b, transpose_b=True)
     elif transpose_b:
@@ -97,6 +131,36 @@ def _matmul_gradient(
         g.gradient(1, matmul, a, dc, transpose_a=not transpose_a)
 
 
+def _batch_gradient(g, dc, a, b, transpose_a, transpose_b):
+    """The same of stacks. What was broadcast is summed where gradients are delivered; of one B for
+    all of A its gradient is one product, whose sums go over the stack as well."""
+    batch = batch_of(a.shape, b.shape, bool(transpose_a), bool(transpose_b))
+    if batch.is_one:
+        a_2, b_2, dc_2 = a.view(batch.a[1:]), b.view(batch.b[1:]), dc.view(batch.c[1:])
+        if g.wants(0):
+            g.pass_on(0, g.run(matmul, dc_2, b_2, transpose_b=True).view(a.shape))
+        if b.shape == b_2.shape:
+            g.gradient(1, matmul, a_2, dc_2, transpose_a=True)
+        elif g.wants(1):
+            g.pass_on(1, g.run(matmul, a_2, dc_2, transpose_a=True).view(b.shape))
+        return
+    transpose_a, transpose_b = batch.transpose_a, batch.transpose_b
+    a_m = a.view((1, *a.shape)) if len(a.shape) == 1 else a
+    b_m = b.view((*b.shape, 1)) if len(b.shape) == 1 else b
+    dc = dc.view((*batch.leading, *batch.c[1:]))
+    if transpose_a:
+        g.gradient(0, matmul, b_m, dc, transpose_a=transpose_b, transpose_b=True)
+    else:
+        g.gradient(0, matmul, dc, b_m, transpose_b=not transpose_b)
+    if not g.wants(1):
+        return
+    if transpose_b:
+        db = g.run(matmul, dc, a_m, transpose_a=True, transpose_b=transpose_a)
+    else:
+        db = g.run(matmul, a_m, dc, transpose_a=not transpose_a)
+    g.pass_on(1, db if b_m is b else db.view(db.shape[:-1]))
+
+
 def _stored(a, b, transpose_a, transpose_b):
     """The shapes in which a and b are given, that are these where they are not transposed."""
     (m, k), n = a, b[1]
@@ -107,7 +171,7 @@ matmul = Op(
     "matmul",
     _matmul_infer,
     kernels="matmul.matmul",
-    integers_as_floats=False,
+    dtypes=MULTIPLIED,
     gradient=_matmul_gradient,
     reference=reference.matmul,
     cases=[
@@ -120,13 +184,16 @@ matmul = Op(
         for m, k, n in EXTENTS
         for ta in (False, True)
         for tb in (False, True)
-    ],
+    ]
+    + [Case(s, {"transpose_a": ta, "transpose_b": tb}, 33, DOMAIN) for s, ta, tb in STACKS],
     flops=lambda inputs, outputs, transpose_a=False, **_: (
-        2 * outputs[0].size * inputs[0].shape[not transpose_a]
+        2 * outputs[0].size * inputs[0].shape[-2 if transpose_a and inputs[0].ndim > 1 else -1]
     ),
     accumulates=True,
-    doc="The matrix product of a (M, K) and b (K, N), either of them transposed first if its flag "
-    "is set.",
+    doc="The matrix product of a (..., M, K) and b (..., K, N), either of them transposed first if "
+    "its flag is set: (..., M, N). Leading dimensions broadcast; a vector is a row on the left and "
+    "a column on the right, and its dimension is not in the result. Of integers int64 or int32, "
+    "exact but for overflow.",
 )
 
 

@@ -50,6 +50,14 @@ def normal_axes(name: str, axis: Any) -> tuple[int, ...] | None:
         ) from None
 
 
+def checked_axes(name: str, shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
+    """The axes that are reduced, counted from 0, in ascending order; raises where x has none
+    such."""
+    axes = normal_axes(name, axis)
+    reduced_shape(name, shape, axes, True)
+    return tuple(range(len(shape))) if axes is None else tuple(sorted(a % len(shape) for a in axes))
+
+
 SHAPES_AND_AXES = [
     ((), None), ((0,), None), ((1,), 0), ((65,), 0), ((9000,), None), ((5, 7), None), ((5, 7), 0),
     ((5, 7), -1), ((33, 65), 0), ((3, 4, 5), (0, 2)), ((3, 4, 5), 1), ((2, 3, 4, 5), (1, 3)),
@@ -104,7 +112,7 @@ mean = _reduction(
     "mean",
     lambda x, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims),
     True,
-    "The mean of x, a float also of integers.",
+    "The mean of x, a float also of integers; NaN of none.",
 )
 
 
@@ -167,6 +175,7 @@ def _extreme(name, formula, choose, doc):
         kernels="extremes.extreme",
         formula=formula,
         dtypes=ANY,
+        aliases=(f"a{name}",),
         doc=f"{doc} element of x, NaN if one is; equal ones share the gradient, as in TensorFlow "
         "and JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1.",
         flops=lambda i, o, **_: i[0].size,
@@ -177,33 +186,40 @@ max = _extreme("max", arithmetic.maximum, np.max, "The largest")
 min = _extreme("min", arithmetic.minimum, np.min, "The smallest")
 
 
-def _argmax_infer(x, *, axis=None, keepdims=False):
-    expect_dtype("argmax", ANY, x=x)
-    axes = normal_axes("argmax", axis)
-    if axes is not None and len(axes) != 1:
-        raise ShapeError(f"argmax: axis must be one integer, or None for all; got {axis!r}")
-    shape = reduced_shape("argmax", x.shape, axes, keepdims)
-    expect_some("argmax", x.shape, axes)
-    return [(shape, INT64)]
+def _place(name, formula, choose, which):
+    """Where an extreme stands."""
+
+    def infer(x, *, axis=None, keepdims=False):
+        expect_dtype(name, ANY, x=x)
+        axes = normal_axes(name, axis)
+        if axes is not None and len(axes) != 1:
+            raise ShapeError(f"{name}: axis must be one integer, or None for all; got {axis!r}")
+        shape = reduced_shape(name, x.shape, axes, keepdims)
+        expect_some(name, x.shape, axes)
+        return [(shape, INT64)]
+
+    return Op(
+        name,
+        infer,
+        kernels="extremes.place_of_extreme",
+        formula=formula,
+        reference=choose,
+        cases=[
+            Case((drawn,), {"axis": axis, "keepdims": keep})
+            for drawn, axis in DRAWN
+            if not isinstance(axis, tuple)
+            for keep in (False, True)
+        ],
+        dtypes=ANY,
+        doc=f"Where the {which} element of x stands, int64 (Keras's are int32: here all indices "
+        "are int64): of equal ones the first, of NaN the first NaN. axis: an integer, or None for "
+        "all, which are counted as one row; keepdims keeps what is reduced with extent 1.",
+        flops=lambda i, o, **_: i[0].size,
+    )
 
 
-argmax = Op(
-    "argmax",
-    _argmax_infer,
-    kernels="extremes.argmax",
-    reference=np.argmax,
-    cases=[
-        Case((drawn,), {"axis": axis, "keepdims": keep})
-        for drawn, axis in DRAWN
-        if not isinstance(axis, tuple)
-        for keep in (False, True)
-    ],
-    dtypes=ANY,
-    doc="Where the largest element of x stands, int64: of equal ones the first, of NaN the first "
-    "NaN. axis: an integer, or None for all, which are counted as one row; keepdims keeps what is "
-    "reduced with extent 1.",
-    flops=lambda i, o, **_: i[0].size,
-)
+argmax = _place("argmax", arithmetic.maximum, np.argmax, "largest")
+argmin = _place("argmin", arithmetic.minimum, np.argmin, "smallest")
 
 add_to = Op(
     "add_to",

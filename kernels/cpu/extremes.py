@@ -1,8 +1,7 @@
-"""The largest and smallest element over any axes, and where the largest stands.
+"""The largest and smallest element over any axes, and where they stand.
 
-    last      out[a] = the extreme over r of x[a, r]
-    middle    out[a, b] = the extreme over r of x[a, r, b]
-    argmax    the first r at which x[a, r], or x[a, r, b], is the largest, or NaN
+    last      out[a] = the extreme over r of x[a, r], or the first r at which it stands, or NaN
+    middle    out[a, b] = the same of x[a, r, b]
 
 An extreme is NaN if an element is: it is made by `maximum` or `minimum` of kernels/scalar/. The
 gradient is made of other ops.
@@ -13,7 +12,6 @@ from functools import cache
 from ..declare import ANY, helper, kernel
 from ..intrinsics import as_read, stack_array
 from ..reduction_passes import axes_of, passes
-from ..scalar.arithmetic import maximum
 from .reduce import Reduction, in_passes
 from .threads import ELEMENT_GRAIN, ROW_GRAIN
 
@@ -134,48 +132,61 @@ def extreme_kernels(function):
     return Reduction(last, middle, chunks, row_chunks)
 
 
-max_of_row = extreme_of_row(maximum)
+@cache
+def place_kernels(function):
+    """Where the extreme by maximum(x, y) or minimum(x, y) of a row, and of columns, stands first,
+    or the first NaN."""
+    of_row = extreme_of_row(function)
 
+    @kernel(
+        split=[("A", ROW_GRAIN)],
+        dtypes=ANY,
+        name=f"place_of_{function.name}_last",
+        x="T[A, R]",
+        out="out i8[A]",
+    )
+    def last(x, out, start, stop):
+        """The extreme is found first, many elements at a time, then where it is, ELEMENT_GRAIN
+        elements at a time. If there is a NaN, the extreme is NaN and equal to nothing."""
+        for a in range(start, stop):
+            row, place = x[a], 0
+            extreme = of_row(row)
+            while place + ELEMENT_GRAIN <= row.size:
+                part, is_here = row[place : place + ELEMENT_GRAIN], False
+                for j in range(ELEMENT_GRAIN):
+                    is_here = is_here | (part[j] == extreme) | (part[j] != part[j])
+                if is_here:
+                    break
+                place += ELEMENT_GRAIN
+            while row[place] != extreme and row[place] == row[place]:
+                place += 1
+            out[a] = place
 
-@kernel(split=[("A", ROW_GRAIN)], dtypes=ANY, x="T[A, R]", out="out i8[A]")
-def argmax_last(x, out, start, stop):
-    """out = where the largest of each row stands first, or the first NaN. The largest is found
-    first, many elements at a time, then where it is, ELEMENT_GRAIN elements at a time. If there is
-    a NaN, the largest is NaN and equal to nothing."""
-    for a in range(start, stop):
-        row, place = x[a], 0
-        largest = max_of_row(row)
-        while place + ELEMENT_GRAIN <= row.size:
-            part, is_here = row[place : place + ELEMENT_GRAIN], False
-            for j in range(ELEMENT_GRAIN):
-                is_here = is_here | (part[j] == largest) | (part[j] != part[j])
-            if is_here:
-                break
-            place += ELEMENT_GRAIN
-        while row[place] != largest and row[place] == row[place]:
-            place += 1
-        out[a] = place
-
-
-@kernel(split=[("A", 1), ("B", ELEMENT_GRAIN)], dtypes=ANY, x="T[A, R, B]", out="out i8[A, B]")
-def argmax_middle(x, out, row_start, row_stop, col_start, col_stop):
-    """out[a, b] = where the largest over r of x[a, r, b] stands first, or the first NaN."""
-    for a in range(row_start, row_stop):
-        for strip_start in range(col_start, col_stop, ELEMENT_GRAIN):
-            strip_stop = min(strip_start + ELEMENT_GRAIN, col_stop)
-            rows, place = x[a, :, strip_start:strip_stop], out[a, strip_start:strip_stop]
-            largest = stack_array(x[0, 0, 0], ELEMENT_GRAIN)
-            for j in range(place.size):
-                largest[j] = rows[0, j]
-                place[j] = 0
-            for r in range(1, rows.shape[0]):
-                row = rows[r]
+    @kernel(
+        split=[("A", 1), ("B", ELEMENT_GRAIN)],
+        dtypes=ANY,
+        name=f"place_of_{function.name}_middle",
+        x="T[A, R, B]",
+        out="out i8[A, B]",
+    )
+    def middle(x, out, row_start, row_stop, col_start, col_stop):
+        for a in range(row_start, row_stop):
+            for strip_start in range(col_start, col_stop, ELEMENT_GRAIN):
+                strip_stop = min(strip_start + ELEMENT_GRAIN, col_stop)
+                rows, place = x[a, :, strip_start:strip_stop], out[a, strip_start:strip_stop]
+                extreme = stack_array(x[0, 0, 0], ELEMENT_GRAIN)
                 for j in range(place.size):
-                    is_new = (row[j] > largest[j]) | (
-                        (row[j] != row[j]) & (largest[j] == largest[j])
-                    )
-                    place[j] = r if is_new else as_read(place[j])
-                    largest[j] = row[j] if is_new else as_read(largest[j])
+                    extreme[j] = rows[0, j]
+                    place[j] = 0
+                for r in range(1, rows.shape[0]):
+                    row = rows[r]
+                    for j in range(place.size):
+                        found, before = function(row[j], as_read(extreme[j])), as_read(extreme[j])
+                        is_new = (found != before) & (before == before)
+                        place[j] = r if is_new else as_read(place[j])
+                        extreme[j] = found
+
+    return last, middle
 
 
 # ---- launchers
@@ -191,9 +202,15 @@ def extreme(function):
     return launch
 
 
-def argmax(call, x, out, *, axis=None, keepdims=False):
-    ((outer, reduced, inner),) = passes(x.shape, axes_of(x.shape, axis))
-    if inner == 1:
-        call(argmax_last, x.view((outer, reduced)), out.view((outer,)))
-    else:
-        call(argmax_middle, x.view((outer, reduced, inner)), out.view((outer, inner)))
+def place_of_extreme(function):
+    """The launcher of where the extreme stands: by maximum or minimum."""
+    last, middle = place_kernels(function)
+
+    def launch(call, x, out, *, axis=None, keepdims=False):
+        ((outer, reduced, inner),) = passes(x.shape, axes_of(x.shape, axis))
+        if inner == 1:
+            call(last, x.view((outer, reduced)), out.view((outer,)))
+        else:
+            call(middle, x.view((outer, reduced, inner)), out.view((outer, inner)))
+
+    return launch

@@ -22,10 +22,18 @@ from functools import cache
 import numpy as np
 
 from .. import scalar
-from ..declare import kernel
-from ..intrinsics import as_read, flat
-from .gemm import gemm, gemm_transposed_a
-from .gemv import gemm_dots, gemv, ger
+from ..batches import batch_of, places_of
+from ..declare import FLOATS, T, helper, kernel
+from ..intrinsics import as_read, flat, fma
+from .gemm import (
+    gemm,
+    gemm_block_in_l2,
+    gemm_panel_in_l1,
+    gemm_transposed_a,
+    initial,
+    keeps_block_in_l2,
+)
+from .gemv import gemm_dots, gemv, ger, multiply_rows
 from .movement import transpose_matrix
 from .threads import ROW_GRAIN, ceil_div
 
@@ -36,6 +44,10 @@ NARROW_GEMM_MIN_ROWS = 32
 # From so many rows on gemm is preferred to dot products where they cost about the same: it goes
 # through large matrices in blocks.
 PREFER_GEMM_MIN_ROWS = 128
+
+# Threads divide the rows of each matrix of a stack, not the stack, where that has fewer matrices
+# than this, each with so many multiply-adds that dividing them is worth it.
+FEW_MATRICES, LARGE_PRODUCT = 16, 1 << 18
 
 
 def way(rows, depth, columns, dtype, transpose_a=False, transpose_b=False, accumulate=False):
@@ -84,7 +96,10 @@ def matmul(
     clamp_min=-math.inf,
 ):  # fmt: skip
     """C = max(clamp_min, A B + bias), or with accumulate max(clamp_min, A B + C), A and B
-    transposed first if so said."""
+    transposed first if so said. Of stacks of matrices, and of integers: C = A B, or C += A B."""
+    if len(a.shape) != 2 or len(b.shape) != 2 or c.dtype.kind != "f":
+        batch_matmul(call, a, b, c, transpose_a, transpose_b, accumulate)
+        return
     (rows, columns), depth = c.shape, a.shape[not transpose_a]
     chosen = way(rows, depth, columns, c.dtype, transpose_a, transpose_b, accumulate)
     if chosen == "ger" and bias is None and clamp_min == -math.inf:
@@ -104,6 +119,138 @@ def matmul(
     else:
         blocked = gemm_transposed_a if transpose_a else gemm
         call(blocked, a, b, bias, int(transpose_a), int(transpose_b), *epilogue, c)
+
+
+# ---- stacks of matrices: the bits of each product are those of `matmul`
+
+
+def of_stacks(name, dtypes=FLOATS, by_rows=False):
+    """Declares a kernel of stacks, whose threads divide the stack or, of few matrices, each
+    matrix's rows."""
+    return kernel(
+        split=[("M", ROW_GRAIN)] if by_rows else [("P", 1)],
+        name=name,
+        dtypes=dtypes,
+        a="T[Q, D, E]",
+        b="T[S, F, G]",
+        a_index="i8[P]",
+        b_index="i8[P]",
+        transpose_a="int",
+        transpose_b="int",
+        accumulate="int",
+        c="inout T[P, M, N]",
+    )
+
+
+@helper
+def multiply_matrix(a, b, transpose_a, transpose_b, accumulate, c, start, stop):
+    """Rows start to stop of C = A B, by gemm."""
+    depth = a.shape[0] if transpose_a != 0 else a.shape[1]
+    bias, low = flat(c)[:0], T(-math.inf)
+    init = initial(accumulate, bias)
+    if keeps_block_in_l2(depth, c.shape[1], stop - start):
+        gemm_block_in_l2(a, transpose_a, b, transpose_b, bias, init, low, c, start, stop)
+    else:
+        gemm_panel_in_l1(a, transpose_a, b, transpose_b, bias, init, low, c, start, stop)
+
+
+@of_stacks("batch_gemm")
+def batch_gemm(a, b, a_index, b_index, transpose_a, transpose_b, accumulate, c, start, stop):
+    for p in range(start, stop):
+        x, y, z = a[a_index[p]], b[b_index[p]], c[p]
+        multiply_matrix(x, y, transpose_a, transpose_b, accumulate, z, 0, z.shape[0])
+
+
+@of_stacks("batch_gemm_by_rows", by_rows=True)
+def batch_gemm_by_rows(
+    a, b, a_index, b_index, transpose_a, transpose_b, accumulate, c, start, stop
+):
+    for p in range(c.shape[0]):
+        x, y = a[a_index[p]], b[b_index[p]]
+        multiply_matrix(x, y, transpose_a, transpose_b, accumulate, c[p], start, stop)
+
+
+@of_stacks("batch_dots")
+def batch_dots(a, b, a_index, b_index, transpose_a, transpose_b, accumulate, c, start, stop):
+    """C = A B^T, every element a dot product; B is stored so, or a column."""
+    for p in range(start, stop):
+        x, y, z = a[a_index[p]], b[b_index[p]], c[p]
+        init = initial(accumulate, flat(z)[:0])
+        low, bias, columns = T(-math.inf), flat(z)[:0], z.shape[1]
+        if columns == 1:  # one row of the transpose
+            multiply_rows(y, x, bias, init, low, flat(z), 0, 0, 1, 0, z.shape[0])
+        else:
+            multiply_rows(x, y, bias, init, low, flat(z), columns, 0, z.shape[0], 0, columns)
+
+
+@of_stacks("batch_ger")
+def batch_ger(a, b, a_index, b_index, transpose_a, transpose_b, accumulate, c, start, stop):
+    """C = a b^T, of one column and one row."""
+    for p in range(start, stop):
+        left, right = flat(a[a_index[p]]), flat(b[b_index[p]])
+        for i in range(c.shape[1]):
+            row, factor = c[p, i], left[i]
+            if accumulate != 0:
+                for j in range(row.size):
+                    row[j] = fma(factor, right[j], row[j])
+            else:
+                for j in range(row.size):
+                    row[j] = factor * right[j]
+
+
+@of_stacks("batch_integers", dtypes=("i8", "i4"))
+def batch_integers(a, b, a_index, b_index, transpose_a, transpose_b, accumulate, c, start, stop):
+    """Sums of integers are exact in any order."""
+    for p in range(start, stop):
+        x, y = a[a_index[p]], b[b_index[p]]
+        for i in range(c.shape[1]):
+            row = c[p, i]
+            if accumulate == 0:
+                for j in range(row.size):
+                    row[j] = T(0)
+            for k in range(x.shape[0] if transpose_a != 0 else x.shape[1]):
+                factor = x[k, i] if transpose_a != 0 else x[i, k]
+                if transpose_b != 0:
+                    for j in range(row.size):
+                        row[j] += factor * y[j, k]
+                else:
+                    other = y[k]
+                    for j in range(row.size):
+                        row[j] += factor * other[j]
+
+
+def batch_matmul(call, a, b, c, transpose_a, transpose_b, accumulate):
+    """C[p] = A[p] B[p], or C[p] += that, of stacks of matrices that broadcast."""
+    batch = batch_of(a.shape, b.shape, bool(transpose_a), bool(transpose_b))
+    transposed, places = (batch.transpose_a, batch.transpose_b), (a.shape[:-2], b.shape[:-2])
+    if batch.is_one:
+        places = (), ()
+        if c.dtype.kind == "f":
+            matmul(
+                call, a.view(batch.a[1:]), b.view(batch.b[1:]), c.view(batch.c[1:]),
+                accumulate=accumulate,
+            )  # fmt: skip
+            return
+    a, b, out = a.view(batch.a), b.view(batch.b), c.view(batch.c)
+    tables = places_of(call.constant, *places)
+    (count, rows, columns), depth = batch.c, batch.a[1 if batch.transpose_a else 2]
+    if c.dtype.kind != "f":
+        call(batch_integers, a, b, *tables, *map(int, transposed), int(accumulate), out)
+        return
+    chosen = way(rows, depth, columns, c.dtype, *transposed, accumulate)
+    if chosen == "gemm_dots":
+        b = b.view((batch.b[0], columns, depth))
+        call(batch_dots, a, b, *tables, 0, 1, int(accumulate), out)
+    elif chosen == "ger":
+        call(batch_ger, a, b, *tables, 0, 0, int(accumulate), out)
+    elif chosen == "gemv" and batch.transpose_a:  # C^T = B^T A, whose one row has all columns
+        a, b = b.view((batch.b[0], 1, depth)), a
+        out = out.view((count, 1, rows))
+        call(batch_gemm, a, b, *reversed(tables), 0, 0, int(accumulate), out)
+    else:
+        is_few = count < FEW_MATRICES and rows * depth * columns >= LARGE_PRODUCT
+        kernel = batch_gemm_by_rows if is_few else batch_gemm
+        call(kernel, a, b, *tables, *map(int, transposed), int(accumulate), out)
 
 
 def linear(call, x, w, bias, y, *, activation=None):

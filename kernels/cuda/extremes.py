@@ -1,8 +1,8 @@
-"""The largest and smallest element over any axes, and where the largest stands: reductions of the
-same forms as sums (`reduce.py`).
+"""The largest and smallest element over any axes, and where they stand: reductions of the same
+forms as sums (`reduce.py`).
 
-    extreme    out[a, b] = the extreme over r of x[a, r, b]
-    argmax     the first r at which x[a, r, b] is the largest, or NaN
+    extreme             out[a, b] = the extreme over r of x[a, r, b]
+    place_of_extreme    the first r at which x[a, r, b] is the extreme, or NaN
 
 An extreme is NaN if an element is: it is made by `maximum` or `minimum` of kernels/scalar/. The
 gradient is made of other ops.
@@ -15,7 +15,7 @@ import numpy as np
 from ..declare import ANY, helper, kernel
 from ..intrinsics import flat
 from ..reduction_passes import axes_of, passes
-from ..scalar.arithmetic import maximum, minimum
+from ..scalar.arithmetic import minimum
 from .grid import WARP, block_index, natural, shared_array, thread_index
 from .reduce import (
     A_THREAD_A_RESULT,
@@ -50,14 +50,18 @@ def from_element(x, found, place, q):
 @cache
 def extreme_kernels(function):
     """The reduction by maximum(x, y) or minimum(x, y)."""
-    combination, name = Combination(from_element, element, function), function.name
+    return kernels_of(Combination(from_element, element, function), function.name, ANY)
+
+
+def kernels_of(combination, name, dtypes):
+    """The reduction by a Combination that needs no numbers."""
     of_block, of_warp = of_group(THREADS, combination), of_group(WARP, combination)
     of_column, of_few = of_thread(combination), of_small(combination)
 
     @kernel(
         threads=THREADS,
         split=A_THREAD_A_RESULT,
-        dtypes=ANY,
+        dtypes=dtypes,
         name=f"{name}_small",
         x="T[A, R, B]",
         out="out T[n]",
@@ -71,7 +75,7 @@ def extreme_kernels(function):
     @kernel(
         threads=THREADS,
         split=A_THREAD_A_RESULT,
-        dtypes=ANY,
+        dtypes=dtypes,
         name=f"{name}_by_thread",
         x="T[A, R, B]",
         out="out T[n]",
@@ -84,7 +88,7 @@ def extreme_kernels(function):
     @kernel(
         threads=THREADS,
         split=CHUNKS_BY_WARP,
-        dtypes=ANY,
+        dtypes=dtypes,
         name=f"{name}_by_warp",
         x="T[A, R, B]",
         chunk="int",
@@ -99,7 +103,7 @@ def extreme_kernels(function):
     @kernel(
         threads=THREADS,
         split=CHUNKS_BY_BLOCK,
-        dtypes=ANY,
+        dtypes=dtypes,
         name=f"{name}_by_block",
         x="T[A, R, B]",
         chunk="int",
@@ -114,24 +118,24 @@ def extreme_kernels(function):
     return Reduction(small, by_thread, by_warp, by_block)
 
 
-# ---- where the largest stands: of the rows in which it does, the smallest
+# ---- where the extreme stands: of the rows in which it does, the smallest
 
 NOWHERE = 1 << 62
 
 
 @helper
-def from_nowhere(x, largest, place, q):
-    return NOWHERE, largest[natural(q)]
+def from_nowhere(x, extreme, place, q):
+    return NOWHERE, extreme[natural(q)]
 
 
 @helper
-def row_if_largest(x, place, r, largest):
-    """If there is a NaN, the largest is NaN and equal to nothing."""
+def row_if_extreme(x, place, r, extreme):
+    """If there is a NaN, the extreme is NaN and equal to nothing."""
     here = x[natural(place)]
-    return r if here == largest or here != here else NOWHERE
+    return r if here == extreme or here != here else NOWHERE
 
 
-FIRST = Combination(from_nowhere, row_if_largest, minimum)
+FIRST = Combination(from_nowhere, row_if_extreme, minimum)
 first_of_block, first_of_warp = of_group(THREADS, FIRST), of_group(WARP, FIRST)
 first_of_thread, first_of_small = of_thread(FIRST), of_small(FIRST)
 
@@ -141,12 +145,12 @@ first_of_thread, first_of_small = of_thread(FIRST), of_small(FIRST)
     split=A_THREAD_A_RESULT,
     dtypes=ANY,
     x="T[A, R, B]",
-    largest="T[n]",
+    extreme="T[n]",
     out="out i8[n]",
 )
-def argmax_small(x, largest, out):
+def place_small(x, extreme, out):
     q = block_index() * THREADS + thread_index()
-    found = first_of_small(x, largest, out.size, shared_array(flat(x)[0], STAGED))
+    found = first_of_small(x, extreme, out.size, shared_array(flat(x)[0], STAGED))
     if q < out.size:
         out[q] = found
 
@@ -156,13 +160,13 @@ def argmax_small(x, largest, out):
     split=A_THREAD_A_RESULT,
     dtypes=ANY,
     x="T[A, R, B]",
-    largest="T[n]",
+    extreme="T[n]",
     out="out i8[n]",
 )
-def argmax_by_thread(x, largest, out):
+def place_by_thread(x, extreme, out):
     q = block_index() * THREADS + thread_index()
     if q < out.size:
-        out[q] = first_of_thread(x, largest, q)
+        out[q] = first_of_thread(x, extreme, q)
 
 
 @kernel(
@@ -170,13 +174,13 @@ def argmax_by_thread(x, largest, out):
     split=CHUNKS_BY_WARP,
     dtypes=ANY,
     x="T[A, R, B]",
-    largest="T[n]",
+    extreme="T[n]",
     chunk="int",
     out="out i8[Q, B]",
 )
-def argmax_by_warp(x, largest, chunk, out):
+def place_by_warp(x, extreme, chunk, out):
     partial = shared_array(NOWHERE, THREADS)
-    q, b, is_mine, found = first_of_warp(x, largest, chunk, out.shape[0], partial)
+    q, b, is_mine, found = first_of_warp(x, extreme, chunk, out.shape[0], partial)
     if is_mine:
         out[q, b] = found
 
@@ -186,18 +190,18 @@ def argmax_by_warp(x, largest, chunk, out):
     split=CHUNKS_BY_BLOCK,
     dtypes=ANY,
     x="T[A, R, B]",
-    largest="T[n]",
+    extreme="T[n]",
     chunk="int",
     out="out i8[Q, B]",
 )
-def argmax_by_block(x, largest, chunk, out):
+def place_by_block(x, extreme, chunk, out):
     partial = shared_array(NOWHERE, THREADS)
-    q, b, is_mine, found = first_of_block(x, largest, chunk, out.shape[0], partial)
+    q, b, is_mine, found = first_of_block(x, extreme, chunk, out.shape[0], partial)
     if is_mine:
         out[q, b] = found
 
 
-ARGMAX = Reduction(argmax_small, argmax_by_thread, argmax_by_warp, argmax_by_block)
+PLACES = Reduction(place_small, place_by_thread, place_by_warp, place_by_block)
 
 
 # ---- launchers
@@ -213,13 +217,19 @@ def extreme(function):
     return launch
 
 
-def argmax(call, x, out, *, axis=None, keepdims=False):
-    """Of chunks the first places are found, and then the first of those."""
-    (extents,) = passes(x.shape, axes_of(x.shape, axis))
-    largest = call.scratch((extents[0] * extents[2],), x.dtype)
-    one_pass(call, extreme_kernels(maximum), x, extents, (), (), largest)
-    if chunk := rows_of_chunk(*extents):
-        places, extents = in_chunks(call, ARGMAX, x, extents, chunk, (largest,), np.dtype("i8"))
-        one_pass(call, extreme_kernels(minimum), places, extents, (), (), out)
-    else:
-        one_launch(call, ARGMAX, x, extents, (largest,), out)
+def place_of_extreme(function):
+    """The launcher of where the extreme by `function` stands: of chunks the first places are found,
+    and then the first of those."""
+    kernels = extreme_kernels(function)
+
+    def launch(call, x, out, *, axis=None, keepdims=False):
+        (extents,) = passes(x.shape, axes_of(x.shape, axis))
+        found = call.scratch((extents[0] * extents[2],), x.dtype)
+        one_pass(call, kernels, x, extents, (), (), found)
+        if chunk := rows_of_chunk(*extents):
+            places, extents = in_chunks(call, PLACES, x, extents, chunk, (found,), np.dtype("i8"))
+            one_pass(call, extreme_kernels(minimum), places, extents, (), (), out)
+        else:
+            one_launch(call, PLACES, x, extents, (found,), out)
+
+    return launch

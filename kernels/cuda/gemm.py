@@ -41,6 +41,7 @@ from .grid import (
     copy_vector,
     is_vectorised,
     load_vector,
+    natural,
     shared_array,
     store_vector,
     thread_index,
@@ -79,7 +80,8 @@ def copy_of(operand, threads):
 
 @cache
 def add_products_of(tile, transpose_a, transpose_b):
-    """The helper: sums = A B + initial, a thread's micro-tile of C."""
+    """The helper: sums = A B + initial, a thread's micro-tile of C, of which the block has tile
+    (x, y)."""
     a_operand, b_operand = tile.operands(transpose_a, transpose_b)
     copy_a, copy_b = copy_of(a_operand, tile.threads), copy_of(b_operand, tile.threads)
     place_of, start_sums = (
@@ -97,8 +99,8 @@ def add_products_of(tile, transpose_a, transpose_b):
     unroll, turns, k_axis = tile.unroll, tile.depth // tile.unroll, 0 if transpose_a else 1
 
     @helper
-    def add_products(sums, a, b, bias, accumulate, c):
-        row, col, down, across = place_of(thread_index(), block_index(), block_index_y())
+    def add_products(sums, a, b, bias, accumulate, c, x, y):
+        row, col, down, across = place_of(thread_index(), x, y)
         a_tiles, b_tiles = shared_array(T(0), a_memory), shared_array(T(0), b_memory)
         depth, put, get, k = a.shape[k_axis], 0, 0, 0
         while put < ahead:
@@ -156,14 +158,15 @@ def start_of(tile, row_place, col_place):
 
 
 def finish_of(tile, transpose_a, epilogue):
-    """The helper: C = epilogue(sum, other) of a thread's micro-tile. `other` is what the epilogue
-    takes it for: it is called with vectors of sums, and the place in C where they begin."""
+    """The helper: C = epilogue(sum, other) of a thread's micro-tile, in tile (x, y). `other` is
+    what the epilogue takes it for: it is called with vectors of sums, and the place in C where they
+    begin."""
     place_of, next_row, rows, columns = place_in_c(tile), next_row_of(tile), tile.rows, tile.columns
     row_place, col_place = (row_or_column(operand) for operand in tile.operands(transpose_a, False))
 
     @helper
-    def finish(sums, other, c):
-        thread, x, y = afresh(thread_index()), afresh(block_index()), afresh(block_index_y())
+    def finish(sums, other, c, x, y):
+        thread, x, y = afresh(thread_index()), afresh(x), afresh(y)
         (row, col, down, across), i = place_of(thread, x, y), 0
         while i < rows:
             line = row + row_place(down, i)
@@ -277,8 +280,42 @@ def gemm(tile, transpose_a, transpose_b, activation=None):
     )
     def multiply(a, b, bias, clamp_min, accumulate, c):
         sums = stack_array(T(0), sums_count)
-        add_products(sums, a, b, bias, accumulate, c)
-        finish(sums, T(clamp_min), c)
+        add_products(sums, a, b, bias, accumulate, c, block_index(), block_index_y())
+        finish(sums, T(clamp_min), c, block_index(), block_index_y())
+
+    return multiply
+
+
+@cache
+def batch_gemm(tile, transpose_a, transpose_b):
+    """The kernel of C[p] = A[q] B[s], or C[p] += that, of stacks of matrices. Block x has a row of
+    `tiles`: p, q, s, and which tile of C[p]'s rows it makes."""
+    add_products, sums_count = add_products_of(tile, transpose_a, transpose_b), tile.sums
+
+    @helper
+    def epilogue(totals, _other, _place, _count):
+        return totals
+
+    finish = finish_of(tile, transpose_a, epilogue)
+
+    @kernel(
+        threads=tile.threads,
+        resident_blocks=tile.resident_blocks,
+        dtypes=tile.dtypes,
+        split=[("X", 1), ("N", tile.extents[1])],
+        name=f"batch_{tile.kernel_name(transpose_a, transpose_b)}",
+        a="T[Q, D, E]",
+        b="T[S, F, G]",
+        tiles="i8[X, Y]",
+        accumulate="int",
+        c="inout T[P, M, N]",
+    )
+    def multiply(a, b, tiles, accumulate, c):
+        sums, x = stack_array(T(0), sums_count), block_index()
+        own, a, b = c[natural(tiles[x, 0])], a[natural(tiles[x, 1])], b[natural(tiles[x, 2])]
+        row = tiles[x, 3]
+        add_products(sums, a, b, flat(own)[:0], accumulate, own, row, block_index_y())
+        finish(sums, 0, own, row, block_index_y())
 
     return multiply
 

@@ -13,7 +13,7 @@ from ..declare import T, helper, kernel
 from ..intrinsics import flat, stack_array
 from .gemm import add_products_of, finish_of, of_vectors
 from .gemm_microkernel import tile_for
-from .grid import is_vectorised, load_vector
+from .grid import block_index, block_index_y, is_vectorised, load_vector
 from .reduce import sum
 
 
@@ -43,8 +43,8 @@ def gemm_and_gradient(tile, derivative):
     )
     def multiply(a, b, y, dx):
         sums = stack_array(T(0), sums_count)
-        add_products(sums, a, b, flat(y)[:0], 0, dx)
-        finish(sums, y, dx)
+        add_products(sums, a, b, flat(y)[:0], 0, dx, block_index(), block_index_y())
+        finish(sums, y, dx, block_index(), block_index_y())
 
     return multiply
 

@@ -4,7 +4,8 @@ import numpy as np
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False):
-    return (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+    a = np.swapaxes(a, -1, -2) if transpose_a and a.ndim > 1 else a
+    return a @ (np.swapaxes(b, -1, -2) if transpose_b and b.ndim > 1 else b)
 
 
 def linear(x, w, bias=None, activation=None):

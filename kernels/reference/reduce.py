@@ -1,5 +1,7 @@
 """The largest and smallest element, over any axes."""
 
+from functools import partial
+
 import numpy as np
 
 
@@ -12,3 +14,6 @@ def extreme(x, choose, axis=None, keepdims=False):
     is_found = np.real(x) == choose(np.real(x), axis=axis, keepdims=True)
     total = (np.imag(x) * is_found).sum(axis=axis, keepdims=keepdims)
     return found + 1j * (total / is_found.sum(axis=axis, keepdims=keepdims))
+
+
+largest, smallest = partial(extreme, choose=np.max), partial(extreme, choose=np.min)

@@ -66,11 +66,6 @@ def add(x, y):
 
 
 @helper
-def second(x, y):
-    return y
-
-
-@helper
 def subtract(x, y):
     return x - y
 

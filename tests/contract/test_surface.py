@@ -29,7 +29,6 @@ SHARED = [
     "layers",
     "losses",
     "metrics",
-    "ops",
     "optimizers",
     "random",
     "utils",

@@ -31,10 +31,10 @@ def test_every_form_finds_the_extreme_and_its_first_place(form, dtype):
         for kernels, expected in ((LARGEST, largest), (SMALLEST, smallest)):
             found = in_form(getattr(kernels, form), x, **options)
             np.testing.assert_array_equal(found, expected)
-        kernel = getattr(extremes.ARGMAX, form)
+        kernel = getattr(extremes.PLACES, form)
         found = in_form(kernel, x, largest.ravel(), dtype="i8", **options)
         np.testing.assert_array_equal(found, places)
-    for kernels in (LARGEST, SMALLEST, extremes.ARGMAX):
+    for kernels in (LARGEST, SMALLEST, extremes.PLACES):
         assert missed(getattr(kernels, form), np.dtype(dtype).str[1:]) == []
 
 
@@ -47,6 +47,7 @@ def test_extremes_over_any_axes(dtype):
             on_both(op, x, axis=axis, shift=1, check=same_numbers)
         if not isinstance(axis, tuple):
             on_both(ops.argmax, x, axis=axis, shift=1)
+            on_both(ops.argmin, x, axis=axis, shift=1)
 
 
 def test_of_chunks_the_first_place_is_found(monkeypatch):

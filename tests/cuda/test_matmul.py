@@ -22,6 +22,7 @@ from fastnn.kernels.cuda.gemm_microkernel import (
 from fastnn.ops.elementwise import gradient_from_output
 from tests.ptx import Kernel, PTXError
 
+from .both import on_both
 from .emulator import Emulator, kernels, mirrored
 
 FORMS = {"nn": (False, False), "tn": (True, False), "nt": (False, True), "tt": (True, True)}
@@ -165,6 +166,30 @@ def test_a_layer_and_its_gradient(activation, dtype):
         ops.matmul(h, top).backward(fastnn.tensor(drawn(rng, 18, 7, dtype=dtype)))
     if activation is not None:
         assert f"matmul and gradient of {activation} and its sums" in launched
+
+
+STACKS = [
+    (((3, 5, 40), (3, 40, 33)), False, False), (((2, 1, 33, 5), (3, 33, 40)), True, False),
+    (((5, 33), (3, 40, 33)), False, True), (((3, 9, 5), (1, 40, 9)), True, True),
+    (((3, 5, 7), (7, 9)), False, False), (((0, 5, 7), (0, 7, 9)), False, False),
+    (((5,), (3, 5, 7)), False, False), (((2, 3, 0), (2, 0, 4)), False, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_stacks_of_matrices(dtype):
+    rng = np.random.default_rng(0)
+    for shapes, transpose_a, transpose_b in STACKS:
+        a, b = (np.asarray(4 * drawn(rng, *s)).astype(dtype) for s in shapes)
+        options = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+        (expected,) = on_both(ops.matmul, a, b, **options, shift=1, check=nearly)
+        on_both(ops.matmul, a, b, **options, accumulate=True, places=[expected], check=nearly)
+
+
+def nearly(_op, _attributes, expected, found):
+    for cpus, gpus in zip(expected, found, strict=True):
+        eps = 64 * np.finfo(cpus.dtype).eps if cpus.dtype.kind == "f" else 0
+        np.testing.assert_allclose(gpus, cpus, rtol=eps, atol=16 * eps)
 
 
 @pytest.mark.slow

@@ -190,6 +190,8 @@ X = {name: fastnn.tensor(np.array([3, 0, 2]).astype(name)) for name in ARRAYS}
         (lambda: ops.mean(X["bool"]), 2 / 3, "float32"),
         (lambda: X["float32"][X["uint8"] > 0], [3, 2], "float32"),
         (lambda: ops.matmul(X["int64"][None], np.ones((3, 1), "f4"))[0], [5], "float32"),
+        (lambda: ops.matmul(X["int64"], X["int32"]), 13, "int64"),
+        (lambda: ops.matmul(X["uint8"], X["uint8"]), 13, "int32"),
     ],
 )  # fmt: skip
 def test_types_that_meet(call, expected, dtype):
@@ -204,8 +206,8 @@ def test_types_that_meet(call, expected, dtype):
         (lambda: X["float32"] + X["float64"], DTypeError,
          r"add: x is float32 and y is float64\. Convert one of them"),
         (lambda: X["uint8"] + 256, OverflowError, r"256 is no uint8: .* x\.astype\('int64'\)"),
-        (lambda: ops.matmul(X["int64"][None], X["int64"][:, None]), DTypeError,
-         r"matmul: a must be float32 or float64; got int64\. .* x\.astype\('float32'\)"),
+        (lambda: ops.linear(X["int64"][None], X["int64"][:, None]), DTypeError,
+         r"linear: x must be float32 or float64; got int64\. .* x\.astype\('float32'\)"),
         (lambda: ops.take(X["float32"], X["float32"]), DTypeError,
          "take: indices must be .* got float32"),
     ],

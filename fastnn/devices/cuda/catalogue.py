@@ -39,6 +39,7 @@ def make_products() -> None:
     for tile in gemm_microkernel.TILES:
         for transpose_a, transpose_b in product((False, True), repeat=2):
             gemm.gemm(tile, transpose_a, transpose_b)
+            gemm.batch_gemm(tile, transpose_a, transpose_b)
         for name, of_output in gradient_from_output.items():
             matmul_gradient.gemm_and_gradient(tile, of_output.derivative)
             if name != "relu":  # a clamp, which all have

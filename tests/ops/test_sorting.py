@@ -1,0 +1,80 @@
+"""What the records of sorting do not say: ends of the range, types, what is read eagerly."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import ops
+from fastnn.errors import RecordingError
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("size", [15, 16, 17, 33, 500])
+def test_rows_are_sorted_stably(size, dtype):
+    x = RNG.integers(0, 7, (3, size)).astype(dtype)
+    place = np.argsort(x, kind="stable")
+    np.testing.assert_array_equal(ops.argsort(fastnn.tensor(x)).numpy(), place)
+    np.testing.assert_array_equal(ops.sort(fastnn.tensor(x)).numpy(), np.sort(x))
+    values, indices = ops.top_k(fastnn.tensor(x), 14)
+    np.testing.assert_array_equal(values.numpy(), np.sort(x)[:, ::-1][:, :14])
+    np.testing.assert_array_equal(np.take_along_axis(x, indices.numpy(), -1), values.numpy())
+
+
+def test_recorded_is_eager_and_threads_change_nothing():
+    x = fastnn.tensor(RNG.normal(size=(40, 200)).astype("float32"))
+
+    def f(x):
+        return ops.sort(x, axis=0), ops.median(x, axis=1), *ops.top_k(x, 40)
+
+    for threads in (1, 2):
+        fastnn.set_threads(threads)
+        for a, b in zip(f(x), fastnn.record(f)(x), strict=True):
+            assert a.numpy().tobytes() == b.numpy().tobytes()
+
+
+def test_the_gradient_of_equal_elements_goes_to_one_of_them():
+    x = fastnn.tensor([[2.0, 1.0, 2.0, 2.0]], requires_gradient=True)
+    ops.top_k(x, 2)[0].backward(fastnn.tensor([[5.0, 7.0]]))
+    np.testing.assert_array_equal(x.gradient.numpy(), [[5, 0, 7, 0]])
+
+
+def test_bins_and_counts():
+    np.testing.assert_array_equal(ops.searchsorted([1, 3], [0.5, 1, 3, 9]).numpy(), [0, 0, 1, 2])
+    np.testing.assert_array_equal(ops.digitize([0.0, 1.0, 9.0], [1.0, 3.0]).numpy(), [0, 1, 2])
+    got = ops.bincount(np.array([[0, 2], [1, 1]]), minlength=4)
+    np.testing.assert_array_equal(got.numpy(), [[1, 0, 1, 0], [0, 2, 0, 0]])
+    assert got.dtype == "int32"
+    weighted = ops.bincount([0, 2, 2], weights=[1.0, 0.5, 0.25])
+    np.testing.assert_array_equal(weighted.numpy(), [1, 0, 0.75])
+    values, inverse, counts = ops.unique([3, 1, 3], return_inverse=True, return_counts=True)
+    np.testing.assert_array_equal(values.numpy(), [1, 3])
+    np.testing.assert_array_equal(inverse.numpy(), [1, 0, 1])
+    np.testing.assert_array_equal(counts.numpy(), [1, 2])
+
+
+def test_what_depends_on_values_is_not_recorded():
+    for f in (ops.unique, ops.bincount):
+        with pytest.raises(RecordingError, match=f"{f.__name__}: how large its result is"):
+            fastnn.record(f)(fastnn.tensor([1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ops.top_k([1.0, 2.0], 3), "top_k: k must be a whole number from 0 to 2"),
+        (lambda: ops.top_k([1.0, 2.0], 1.5), "top_k: k must be a whole number"),
+        (lambda: ops.sort([1.0], axis=1), "sort: axis 1 is not one of the 1 dimensions"),
+        (lambda: ops.quantile([1.0, 2.0], 1.5), "quantile: q must be a number from 0 to 1"),
+        (lambda: ops.quantile([1.0, 2.0], 0.5, method="mean"), "quantile: method must be one of"),
+        (lambda: ops.median(np.zeros((0, 3)), axis=0), r"median: x, .*\(0, 3\), has no elements"),
+        (lambda: ops.searchsorted([[1.0]], 2.0), r"sorted_sequence must have shape \(any\)"),
+        (lambda: ops.searchsorted([1.0], 2.0, side="up"), "side must be 'left' or 'right'"),
+        (lambda: ops.bincount([-1]), "bincount: x must be rows .* got a number below 0"),
+        (lambda: ops.in_top_k([0], [[1.0, 2.0]], k=0), "in_top_k: k must be a whole number from 1"),
+    ],
+)
+def test_what_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
