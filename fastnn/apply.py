@@ -26,6 +26,7 @@ from fastnn.dtypes import (
 from fastnn.emit import emit, new_buffer
 from fastnn.errors import DTypeError, RecordingError
 from fastnn.ops.record import Constant, Op
+from fastnn.symbolic import Operation, is_symbolic, symbolic_call
 from fastnn.tape.record import context
 from fastnn.tensor import Node, Tensor, copied, operand
 from fastnn.variable import TENSORS, Variable
@@ -177,6 +178,8 @@ def apply(
         return None
     given = None
     if not all([x.__class__ in TENSORS for x in inputs]):
+        if any([is_symbolic(x) for x in inputs]):
+            return symbolic_call(Operation(op), inputs, attributes)
         others = inputs
         if op.conditions:
             others = tuple([x for i, x in enumerate(inputs) if i not in op.conditions])

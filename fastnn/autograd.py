@@ -209,12 +209,10 @@ class Gradients:
 
 def _with_product(op, inputs):
     """An op and its inputs, of which the last, a gradient, may be a product not made yet."""
+    if not inputs or not isinstance(inputs[-1], Product):
+        return op, inputs
     *others, last = inputs
-    return (
-        (fused_gradients[op], (*others, last.a, last.b))
-        if isinstance(last, Product)
-        else (op, inputs)
-    )
+    return fused_gradients[op], (*others, last.a, last.b)
 
 
 def _own_slot(target, shape):

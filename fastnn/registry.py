@@ -36,12 +36,20 @@ NEUTRAL = {
 
 _kinds: dict[str, "Kind"] = {}  # by the name of their module
 _registered: dict[str, Any] = {}  # what users registered, by "package>name"
+_used_names: dict[str, int] = {}
 _custom: ContextVar[dict[str, Any]] = ContextVar("custom objects")
 
 
 def snake_case(name: str) -> str:
     """BatchNormalization: batch_normalization."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])|(?<=[A-Z])([A-Z])(?=[a-z])", r"_\1\2", name).lower()
+
+
+def unique_name(base: str) -> str:
+    """dense, dense_1, ...: a name for what was given none, counted through the process as Keras
+    does."""
+    number = _used_names[base] = _used_names.get(base, -1) + 1
+    return f"{base}_{number}" if number else base
 
 
 class Kind:

@@ -1,8 +1,12 @@
 """Odds and ends of Keras's surface."""
 
+from typing import Any
+
 import numpy as np
 
-from fastnn import random
+from fastnn import config, random
+from fastnn.checks import whole_number
+from fastnn.errors import DTypeError
 
 
 def set_random_seed(seed: int) -> None:
@@ -20,3 +24,45 @@ def set_random_seed(seed: int) -> None:
     random.default.reset(seed)
     python_random.seed(seed)
     np.random.seed(seed % (1 << 32))
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
+    """Classes (...) as rows (..., num_classes) of zeros with a 1 at the class, an array of
+    `config.floatx()`. num_classes: the largest class + 1 unless given. A last dimension of 1 is
+    dropped, as in Keras.
+
+    >>> import fastnn
+    >>> fastnn.utils.to_categorical([0, 2])
+    array([[1., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
+    """
+    classes = np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+    whole = classes.astype(np.int64)
+    if classes.dtype.kind not in "biuf" or (whole != classes).any():
+        raise DTypeError(f"to_categorical: expected whole numbers; got {classes.dtype}: {x!r}")
+    if whole.ndim > 1 and whole.shape[-1] == 1:
+        whole = whole[..., 0]
+    if num_classes is None:
+        num_classes = int(whole.max(initial=-1)) + 1
+    num_classes = whole_number("to_categorical: num_classes", num_classes, 1)
+    if whole.size and not 0 <= whole.min() <= whole.max() < num_classes:
+        raise ValueError(
+            f"to_categorical: classes must lie in 0 to {num_classes - 1}; got "
+            f"{whole.min()} to {whole.max()}"
+        )
+    return (whole[..., None] == np.arange(num_classes)).astype(config.floatx())
+
+
+def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
+    """x divided by its norm of this order along an axis, where that is not 0.
+
+    >>> import fastnn
+    >>> fastnn.utils.normalize([[3.0, 4.0], [0.0, 0.0]])
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    array = np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+    array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    norm = np.atleast_1d(np.linalg.norm(array, order, axis))
+    norm[norm == 0] = 1
+    return array / np.expand_dims(norm, axis)

@@ -20,7 +20,9 @@ def counted(index, extent):
 
 
 def around(shape, axis):
-    """Extents (outer, own, inner) of an axis."""
+    """Extents (outer, own, inner) of an axis; of all elements as one, if it is None."""
+    if axis is None:
+        return 1, prod(shape), 1
     axis %= len(shape)
     return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
 

@@ -16,9 +16,14 @@ def cases(gradients=False, of=registry):
     return [
         (name, i)
         for name, op in of.items()
-        if op.gradient or (op.composite and len(op.constant) < op.arity) or not gradients
+        if not gradients or ((op.gradient or op.composite) and _has_gradients(op))
         for i in range(len(op.cases))
     ]
+
+
+def _has_gradients(op):
+    """Whether any input has one."""
+    return len({*op.constant, *op.fixed}) < op.arity
 
 
 def updated(op, case, arrays):

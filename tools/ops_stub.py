@@ -6,15 +6,18 @@ import math
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fastnn import ops
-from fastnn.ops.record import Op, functions
+from fastnn.ops.functions import functions
+from fastnn.ops.record import Op
 
 PATH = Path(ops.__file__).with_name("__init__.pyi")
 COLUMNS = 100
 HEAD = '''\
 """The ops. Written by `python -m tools.ops_stub` from their records: not to be edited."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
@@ -57,24 +60,34 @@ def signature(op: Op) -> str:
     by_name = attributes and (required_last or any("=" in i for i in inputs))
     arguments = [*inputs, "/", *(["*"] if by_name else []), *attributes]
     result = "Tensor" if op.results == 1 else f"tuple[{', '.join(['Tensor'] * op.results)}]"
-    line = f"def {op.name}({', '.join(arguments)}) -> {result}:"
+    return written(op.name, arguments, result, op.doc)
+
+
+def written(name: str, arguments: list[str], result: str, doc: str) -> str:
+    """A function without a body."""
+    line = f"def {name}({', '.join(arguments)}) -> {result}:"
     if len(line) > COLUMNS:
         inner = ",\n    ".join(arguments)
-        line = f"def {op.name}(\n    {inner},\n) -> {result}:"
-    doc = textwrap.wrap(f'"""{op.doc}"""', COLUMNS - 4)
-    return "\n    ".join([line, *doc]) + "\n"
+        line = f"def {name}(\n    {inner},\n) -> {result}:"
+    lines = textwrap.wrap(f'"""{doc}"""', COLUMNS - 4)
+    return "\n    ".join([line, *lines]) + "\n"
 
 
 def of_function(function: Callable) -> str:
-    """A public function that is no op, as it is written."""
-    line = f"def {function.__name__}{inspect.signature(function)}:"
-    if len(line) > COLUMNS:
-        inner, _, result = line.partition("(")[2].rpartition(") -> ")
-        inner = "".join([f"    {part},\n" for part in inner.split(", ")])
-        line = f"def {function.__name__}(\n{inner}) -> {result}"
-    words = " ".join(str(function.__doc__).partition(">>>")[0].split())
-    doc = textwrap.wrap(f'"""{words}"""', COLUMNS - 4)
-    return "\n    ".join([line, *doc]) + "\n"
+    """A function of ops as it is written, its documentation as far as the example."""
+    parameters = inspect.signature(function).parameters.values()
+    result = inspect.signature(function).return_annotation
+    named = "Any" if result is Any else result if isinstance(result, str) else _name(result)
+    doc = " ".join((inspect.getdoc(function) or "").split(">>>")[0].split())
+    return written(function.__name__, [_written(p) for p in parameters], named, doc)
+
+
+def _name(kind):
+    return kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
+
+
+def _written(parameter):
+    return str(parameter).replace("typing.", "").replace("collections.abc.", "")
 
 
 def attribute(op: Op, name: str) -> str:

@@ -13,6 +13,7 @@ from fastnn import (
     losses,
     metrics,
     models,
+    ops,
     optimizers,
     random,
     saving,

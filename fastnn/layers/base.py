@@ -2,7 +2,7 @@
 about them changed."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
 from typing import Any
 
@@ -14,7 +14,8 @@ from fastnn.devices.choice import checked, device
 from fastnn.dtypes import FLOATS, expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.locks import making
-from fastnn.registry import Configured, Kind, snake_case
+from fastnn.registry import Configured, Kind, snake_case, unique_name
+from fastnn.symbolic import KerasTensor, Nodes, inferred, is_symbolic, symbolic_call
 from fastnn.tape.record import context, outside_the_step
 from fastnn.tensor import Tensor, copied, operand
 from fastnn.variable import Variable
@@ -22,18 +23,17 @@ from fastnn.watch import Watched, own, with_layers
 
 Shape = tuple[int | None, ...]
 ARRAYS = (Tensor, np.ndarray)
-_used_names: dict[str, int] = {}
-
-
-def unique_name(kind: type) -> str:
-    """dense, dense_1, ...: a name for a layer that was given none, counted through the process as
-    Keras does."""
-    base = snake_case(kind.__name__)
-    number = _used_names[base] = _used_names.get(base, -1) + 1
-    return f"{base}_{number}" if number else base
-
-
 KIND = Kind("layer", "layers")
+
+
+class derived:
+    """A property in whose place an object may have an attribute of its own."""
+
+    def __init__(self, function: Callable[[Any], Any]):
+        self.function, self.__doc__ = function, function.__doc__
+
+    def __get__(self, obj, kind=None):
+        return self if obj is None else self.function(obj)
 
 
 class Layer(Watched, Configured):
@@ -67,9 +67,10 @@ class Layer(Watched, Configured):
         # one that fastnn or Keras made up, as it stands in a configuration, is none
         made_up = rf"{snake_case(type(self).__name__)}(_\d+)?"
         self.given_name = name is not None and not re.fullmatch(made_up, str(name))
-        self.name = str(name) if name is not None else unique_name(type(self))
+        self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
         self.dtype = expected(dtype or config.floatx(), f"layer {self.name!r}", FLOATS)
         self.built = False
+        self._nodes = Nodes()  # its calls on symbolic tensors
         self._own_weights: list[Variable] = []
         self._arena: Arena | None = None
         self._takes_training = "training" in signature(self.call).parameters
@@ -83,9 +84,18 @@ class Layer(Watched, Configured):
     def call(self, inputs: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} does not define call(inputs)")
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The result's shape for an input's. Unless a layer says otherwise, its input's."""
-        return input_shape
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The result's shape for an input's, in which None is any extent. Unless a layer says
+        otherwise, `call` is asked, without computing."""
+        inputs = _of_shapes(lambda shape: KerasTensor(shape, self.dtype, "x"), input_shape)
+        return tree.map(lambda spec: spec.shape, self.compute_output_spec(inputs))
+
+    def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
+        """What `call` gives of symbolic tensors: what has the `shape` and `dtype` of each
+        result."""
+        if not self.built:  # with extents that may be any, before one is taken for them
+            self.build_for(tree.map(lambda t: getattr(t, "shape", None), inputs))
+        return inferred(self, (inputs, *others), named)
 
     # ---- calling
 
@@ -95,6 +105,8 @@ class Layer(Watched, Configured):
         """Call `call`. inputs: an array, or a list, tuple or dictionary of arrays, nested if need
         be; whatever else `call` takes follows, arrays among it becoming tensors as well. What
         `call` returns comes back in its own structure."""
+        if (others or named) and is_symbolic((others, named)):
+            return self._symbolic(inputs, others, training, named)
         if others:
             bound = signature(self.call).bind_partial(inputs, *others, **named)
             training = bound.arguments.pop("training", training)
@@ -102,10 +114,12 @@ class Layer(Watched, Configured):
             others = tuple([self._tensors(value, ARRAYS) for value in rest])
         if named:
             named = {name: self._tensors(value, ARRAYS) for name, value in named.items()}
-        if isinstance(inputs, ARRAYS):
+        if isinstance(inputs, Tensor):
             x = operand(inputs, self.dtype, self.name)
+        elif is_symbolic(inputs):
+            return self._symbolic(inputs, others, training, named)
         else:
-            x = self._of_one(inputs) if self.takes_one_tensor else self._tensors(inputs)
+            x = self._operands(inputs)
         if not self.built:
             self.build_for(tree.map(lambda t: (None, *t.shape[1:]), x))
         if training is None:
@@ -124,6 +138,19 @@ class Layer(Watched, Configured):
         if isinstance(y, Tensor) and isinstance(x, Tensor):
             return copied(y) if y.buffer is x.buffer and not isinstance(inputs, Tensor) else y
         return self._results(y, inputs, x)
+
+    def _operands(self, inputs: Any) -> Any:
+        """What `call` is given, of arrays, or of a structure of arrays and tensors."""
+        if isinstance(inputs, np.ndarray):
+            return operand(inputs, self.dtype, self.name)
+        return self._of_one(inputs) if self.takes_one_tensor else self._tensors(inputs)
+
+    def _symbolic(self, inputs, others, training, named):
+        """A call while a model is built: noted, for what stands for its results."""
+        if training is not None:
+            named = {**named, "training": training}
+        specs = self.compute_output_spec(inputs, *others, **named)
+        return symbolic_call(self, (inputs, *others), named, specs)
 
     def _of_one(self, inputs):
         """Nested lists, a frame, whatever is one array."""
@@ -152,12 +179,8 @@ class Layer(Watched, Configured):
                 )
         if not found:
             raise TypeError(f"layer {self.name!r}: call must return a tensor; got {y!r}")
-        given = [inputs] if isinstance(x, Tensor) else tree.flatten(inputs)
-        shared = {
-            t.buffer
-            for value, t in zip(given, tree.flatten(x), strict=True)
-            if not isinstance(value, Tensor)
-        }
+        own = {t.buffer for t in tree.flatten(inputs) if isinstance(t, Tensor)}
+        shared = {t.buffer for t in tree.flatten(x)} - own
         return tree.map(lambda t: copied(t) if t.buffer in shared else t, y)
 
     def build_for(self, input_shape: Shape, arena: Arena | None = None) -> None:
@@ -218,7 +241,7 @@ class Layer(Watched, Configured):
                     f"layer {self.name!r} cannot be copied: its {name} has no values; set it to "
                     f"None before. {error}"
                 )
-        return {**vars(self), "_own_weights": list(self._own_weights)}
+        return {**vars(self), "_own_weights": list(self._own_weights), "_nodes": Nodes()}
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
@@ -264,6 +287,26 @@ class Layer(Watched, Configured):
     @property
     def non_trainable_weights(self) -> list[Variable]:
         return [v for v in self.weights if not v.requires_gradient]
+
+    @derived
+    def input(self) -> Any:
+        """The symbolic tensor, or the list of them, that it was called on, if that was once."""
+        return _one_or_all(self._only_call("input").parents)
+
+    @derived
+    def output(self) -> Any:
+        """What its only call on a symbolic tensor gave."""
+        return self._only_call("output").results
+
+    def _only_call(self, what):
+        calls = self._nodes.calls
+        if len(calls) != 1:
+            times = f"called on {len(calls)}" if calls else "not called on any"
+            raise AttributeError(
+                f"layer {self.name!r} has no {what}: that is of its only call on a symbolic "
+                f"tensor, and it was {times}. Keep what the call that is meant gave."
+            )
+        return calls[0]
 
     variables = weights
     trainable_variables = trainable_weights
@@ -332,6 +375,19 @@ class Layer(Watched, Configured):
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
+
+
+def _one_or_all(tensors):
+    return tensors[0] if len(tensors) == 1 else tensors
+
+
+def _of_shapes(function, shape):
+    """A structure with function(shape) in the place of each shape in it."""
+    if isinstance(shape, dict):
+        return {key: _of_shapes(function, inner) for key, inner in shape.items()}
+    if all([extent is None or isinstance(extent, int | np.integer) for extent in shape]):
+        return function(tuple(shape))
+    return [_of_shapes(function, inner) for inner in shape]
 
 
 def _layers_in(value: Any) -> Iterator[Layer]:

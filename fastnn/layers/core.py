@@ -1,11 +1,13 @@
 """Dense layers, activations, and the place where data comes in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastnn import activations, checks, initializers, ops
+from fastnn.dtypes import expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
+from fastnn.symbolic import KerasTensor, Node
 from fastnn.tensor import Tensor
 
 # Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss
@@ -161,40 +163,90 @@ class Softmax(Layer):
 
 
 class InputLayer(Layer):
-    """Says what one row of a model's input looks like. It computes nothing."""
+    """Says what a model's input looks like. It computes nothing. Arguments as of `Input`."""
 
     takes_one_tensor = True
 
-    def __init__(self, shape: Sequence[int], **base: Any):
-        super().__init__(**base)
-        self.input_shape = row_shape(shape)
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        sparse: Any = None,
+        batch_shape: Any = None,
+        name: str | None = None,
+    ):
+        super().__init__(name=name)
+        if (shape is None) == (batch_shape is None):
+            raise ValueError(
+                f"Input {self.name!r}: expected shape, of one row, or batch_shape, of a batch; got "
+                f"{'neither' if shape is None else 'both'}"
+            )
+        if sparse:
+            raise ValueError(f"Input {self.name!r}: fastnn has no sparse tensors; got sparse=True")
+        if batch_shape is None:
+            batch_shape = (batch_size, *_extents("Input: shape", shape))
+        self.batch_shape = _extents("Input: batch_shape", batch_shape)
+        if not self.batch_shape:
+            raise ShapeError("Input: batch_shape must have an extent for the rows, as (None, 3)")
+        self.input_shape, self.batch_size = self.batch_shape[1:], self.batch_shape[0]
+        self.dtype = expected(dtype or self.dtype, f"Input {self.name!r}")
         self.built = True
 
     @property
-    def shape(self) -> tuple[int, ...] | None:
+    def shape(self) -> Shape:
         return self.input_shape
 
-    @classmethod
-    def from_config(cls, config: Any) -> Any:
-        """As of every layer; Keras writes batch_shape, whose first extent is that of the rows."""
-        config = dict(config)
-        if "batch_shape" in config:
-            config["shape"] = config.pop("batch_shape")[1:]
-        return super().from_config(config)
+    @property
+    def output(self) -> KerasTensor:
+        """The symbolic tensor that stands for what the model is given."""
+        if not self._nodes.calls:
+            tensor = KerasTensor(self.batch_shape, self.dtype, self.name)
+            tensor.node = Node(self, ((), {}), tensor)
+        return self._nodes.calls[0].results
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self.dtype.name,
+            "sparse": False,
+            "name": self.name,
+        }
 
     def call(self, x: Tensor) -> Tensor:
         return x
 
 
-def Input(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> InputLayer:
-    """The input of a Sequential model: the shape of one row.
+def Input(
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    sparse: Any = None,
+    batch_shape: Any = None,
+    name: str | None = None,
+) -> KerasTensor:
+    """The input of a model that is built by calling layers and ops on it, or the first of a
+    Sequential model's layers: a symbolic tensor, which has a shape and an element type, but no
+    values.
+
+    shape: of one row; None in it is any extent. batch_size: how many rows, where that is known.
+    batch_shape: of a batch, instead of both. dtype: "float32" (`config.floatx()`) unless given.
+    Arguments and defaults are Keras's; sparse tensors there are none.
 
     >>> import fastnn
-    >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(2)])
+    >>> x = fastnn.Input((4,))
+    >>> model = fastnn.Model(x, fastnn.layers.Dense(2)(x))
     >>> model.output_shape
     (None, 2)
     """
-    return InputLayer(shape, dtype=dtype, name=name)
+    return InputLayer(shape, batch_size, dtype, sparse, batch_shape, name).output
+
+
+def _extents(name, shape):
+    """A shape in which None is any extent, checked."""
+    if isinstance(shape, str | bytes | dict) or not isinstance(shape, Iterable):
+        shape = (shape,)
+    return tuple([None if e is None else checks.extents(name, e, 1)[0] for e in shape])
 
 
 def row_shape(shape: Any) -> tuple[int, ...] | None:

@@ -2,11 +2,15 @@
 
 from typing import Any
 
-from fastnn import weights
+from fastnn import tree, weights
 from fastnn.errors import nearest, shape_text
 from fastnn.layers import InputLayer, Layer
-from fastnn.layers.base import Shape
+from fastnn.layers.base import Shape, derived
+from fastnn.symbolic import KerasTensor
+from fastnn.training import data
 from fastnn.training.trainer import Trainer
+
+from .graph import Graph, Slot
 
 
 class Model(Trainer, aliases=None):
@@ -39,9 +43,131 @@ class Model(Trainer, aliases=None):
     2
     """
 
+    def __new__(cls, *args: Any, **named: Any) -> Any:
+        if cls is Model and (len(args) > 1 or "outputs" in named):
+            from .functional import Functional
+
+            cls = Functional
+        return super().__new__(cls)
+
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, **base: Any
+    ):
+        super().__init__(name=name, **base)
+        if (inputs is None) != (outputs is None):
+            raise ValueError(
+                f"model {self.name!r}: expected inputs and outputs, symbolic tensors both; got "
+                f"{'no outputs' if outputs is None else 'no inputs'}"
+            )
+        self._graph = None if inputs is None else Graph(inputs, outputs, self.name)
+        self._graph_layers: tuple[Layer, ...] = ()
+        if self._graph is not None:
+            self._graph_layers = tuple(self._graph.layers)
+            self.built = True
+            if not self._trainable:
+                self.trainable = False
+
+    def call(self, inputs: Any) -> Any:
+        graph = self._graph
+        if graph is None:
+            raise TypeError(f"{type(self).__name__} does not define call(inputs)")
+        return graph(graph.fitted(inputs, self.name))
+
+    @property
+    def takes_one_tensor(self) -> bool:  # type: ignore[override]
+        return self._graph is not None and self._graph.takes_one_tensor
+
+    def _operands(self, inputs):
+        if self._graph is None:
+            return super()._operands(inputs)
+        return self._graph.operands(inputs, self.name)
+
+    def _inputs(self, x, name, check=True):
+        graph = self._graph
+        if graph is None or x is None:
+            return super()._inputs(x, name, check)
+        values = graph.values_of(x, name)
+        names = [name + path for path, _ in tree.leaves(graph.inputs)]
+        found = []
+        for number, (value, own) in enumerate(zip(values, names, strict=True)):
+            rows = data.inputs(value, graph.specs[number].dtype, own)
+            rows = rows.reshape(graph.fitting_shape(number, rows.shape, self.name))
+            if check:
+                data.expect_finite(rows, own, value)
+            data.expect_rows(len(found[0]) if found else len(rows), rows, names[0], own)
+            found.append(rows)
+        return tree.pack(graph.inputs, found)
+
+    def _declared_output_shape(self, input_shape):
+        graph = self._graph
+        if graph is None or not isinstance(graph.outputs, Slot):
+            return None
+        shape = graph.spec_of(graph.outputs).shape
+        return shape if None not in shape[1:] else None
+
+    def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
+        graph = self._graph
+        if graph is None or others or named or not self._are_own(inputs):
+            return super().compute_output_spec(inputs, *others, **named)
+        return tree.map(graph.spec_of, graph.outputs)
+
+    def _are_own(self, inputs):
+        """Whether symbolic tensors are of the shapes that the model was built for."""
+        given, specs = tree.flatten(inputs), self._graph.specs[: len(self._graph.input_layers)]
+        return [getattr(t, "shape", None) for t in given] == [spec.shape for spec in specs]
+
+    # ---- of a functional model; an attribute of a subclass may have the name
+
+    def _symbolic_of(self, what):
+        """Symbolic tensors of a functional model."""
+        if self._graph is None:
+            raise AttributeError(
+                f"model {self.name!r} has no {what}: it was not made of symbolic tensors, as "
+                "Model(inputs, outputs) is"
+            )
+        return self._graph.with_tensors(getattr(self._graph, what))
+
+    @derived
+    def input(self) -> Any:
+        """The symbolic tensors it was made of, in their structure."""
+        return self._symbolic_of("inputs")
+
+    @derived
+    def output(self) -> Any:
+        """The symbolic tensors that it gives, in their structure."""
+        return self._symbolic_of("outputs")
+
+    @derived
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic tensors it was made of."""
+        return tree.flatten(self._symbolic_of("inputs"))
+
+    @derived
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic tensors that it gives."""
+        return tree.flatten(self._symbolic_of("outputs"))
+
+    @derived
+    def input_shape(self) -> Any:
+        """The shape of its input, in which None is any extent; of several, a list."""
+        return _one_or_all([t.shape for t in self.inputs])
+
+    @derived
+    def output_shape(self) -> Any:
+        """The shape of its output, in which None is any extent; of several, a list."""
+        return _one_or_all([t.shape for t in self.outputs])
+
+    @derived
+    def output_names(self) -> list[str] | None:
+        """The names of the layers or ops that give its outputs."""
+        return None if self._graph is None else self._graph.output_names
+
     @property
     def layers(self) -> list[Layer]:
-        """The layers it is made of, in order."""
+        """The layers it is made of, in order; of a functional model also those of its inputs."""
+        if self._graph is not None:
+            own = [*self._graph_layers, *self.sublayers()]
+            return list({id(layer): layer for layer in own}.values())
         return [layer for layer in self.sublayers() if not isinstance(layer, InputLayer)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -98,3 +224,7 @@ class Model(Trainer, aliases=None):
 
     def _result_shapes(self) -> dict[int, Shape]:
         return {}
+
+
+def _one_or_all(found):
+    return found[0] if len(found) == 1 else found

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastnn.layers import Layer, deserialize, serialize
 from fastnn.layers.base import Shape
+from fastnn.symbolic import KerasTensor
 
 from .model import Model
 
@@ -21,8 +22,14 @@ class Sequential(Model):
     21
     """
 
-    def __init__(self, layers: Sequence[Layer] = (), name: str | None = None, **base: Any):
-        super().__init__(name=name, **base)
+    def __init__(
+        self,
+        layers: Sequence[Layer | KerasTensor] = (),
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+    ):
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
         self._stack: tuple[Layer, ...] = ()
         self.input_shape: Shape | None = None
         for layer in layers:
@@ -49,8 +56,10 @@ class Sequential(Model):
     def takes_one_tensor(self) -> bool:  # type: ignore[override]
         return bool(self._stack) and self._stack[0].takes_one_tensor
 
-    def add(self, layer: Layer) -> None:
-        """Append a layer."""
+    def add(self, layer: Layer | KerasTensor) -> None:
+        """Append a layer; first of all, what `Input` gives."""
+        if isinstance(layer, KerasTensor) and layer.node is not None and layer.node.is_input:
+            layer = layer.node.operation
         if not isinstance(layer, Layer):
             kind = layer.__name__ if isinstance(layer, type) else type(layer).__name__
             hint = " Call it: layers are objects." if isinstance(layer, type) else ""

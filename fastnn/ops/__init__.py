@@ -1,18 +1,25 @@
 """The ops. Each is a record (`record.Op`) that is called like a function, on tensors, arrays and
 numbers."""
 
-from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 from fastnn.errors import nearest
 
-from .record import Op, functions, registry
+from .functions import functions
+from .record import Op, registry
 
 for _family in (
     "activations",
+    "arrange",
     "arithmetic",
+    "categories",
     "composite",
+    "control",
+    "create",
     "elementary",
+    "indices",
+    "join",
     "losses",
     "matmul",
     "metrics",
@@ -21,18 +28,19 @@ for _family in (
     "random",
     "reduce",
     "scans",
-    "shape",
+    "shapes",
     "sorting",
     "statistics",
     "updates",
 ):
     import_module(f"{__name__}.{_family}")
 
-# Every op with a reference: a record is all it takes to be here.
-_names = registry | functions | {alias: op for op in registry.values() for alias in op.aliases}
+# Every op with a reference, for a record is all it takes to be here; and functions of ops.
+_names: dict[str, Any] = registry | {alias: op for op in registry.values() for alias in op.aliases}
+_names |= functions
 __all__ = sorted(_names)
 globals().update(_names)
 
 
-def __getattr__(name: str) -> Op | Callable:
+def __getattr__(name: str) -> Any:
     raise AttributeError(f"fastnn.ops has no {name!r}; {nearest(name, _names)}")

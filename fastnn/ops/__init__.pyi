@@ -1,5 +1,6 @@
 """The ops. Written by `python -m tools.ops_stub` from their records: not to be edited."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
@@ -74,6 +75,10 @@ def binary_crossentropy(p: Operand, target: Operand, /, clip: float = 1e-07) -> 
     """-target log(p) - (1 - target) log(1 - p), p kept `clip` (1e-7, Keras's) away from 0 and 1. p,
     target: float32 or float64, both alike; of one shape."""
 
+def broadcast_to(x: Operand, /, shape: Any) -> Tensor:
+    """x repeated along new dimensions and those of extent 1, to `shape`, copied. x: any element
+    type. Its gradient is the sum over what was repeated."""
+
 def categorical_accuracy(p: Operand, target: Operand, /) -> Tensor:
     """1 where the largest of a row of p and of a row of target (both (N, C)) stand at the same
     place, else 0."""
@@ -91,6 +96,16 @@ def cumprod(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
 def cumsum(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
     """The sums of x up to each element, along axis; None: of all as one row. int32 of booleans and
     of uint8. dtype: to which x is cast before."""
+
+def diag(x: Operand, /, k: int = 0) -> Tensor:
+    """A matrix with the row x on diagonal number k, and zeros elsewhere; of a matrix, that
+    diagonal."""
+
+def diagflat(x: Operand, /, k: int = 0) -> Tensor:
+    """A matrix with all elements of x on diagonal number k, and zeros elsewhere."""
+
+def diagonal(x: Operand, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """Diagonal number `offset` of two dimensions, which is the last dimension of the result."""
 
 def diff(x: Operand, /, n: int = 1, axis: int = -1) -> Tensor:
     """x[i + 1] - x[i] along axis, n times; of booleans, whether they are unequal."""
@@ -112,6 +127,9 @@ def elu(x: Operand, /, alpha: float = 1.0) -> Tensor:
     """x, or alpha (e^x - 1) where x is negative. x: any shape, float32 or float64; the result has
     both."""
 
+def empty_like(x: Operand, /, dtype: Any = None) -> Tensor:
+    """The same as zeros_like."""
+
 def equal(x: Operand, y: Operand, /) -> Tensor:
     """True where x is y, else False; NaN is unequal to everything. x, y: float32, float64, int64,
     int32, uint8 or bool, both alike; shapes broadcast."""
@@ -122,6 +140,23 @@ def erf(x: Operand, /) -> Tensor:
 
 def exp(x: Operand, /) -> Tensor:
     """e^x. x: any shape, float32 or float64; the result has both."""
+
+def expand_dims(x: Operand, /, axis: Any) -> Tensor:
+    """x with new dimensions of extent 1, at the places `axis` (an integer or several) of the
+    result. The memory is shared with x."""
+
+def flip(x: Operand, /, axis: Any = None) -> Tensor:
+    """x with its elements backwards along `axis`: an integer, several, or None for all."""
+
+def fliplr(x: Operand, /) -> Tensor:
+    """x with its columns (dimension 1) in reverse order."""
+
+def flipud(x: Operand, /) -> Tensor:
+    """x with its rows (dimension 0) in reverse order."""
+
+def full_like(x: Operand, /, fill_value: Any, dtype: Any = None) -> Tensor:
+    """fill_value, a number or what broadcasts to it, of x's shape and, unless another is given, its
+    element type."""
 
 def gather(source: Operand, order: Operand, cursor: Operand, /, rows: Any) -> Tensor:
     """Rows of source: those that `order` names from place `cursor` on. order: int64; cursor: int64,
@@ -245,6 +280,21 @@ def minimum(x: Operand, y: Operand, /) -> Tensor:
     """The smaller of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
     float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
+def moveaxis(x: Operand, /, source: Any, destination: Any) -> Tensor:
+    """x with the dimensions `source` (an integer or several) at the places `destination`, and the
+    others in their order, copied."""
+
+def multi_hot(
+    x: Operand,
+    /,
+    num_classes: Any,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
+) -> Tensor:
+    """1 for each of `num_classes` that is among a row of x, else 0: the largest of what `one_hot`
+    makes of the row's numbers. x: (C,) or (N, C)."""
+
 def multiply(x: Operand, y: Operand, /) -> Tensor:
     """x y; of booleans, whether both are True. x, y: float32, float64, int64, int32, uint8 or bool,
     both alike; shapes broadcast."""
@@ -276,6 +326,33 @@ def not_equal(x: Operand, y: Operand, /) -> Tensor:
     """True where x is not y, else False; NaN is unequal to everything. x, y: float32, float64,
     int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
+def one_hot(
+    x: Operand,
+    /,
+    num_classes: Any,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
+) -> Tensor:
+    """1 where a new dimension's index, of `num_classes`, is the number x, else 0: all zeros for a
+    number that is no class. axis: where the new dimension stands. dtype: None is config.floatx().
+    sparse tensors there are none."""
+
+def ones_like(x: Operand, /, dtype: Any = None) -> Tensor:
+    """Ones of x's shape and, unless another is given, its element type."""
+
+def pad(
+    x: Operand,
+    /,
+    pad_width: Any,
+    mode: str = 'constant',
+    constant_values: Any = None,
+) -> Tensor:
+    """x with more elements at its edges. pad_width: how many, an integer, (before, after) of all
+    dimensions, or a pair for each. mode: "constant", `constant_values` (0, if None); "edge", the
+    last element; "reflect", x mirrored at its last element; "symmetric", x mirrored, its last
+    element too; "wrap" or "circular", x from its other end. Keras's other modes are refused."""
+
 def power(x: Operand, y: Operand, /) -> Tensor:
     """x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not
     positive. x, y: float32 or float64, both alike; shapes broadcast."""
@@ -299,12 +376,43 @@ def quantile(
     to 1, or a row of them, which is then the result's first dimension. axis: an integer, several,
     or None for all; keepdims keeps them with extent 1."""
 
+def ravel(x: Operand, /) -> Tensor:
+    """x as one row, in the order of its elements. The memory is shared with x."""
+
 def relu(x: Operand, /) -> Tensor:
     """max(x, 0); its gradient at 0 is 0. x: any shape, float32 or float64; the result has both."""
 
-def reshape(x: Operand, /, shape: Any) -> Tensor:
+def repeat(x: Operand, /, repeats: Any, axis: Any = None) -> Tensor:
+    """x with each element along `axis` `repeats` times in a row: a number, or one for each element;
+    None for axis repeats all elements as one row. While a step is recorded, repeats must be
+    known: numbers or an array, no tensor that the step computes."""
+
+def reshape(x: Operand, /, newshape: Any) -> Tensor:
     """x under another shape with as many elements; one extent may be -1. The memory is shared with
     x."""
+
+def roll(x: Operand, /, shift: Any, axis: Any = None) -> Tensor:
+    """x with its elements moved on by `shift` places along `axis`, those beyond the end to its
+    beginning: an integer or several of both; None for axis moves all elements as one row."""
+
+def rot90(x: Operand, /, k: int = 1, axes: Any = (0, 1)) -> Tensor:
+    """x turned by k quarters, from the first of two dimensions `axes` towards the second."""
+
+def scatter(indices: Operand, values: Operand, /, shape: Any) -> Tensor:
+    """Zeros of `shape` with values added at the places that `indices` name: as for
+    `scatter_update`."""
+
+def scatter_update(
+    inputs: Operand,
+    indices: Operand,
+    updates: Operand,
+    /,
+    reduction: Any = None,
+) -> Tensor:
+    """inputs with updates at the places that `indices` name. indices: (M, K), int64, M places by
+    their indices of the first K dimensions, negative ones counted from the end; updates: (M, ...),
+    of the dimensions that are left. reduction: None, the last update of a place stands there;
+    "add", "max", "min", "mul" combine what stands there with each. "mul" has no gradient."""
 
 def searchsorted(sorted_sequence: Operand, values: Operand, /, side: str = 'left') -> Tensor:
     """Where values, of any shape, would be put into an ascending sequence (R,) to keep it so,
@@ -365,9 +473,16 @@ def square(x: Operand, /) -> Tensor:
 def squared_difference(x: Operand, y: Operand, /) -> Tensor:
     """(x - y)^2. x, y: float32 or float64, both alike; shapes broadcast."""
 
+def squeeze(x: Operand, /, axis: Any = None) -> Tensor:
+    """x without dimensions of extent 1: all of them, or those that `axis` (an integer or several)
+    names. The memory is shared with x."""
+
 def std(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The square root of `var`. axis: an integer, several, or None for all; keepdims keeps them
     with extent 1."""
+
+def stop_gradient(x: Operand, /) -> Tensor:
+    """x, through which no gradient goes. The memory is shared with x."""
 
 def subtract(x: Operand, y: Operand, /) -> Tensor:
     """x - y. x, y: float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
@@ -382,21 +497,45 @@ def sum(
     """The sum of x: int32 of booleans and of uint8. axis: an integer, several, or None for all;
     keepdims keeps them with extent 1."""
 
-def take(x: Operand, indices: Operand, /, axis: int = 0) -> Tensor:
+def swapaxes(x: Operand, /, axis1: Any, axis2: Any) -> Tensor:
+    """x with two dimensions exchanged, copied."""
+
+def take(x: Operand, indices: Operand, /, axis: Any = None) -> Tensor:
     """The rows of x along `axis` that `indices` name, in place of that dimension, as numpy.take has
-    it: x of any element type, indices of any shape, int64, counted from the end where they are
-    negative. Gradients of a row taken twice are added."""
+    it; for None, elements of all of x as one row. x: any element type; indices: any shape, int64,
+    counted from the end where they are negative; one out of range is an IndexError (in Keras its
+    backends differ: NaN, or the nearest). Gradients of a row taken twice are added, in the order of
+    the indices."""
+
+def take_along_axis(x: Operand, indices: Operand, /, axis: Any = None) -> Tensor:
+    """The elements of x that `indices` name along `axis`, each in its own row: y[a, m, b] =
+    x[a, indices[a, m, b], b]. indices: int64, of as many dimensions as x, which broadcast with it
+    but along the axis; negative ones count from the end. None for axis: of x and of the indices as
+    one row."""
 
 def tanh(x: Operand, /) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x). x: any shape, float32 or float64; the result has both."""
+
+def tile(x: Operand, /, repeats: Any) -> Tensor:
+    """x side by side with itself, `repeats` times along each dimension: as many numbers as it has
+    dimensions; where they are fewer they are those of the last ones, where more, of new ones."""
 
 def top_k(x: Operand, /, k: Any, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest elements along the last dimension, the largest first (whatever `sorted` says),
     and their indices, int64: NaN before all others, of equal ones the first. The gradient goes to
     the elements found."""
 
+def trace(x: Operand, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of diagonal number `offset` of two dimensions."""
+
 def transpose(x: Operand, /, axes: Any = None) -> Tensor:
     """x with its dimensions in another order, copied: reversed, or by `axes`, a permutation."""
+
+def tril(x: Operand, /, k: int = 0) -> Tensor:
+    """x with zeros above diagonal number k of its last two dimensions."""
+
+def triu(x: Operand, /, k: int = 0) -> Tensor:
+    """x with zeros below diagonal number k of its last two dimensions."""
 
 def uniform(
     state: Operand,
@@ -414,8 +553,25 @@ def var(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     several, or None for all; keepdims keeps them with extent 1."""
 
 def where(condition: Operand, x: Operand, y: Operand, /) -> Tensor:
-    """x where condition is True, y elsewhere. condition: bool; of other numbers 0 is False. x, y:
-    float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
+    """x where condition is True, y elsewhere. condition: bool; of other numbers 0 is False. Of a
+    condition alone, where it is True: `nonzero`. x, y: float32, float64, int64, int32, uint8 or
+    bool, both alike; shapes broadcast."""
+
+def zeros_like(x: Operand, /, dtype: Any = None) -> Tensor:
+    """Zeros of x's shape and, unless another is given, its element type."""
+
+def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
+    """x1 and x2 side by side along `axis`; None joins their elements as one row."""
+
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+    """Numbers from start on, in steps, before stop; one number alone is the stop, from 0 on. dtype:
+    None is int32 of integers, else config.floatx()."""
+
+def array(x: Any, dtype: Any = None) -> Any:
+    """The same as convert_to_tensor."""
+
+def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list:
+    """As `split`; of pieces that cannot be of one size the first have one more."""
 
 def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
     """The mean of x along axis (an integer, several, or None for all), weighted: sum of x weights
@@ -426,6 +582,152 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     """How often each whole number from 0 on is in x (N,), int32, or the sums of its weights (N,);
     of x (M, N), row by row. The result has max(x) + 1 elements, or minlength if that is more.
     Eagerly only: a recorded step has fixed shapes. No gradient. sparse: False."""
+
+def cast(x: Any, dtype: Any) -> Any:
+    """x as another element type, with a gradient where both are floats: see `Tensor.astype`."""
+
+def concatenate(xs: Sequence, axis: int = 0) -> Any:
+    """The tensors of a list, side by side along `axis`: of shapes that are alike but there. axis
+    None joins all their elements as one row."""
+
+def cond(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
+    """true_fn() if pred is True, else false_fn()."""
+
+def convert_to_numpy(x: Any) -> Any:
+    """The values as a NumPy array. While a step is recorded there are none yet, and it raises."""
+
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
+    """A tensor of an array, a number or nested lists, copied: see `fastnn.tensor`. A tensor stays
+    what it is, or is cast to dtype. Sparse and ragged tensors there are none."""
+
+def dsplit(x: Any, indices_or_sections: Any) -> list:
+    """x split along dimension 2."""
+
+def dstack(xs: Sequence) -> Any:
+    """The tensors of a list along dimension 2; rows (N,) as (1, N, 1), matrices as (N, M, 1)."""
+
+def dtype(x: Any) -> str:
+    """The name of the element type."""
+
+def empty(shape: Any, dtype: Any = None) -> Any:
+    """The same as zeros: memory is never shown as it was found."""
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """A matrix (N, M), square for None, with ones on diagonal number k and zeros elsewhere."""
+
+def fori_loop(lower: Any, upper: Any, body_fun: Callable, init_val: Any) -> Any:
+    """init_val, replaced by body_fun(i, value) for i from lower to upper - 1."""
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """fill_value, a number or what broadcasts to the shape. dtype: None is config.floatx()."""
+
+def geomspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """`num` numbers from start to stop, each the same multiple of the one before."""
+
+def hsplit(x: Any, indices_or_sections: Any) -> list:
+    """x split along dimension 1; a row, along 0."""
+
+def hstack(xs: Sequence) -> Any:
+    """The tensors of a list side by side along dimension 1; rows and numbers, along 0."""
+
+def identity(n: int, dtype: Any = None) -> Any:
+    """A square matrix with ones on its diagonal and zeros elsewhere."""
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor of fastnn."""
+
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """`num` numbers from start to stop, one as far from the next as any other; without the last, if
+    not `endpoint`. start, stop: numbers or arrays, for each of which there is a row along `axis`.
+    dtype: None is config.floatx(). retstep: return (numbers, step)."""
+
+def logspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: float = 10,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """base to the powers that `linspace` gives."""
+
+def map(f: Callable, xs: Any) -> Any:
+    """f of each row of xs, a tensor or a structure of tensors, stacked."""
+
+def meshgrid(*x: Any, indexing: str = 'xy') -> list:
+    """The coordinates of a grid, from those along each of its axes: as many tensors as there are
+    rows x, all of the grid's shape. indexing: "ij", the axes in order, or "xy", the first two
+    exchanged."""
+
+def ndim(x: Any) -> int:
+    """The number of dimensions."""
+
+def nonzero(x: Any) -> tuple:
+    """Where x is not 0: the indices along each dimension, a row int32 each. How many there are
+    depends on the values, so a step that is recorded cannot know it: it raises, and names `where`
+    with three arguments."""
+
+def ones(shape: Any, dtype: Any = None) -> Any:
+    """Ones. dtype: None is config.floatx()."""
+
+def saturate_cast(x: Any, dtype: Any) -> Any:
+    """The same as cast, but what dtype does not reach becomes its nearest number."""
+
+def scan(
+    f: Callable,
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: Any = 1,
+) -> tuple:
+    """(carry, ys): carry begins as init, and carry, y = f(carry, row of xs) goes through the rows,
+    from the last one if `reverse`; ys are the stacked y, None if they are. length: how often, where
+    xs is None."""
+
+def shape(x: Any) -> tuple[int, ...]:
+    """The shape, a tuple of integers: all are known, also while a step is recorded."""
+
+def size(x: Any) -> int:
+    """The number of elements."""
+
+def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
+    """The part of this shape that begins at `start_indices`, one for each dimension: numbers or
+    tensors, also those that a recorded step computes. -1 in shape: all that are left. A slice that
+    is not within the tensor is an IndexError (JAX moves it inside)."""
+
+def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
+    """inputs with `updates`, of as many dimensions, in place of the part that begins at
+    `start_indices`, as for `slice`."""
+
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list:
+    """x cut along `axis`: into so many pieces of one size, or before each of several places."""
+
+def stack(x: Sequence, axis: int = 0) -> Any:
+    """The tensors of a list, all of one shape, along a new dimension, number `axis` of the
+    result."""
+
+def switch(index: Any, branches: Any, *operands: Any) -> Any:
+    """branches[index](*operands), the index kept within the list."""
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """A matrix (N, M), square for None, with ones up to diagonal number k and zeros above."""
 
 def unique(
     x: Any,
@@ -439,6 +741,31 @@ def unique(
     slices along axis; each NaN is one of its own. With return_index, return_inverse, return_counts
     also where each stands first, which of them each element is, and how often each is there, int64,
     in a tuple. Eagerly only: a recorded step has fixed shapes. No gradient."""
+
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> list:
+    """The tensors that lie along `axis` of x, which they lack. num: how many there are, checked if
+    it is given."""
+
+def vectorized_map(function: Callable, elements: Any) -> Any:
+    """The same as map: rows are gone through one after another."""
+
+def vsplit(x: Any, indices_or_sections: Any) -> list:
+    """x split along dimension 0."""
+
+def vstack(xs: Sequence) -> Any:
+    """The tensors of a list below each other, along dimension 0; rows as matrices of one row."""
+
+def while_loop(
+    cond: Callable,
+    body: Callable,
+    loop_vars: Any,
+    maximum_iterations: int | None = None,
+) -> Any:
+    """loop_vars, replaced by body(*loop_vars) as long as cond(*loop_vars) is True, and
+    maximum_iterations times at most."""
+
+def zeros(shape: Any, dtype: Any = None) -> Any:
+    """Zeros. dtype: None is config.floatx()."""
 
 absolute = abs
 

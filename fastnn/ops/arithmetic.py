@@ -87,11 +87,21 @@ minimum = elementwise(
     edges=EXTREMES,
     doc="The smaller of x and y, NaN if either is; where they are equal the gradient goes to x.",
 )
+
+
+def _nonzero(condition):
+    """What `where` does of a condition alone."""
+    from .create import nonzero
+
+    return nonzero(condition)
+
+
 where = elementwise(
     arithmetic.where,
     conditions=1,
     dtypes=ANY,
     gradient=(None, arithmetic.where_gradient_x, arithmetic.where_gradient_y),
+    alone=_nonzero,
     reference=np.where,
     cases=[
         Case(
@@ -101,7 +111,8 @@ where = elementwise(
             )
         )
     ],
-    doc="x where condition is True, y elsewhere. condition: bool; of other numbers 0 is False.",
+    doc="x where condition is True, y elsewhere. condition: bool; of other numbers 0 is False. Of "
+    "a condition alone, where it is True: `nonzero`.",
 )
 squared_difference = elementwise(
     arithmetic.squared_difference,

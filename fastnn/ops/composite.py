@@ -18,16 +18,18 @@ def composite(**record: Any) -> Callable[[Callable], Op]:
 
     def made(function):
         name, parameters = record.pop("name", function.__name__), signature(function)
+        names = list(parameters.parameters)
 
         def infer(*inputs, **attributes):
-            given = dict(
-                zip(parameters.bind(*inputs, **attributes).arguments, inputs, strict=False)
-            )
-            for n, argument in enumerate(list(given)):
-                if n in op.fixed:
-                    expect_dtype(name, (op.fixed[n],), **{argument: given.pop(argument)})
-            if given:
-                expect_dtype(name, op.dtypes, **given)
+            alike = {
+                n: x
+                for i, (n, x) in enumerate(zip(names, inputs, strict=False))
+                if i not in op.fixed
+            }
+            expect_dtype(name, op.dtypes, **alike)
+            for i, dtype in op.fixed.items():
+                if i < len(inputs):
+                    expect_dtype(name, (dtype,), **{names[i]: inputs[i]})
             results = function(*inputs, **attributes)
             return list(results) if isinstance(results, tuple) else [results]
 

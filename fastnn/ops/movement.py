@@ -16,7 +16,7 @@ from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.kernels.reference import movement as reference
 
 from .elementwise import broadcast_shape
-from .record import Case, Op
+from .record import Case, Op, expect_axis, expect_dtype, expect_shape, expect_shape_attribute
 
 
 class Span(NamedTuple):
@@ -134,27 +134,19 @@ slice_copy = Op(
 )
 
 
-def _axis(x_shape, axis):
-    """The axis, counted from 0."""
-    if isinstance(axis, bool) or not -len(x_shape) <= (axis := as_index(axis)) < len(x_shape):
-        raise ShapeError(
-            f"take: axis {axis} is not one of the {len(x_shape)} dimensions of shape "
-            f"{shape_text(x_shape)}"
-        )
-    return axis % len(x_shape)
-
-
-def _take_infer(x, indices, *, axis=0):
-    axis = _axis(x.shape, axis)
+def _take_infer(x, indices, *, axis=None):
+    axis = None if axis is None else expect_axis("take", axis, x.shape)
     if indices.dtype != INT64:
         raise DTypeError(f"take: indices must be whole numbers, int64; got {indices.dtype}")
+    if axis is None:
+        return [(indices.shape, x.dtype)]
     return [((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)]
 
 
 _take_gradient = Op(
     "gradient of take",
     lambda indices, dy, *, shape, axis: [(shape, dy.dtype)],
-    kernels="movement.take_gradient",
+    kernels="scatter.take_gradient",
 )
 
 
@@ -166,13 +158,18 @@ take = Op(
     "take",
     _take_infer,
     kernels="movement.take",
-    gradient=lambda g, dys, inputs, outputs, axis=0: g.gradient(
+    gradient=lambda g, dys, inputs, outputs, axis=None: g.gradient(
         0, _take_gradient, inputs[1], dys[0], shape=inputs[0].shape, axis=axis
     ),
-    reference=lambda x, indices, axis=0: np.take(x, indices, axis),
+    reference=lambda x, indices, axis=None: np.take(x, indices, axis),
     cases=[
-        Case((shape, _some(shape[axis], *indices)), {"axis": axis}, terms=max(1, prod(indices)))
+        Case(
+            (shape, _some(prod(shape) if axis is None else shape[axis], *indices)),
+            {"axis": axis},
+            terms=max(1, prod(indices)),
+        )
         for shape, axis, indices in [
+            ((3, 5), None, (2, 4)),
             ((1,), 0, ()), ((5,), 0, (3,)), ((131,), 0, (2, 70)), ((9, 5), 0, (40,)),
              ((9, 70), 0, (7,)), ((9, 5), 1, (7,)),
             ((3, 9, 5), 1, (2, 3)), ((3, 9, 5), -1, (6,)), ((9, 5), 0, (0,)), ((9, 0), 0, (4,)),
@@ -182,18 +179,25 @@ take = Op(
     dtypes=ANY,
     flops=0,
     doc="The rows of x along `axis` that `indices` name, in place of that dimension, as "
-        "numpy.take has it: x of any element type, "
-    "indices of any shape, int64, counted from the end where they are negative. Gradients of a "
-    "row taken twice are added.",
+        "numpy.take has it; for None, elements of all of x as one row. x: any element type; "
+    "indices: any shape, int64, counted from the end where they are negative; one out of range "
+    "is an IndexError (in Keras its backends differ: NaN, or the nearest). Gradients of a row "
+    "taken twice are added, in the order of the indices.",
 )  # fmt: skip
 
 
 # Of indices of several dimensions, those of all as one: x extent + y, y being an index of the last,
 # whose extent is given.
+def _flat_index_infer(x, y, *, extent):
+    expect_dtype("index", (INT64,), x=x, y=y)
+    return [(broadcast_shape("x[...]", x.shape, y.shape), INT64)]
+
+
 flat_index = Op(
     "index",
-    lambda x, y, *, extent: [(broadcast_shape("x[...]", x.shape, y.shape), INT64)],
+    _flat_index_infer,
     kernels="movement.flat_index",
+    indices=(0, 1),
     flops=0,
 )
 
@@ -234,4 +238,102 @@ copy = Op(
     dtypes=ANY,
     flops=0,
     doc="x in memory of its own, of any element type. It has no gradient: the copy is detached.",
+)
+
+# x of nothing but zeros: `create.zeros` is the public one.
+zeros = Op(
+    "zeros",
+    lambda *, shape, dtype: [(shape, dtype)],
+    kernels="movement.zeros",
+    flops=0,
+    dtypes=ANY,
+)
+
+
+def _slice_update_infer(x, values, *, key):
+    expect_dtype("slice_update", ANY, x=x, values=values)
+    shape = sliced(x.shape, normal_key(key))
+    expect_shape("slice_update", "values", values.shape, shape)
+    return [(x.shape, x.dtype)]
+
+
+def _slice_update_gradient(g, dys, inputs, outputs, key):
+    """Elements that are written over have no part in the result."""
+    values, key = inputs[1], normal_key(key)
+    g.gradient(1, slice_copy, dys[0], key=key)
+    if g.wants(0):
+        none = g.run(zeros, shape=values.shape, dtype=values.dtype)
+        g.gradient(0, slice_updated, dys[0], none, key=key)
+
+
+# x with values in place of x[key]: `scatter.slice_update` is the public one.
+slice_updated = Op(
+    "slice_update",
+    _slice_update_infer,
+    kernels="movement.slice_update",
+    gradient=_slice_update_gradient,
+    flops=0,
+    dtypes=ANY,
+)
+
+
+def _broadcast_to_infer(x, *, shape):
+    shape = expect_shape_attribute("broadcast_to", shape)
+    if broadcast_shape("broadcast_to", x.shape, shape) != shape:
+        raise ShapeError(
+            f"broadcast_to: {shape_text(x.shape)} cannot be repeated to {shape_text(shape)}: from "
+            "the last dimension on, extents of x must be those of shape or 1"
+        )
+    return [(shape, x.dtype)]
+
+
+broadcast_to = Op(
+    "broadcast_to",
+    _broadcast_to_infer,
+    kernels="movement.broadcast_to",
+    # what was repeated is summed where a gradient is delivered
+    gradient=lambda g, dys, inputs, outputs, shape: g.pass_on(0, dys[0]),
+    reference=lambda x, shape: np.broadcast_to(x, shape),
+    cases=[
+        Case((x,), {"shape": shape}, terms=prod(shape) or 1)
+        for x, shape in [
+            ((), (3,)), ((1,), (70,)), ((5, 1), (5, 131)), ((4,), (3, 4)),
+            ((3, 1, 5), (2, 3, 4, 5)), ((2, 1, 3, 1), (2, 5, 3, 2)),
+            ((1, 3), (0, 3)), ((4, 5), (4, 5)),
+        ]
+    ],
+    dtypes=ANY,
+    flops=0,
+    doc="x repeated along new dimensions and those of extent 1, to `shape`, copied. x: any element "
+    "type. Its gradient is the sum over what was repeated.",
+)  # fmt: skip
+
+
+def _concatenate_infer(*inputs, axis):
+    first, *others = inputs
+    axis = expect_axis("concatenate", axis, first.shape)
+    expect_dtype("concatenate", ANY, **{f"xs[{n}]": x for n, x in enumerate(inputs)})
+    rest = (*first.shape[:axis], None, *first.shape[axis + 1 :])
+    for n, x in enumerate(others, 1):
+        expect_shape("concatenate", f"xs[{n}]", x.shape, rest)
+    return [((*rest[:axis], sum([x.shape[axis] for x in inputs]), *rest[axis + 1 :]), first.dtype)]
+
+
+def _concatenate_gradient(g, dys, inputs, outputs, axis):
+    start = 0
+    before = (Span(None, None, None),) * (axis % len(inputs[0].shape))
+    for i, x in enumerate(inputs):
+        stop = start + x.shape[axis]
+        g.gradient(i, slice_copy, dys[0], key=(*before, Span(start, stop, None)))
+        start = stop
+
+
+# Of tensors side by side along an axis: `join.concatenate`, of a list, is the public one.
+concatenated = Op(
+    "concatenate",
+    _concatenate_infer,
+    kernels="movement.concatenate",
+    gradient=_concatenate_gradient,
+    flops=0,
+    dtypes=ANY,
 )

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
+from operator import index as as_index
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,14 +18,6 @@ from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 registry: dict[str, "Op"] = {}
 BY_POSITION = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 in_place: dict[str, "Op"] = {}
-functions: dict[str, Callable] = {}
-
-
-def public(function: Callable) -> Callable:
-    """Decorates a function of ops that is called as no record can say, its text or its axis before
-    a tensor: one of the public `ops`, with tests of its own."""
-    functions[function.__name__] = function
-    return function
 
 
 class Tolerance(NamedTuple):
@@ -90,6 +83,7 @@ class Op:
     compares   whether inputs of several types are converted to one that has the numbers of all.
     composite  whether it is made of ops: `infer` calls them and returns the results, whose
                gradients are its own (`composite.py`).
+    alone      what it does of a first input alone, where that is something else (`where`).
     aliases    other names of the public `ops` for it, as `absolute` for abs.
     """
 
@@ -119,6 +113,7 @@ class Op:
     in_place: bool = False
     float64: Sequence[int] = ()
     composite: bool = False
+    alone: Callable | None = None
     aliases: Sequence[str] = ()
     doc: str = ""
     kernels: str | None = None
@@ -151,7 +146,10 @@ class Op:
             (in_place if self.in_place else registry)[self.name] = self
 
     def __call__(self, *inputs, **attributes):
-        if len(inputs) > self.arity:
+        if len(inputs) < self.arity:
+            if self.alone is not None and len(inputs) == 1 and not attributes:
+                return self.alone(*inputs)
+        elif len(inputs) > self.arity:
             if len(inputs) > self.arity + len(self.names):
                 raise TypeError(
                     f"{self.name}: takes {self.arity + len(self.names)} arguments at most; got "
@@ -208,6 +206,30 @@ def expect_dtype(name: str, dtypes: Sequence[np.dtype] = FLOATS, /, **inputs: An
                 "fastnn computes in one element type."
             )
     return dtype
+
+
+def expect_axis(name: str, axis: Any, shape: Sequence[int]) -> int:
+    """The axis, counted from 0, of a tensor of this shape."""
+    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise TypeError(f"{name}: axis must be an integer; got {axis!r}")
+    if not -len(shape) <= axis < len(shape):
+        raise ShapeError(
+            f"{name}: axis {axis} is not one of the {len(shape)} dimensions of shape "
+            f"{shape_text(shape)}"
+        )
+    return as_index(axis) % len(shape)
+
+
+def expect_shape_attribute(name: str, shape: Any) -> tuple[int, ...]:
+    """A shape that is an attribute, as a tuple."""
+    given = (shape,) if hasattr(shape, "__index__") else shape
+    try:
+        found = tuple([as_index(extent) for extent in given])
+    except TypeError:
+        raise TypeError(f"{name}: a shape is made of integers; got {shape!r}") from None
+    if any([extent < 0 for extent in found]):
+        raise ShapeError(f"{name}: extents must be from 0 on; got {shape_text(found)}")
+    return found
 
 
 def expect_attribute(

@@ -13,7 +13,7 @@ from .composite import composite
 from .movement import slice_copy
 from .record import Case, Op, expect_dtype
 from .reduce import SHAPES_AND_AXES, checked_axes
-from .shape import reshape
+from .shapes import reshape
 
 SUMMED = (*FLOATS, INT64, INT32)
 
@@ -99,16 +99,16 @@ def prod(x: Any, *, axis: Any = None, keepdims: bool = False, dtype: Any = None)
     kept = tuple([1 if d in axes else e for d, e in enumerate(shape)])
     found = x if dtype is None else cast(x, dtype=dtype)
     for extents in passes(shape, axes):
-        found = _prod(reshape(found, shape=extents))
+        found = _prod(reshape(found, newshape=extents))
     kept = kept if keepdims else tuple([e for d, e in enumerate(shape) if d not in axes])
-    return reshape(found, shape=kept)
+    return reshape(found, newshape=kept)
 
 
 def _cumulative(name, x, axis, dtype, op):
     if dtype is not None:
         x = cast(x, dtype=dtype)
     if axis is None:
-        return op(reshape(x, shape=(-1,)), axis=0)
+        return op(reshape(x, newshape=(-1,)), axis=0)
     return op(x, axis=one_axis(name, x.shape, axis))
 
 

@@ -13,11 +13,12 @@ from fastnn.kernels.reference import sorting as reference
 
 from .arithmetic import add, equal, greater, less_equal, multiply, subtract, where
 from .composite import composite
+from .functions import public
 from .movement import copy, slice_copy, take
-from .record import Case, Op, expect_dtype, expect_shape, public
+from .record import Case, Op, expect_dtype, expect_shape
 from .reduce import checked_axes, max, sum
 from .scans import one_axis
-from .shape import reshape, transpose
+from .shapes import reshape, transpose
 
 # ---- sorting along the last dimension
 
@@ -58,7 +59,7 @@ def _swap(x, axis):
 
 def _in_order(name, x, axis, result):
     if not x.shape or axis is None:
-        x, axis = reshape(x, shape=(-1,)), 0
+        x, axis = reshape(x, newshape=(-1,)), 0
     axis = one_axis(name, x.shape, axis)
     return _along_last(_sort(_along_last(x, axis))[result], axis)
 
@@ -86,7 +87,7 @@ def sort(x: Any, *, axis: Any = -1) -> Any:
     stood, which matters to their gradients."""
     scalar = not x.shape
     found = _in_order("sort", x, axis, 0)
-    return reshape(found, shape=()) if scalar else found
+    return reshape(found, newshape=()) if scalar else found
 
 
 @composite(
@@ -160,7 +161,7 @@ def in_top_k(targets: Any, predictions: Any, *, k: int) -> Any:
     expect_shape("in_top_k", "predictions", predictions.shape, (None, None))
     expect_shape("in_top_k", "targets", targets.shape, predictions.shape[:1])
     columns = np.arange(predictions.shape[1], dtype=np.int64)
-    is_target = equal(columns, reshape(targets, shape=(-1, 1)))
+    is_target = equal(columns, reshape(targets, newshape=(-1, 1)))
     is_number = equal(predictions, predictions)
     if not predictions.size:
         return equal(targets, -1)
@@ -241,7 +242,7 @@ def _quantile(name, x, q, axis, method, keepdims):
     count = int(np.prod([x.shape[d] for d in axes], dtype=np.int64))
     if not count:
         raise ShapeError(f"{name}: x, whose shape is {shape_text(x.shape)}, has no elements there")
-    row = _sort(reshape(row, shape=(*shape, count)))[0]
+    row = _sort(reshape(row, newshape=(*shape, count)))[0]
     places = np.asarray(q, np.float64) * (count - 1)
     if places.ndim > 1 or not ((places >= 0) & (places <= count - 1)).all():
         raise ValueError(f"{name}: q must be a number from 0 to 1, or a row of them; got {q!r}")
@@ -255,13 +256,13 @@ def _quantile(name, x, q, axis, method, keepdims):
         between = add(low, multiply(subtract(high, low), np.asarray(part, x.dtype)))
         found = where(equal(low, high), low, between)  # infinity less infinity is NaN
     last = slice_copy(row, key=(..., slice(-1, None)))  # NaN, if there is one
-    last = last if places.ndim else reshape(last, shape=shape)
+    last = last if places.ndim else reshape(last, newshape=shape)
     found = where(equal(last, last), found, last)
     if places.ndim:  # along the first dimension
         found = transpose(found, axes=(len(rest), *range(len(rest))))
     if keepdims:
         kept = [1 if d in axes else e for d, e in enumerate(x.shape)]
-        found = reshape(found, shape=(*places.shape, *kept))
+        found = reshape(found, newshape=(*places.shape, *kept))
     return found
 
 
@@ -319,7 +320,7 @@ def _values(name, x):
         ) from None
 
 
-@public
+@public()
 def unique(
     x: Any,
     sorted: bool = True,
@@ -342,7 +343,7 @@ def unique(
     return tuple([copy(f) for f in found]) if isinstance(found, tuple) else copy(found)
 
 
-@public
+@public()
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
     """How often each whole number from 0 on is in x (N,), int32, or the sums of its weights (N,);
     of x (M, N), row by row. The result has max(x) + 1 elements, or minlength if that is more.

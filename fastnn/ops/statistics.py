@@ -26,9 +26,10 @@ from .arithmetic import (
     where,
 )
 from .composite import composite, detached
-from .record import Case, public
+from .functions import public
+from .record import Case
 from .reduce import SHAPES_AND_AXES, checked_axes, max, mean, min, sum
-from .shape import reshape
+from .shapes import reshape
 
 SOME = [(s, a) for s, a in SHAPES_AND_AXES if 0 not in s]
 
@@ -91,7 +92,7 @@ def logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     top = detached(max(x, axis=axes, keepdims=True))
     top = where(less(absolute(top), inf), top, 0.0)  # infinity less infinity is NaN
     total = elementary.log(sum(elementary.exp(subtract(x, top)), axis=axes, keepdims=keepdims))
-    return add(total, reshape(top, shape=total.shape))
+    return add(total, reshape(top, newshape=total.shape))
 
 
 def _bits(shape):
@@ -165,12 +166,12 @@ def _average(x, weights=None, *, axis=None):
                 f"one axis; got {shape_text(weights.shape)} and axis {axis!r}"
             )
         along = [x.shape[d] if d == axes[0] else 1 for d in range(len(x.shape))]
-        weights = reshape(weights, shape=along)
+        weights = reshape(weights, newshape=along)
     total = sum(multiply(x, weights), axis=axes)
     return divide(total, sum(weights, axis=axes if len(weights.shape) > 1 else None))
 
 
-@public
+@public()
 def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
     """The mean of x along axis (an integer, several, or None for all), weighted: sum of x weights
     divided by sum of weights. weights: of x's shape, or one row along axis; None: all are 1. A
@@ -280,4 +281,4 @@ def _matrix_norm(x, ord, axes, keepdims):
     found = (max if ord > 0 else min)(sums, axis=over, keepdims=True)
     if keepdims:
         return found
-    return reshape(found, shape=[e for d, e in enumerate(found.shape) if d not in axes])
+    return reshape(found, newshape=[e for d, e in enumerate(found.shape) if d not in axes])

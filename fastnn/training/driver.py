@@ -34,13 +34,14 @@ class Driver:
         self.finished: Callable[[int, list[str], list[list[float]]], None] = (
             lambda first, names, means: None
         )
+        self.noted: Callable[[Logs], None] = lambda logs: None
 
     # ---- fit
 
     def fit(self, epochs: int, renew: Callable[[], Epoch]) -> None:
         """Train. `finished` is told of epochs that are over: number of the first one, names, and
-        the means by each name. `renew` gives the program anew when a callback has changed a layer
-        or the optimizer."""
+        the means by each name; `noted` of an epoch's logs after callbacks have seen them. `renew`
+        gives the program anew when a callback has changed a layer or the optimizer."""
         hooks = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
         if not watched and not self.callbacks.overrides(*hooks):
@@ -57,6 +58,7 @@ class Driver:
             over = self.epoch.row.value
             logs = self._finish(number, over - 1, over)
             self.callbacks.call("on_epoch_end", number, logs)
+            self.noted(logs)
             if self.model.stop_training:
                 break
 

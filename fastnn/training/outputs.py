@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import metrics, tree
+from fastnn.errors import nearest
 from fastnn.layers.base import Shape
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
@@ -23,9 +24,15 @@ class Output:
         return self.name
 
 
-def outputs_of(results: Any) -> Any:
-    """The same structure with an `Output` for each tensor."""
-    found = [Output(_name(path), (None, *t.shape[1:]), t.dtype) for path, t in tree.leaves(results)]
+def outputs_of(results: Any, names: list[str] | None = None) -> Any:
+    """The same structure with an `Output` for each tensor. names: of those in a list."""
+    leaves = list(tree.leaves(results))
+    if not isinstance(results, list | tuple) or names is None or len(names) != len(leaves):
+        names = [_name(path) for path, _ in leaves]
+    found = [
+        Output(name, (None, *t.shape[1:]), t.dtype)
+        for name, (_, t) in zip(names, leaves, strict=True)
+    ]
     return tree.pack(results, found)
 
 
@@ -36,11 +43,22 @@ def _name(path):
     return prefix + "_".join(str(int(k) + 1) if k.isdecimal() else k for k in keys)
 
 
-def per_output(outputs: Any, value: Any, what: str) -> list[Any]:
+def per_output(outputs: Any, value: Any, what: str, names: list[str] | None = None) -> list[Any]:
     """What belongs to each output: of a list, tuple or dictionary like them the part at its place,
-    else the same for all."""
+    of a dictionary by their names that of its name, else the same for all. A dictionary may leave
+    some out, for which there is None."""
     if not isinstance(value, list | tuple | dict):
         return [value] * len(tree.flatten(outputs))
+    keys = list(outputs) if isinstance(outputs, dict) else names
+    if isinstance(value, dict) and keys:
+        unknown = [key for key in value if key not in keys]
+        if unknown:
+            raise ValueError(
+                f"{what}: the model has no output {unknown[0]!r}; {nearest(unknown[0], keys)}"
+            )
+        if not isinstance(outputs, dict):
+            return [value.get(name) for name in keys]
+        value = {key: value.get(key) for key in keys}
     if tree.children(outputs) is None:
         raise ValueError(
             f"{what}: the model has one output, and needs no {type(value).__name__} for it"
@@ -50,19 +68,18 @@ def per_output(outputs: Any, value: Any, what: str) -> list[Any]:
     return found
 
 
-def metrics_of(outputs: Any, given: Any, losses: list[Loss | None]) -> list[list[Metric]]:
+def metrics_of(
+    outputs: Any, given: Any, losses: list[Loss | None], names: list[str] | None = None
+) -> list[list[Metric]]:
     """The metrics of each output. given: names or metrics; of several outputs, a structure of
     them."""
-    named = (
-        [given or ()]
-        if tree.children(outputs) is None
-        else per_output(outputs, given or None, "metrics")
-    )
+    is_one = tree.children(outputs) is None and not isinstance(given, dict)
+    named = [given or ()] if is_one else per_output(outputs, given or None, "metrics", names)
     found = []
-    for output, names, loss in zip(tree.flatten(outputs), named, losses, strict=True):
-        names = names if isinstance(names, list | tuple) else [names] if names else []
+    for output, wanted, loss in zip(tree.flatten(outputs), named, losses, strict=True):
+        wanted = wanted if isinstance(wanted, list | tuple) else [wanted] if wanted else []
         takes_labels, columns = loss is not None and loss.takes_labels, output.shape[-1] or 1
-        found.append([metrics.for_targets(name, takes_labels, columns) for name in names])
+        found.append([metrics.for_targets(name, takes_labels, columns) for name in wanted])
     return found
 
 
@@ -73,9 +90,11 @@ def targets_of(
     metrics: list[list[Metric]],
     rows: int,
     what: str,
+    names: list[str] | None = None,
 ) -> Any:
     """Targets as losses and metrics take them, checked; None for an output that has neither."""
-    given = [y] if tree.children(outputs) is None else per_output(outputs, y, f"{what}y")
+    is_one = tree.children(outputs) is None and not isinstance(y, dict)
+    given = [y] if is_one else per_output(outputs, y, f"{what}y", names)
     found = []
     for (path, output), target, loss, of_it in zip(
         tree.leaves(outputs), given, losses, metrics, strict=True
@@ -84,6 +103,8 @@ def targets_of(
         judge = loss or (of_it[0] if of_it else None)
         name = f"{what}y{path}"
         if judge is not None:
+            if target is None:
+                raise ValueError(f"{name} is missing: that output has a loss or metrics")
             data.expect_rows(rows, target, f"{what}x", name)
             values = judge.targets(target, output.shape, output.dtype)
             data.expect_finite(values, name, target)
@@ -102,11 +123,13 @@ def _expect_same_targets(loss, metrics):
             )
 
 
-def weights_of(sample_weight: Any, outputs: Any, rows: int, dtype: np.dtype) -> Any:
+def weights_of(
+    sample_weight: Any, outputs: Any, rows: int, dtype: np.dtype, names: list[str] | None = None
+) -> Any:
     """Weights of rows: one array for all outputs, or a structure with one for each."""
     if tree.children(outputs) is None or tree.children(sample_weight) is None:
         return data.weights(sample_weight, rows, dtype)
-    given = per_output(outputs, sample_weight, "sample_weight")
+    given = per_output(outputs, sample_weight, "sample_weight", names)
     return tree.pack(outputs, [data.weights(weights, rows, dtype) for weights in given])
 
 

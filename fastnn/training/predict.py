@@ -10,6 +10,7 @@ from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
 from fastnn.devices.base import FOREVER, StepFailed
+from fastnn.dtypes import FLOATS
 from fastnn.errors import NotFiniteError
 from fastnn.frames import not_finite
 from fastnn.locks import MAX_WAIT_SECONDS
@@ -33,7 +34,7 @@ class Predictor:
     def __init__(
         self, model: Any, rows: Any, size: int | None, outputs: Any, batch_size: int, eager: bool
     ):
-        self.model, self.dtype, self.single = model, model.dtype, size is not None
+        self.model, self.single = model, size is not None
         like = data.without_arrays(rows)
 
         def another_of(rows_of_it: int | None) -> Predictor:
@@ -78,7 +79,8 @@ class Predictor:
     def _step(self, *batch: Tensor) -> None:
         x, y = batch[: len(self.x)], batch[len(self.x) :]
         for tensor in x:
-            apply(check_finite, (tensor,), {})
+            if tensor.dtype in FLOATS:
+                apply(check_finite, (tensor,), {})
         with no_grad():
             results = tree.flatten(self.model(tree.pack(self.inputs, x), training=False))
             for result, out in zip(results, y, strict=True):
@@ -86,10 +88,10 @@ class Predictor:
 
     def __call__(self, x: Any, callbacks: CallbackList | None = None, given: Any = None) -> Any:
         given = x if given is None else given
-        if type(x) is np.ndarray and x.dtype == self.dtype:
+        if type(x) is np.ndarray and x.dtype == self.x[0].dtype:
             arrays = [x]
         else:  # one array of another kind, or rows that are checked already
-            arrays = [data.inputs(x, self.dtype)] if hasattr(x, "shape") else tree.flatten(x)
+            arrays = [data.inputs(x, self.x[0].dtype)] if hasattr(x, "shape") else tree.flatten(x)
         watched = callbacks is not None and callbacks.callbacks
         try:
             if self.single and not watched:

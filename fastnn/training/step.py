@@ -80,7 +80,7 @@ def _judged(model: Any, batch: Rows, prediction: Any) -> tuple[Tensor, list[tupl
     counts."""
     _, loss = model._compiled("evaluate")
     losses, factors, weights, targets = (
-        per_output(prediction, value, what)
+        per_output(prediction, value, what, model.output_names)
         for value, what in (
             (loss, "loss"),
             (model.loss_weights, "loss_weights"),

@@ -19,6 +19,7 @@ from fastnn.metrics import Metric
 from fastnn.metrics import for_targets as metric_of
 from fastnn.optimizers import Optimizer
 from fastnn.profiling import profile_step
+from fastnn.symbolic import expected_shape
 from fastnn.tape.record import Recorder, context
 from fastnn.watch import Cache, Watch
 from fastnn.weights import named
@@ -64,6 +65,8 @@ class Trainer(Layer, aliases=None):
         "history", "stop_training", "run_eagerly", "_programs", "_generator", "_lock",
         "preprocessing", "labels",
     )  # fmt: skip
+
+    output_names: list[str] | None = None  # of a list of outputs
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
@@ -204,7 +207,7 @@ class Trainer(Layer, aliases=None):
                 return self._training("fit", rows, test, batch_size, bool(shuffle))
 
             driver = Driver(self, program(), self._names, called, progress)
-            driver.finished = history.extend
+            driver.finished, driver.noted = history.extend, history.note
             try:
                 called.call("on_train_begin", None)
                 driver.fit(epochs, program)
@@ -215,6 +218,9 @@ class Trainer(Layer, aliases=None):
                     f"\nfit was interrupted after {len(history.epoch)} of {epochs} epochs",
                     file=sys.stderr,
                 )
+            except FloatingPointError as error:
+                if not called.handle(error):
+                    raise
             finally:
                 driver.epoch.release()
             called.call("on_train_end", {k: v[-1] for k, v in history.history.items()})
@@ -288,7 +294,7 @@ class Trainer(Layer, aliases=None):
             output, count = self._outputs(rows), len(tree.flatten(rows)[0])
             size = count if count <= batch_size else None
             key: tuple = "predict", size, data.signature(rows), batch_size, self.run_eagerly
-            if type(x) is np.ndarray and size is not None:
+            if type(x) is np.ndarray and size is not None and x.shape == rows.shape:
                 key = "predict", x.shape, batch_size, self.run_eagerly
             predictor = self._kept(
                 key, lambda: Predictor(self, rows, size, output, batch_size, self.run_eagerly)
@@ -378,7 +384,7 @@ class Trainer(Layer, aliases=None):
     def _input(self, x: Any, name: str, check: bool) -> np.ndarray:
         rows = data.inputs(x, self.dtype, name)
         expected = getattr(self, "input_shape", None)
-        if expected is not None and rows.shape[1:] != tuple(expected[1:]):
+        if expected is not None and not expected_shape(rows.shape[1:], tuple(expected[1:])):
             raise ShapeError(
                 f"model {self.name!r}: {name} must have shape {shape_text(expected)}; got "
                 f"{shape_text(np.shape(x))}"
@@ -396,12 +402,13 @@ class Trainer(Layer, aliases=None):
         rows = self._inputs(x, f"{what}x")
         count, outputs = len(tree.flatten(rows)[0]), self._outputs(rows)
         _, loss = self._compiled("fit")
-        losses = per_output(outputs, loss, "loss")
+        names = self.output_names
+        losses = per_output(outputs, loss, "loss", names)
         if self._metrics is None:
-            self._metrics = metrics_of(outputs, self._metric_names, losses)
+            self._metrics = metrics_of(outputs, self._metric_names, losses, names)
         self._names = names_of(outputs, losses, self._metrics)
-        targets = targets_of(y, outputs, losses, self._metrics, count, what)
-        return Rows(rows, targets, weights_of(sample_weight, outputs, count, self.dtype))
+        targets = targets_of(y, outputs, losses, self._metrics, count, what, names)
+        return Rows(rows, targets, weights_of(sample_weight, outputs, count, self.dtype, names))
 
     def _outputs(self, rows: Any) -> Any:
         """What the model returns for such rows, an `Output` in the place of each tensor: found by
@@ -422,7 +429,7 @@ class Trainer(Layer, aliases=None):
                         f"model {self.name!r}: a prediction must have a row for each row of x; "
                         f"got {shape_text(result.shape)} for 2 rows{path and f' at {path}'}"
                     )
-            return Outputs(outputs_of(y))
+            return Outputs(outputs_of(y, self.output_names))
 
         return self._kept(("outputs", data.signature(rows)), called).outputs
 

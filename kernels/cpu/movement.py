@@ -3,6 +3,8 @@ names; and their gradients, which put back.
 
     slice_copy   y = x[key]                 dx = 0, dx[key] = dy
     transpose    y = x, axes in any order   dx = dy, axes back
+    concatenate  y = pieces, side by side   dx = slices of dy
+    slice_update y = x, y[key] = values     dx = dy, dx[key] = 0; dvalues = dy[key]
     take         y[a, m] = x[a, index[m]]   dx[a, s] = sum of dy[a, m] over m with index[m] = s
     gather       batch[i] = source[order[cursor + i]]
 """
@@ -40,7 +42,7 @@ def streaming_copy(x, y, start, stop):
     streaming_row_copy(x[start:stop], y[start:stop])
 
 
-@kernel(split=[("n", ELEMENT_GRAIN)], x="out T[n]")
+@kernel(split=[("n", ELEMENT_GRAIN)], dtypes=ANY, x="out T[n]")
 def zero(x, start, stop):
     """x = 0."""
     clear(x[start:stop])
@@ -77,17 +79,26 @@ def strided_copy(x, outer, start, step, out, row_start, row_stop, col_start, col
             source = x[place : place + row.size]
             for j in range(row.size):
                 row[j] = source[j]
+        elif step == 0:
+            value = x[place]
+            for j in range(row.size):
+                row[j] = value
         else:
             for j in range(row.size):
                 row[j] = x[place + j * step]
 
 
 @kernel(
-    split=ROWS_OR_COLUMNS, dy="T[R, C]", outer="i8[D, E]", start="int", step="int", dx="inout T[X]"
+    split=ROWS_OR_COLUMNS,
+    dtypes=ANY,
+    dy="T[R, C]",
+    outer="i8[D, E]",
+    start="int",
+    step="int",
+    dx="inout T[X]",
 )
 def strided_put(dy, outer, start, step, dx, row_start, row_stop, col_start, col_stop):
-    """dx[row_place(outer, start, r) + j step] = dy[r, j], into zeros: no two elements have one
-    place."""
+    """dx[row_place(outer, start, r) + j step] = dy[r, j]: no two elements have one place."""
     for r in range(row_stop - row_start):
         row, place = (
             dy[row_start + r, col_start:col_stop],
@@ -100,6 +111,35 @@ def strided_put(dy, outer, start, step, dx, row_start, row_stop, col_start, col_
         else:
             for j in range(row.size):
                 dx[place + j * step] = row[j]
+
+
+@kernel(split=[("n", ELEMENT_GRAIN)], dtypes=ANY, x="T[m]", place="int", out="inout T[n]")
+def put_range(x, place, out, start, stop):
+    """out[place + i] = x[i]. Threads divide `out`, so pieces put into it one after another need no
+    barrier between them."""
+    first, last = max(start, place), min(stop, place + x.size)
+    if first < last:
+        source, target = x[first - place : last - place], out[first:last]
+        for j in range(target.size):
+            target[j] = source[j]
+
+
+@kernel(split=[("R", ROW_GRAIN)], dtypes=ANY, x="T[R, C]", column="int", out="inout T[R, K]")
+def put_columns(x, column, out, start, stop):
+    """out[r, column + j] = x[r, j]."""
+    columns = x.shape[1]
+    if columns == 1:
+        source = flat(x)
+        for r in range(start, stop):
+            out[r, column] = source[r]
+    else:
+        for r in range(start, stop):
+            source, target = x[r], out[r, column : column + columns]
+            if columns < MASKED_COPY_MAX_COLUMNS:
+                row_copy(source, target)
+            else:
+                for j in range(target.size):
+                    target[j] = source[j]
 
 
 @kernel(split=[("N", TRANSPOSE_ROW_GRAIN)], x="T[M, N]", out="out T[N, M]")
@@ -144,29 +184,16 @@ def take_rows(x, index, out, row_start, row_stop, col_start, col_stop):
                 clear(row)
             elif row.size == 1:
                 row[0] = x[a, place, 0]
+            elif row.size < MASKED_COPY_MAX_COLUMNS:
+                row_copy(x[a, place], row)
             else:
+                if x.size > HALF_L2_ELEMENTS and m + PREFETCH_ROWS < index.size:
+                    ahead = counted(index[m + PREFETCH_ROWS], x.shape[1])
+                    row_prefetch(x[a, max(ahead, 0)])
                 source = x[a, place]
                 for j in range(row.size):
                     row[j] = source[j]
     return status
-
-
-@kernel(split=[("A", 1), ("S", ROW_GRAIN)], dy="T[A, M, B]", index="i8[M]", dx="out T[A, S, B]")
-def scatter_add_rows(dy, index, dx, row_start, row_stop, col_start, col_stop):
-    """dx[a, s] = sum of dy[a, m] over m with index[m] = s, in the order of m. Every thread reads
-    all indices and adds what belongs to rows of its own, so the sums do not depend on the number of
-    threads."""
-    for a in range(row_start, row_stop):
-        for s in range(col_start, col_stop):
-            clear(dx[a, s])
-        for m in range(dy.shape[1]):
-            place = counted(index[m], dx.shape[1])
-            if col_start <= place < col_stop and dx.shape[2] == 1:
-                dx[a, place, 0] += dy[a, m, 0]
-            elif col_start <= place < col_stop:
-                row, dy_row = dx[a, place], dy[a, m]
-                for j in range(row.size):
-                    row[j] += dy_row[j]
 
 
 @kernel(
@@ -230,6 +257,34 @@ def slice_gradient(call, dy, dx, *, shape, key):
     call(strided_put, dy.view(rows), outer, start, step, dx.flat())
 
 
+def slice_update(call, x, values, out, *, key):
+    rows, outer, start, step = _walk(call.constant, places.sliced, x.shape, places.hashable(key))
+    call(copy, x.flat(), out.flat())
+    call(strided_put, values.view(rows), outer, start, step, out.flat())
+
+
+def broadcast_to(call, x, out, *, shape):
+    rows, outer, start, step = _walk(call.constant, places.broadcast, x.shape, out.shape)
+    call(strided_copy, x.flat(), outer, start, step, out.view(rows))
+
+
+def zeros(call, out, *, shape, dtype):
+    call(zero, out.flat())
+
+
+def concatenate(call, *pieces_and_out, axis=0):
+    *pieces, out = pieces_and_out
+    outer, extent, inner = around(out.shape, axis)
+    place = 0
+    for x in pieces:
+        columns = x.shape[axis] * inner
+        if outer == 1:
+            call(put_range, x.flat(), place, out.flat())
+        else:
+            call(put_columns, x.view((outer, columns)), place, out.view((outer, extent * inner)))
+        place += columns
+
+
 def transpose(call, x, out, *, axes=None):
     axes = places.transpose_axes(len(x.shape), axes)
     if axes == (1, 0) and x.dtype.kind == "f":
@@ -258,16 +313,6 @@ def take(call, x, index, out, *, axis=0):
         x.view((outer, extent, inner)),
         index.flat(),
         out.view((outer, prod(index.shape), inner)),
-    )
-
-
-def take_gradient(call, index, dy, dx, *, shape, axis):
-    outer, extent, inner = around(shape, axis)
-    call(
-        scatter_add_rows,
-        dy.view((outer, prod(index.shape), inner)),
-        index.flat(),
-        dx.view((outer, extent, inner)),
     )
 
 

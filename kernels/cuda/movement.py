@@ -3,6 +3,8 @@ names; and their gradients, which put back.
 
     slice_copy   y = x[key]                 dx = 0, dx[key] = dy
     transpose    y = x, axes in any order   dx = dy, axes back
+    concatenate  y = pieces, side by side   dx = slices of dy
+    slice_update y = x, y[key] = values     dx = dy, dx[key] = 0; dvalues = dy[key]
     take         y[a, m] = x[a, index[m]]   dx[a, s] = sum of dy[a, m] over m with index[m] = s
     gather       batch[i] = source[order[cursor + i]]
 
@@ -31,7 +33,6 @@ from .grid import (
     thread_index,
 )
 from .loops import broadcast_plan
-from .scatter import scatter_add_rows
 from .transpose import tiles_of, transpose_tiles
 
 THREADS = 256
@@ -99,7 +100,7 @@ def copy(x, y):
         i += THREADS
 
 
-@kernel(split=FLAT, threads=THREADS, x="out T[n]")
+@kernel(split=FLAT, threads=THREADS, dtypes=ANY, x="out T[n]")
 def zero(x):
     """x = 0."""
     start = block_index() * BLOCK_ELEMENTS
@@ -177,6 +178,7 @@ def strided_copy(x, outer, start, step, columns, unit, out):
 @kernel(
     split=FLAT,
     threads=THREADS,
+    dtypes=ANY,
     dy="T[n]",
     outer="i8[D, E]",
     start="int",
@@ -186,14 +188,35 @@ def strided_copy(x, outer, start, step, columns, unit, out):
     dx="inout T[X]",
 )
 def strided_put(dy, outer, start, step, columns, unit, dx):
-    """dx[row_place(outer, start, r) + j step] = dy[r, j], into zeros: no two elements have one
-    place."""
+    """dx[row_place(outer, start, r) + j step] = dy[r, j]: no two elements have one place."""
     unit = unit if is_aligned(dy) and is_aligned(dx) else 1
     i = block_index() * BLOCK_ELEMENTS + thread_index() * unit
     end = min(block_index() * BLOCK_ELEMENTS + BLOCK_ELEMENTS, dy.size)
     while i < end:
         r = quotient(i, columns)
         move(dy, i, dx, row_place(outer, start, r) + (i - r * columns) * step, unit)
+        i += THREADS * unit
+
+
+@kernel(
+    split=FLAT,
+    threads=THREADS,
+    dtypes=ANY,
+    x="T[n]",
+    columns="int",
+    column="int",
+    width="int",
+    unit="int",
+    out="inout T[K]",
+)
+def put_columns(x, columns, column, width, unit, out):
+    """out[r, column + j] = x[r, j], of rows of `columns` and of `width`."""
+    unit = unit if is_aligned(x) and is_aligned(out) else 1
+    i = block_index() * BLOCK_ELEMENTS + thread_index() * unit
+    end = min(block_index() * BLOCK_ELEMENTS + BLOCK_ELEMENTS, x.size)
+    while i < end:
+        r = quotient(i, columns)
+        move(x, i, out, r * width + column + i - r * columns, unit)
         i += THREADS * unit
 
 
@@ -329,6 +352,32 @@ def slice_gradient(call, dy, dx, *, shape, key):
     call(strided_put, dy.flat(), *_walk(*given), dx.flat())
 
 
+def slice_update(call, x, values, out, *, key):
+    given = call.constant, x.dtype.itemsize, places.sliced, x.shape, places.hashable(key)
+    call(copy, x.flat(), out.flat())
+    call(strided_put, values.flat(), *_walk(*given), out.flat())
+
+
+def broadcast_to(call, x, out, *, shape):
+    given = call.constant, x.dtype.itemsize, places.broadcast, x.shape, out.shape
+    call(strided_copy, x.flat(), *_walk(*given), out.flat())
+
+
+def zeros(call, out, *, shape, dtype):
+    call(zero, out.flat())
+
+
+def concatenate(call, *pieces_and_out, axis=0):
+    *pieces, out = pieces_and_out
+    _, extent, inner = around(out.shape, axis)
+    column = 0
+    for x in pieces:
+        columns = x.shape[axis] * inner
+        unit = _unit(x.dtype.itemsize, columns, column, extent * inner)
+        call(put_columns, x.flat(), columns, column, extent * inner, unit, out.flat())
+        column += columns
+
+
 def transpose(call, x, out, *, axes=None):
     axes = places.transpose_axes(len(x.shape), axes)
     tiles = tiles_of(call.constant, x.shape, axes)
@@ -348,12 +397,6 @@ def take(call, x, index, out, *, axis=0):
     extents = around(x.shape, axis)
     unit = _unit(x.dtype.itemsize, extents[2])
     call(take_rows, x.view(extents), index.flat(), unit, out.flat())
-
-
-def take_gradient(call, index, dy, dx, *, shape, axis):
-    outer, extent, inner = around(shape, axis)
-    rows = dy.view((outer, prod(index.shape), inner))
-    call(scatter_add_rows, rows, index.flat(), extent, dx.flat())
 
 
 def gather(call, source, order, cursor, batch, *, rows):

@@ -1,4 +1,9 @@
-"""The gradient of rows taken: dx[a, s] = sum of dy[a, m] over m with index[m] = s.
+"""Rows put where an array of indices says.
+
+    scatter            y = x, then y[index[m]] = formula(y[index[m]], updates[m]) for each m in turn
+    scatter_add_rows   dx[a, s] = sum of dy[a, m] over m with index[m] = s, the gradient of take
+
+Of the second:
 
 A block has SCATTER_ELEMENTS of dx, four neighbours to a thread if they are 16 bytes of one row. It
 looks through all indices, INDICES at a time, and lists those of its own rows in their order; each
@@ -6,11 +11,15 @@ thread then adds what belongs to its row. So a sum has the order of the indices,
 whatever the grid; and dx is written once.
 """
 
+from functools import cache
+from math import prod
+
 import numpy as np
 
 from ..declare import T, helper, intrinsic, kernel
 from ..intrinsics import flat
-from ..places import counted
+from ..places import around, counted
+from ..status import INDEX_OUT_OF_RANGE, lowest_place
 from .grid import (
     ALL_LANES,
     FOUR,
@@ -26,6 +35,7 @@ from .grid import (
     store_four,
     thread_index,
 )
+from .movement import copy
 
 THREADS = 256
 WARPS = THREADS // WARP
@@ -141,3 +151,59 @@ def scatter_add_rows(dy, index, extent, dx):
             else:
                 dx[i] = total
         start += THREADS * unit
+
+
+@cache
+def scatter_rows(formula):
+    """The kernel of a formula of two numbers."""
+    combine = formula.function
+
+    @kernel(
+        split=[("n", THREADS)],
+        threads=THREADS,
+        dtypes=formula.dtypes,
+        name=f"scatter_{formula.name}",
+        updates="T[u]",
+        index="i8[M]",
+        columns="int",
+        rows="int",
+        y="inout T[n]",
+    )
+    def kernel_of(updates, index, columns, rows, y):
+        """A thread has an element of y and looks through all indices, which a warp reads at once:
+        the result does not depend on the grid."""
+        status, i = 0, block_index() * THREADS + thread_index()
+        if i < y.size:
+            row = quotient(i, columns)
+            column, value, m = i - row * columns, y[i], 0
+            while m < index.size:
+                place = counted(index[m], rows)
+                if place < 0:
+                    status = lowest_place(status, INDEX_OUT_OF_RANGE, m)
+                if place == row:
+                    value = combine(value, updates[m * columns + column])
+                m += 1
+            y[i] = value
+        return status
+
+    return kernel_of
+
+
+# ---- launchers
+
+
+def take_gradient(call, index, dy, dx, *, shape, axis):
+    outer, extent, inner = around(shape, axis)
+    rows = dy.view((outer, prod(index.shape), inner))
+    call(scatter_add_rows, rows, index.flat(), extent, dx.flat())
+
+
+def scatter(formula):
+    """The launcher of a formula."""
+
+    def launch(call, x, index, updates, y):
+        rows, columns = x.shape[0], prod(x.shape[1:])
+        call(copy, x.flat(), y.flat())
+        call(scatter_rows(formula), updates.flat(), index, columns, rows, y.flat())
+
+    return launch

@@ -66,6 +66,11 @@ def add(x, y):
 
 
 @helper
+def second(x, y):
+    return y
+
+
+@helper
 def subtract(x, y):
     return x - y
 

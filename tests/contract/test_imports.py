@@ -22,8 +22,11 @@ ORDER = [
 LAZY = {
     ("buffer", "devices"),  # a copy of a buffer takes memory of the device
     ("tape", "watch"),  # a type
+    ("ops", "config"),  # what makes a tensor of nothing asks for the process's element type
+    ("ops", "tensor"),
     ("tensor", "autograd"),  # methods of a tensor are made of what is built on tensors
     ("operators", "indexing"),
+    ("symbolic", "indexing"),
 }
 SOURCES = [
     p

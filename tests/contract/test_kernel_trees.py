@@ -24,7 +24,6 @@ CUDA_ALONE = {
     "gemm_microkernel": "the CPU's is in simd/",
     "reduction_forms": "which threads make a reduction",
     "reductions": "sums over the threads of a warp or a block",
-    "scatter": "the CPU's gradient of rows taken is a loop, in movement",
     "strips": "columns of batch norm that a block has; the CPU's are ranges",
     "transpose": "the CPU's is in simd/",
 }

@@ -29,6 +29,7 @@ SHARED = [
     "layers",
     "losses",
     "metrics",
+    "ops",
     "optimizers",
     "random",
     "utils",

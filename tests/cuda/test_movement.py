@@ -7,7 +7,7 @@ import pytest
 import fastnn
 from fastnn import ops
 from fastnn.devices.launchers import launcher
-from fastnn.kernels.cuda import movement
+from fastnn.kernels.cuda import movement, scatter
 from fastnn.kernels.cuda.scatter import INDICES
 from fastnn.kernels.status import INDEX_OUT_OF_RANGE
 from fastnn.ops.arithmetic import cast
@@ -245,7 +245,7 @@ KERNELS = (
     movement.strided_put,
     movement.transpose_tiles,
     movement.take_rows,
-    movement.scatter_add_rows,
+    scatter.scatter_add_rows,
     movement.gather_rows,
     movement.flat_index_elements,
 )

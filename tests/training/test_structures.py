@@ -154,7 +154,8 @@ def fit(x=X, y=Y, model=None, **arguments):
         (lambda: compiled().predict({**X, "u": X["u"] * np.nan}), r"x\['u'\] has 200 values"),
         (lambda: fit({**X, "u": "a"}), r"x\['u'\]: expected numbers"),
         (lambda: fit([]), r"x: there is no array in \[\]"),
-        (lambda: fit(model=compiled(loss={"value": "mse"})), r"^loss: expected a dictionary"),
+        (lambda: fit(model=compiled(loss={"kinds": "mse"})), r"^loss: .* no output 'kinds'; did"),
+        (lambda: fit(y={"value": Y["value"]}), r"^y\['kind'\] is missing: .* has a loss"),
         (lambda: fit(model=compiled(metrics=["mae"])), r"^metrics: expected a dictionary"),
         (
             lambda: fit(sample_weight=[np.ones(ROWS)]),

@@ -1,0 +1,147 @@
+"""Branches and loops as Keras has them, which call functions of the user's. What they decide by is
+known when they are called: eagerly always, while a step is recorded if it is no tensor that the
+step computes. A recorded loop is written down turn by turn."""
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import tree
+from fastnn.errors import RecordingError
+
+from .functions import as_tensor, public
+from .join import stack
+from .movement import slice_copy
+
+
+def _known(name, what, value, way_out):
+    try:
+        return np.asarray(value)
+    except RecordingError:
+        raise RecordingError(
+            f"{name}: {what} is a tensor that the step computes, which is not known while it is "
+            f"being recorded. {way_out}"
+        ) from None
+
+
+@public()
+def cond(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
+    """true_fn() if pred is True, else false_fn().
+
+    >>> from fastnn import ops
+    >>> ops.cond(ops.convert_to_tensor(2.0) > 1.0, lambda: "larger", lambda: "not")
+    'larger'
+    """
+    way_out = "Compute both and choose: ops.where(pred, x1, x2)."
+    return true_fn() if bool(_known("cond", "pred", pred, way_out)) else false_fn()
+
+
+@public()
+def switch(index: Any, branches: Any, *operands: Any) -> Any:
+    """branches[index](*operands), the index kept within the list."""
+    way_out = "Compute all and choose: ops.take(ops.stack(results), index, axis=0)."
+    number = int(_known("switch", "index", index, way_out))
+    return branches[builtins.min(builtins.max(number, 0), len(branches) - 1)](*operands)
+
+
+@public()
+def while_loop(
+    cond: Callable, body: Callable, loop_vars: Any, maximum_iterations: int | None = None
+) -> Any:
+    """loop_vars, replaced by body(*loop_vars) as long as cond(*loop_vars) is True, and
+    maximum_iterations times at most.
+
+    >>> from fastnn import ops
+    >>> ops.while_loop(lambda i: i < 10, lambda i: (i * 2,), (3,))
+    (12,)
+    """
+    is_one = not isinstance(loop_vars, list | tuple)
+    given, turns = (loop_vars,) if is_one else loop_vars, 0
+    way_out = "Run it eagerly, or a fixed number of times with where(is_going_on, new, old)."
+    while (maximum_iterations is None or turns < maximum_iterations) and bool(
+        _known("while_loop", "the condition", cond(*given), way_out)
+    ):
+        found, turns = body(*given), turns + 1
+        given = found if isinstance(found, list | tuple) else (found,)
+    return given[0] if is_one else type(loop_vars)(given)
+
+
+@public()
+def fori_loop(lower: Any, upper: Any, body_fun: Callable, init_val: Any) -> Any:
+    """init_val, replaced by body_fun(i, value) for i from lower to upper - 1."""
+    way_out = "The bounds of a recorded loop must be numbers."
+    low, high = (int(_known("fori_loop", "a bound", n, way_out)) for n in (lower, upper))
+    for i in range(low, high):
+        init_val = body_fun(i, init_val)
+    return init_val
+
+
+def _rows(name, xs):
+    """The first extent of all tensors of a structure, and a function that gives row n of each."""
+    xs = tree.map(as_tensor, xs)
+    found = {x.shape[0] if x.shape else None for x in tree.flatten(xs)}
+    if len(found) != 1 or None in found:
+        raise ValueError(f"{name}: what is gone through must have one first extent; got {found}")
+    return found.pop(), lambda n: tree.map(lambda x: slice_copy(x, key=(n,)), xs)
+
+
+def _stacked(results):
+    """Structures of tensors, all alike, as one of stacks."""
+    columns = zip(*[tree.flatten(result) for result in results], strict=True)
+    whole = iter([stack(builtins.list(column)) for column in columns])
+    return tree.map(lambda _: next(whole), results[0])
+
+
+@public()
+def map(f: Callable, xs: Any) -> Any:
+    """f of each row of xs, a tensor or a structure of tensors, stacked.
+
+    >>> from fastnn import ops
+    >>> print(ops.map(lambda row: row * 2, [1, 2, 3]))
+    [2 4 6]
+    """
+    n, row = _rows("map", xs)
+    if not n:
+        raise ValueError("map: xs has no rows, of which f could be called")
+    return _stacked([f(row(i)) for i in range(n)])
+
+
+@public()
+def vectorized_map(function: Callable, elements: Any) -> Any:
+    """The same as map: rows are gone through one after another."""
+    return map(function, elements)
+
+
+@public()
+def scan(
+    f: Callable,
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: Any = 1,
+) -> tuple:
+    """(carry, ys): carry begins as init, and carry, y = f(carry, row of xs) goes through the rows,
+    from the last one if `reverse`; ys are the stacked y, None if they are. length: how often, where
+    xs is None.
+
+    >>> from fastnn import ops
+    >>> carry, sums = ops.scan(lambda c, x: (c + x, c + x), ops.zeros(()), [1.0, 2.0, 3.0])
+    >>> print(sums)
+    [1. 3. 6.]
+    """
+    if xs is None and length is None:
+        raise ValueError("scan: xs or length must say how often f is called")
+    n, row = (int(length or 0), lambda _: None) if xs is None else _rows("scan", xs)
+    if length is not None and length != n:
+        raise ValueError(f"scan: length is {length}, and xs has {n} rows")
+    carry, ys = init, []
+    for i in reversed(range(n)) if reverse else range(n):
+        carry, y = f(carry, row(i))
+        ys.append(y)
+    ys = ys[::-1] if reverse else ys
+    if not ys or not tree.flatten(ys[0]) or all(y is None for y in ys):
+        return carry, None
+    return carry, _stacked(ys)

@@ -1,0 +1,64 @@
+"""What is public in `ops` and is a plain function: it takes or returns a list, takes no tensor, or
+calls functions of the user's."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.dtypes import ANY
+
+from .record import Case, Op
+
+
+class Tested(NamedTuple):
+    """A function with what tests compare it with; of a case's inputs it takes a list, if
+    `takes_list`."""
+
+    function: Callable
+    reference: Callable
+    cases: Sequence[Case]
+    takes_list: bool
+
+
+functions: dict[str, Callable] = {}
+tested: dict[str, Tested] = {}
+
+
+def public(
+    reference: Callable | None = None, cases: Sequence[Case] = (), takes_list: bool = False
+) -> Callable[[Callable], Callable]:
+    """Decorates a function that is public in `ops`."""
+
+    def made(function):
+        functions[function.__name__] = function
+        if reference is not None:
+            tested[function.__name__] = Tested(function, reference, cases, takes_list)
+        return function
+
+    return made
+
+
+# The same memory under the same shape: gives tensors of arrays and numbers, as any op does.
+identity = Op(
+    "convert_to_tensor",
+    lambda x: [x.view(x.shape)],
+    gradient=lambda g, dys, inputs, outputs: g.pass_on(0, dys[0]),
+    dtypes=ANY,
+    flops=0,
+)
+
+
+def as_tensor(x: Any) -> Any:
+    """x as a tensor; what is one of fastnn's stays what it is."""
+    return x if type(x).__module__.startswith("fastnn.") else identity(x)
+
+
+def tensors_of(name: str, argument: str, xs: Any) -> list:
+    """A list of tensors of a list, or of the rows of a tensor or an array."""
+    if not isinstance(xs, list | tuple) and not getattr(xs, "shape", ()):
+        raise TypeError(f"{name}: {argument} must be a list of tensors; got {type(xs).__name__}")
+    found = [as_tensor(x) for x in (xs if isinstance(xs, list | tuple) else np.asarray(xs))]
+    if not found:
+        raise ValueError(f"{name}: {argument} must be a list of at least one tensor; got none")
+    return found

@@ -1,0 +1,240 @@
+"""Tensors without values, of which models are built: a layer or an op that is called on one notes
+the call, and gives what stands for its results."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import config, dtypes, ops, tree
+from fastnn.buffer import Buffer
+from fastnn.errors import RecordingError, ShapeError, shape_text
+from fastnn.locks import making
+from fastnn.operators import Operators
+from fastnn.ops.arithmetic import cast
+from fastnn.registry import unique_name
+from fastnn.tape.record import Recorder, context, outside_the_step
+from fastnn.tensor import Tensor
+
+Shape = tuple[int | None, ...]
+# What extents that may be any are taken for while shapes are worked out: those of results that
+# differ between the two depend on them. Primes, so that none is a product of others' extents.
+EXTENTS = (1009, 1013)
+SEQUENCES = (list, tuple)
+NUMBERS = (int, float, np.generic)
+
+
+class Node:
+    """One call of a layer or an op on symbolic tensors: what was called, with what, and the tensors
+    that stand for its results."""
+
+    __slots__ = ("arguments", "number", "operation", "results")
+
+    def __init__(self, operation: Any, arguments: tuple[tuple, dict], results: Any):
+        self.operation, self.arguments, self.results = operation, arguments, results
+        self.number = len(operation._nodes.calls)  # among those of its operation
+        operation._nodes.calls.append(self)
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it stands for what a model is given."""
+        return not self.parents
+
+    @property
+    def parents(self) -> "list[KerasTensor]":
+        """The symbolic tensors among what was given."""
+        return [t for t in tree.flatten(self.arguments) if isinstance(t, KerasTensor)]
+
+    @property
+    def outputs(self) -> "list[KerasTensor]":
+        return tree.flatten(self.results)
+
+
+class Nodes:
+    """The calls of a layer. A copy of the layer has none."""
+
+    def __init__(self) -> None:
+        self.calls: list[Node] = []
+
+    def __deepcopy__(self, memo):
+        return Nodes()
+
+    def __reduce__(self):
+        return Nodes, ()
+
+
+class Operation:
+    """An op, or another function of tensors, that was called on symbolic ones, by the name that it
+    has in a model."""
+
+    def __init__(self, function: Callable, name: str | None = None):
+        self.function, self._nodes = function, Nodes()
+        base: str = getattr(function, "__name__", type(function).__name__)
+        self.name = name or unique_name("get_item" if base == "getitem" else base)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+
+class KerasTensor(Operators):
+    """What stands for a tensor while a model is built: its shape, in which None is any extent, its
+    element type and how it is computed, but no values. `Input` gives one; layers, functions of
+    `fastnn.ops` and operators give others of it, of which `Model` makes a model.
+
+    >>> import fastnn
+    >>> x = fastnn.Input((3,))
+    >>> y = fastnn.ops.relu(2.0 * x[:, :2])
+    >>> y.shape
+    (None, 2)
+    >>> fastnn.Model(x, y)([[1.0, -2.0, 3.0]]).numpy()
+    array([[2., 0.]], dtype=float32)
+    """
+
+    def __init__(self, shape: Any, dtype: Any = None, name: str | None = None):
+        self.shape: Shape = tuple(shape)
+        self.dtype = dtypes.expected(dtype or config.floatx(), "KerasTensor")
+        self.name = name or unique_name("keras_tensor")
+        self.node: Node | None = None  # the call it is a result of, number `place` of them
+        self.place = 0
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def T(self) -> Any:
+        """The transpose."""
+        return ops.transpose(self)
+
+    def astype(self, dtype: Any) -> Any:
+        """As another element type, as `Tensor.astype`."""
+        return cast(self, dtype=dtype)
+
+    def reshape(self, *shape: Any) -> Any:
+        """Under another shape, as `ops.reshape`."""
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def __getitem__(self, key):
+        from fastnn.indexing import getitem
+
+        return symbolic_call(Operation(getitem), (self, key), {})
+
+    def _refused(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            f"{self!r} has no values: it stands for a tensor in a model. Call layers, functions of "
+            "fastnn.ops and operators on it; what needs values or a loop over them goes into the "
+            "call of a layer of one's own."
+        )
+
+    __array__ = __bool__ = __int__ = __float__ = __iter__ = __len__ = __contains__ = _refused
+    __index__ = __round__ = numpy = item = backward = _refused
+
+    def __repr__(self) -> str:
+        shape = "(" + ", ".join(map(str, self.shape)) + ("," if self.ndim == 1 else "") + ")"
+        return f"<KerasTensor shape={shape}, dtype={self.dtype}, name={self.name}>"
+
+
+class Spec:
+    """Shape and element type of a tensor."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: Shape, dtype: np.dtype):
+        self.shape, self.dtype = shape, dtype
+
+    def __repr__(self) -> str:
+        return f"{shape_text(self.shape)} {self.dtype}"
+
+
+def is_symbolic(value: Any) -> bool:
+    """Whether a value is a symbolic tensor, or a list, tuple or dictionary that holds one."""
+    if isinstance(value, SEQUENCES):
+        # of numbers written out, the first says it
+        return bool(value) and not isinstance(value[0], NUMBERS) and any(map(is_symbolic, value))
+    if isinstance(value, dict):
+        return any(map(is_symbolic, value.values()))
+    return isinstance(value, KerasTensor)
+
+
+def symbolic_call(operation: Any, args: tuple, kwargs: dict, specs: Any = None) -> Any:
+    """Note a call of a layer or an `Operation`; what stands for its results. specs: what has the
+    shape and element type of each, if they are known."""
+    specs = inferred(operation, args, kwargs) if specs is None else specs
+    results = tree.map(lambda spec: KerasTensor(spec.shape, spec.dtype), specs)
+    node = Node(operation, (args, kwargs), results)
+    for place, tensor in enumerate(node.outputs):
+        tensor.node, tensor.place = node, place
+    return results
+
+
+def inferred(operation: Any, args: tuple, kwargs: dict) -> Any:
+    """A `Spec` in the place of each tensor that a call gives: found by calling it without
+    computing, with one extent and with another where any may be."""
+    given = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
+    extents = EXTENTS if any([None in t.shape for t in given]) else EXTENTS[:1]
+    first, *others = [_traced(operation, args, kwargs, extent) for extent in extents]
+
+    def both(x, *rest):
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{operation.name}: of symbolic tensors, it must return tensors, or lists, tuples "
+                f"and dictionaries of them; got {type(x).__name__}"
+            )
+        shapes = [x.shape, *[r.shape for r in rest]]
+        if len({len(shape) for shape in shapes}) > 1:
+            raise ShapeError(
+                f"{operation.name}: how many dimensions its result has depends on an extent that "
+                "may be any"
+            )
+        shape = [e[0] if len(set(e)) == 1 else None for e in zip(*shapes, strict=True)]
+        return Spec(tuple(shape), x.dtype)
+
+    return tree.map(both, first, *others)
+
+
+def _traced(operation, args, kwargs, extent):
+    """What the call gives where every extent that may be any is this one: tensors without memory,
+    as of a step that is recorded."""
+
+    def stand_in(value):
+        if not isinstance(value, KerasTensor):
+            return value
+        shape = tuple([extent if e is None else e for e in value.shape])
+        nbytes = int(np.prod(shape, dtype=np.int64)) * value.dtype.itemsize
+        return Tensor(Buffer(None, nbytes, None, 0, recorder), shape, value.dtype)
+
+    with making, outside_the_step():
+        recorder = Recorder(operation.name, getattr(operation, "device", None))
+        gradients, context.gradients = context.gradients, False
+        try:
+            with recorder:
+                args, kwargs = tree.map(stand_in, (args, kwargs))
+                results = operation(*args, **kwargs)
+        except RecordingError as error:
+            raise RecordingError(
+                f"{operation.name}: called on symbolic tensors, which have no values. {error}"
+            ) from None
+        except Exception as error:
+            if error.args and isinstance(error.args[0], str):
+                error.args = (re.sub(rf"\b{extent}\b", "any", error.args[0]), *error.args[1:])
+            raise
+        finally:
+            context.gradients = gradients
+        recorder.restore_gradients()
+    return results
+
+
+def expected_shape(shape: Shape, expected: Shape) -> bool:
+    """Whether a shape is the expected one, in which None is any extent."""
+    return len(shape) == len(expected) and all(
+        [e is None or s is None or s == e for s, e in zip(shape, expected, strict=True)]
+    )
+
+
+def described(tensor: Any) -> str:
+    """A symbolic tensor in messages."""
+    return f"{tensor.name!r} of shape {shape_text(tensor.shape)}"

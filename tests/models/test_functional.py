@@ -1,0 +1,253 @@
+"""Functional models: built by calling layers and ops on symbolic tensors."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import layers, ops
+from fastnn.errors import ShapeError
+
+RNG = np.random.default_rng(0)
+A, B = RNG.random((40, 3)).astype("float32"), RNG.random((40, 4)).astype("float32")
+Y, LABELS = RNG.random((40, 1)).astype("float32"), RNG.integers(0, 3, 40)
+
+
+def two_of_two():
+    """Two inputs, a layer shared by two calls, ops, a nested model, two outputs."""
+    a, b = fastnn.Input((3,), name="a"), fastnn.Input((4,), name="b")
+    shared = layers.Dense(5, activation="tanh", name="shared")
+    h = shared(a) + shared(ops.matmul(b, np.ones((4, 3), "float32")))
+    h = layers.BatchNormalization(name="bn")(h)
+    inner = fastnn.Sequential([fastnn.Input((5,)), layers.Dense(4, "relu", name="i")], name="inner")
+    h = inner(h)
+    p = layers.Dense(1, name="p")(h)
+    q = layers.Dense(3, activation="softmax", name="q")(h)
+    model = fastnn.Model([a, b], [p, q])
+    rng = np.random.default_rng(1)
+    for weight in model.weights:
+        weight.assign(rng.random(weight.shape).astype("float32") * 0.3 + 0.1)
+    return model
+
+
+def compiled(model):
+    model.compile(
+        "sgd",
+        loss={"p": "mse", "q": "sparse_categorical_crossentropy"},
+        loss_weights={"p": 0.5, "q": 2.0},
+        metrics={"q": ["accuracy"]},
+    )
+    return model
+
+
+def test_training_evaluation_and_prediction_are_keras_s():
+    """Numbers of Keras 3.15 (JAX) for the same program."""
+    model = compiled(two_of_two())
+    history = model.fit(
+        {"a": A, "b": B},
+        {"p": Y, "q": LABELS},
+        epochs=2,
+        batch_size=8,
+        shuffle=False,
+        verbose=0,
+        validation_data=([A, B], [Y, LABELS]),
+    ).history
+    expected = {
+        "loss": [2.3802, 2.3427],
+        "p_loss": [0.3565, 0.2869],
+        "q_loss": [1.101, 1.0996],
+        "q_accuracy": [0.325, 0.325],
+        "val_loss": [3.0331, 2.834],
+        "val_p_loss": [1.6754, 1.2849],
+        "val_q_loss": [1.0977, 1.0958],
+        "val_q_accuracy": [0.4, 0.4],
+    }
+    assert set(history) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, atol=1e-4, err_msg=name)
+    found = model.evaluate([A, B], [Y, LABELS], verbose=0)
+    np.testing.assert_allclose(found, [2.834, 1.2849, 1.0958, 0.4], atol=1e-4)
+    p, q = model.predict((A[:2], B[:2]))
+    np.testing.assert_allclose(p, [[1.5645], [1.6041]], atol=1e-4)
+    np.testing.assert_allclose(q[0], [0.353, 0.3168, 0.3301], atol=1e-4)
+
+
+def test_layers_stand_in_keras_s_order():
+    model = two_of_two()
+    named = [layer.name for layer in model.layers]
+    assert named == ["b", "a", "shared", "bn", "inner", "p", "q"]
+    assert model.get_layer("inner").layers[0].name == "i"
+    assert (model.input_shape, model.output_shape) == (
+        [(None, 3), (None, 4)],
+        [(None, 1), (None, 3)],
+    )
+    assert model.count_params() == 84
+
+
+def test_what_is_between_inputs_and_outputs_is_a_model_too():
+    model = two_of_two()
+    features = fastnn.Model(model.inputs, model.get_layer("bn").output)
+    head = fastnn.Model(model.get_layer("bn").output, model.output)
+    assert [layer.name for layer in head.layers][1:] == ["inner", "p", "q"]
+    whole, parts = model.predict([A, B]), head.predict(features.predict([A, B]))
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_models_are_called_on_symbolic_tensors():
+    model, a = two_of_two(), fastnn.Input((3,))
+    outer = fastnn.Model(a, model({"a": a, "b": layers.Dense(4)(a)}))
+    assert [t.shape for t in outer.outputs] == [(None, 1), (None, 3)]
+    given = [A, outer.layers[1](A).numpy()]
+    np.testing.assert_array_equal(outer.predict(A)[1], model.predict(given)[1])
+    assert {id(w) for w in model.weights} <= {id(w) for w in outer.weights}
+
+
+class Scaled(fastnn.Model):
+    """A subclass within a functional model."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(2)
+
+    def call(self, x, factor, training=None):
+        y = self.dense(x) * factor
+        return {"y": y, "twice": (y * 2.0, y * 0.0 if training else y)}
+
+
+def test_structures_arguments_and_training_reach_the_layers():
+    x, factor = fastnn.Input((3,)), fastnn.Input((1,))
+    found = Scaled()(x, factor=factor)
+    assert found["twice"][0].shape == (None, 2)
+    model = fastnn.Model({"x": x, "factor": factor}, {"out": found["twice"], "y": [found["y"]]})
+    given = {"x": A, "factor": Y}
+    once = model(given)
+    np.testing.assert_array_equal(once["out"][0].numpy(), 2 * once["y"][0].numpy())
+    assert not model(given, training=True)["out"][1].numpy().any()
+    np.testing.assert_allclose(model.predict(given)["out"][0], once["out"][0].numpy(), rtol=1e-6)
+
+
+def test_training_that_was_said_stays():
+    x = fastnn.Input((30,))
+    model = fastnn.Model(x, layers.Dropout(0.5, seed=0)(x, training=True))
+    assert not model(np.ones((2, 30), "float32"), training=False).numpy().all()
+
+
+class Own(fastnn.Model):
+    """A subclass that is made of symbolic tensors, as in Keras's guides."""
+
+    def predict_twice(self, x):
+        return 2 * self.predict(x)
+
+
+def test_a_subclass_of_symbolic_tensors():
+    x = fastnn.Input((3,))
+    model = Own(inputs=x, outputs=layers.Dense(1, kernel_initializer="ones")(x), name="own")
+    np.testing.assert_allclose(model.predict_twice(A)[:, 0], 2 * A.sum(1), rtol=1e-5)
+    assert (type(model), model.name) == (Own, "own")
+
+
+def test_shapes_are_worked_out_with_any_extent():
+    x = fastnn.Input((None, 6))
+    assert ops.reshape(x, (-1, 3)).shape == (None, 3)
+    assert ops.sum(x, axis=1).shape == (None, 6)
+    assert x[:, -1, None].shape == (None, 1, 6)
+    assert (x[0] > 1.0).dtype == "bool"
+    assert layers.Dense(2)(x).shape == (None, None, 2)
+    assert fastnn.Input((6,), batch_size=5)[1:].shape == (4, 6)
+    assert ops.transpose(x, axes=(2, 0, 1)).shape == (6, None, None)
+
+
+def test_integers_scalars_and_a_last_extent_of_one():
+    n, s = fastnn.Input((1,), dtype="int64"), fastnn.Input(())
+    model = fastnn.Model([n, s], [n * 2, s[:, None] * 3.0])
+    big = np.array([[2**40 + 1]])
+    found = model.predict([big, np.ones((1, 1))])
+    assert found[0].dtype == "int64"
+    assert found[0] == model.predict([big[:, 0], np.ones(1)])[0]
+    x = fastnn.Input((3, 1))
+    assert fastnn.Model(x, x * 1.0).predict(A).shape == (40, 3, 1)
+    x = fastnn.Input((3,))
+    assert fastnn.Model(x, x * 1.0)(A[:, :, None]).shape == (40, 3)
+
+
+def test_the_same_bits_eagerly_recorded_and_copied():
+    model = compiled(two_of_two())
+    model.fit([A, B], [Y, LABELS], epochs=1, verbose=0, shuffle=False)
+    eager = compiled(two_of_two())
+    eager.run_eagerly = True
+    eager.fit([A, B], [Y, LABELS], epochs=1, verbose=0, shuffle=False)
+    for copied in (eager, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        for one, other in zip(model.get_weights(), copied.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert [t.shape for t in copied.inputs] == [(None, 3), (None, 4)]
+    features = fastnn.Model(copied.inputs, copied.get_layer("bn").output)
+    wanted = fastnn.Model(model.inputs, model.get_layer("bn").output)
+    np.testing.assert_array_equal(features.predict([A, B]), wanted.predict([A, B]))
+    copied.fit([A, B], [Y, LABELS], epochs=1, verbose=0)
+    assert any((copied.get_weights()[0] != model.get_weights()[0]).ravel())
+
+
+def test_inputs_that_nothing_needs_and_outputs_that_are_inputs():
+    a, b = fastnn.Input((3,), name="a"), fastnn.Input((4,), name="b")
+    model = fastnn.Model({"a": a, "b": b}, [b, a * 2.0])
+    found = model({"a": A, "b": B, "more": 1})
+    np.testing.assert_array_equal(found[0].numpy(), B)
+    assert [layer.name for layer in fastnn.Model([a, b], a * 2.0).layers] == ["a", "b"]
+
+
+def test_a_step_of_a_functional_model_may_be_recorded():
+    model = two_of_two()
+    step = fastnn.record(lambda a, b: model([a, b])[0])
+    np.testing.assert_array_equal(step(A, B).numpy(), model([A, B])[0].numpy())
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda a, b: fastnn.Model(b, a + a),
+            ValueError,
+            "the input 'a' .* these are 'b'",
+        ),
+        (lambda a, b: fastnn.Model(a, "x"), ValueError, "outputs must be a symbolic tensor"),
+        (lambda a, b: fastnn.Model([a, a], a), ValueError, "same tensor stands for two"),
+        (lambda a, b: fastnn.Model(a), ValueError, "no outputs"),
+        (lambda a, b: layers.Dense(2, name="d")(a[:, 0]), ShapeError, r"'d'.*got \(any\)"),
+        (lambda a, b: ops.add(a, b[:, 1:] * 1.0) if ops.add(a, b) else 0, ShapeError, "add"),
+        (lambda a, b: bool(a), TypeError, "has no values"),
+        (lambda a, b: np.asarray(a), TypeError, "has no values"),
+        (lambda a, b: list(a), TypeError, "has no values"),
+        (
+            lambda a, b: fastnn.Model(a, layers.Dense(1, name="x")(layers.Dense(2, name="x")(a))),
+            ValueError,
+            "2 of its layers are called 'x'",
+        ),
+        (lambda a, b: fastnn.Model([a, b], b)(A), ValueError, "a list of 2 entries"),
+        (
+            lambda a, b: fastnn.Model([a, b], b)([B, B]),
+            ShapeError,
+            r"'a' must have shape \(any, 3\)",
+        ),
+        (lambda a, b: fastnn.Model([a, b], b)({"a": A}), ValueError, "'b' is missing"),
+        (lambda a, b: fastnn.Model([a, b], b).predict([A, B[:3]]), ValueError, "as many rows"),
+        (
+            lambda a, b: fastnn.Model([a, b], b).predict([A, A]),
+            ShapeError,
+            r"'b' must .* \(40, 3\)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(make, error, message):
+    a, b = fastnn.Input((3,), name="a"), fastnn.Input((4,), name="b")
+    with pytest.raises(error, match=message):
+        make(a, b)
+
+
+def test_an_unknown_output_is_refused():
+    model = two_of_two()
+    model.compile("sgd", {"r": "mse"})
+    with pytest.raises(ValueError, match="no output 'r'"):
+        model.fit([A, B], [Y, LABELS])
