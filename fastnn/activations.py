@@ -7,6 +7,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.errors import ShapeError, shape_text
+from fastnn.ops.functions import of_symbolic
 from fastnn.registry import Kind
 from fastnn.tensor import Tensor, copied, operand
 
@@ -94,6 +95,7 @@ def hard_sigmoid(x: Any) -> Tensor:
     return ops.hard_sigmoid(x)
 
 
+@of_symbolic
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """e^x over its sum along a dimension, the last unless `axis` names another. x: one dimension or
     more.

@@ -25,6 +25,7 @@ from fastnn.dtypes import (
 )
 from fastnn.emit import emit, new_buffer
 from fastnn.errors import DTypeError, RecordingError
+from fastnn.ops.functions import Symbolic
 from fastnn.ops.record import Constant, Op
 from fastnn.symbolic import Operation, is_symbolic, symbolic_call
 from fastnn.tape.record import context
@@ -178,7 +179,7 @@ def apply(
         return None
     given = None
     if not all([x.__class__ in TENSORS for x in inputs]):
-        if any([is_symbolic(x) for x in inputs]):
+        if Symbolic.exist and any([is_symbolic(x) for x in inputs]):
             return symbolic_call(Operation(op), inputs, attributes)
         others = inputs
         if op.conditions:

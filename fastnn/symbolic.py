@@ -2,17 +2,20 @@
 the call, and gives what stands for its results."""
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from fastnn import config, dtypes, ops, tree
 from fastnn.buffer import Buffer
+from fastnn.devices.arena import Arena
 from fastnn.errors import RecordingError, ShapeError, shape_text
 from fastnn.locks import making
 from fastnn.operators import Operators
 from fastnn.ops.arithmetic import cast
+from fastnn.ops.functions import Symbolic
 from fastnn.registry import unique_name
 from fastnn.tape.record import Recorder, context, outside_the_step
 from fastnn.tensor import Tensor
@@ -23,6 +26,26 @@ Shape = tuple[int | None, ...]
 EXTENTS = (1009, 1013)
 SEQUENCES = (list, tuple)
 NUMBERS = (int, float, np.generic)
+
+
+class _Draft(threading.local):
+    arena: Arena | None = None
+
+
+_draft = _Draft()
+
+
+def draft_arena() -> Arena:
+    """Where weights lie of what is being built: those of layers called on inputs that were made
+    one after another lie together, until a model is made of them."""
+    if _draft.arena is None or _draft.arena.device != context.device:
+        _draft.arena = Arena()
+    return _draft.arena
+
+
+def end_draft() -> None:
+    """A model is made: the weights of the next one lie elsewhere."""
+    _draft.arena = None
 
 
 class Node:
@@ -49,6 +72,12 @@ class Node:
     @property
     def outputs(self) -> "list[KerasTensor]":
         return tree.flatten(self.results)
+
+    def note(self) -> None:
+        """Let the results say that they are of this call."""
+        arena = arena_of(self.parents)
+        for place, tensor in enumerate(self.outputs):
+            tensor.node, tensor.place, tensor.arena = self, place, arena
 
 
 class Nodes:
@@ -100,6 +129,8 @@ class KerasTensor(Operators):
         self.name = name or unique_name("keras_tensor")
         self.node: Node | None = None  # the call it is a result of, number `place` of them
         self.place = 0
+        self.arena: Arena | None = None  # of the weights of layers that are called on it
+        Symbolic.exist = True
 
     @property
     def ndim(self) -> int:
@@ -165,35 +196,46 @@ def symbolic_call(operation: Any, args: tuple, kwargs: dict, specs: Any = None) 
     shape and element type of each, if they are known."""
     specs = inferred(operation, args, kwargs) if specs is None else specs
     results = tree.map(lambda spec: KerasTensor(spec.shape, spec.dtype), specs)
-    node = Node(operation, (args, kwargs), results)
-    for place, tensor in enumerate(node.outputs):
-        tensor.node, tensor.place = node, place
+    Node(operation, (args, kwargs), results).note()
     return results
+
+
+def arena_of(tensors: Iterable[Any]) -> Arena | None:
+    """That of the first of symbolic tensors which has one."""
+    return next((t.arena for t in tensors if getattr(t, "arena", None) is not None), None)
 
 
 def inferred(operation: Any, args: tuple, kwargs: dict) -> Any:
     """A `Spec` in the place of each tensor that a call gives: found by calling it without
     computing, with one extent and with another where any may be."""
+    return _specs(operation.name, _traces(operation, args, kwargs))
+
+
+def _traces(operation, args, kwargs):
+    """What a call gives, once or for two extents."""
     given = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
     extents = EXTENTS if any([None in t.shape for t in given]) else EXTENTS[:1]
-    first, *others = [_traced(operation, args, kwargs, extent) for extent in extents]
+    return [_traced(operation, args, kwargs, extent) for extent in extents]
 
-    def both(x, *rest):
+
+def _specs(name, traces):
+    def common(x, *others):
         if not isinstance(x, Tensor):
             raise TypeError(
-                f"{operation.name}: of symbolic tensors, it must return tensors, or lists, tuples "
-                f"and dictionaries of them; got {type(x).__name__}"
+                f"{name}: of symbolic tensors, it must return tensors, or lists, tuples and "
+                f"dictionaries of them; got {type(x).__name__}"
             )
-        shapes = [x.shape, *[r.shape for r in rest]]
-        if len({len(shape) for shape in shapes}) > 1:
+        if any([other.ndim != x.ndim for other in others]):
             raise ShapeError(
-                f"{operation.name}: how many dimensions its result has depends on an extent that "
-                "may be any"
+                f"{name}: how many dimensions its result has depends on an extent that may be any"
             )
-        shape = [e[0] if len(set(e)) == 1 else None for e in zip(*shapes, strict=True)]
-        return Spec(tuple(shape), x.dtype)
+        return Spec(_common_shape(x.shape, *[other.shape for other in others]), x.dtype)
 
-    return tree.map(both, first, *others)
+    return tree.map(common, *traces)
+
+
+def _common_shape(*shapes):
+    return tuple([e[0] if len(set(e)) == 1 else None for e in zip(*shapes, strict=True)])
 
 
 def _traced(operation, args, kwargs, extent):
@@ -238,3 +280,16 @@ def expected_shape(shape: Shape, expected: Shape) -> bool:
 def described(tensor: Any) -> str:
     """A symbolic tensor in messages."""
     return f"{tensor.name!r} of shape {shape_text(tensor.shape)}"
+
+
+def _noted(function, args, kwargs):
+    """A call of a function of `ops`: what stands for its results; a shape is only that."""
+    operation = Operation(function)
+    traces = _traces(operation, args, kwargs)
+    if any([isinstance(x, Tensor) for x in tree.flatten(traces[0])]):
+        return symbolic_call(operation, args, kwargs, _specs(operation.name, traces))
+    is_shape = type(traces[0]) is tuple
+    return _common_shape(*traces) if is_shape else _common_shape(*[(t,) for t in traces])[0]
+
+
+Symbolic.among, Symbolic.call = is_symbolic, _noted  # type: ignore[assignment]

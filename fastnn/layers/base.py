@@ -15,7 +15,7 @@ from fastnn.dtypes import FLOATS, expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.locks import making
 from fastnn.registry import Configured, Kind, snake_case, unique_name
-from fastnn.symbolic import KerasTensor, Nodes, inferred, is_symbolic, symbolic_call
+from fastnn.symbolic import KerasTensor, Nodes, arena_of, inferred, is_symbolic, symbolic_call
 from fastnn.tape.record import context, outside_the_step
 from fastnn.tensor import Tensor, copied, operand
 from fastnn.variable import Variable
@@ -94,7 +94,8 @@ class Layer(Watched, Configured):
         """What `call` gives of symbolic tensors: what has the `shape` and `dtype` of each
         result."""
         if not self.built:  # with extents that may be any, before one is taken for them
-            self.build_for(tree.map(lambda t: getattr(t, "shape", None), inputs))
+            shapes = tree.map(lambda t: getattr(t, "shape", None), inputs)
+            self.build_for(shapes, arena_of(tree.flatten(inputs)))
         return inferred(self, (inputs, *others), named)
 
     # ---- calling

@@ -7,7 +7,7 @@ from fastnn import activations, checks, initializers, ops
 from fastnn.dtypes import expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
-from fastnn.symbolic import KerasTensor, Node
+from fastnn.symbolic import KerasTensor, Node, draft_arena
 from fastnn.tensor import Tensor
 
 # Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss
@@ -202,7 +202,7 @@ class InputLayer(Layer):
         """The symbolic tensor that stands for what the model is given."""
         if not self._nodes.calls:
             tensor = KerasTensor(self.batch_shape, self.dtype, self.name)
-            tensor.node = Node(self, ((), {}), tensor)
+            tensor.node, tensor.arena = Node(self, ((), {}), tensor), draft_arena()
         return self._nodes.calls[0].results
 
     def get_config(self) -> dict[str, Any]:

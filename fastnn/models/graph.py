@@ -3,6 +3,8 @@ in which they can be made."""
 
 from typing import Any
 
+import numpy as np
+
 from fastnn import ops, tree
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.layers import InputLayer, Layer
@@ -172,9 +174,7 @@ class Graph:
             self._tensors = tensors
             for step in sorted(self.steps, key=lambda step: step.index):
                 arguments, results = self.with_tensors((step.args, step.kwargs)), step.results
-                node = Node(step.operation, arguments, self.with_tensors(results))
-                for place, tensor in enumerate(node.outputs):
-                    tensor.node, tensor.place = node, place
+                Node(step.operation, arguments, self.with_tensors(results)).note()
         return self._tensors
 
     def with_tensors(self, structure: Any) -> Any:
@@ -212,6 +212,8 @@ class Graph:
 
     def operands(self, x: Any, owner: str) -> Any:
         """The same as tensors of the inputs' element types, in the inputs' structure."""
+        if self.takes_one_tensor and isinstance(x, np.ndarray):
+            return operand(x, self.specs[0].dtype, owner)
         values = self.values_of(x, f"model {owner!r}")
         dtypes = [spec.dtype for spec in self.specs]
         return tree.pack(

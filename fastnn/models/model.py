@@ -6,7 +6,7 @@ from fastnn import tree, weights
 from fastnn.errors import nearest, shape_text
 from fastnn.layers import InputLayer, Layer
 from fastnn.layers.base import Shape, derived
-from fastnn.symbolic import KerasTensor
+from fastnn.symbolic import KerasTensor, arena_of, end_draft
 from fastnn.training import data
 from fastnn.training.trainer import Trainer
 
@@ -63,6 +63,8 @@ class Model(Trainer, aliases=None):
         self._graph_layers: tuple[Layer, ...] = ()
         if self._graph is not None:
             self._graph_layers = tuple(self._graph.layers)
+            self._arena = arena_of(self._graph.tensors)
+            end_draft()
             self.built = True
             if not self._trainable:
                 self.trainable = False

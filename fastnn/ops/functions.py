@@ -2,7 +2,8 @@
 calls functions of the user's."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -25,13 +26,34 @@ functions: dict[str, Callable] = {}
 tested: dict[str, Tested] = {}
 
 
+class Symbolic:
+    """What `fastnn.symbolic` does with a call on symbolic tensors, which have no values. exist:
+    whether one was ever made."""
+
+    exist: ClassVar[bool] = False
+    among: ClassVar[Callable[[Any], bool]]
+    call: ClassVar[Callable[[Callable, tuple, dict], Any]]
+
+
+def of_symbolic(function: Callable) -> Callable:
+    """A function of tensors which, called on symbolic ones, is noted as one call."""
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        if Symbolic.exist and Symbolic.among((args, kwargs)):
+            return Symbolic.call(call, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
 def public(
     reference: Callable | None = None, cases: Sequence[Case] = (), takes_list: bool = False
 ) -> Callable[[Callable], Callable]:
     """Decorates a function that is public in `ops`."""
 
     def made(function):
-        functions[function.__name__] = function
+        functions[function.__name__] = of_symbolic(function)
         if reference is not None:
             tested[function.__name__] = Tested(function, reference, cases, takes_list)
         return function

@@ -160,6 +160,29 @@ def test_shapes_are_worked_out_with_any_extent():
     assert ops.transpose(x, axes=(2, 0, 1)).shape == (6, None, None)
 
 
+def test_functions_of_lists_and_of_several_results():
+    a, b, t = fastnn.Input((3,)), fastnn.Input((4,)), fastnn.Input((None, 4))
+    joined = ops.concatenate([a, b], axis=-1)
+    parts = ops.split(joined, [2, 5], axis=-1)
+    soft = fastnn.activations.softmax(t, axis=1)
+    model = fastnn.Model([a, b, t], [joined, *parts[::-1], ops.stack([a, 2.0 * a], axis=1), soft])
+    assert [x.shape[1:] for x in model.outputs] == [(7,), (2,), (3,), (2,), (2, 3), (None, 4)]
+    both = np.concatenate([A, B], axis=1)
+    found = model.predict([A, B, np.ones((40, 5, 4), "float32")])
+    np.testing.assert_array_equal(found[0], both)
+    np.testing.assert_array_equal(found[2], both[:, 2:5])
+    np.testing.assert_allclose(found[5], 0.2, rtol=1e-6)
+    assert ops.shape(t) == (None, None, 4)
+    assert fastnn.activations.softmax([[1.0, 1.0]]).shape == (1, 2)
+
+
+def test_weights_of_what_is_built_together_lie_together():
+    model = two_of_two()
+    built = [model.get_layer(name) for name in ("shared", "bn", "p", "q")]
+    assert len({id(v.chunk) for layer in built for v in layer.trainable_weights}) == 1
+    assert two_of_two().weights[0].chunk is not model.weights[0].chunk
+
+
 def test_integers_scalars_and_a_last_extent_of_one():
     n, s = fastnn.Input((1,), dtype="int64"), fastnn.Input(())
     model = fastnn.Model([n, s], [n * 2, s[:, None] * 3.0])
