@@ -497,6 +497,10 @@ def sum(
     """The sum of x: int32 of booleans and of uint8. axis: an integer, several, or None for all;
     keepdims keeps them with extent 1."""
 
+def sums_about_thresholds(counts: Operand, /) -> tuple[Tensor, Tensor]:
+    """Of counts (S, L, K + 1), by how many thresholds lie below a prediction: the sums of those
+    above each threshold, counts[..., t + 1:], and of the others, both (S, L, K)."""
+
 def swapaxes(x: Operand, /, axis1: Any, axis2: Any) -> Tensor:
     """x with two dimensions exchanged, copied."""
 

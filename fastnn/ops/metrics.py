@@ -100,3 +100,115 @@ end_epoch = Op(
     doc="The row number `row` of history (epochs, means), a ring, = totals[:, 0] / totals[:, 1]; "
     "then totals = 0.",
 )
+
+
+# ---- counts, in float64
+
+
+def _threshold_counts(y_true, y_pred, thresholds, weights, counts, clip=False):
+    counts, p = counts.copy(), np.clip(y_pred, 0, 1) if clip else y_pred
+    weights = np.broadcast_to(weights, p.shape)
+    for (row, label), value in np.ndenumerate(p):
+        place = int((thresholds < value).sum())
+        counts[int(y_true[row, label] != 0), label, place] += weights[row, label]
+    return counts
+
+
+def _thresholds(count):
+    return lambda rng: np.sort(rng.uniform(0, 1, count))
+
+
+threshold_counts = Op(
+    "threshold_counts",
+    lambda y_true, y_pred, thresholds, weights=None, *, clip=False: [],
+    kernels="confusion.threshold_counts",
+    reference=_threshold_counts,
+    cases=[
+        Case(
+            (
+                _bits((n, labels)),
+                lambda rng, shape=(n, labels): rng.integers(-16, 80, shape) / 64,
+                _thresholds(count),
+                weights,
+                (2, labels, count + 1),
+            ),
+            {"clip": clip},
+            terms=max(n, 1),
+        )
+        for n, labels, count, weights in [
+            (0, 1, 3, (1, 1)), (1, 1, 1, (1, 1)), (65, 1, 200, (65, 1)), (33, 5, 4, (33, 5)),
+            (33, 5, 2, (1, 5)), (9, 3, 0, (9, 1)),
+        ]
+        for clip in (False, True)
+    ],
+    flops=0,
+    in_place=True,
+    float64=(4,),
+    doc="counts (2, L, K + 1) += the weights (N or 1, L or 1; of none, 1) of predictions y_pred "
+    "(N, L), by whether y_true (N, L) is not 0 and by how many of the ascending thresholds (K,) "
+    "lie below y_pred, which `clip` keeps in [0, 1].",
+)  # fmt: skip
+
+
+def _sums_about(counts):
+    below = np.cumsum(counts, axis=-1)[..., :-1]
+    return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1][..., 1:], below
+
+
+def _sums_infer(counts):
+    dtype = expect_dtype("sums_about_thresholds", counts=counts)
+    expect_shape("sums_about_thresholds", "counts", counts.shape, (None, None, None))
+    shape = (*counts.shape[:2], max(counts.shape[2] - 1, 0))
+    return [(shape, dtype), (shape, dtype)]
+
+
+sums_about_thresholds = Op(
+    "sums_about_thresholds",
+    _sums_infer,
+    kernels="confusion.sums_about_thresholds",
+    reference=_sums_about,
+    cases=[
+        Case((lambda rng, shape=shape: rng.integers(0, 9, shape) * 0.25,))
+        for shape in [(2, 1, 1), (2, 3, 2), (2, 1, 201)]
+    ],
+    results=2,
+    doc="Of counts (S, L, K + 1), by how many thresholds lie below a prediction: the sums of those "
+    "above each threshold, counts[..., t + 1:], and of the others, both (S, L, K).",
+)
+
+
+def _confusion_matrix(y_true, y_pred, weights, matrix, ignored=-1):
+    matrix, (rows, columns) = matrix.copy(), matrix.shape
+    for row, column, weight in zip(
+        y_true.astype(int), y_pred.astype(int), np.broadcast_to(weights, y_true.shape), strict=True
+    ):
+        if 0 <= row < rows and 0 <= column < columns and row != ignored:
+            matrix[row, column] += weight
+    return matrix
+
+
+confusion_matrix = Op(
+    "confusion_matrix",
+    lambda y_true, y_pred, weights=None, *, ignored=-1: [],
+    kernels="confusion.confusion_matrix",
+    reference=_confusion_matrix,
+    cases=[
+        Case(
+            (
+                *[lambda rng, n=n, classes=classes: rng.integers(-1, classes + 1, n)] * 2,
+                weights,
+                (classes, classes),
+            ),
+            {"ignored": ignored},
+            terms=max(n, 1),
+        )
+        for n, classes, weights, ignored in [(0, 2, (1,), -1), (65, 3, (65,), -1), (65, 4, (1,), 2)]
+    ],
+    flops=0,
+    in_place=True,
+    indices=(0, 1),
+    float64=(3,),
+    doc="matrix (C, C) += the weights (N,), or one for all (1 if there is none), at row y_true and "
+    "column y_pred, both (N,), int64. Of a class outside 0 to C - 1, and of the class `ignored`, "
+    "nothing is counted.",
+)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastnn.kernels.cuda import epoch, metrics
+from fastnn.kernels.cuda import confusion, epoch, metrics
 from fastnn.ops import metrics as ops
 from tests.oracle import difference
 
@@ -34,6 +34,34 @@ def test_accuracies(dtype, shift):
         metrics.categorical_accuracy,
     ):
         assert missed(kernel, np.dtype(dtype).str[1:]) == []
+
+
+@floats
+def test_counts(dtype):
+    """A thread a count, in the order of the rows: the CPU's bits."""
+    rng, kind = np.random.default_rng(4), np.dtype(dtype).str[1:]
+    some = np.array([-1, 0, 0.25, 0.5, 1, 2, np.nan], dtype)
+    for rows, labels, count in [(0, 1, 3), (1, 1, 1), (9, 3, 0), (65, 1, 200), (33, 5, 127)]:
+        y, p = rng.integers(0, 2, (rows, labels)).astype(dtype), rng.choice(some, (rows, labels))
+        thresholds = np.linspace(0, 1, count).astype(dtype)
+        places = [rng.uniform(size=(2, labels, count + 1))]
+        options = {"schedule": "fuzz", "clip": rows % 2 == 0}
+        on_both(ops.threshold_counts, y, p, thresholds, places=places, **options)
+        for shape in ((rows, labels), (rows, 1), (1, labels)):
+            weights = rng.uniform(size=shape).astype(dtype)
+            on_both(ops.threshold_counts, y, p, thresholds, weights, places=places, **options)
+        on_both(ops.sums_about_thresholds, places[0].astype(dtype), schedule="fuzz")
+    for rows, classes in [(0, 2), (67, 2), (40, 130)]:
+        y, p = rng.integers(-1, classes + 1, (2, rows))
+        places, weights = [rng.uniform(size=(classes, classes))], rng.uniform(size=rows)
+        for given in ([], [weights.astype(dtype)]):
+            on_both(ops.confusion_matrix, y, p, *given, places=places, ignored=rows % 3 - 1)
+    same = np.zeros(7, np.int64)
+    weights = np.ones(7, dtype)
+    on_both(ops.confusion_matrix, same, same, weights, places=[np.zeros((1, 1))])
+    assert missed(confusion.count_by_threshold, kind) == []
+    assert missed(confusion.sums_about_thresholds, kind) == []
+    assert missed(confusion.add_to_confusion_matrix, kind) == []
 
 
 @floats

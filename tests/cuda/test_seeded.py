@@ -137,6 +137,19 @@ def accuracies_and_means():
     in_place(metrics.end_epoch, [np.array([3])], [np.ones((300, 2)), np.ones((2, 300))])
 
 
+def counts():
+    y, p = RNG.integers(0, 2, (33, 3)).astype("f4"), RNG.integers(-1, 6, (33, 3)) / np.float32(4)
+    thresholds, weights = np.linspace(0, 1, 150, dtype="f4"), np.arange(33, dtype="f4")
+    for shape in ((33, 3), (33, 1), (1, 3)):
+        weight = RNG.uniform(size=shape).astype("f4")
+        in_place(metrics.threshold_counts, [y, p, thresholds, weight], [np.ones((2, 3, 151))])
+    in_place(metrics.threshold_counts, [y, p, thresholds], [np.ones((2, 3, 151))], clip=True)
+    ops.sums_about_thresholds(normal(2, 150, 9))
+    y, p = RNG.integers(-1, 4, (2, 33))
+    in_place(metrics.confusion_matrix, [y, p, weights], [np.ones((3, 3))], ignored=1)
+    in_place(metrics.confusion_matrix, [y, p], [np.ones((130, 130))])
+
+
 def softmax():
     for shape in ROWS:
         gradient(ops.softmax, normal(*shape), dy=normal(*shape))
@@ -245,6 +258,7 @@ FAMILIES = {
     ),
     "updates": (steps, {}),
     "metrics and epoch": (accuracies_and_means, {}),
+    "confusion": (counts, {}),
     "movement": (
         moves,
         dict.fromkeys(
