@@ -89,6 +89,19 @@ def copy(x: Operand, /) -> Tensor:
 def count_nonzero(x: Operand, /, axis: Any = None) -> Tensor:
     """How many elements are not 0, int32. axis: an integer, several, or None for all."""
 
+def cross(
+    x1: Operand,
+    x2: Operand,
+    /,
+    axisa: int = -1,
+    axisb: int = -1,
+    axisc: int = -1,
+    axis: Any = None,
+) -> Tensor:
+    """The vector product: of vectors of three elements along axisa of x1 and axisb of x2, along
+    axisc of the result; `axis` sets all three. A vector of two has 0 as its third; of two such the
+    third element of the product alone is the result. Other dimensions broadcast."""
+
 def cumprod(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
     """The products of x up to each element, along axis; None: of all as one row. Its gradient
     divides by nothing. dtype: to which x is cast before."""
@@ -117,6 +130,10 @@ def digitize(x: Operand, bins: Operand, /) -> Tensor:
 def divide(x: Operand, y: Operand, /) -> Tensor:
     """x / y, as IEEE 754 has it for y = 0. x, y: float32 or float64, both alike; shapes
     broadcast."""
+
+def dot(x1: Operand, x2: Operand, /) -> Tensor:
+    """The sum of products over the last dimension of x1 and the last but one of x2, or its only
+    one: (..., K) and (..., K, N) give (..., ..., N). With a number, the product with it."""
 
 def dropout(x: Operand, state: Operand, /, rate: Any, draw_offset: int = 0) -> Tensor:
     """x, of any shape, with each number zero with probability `rate` and the others multiplied with
@@ -195,6 +212,13 @@ def hard_sigmoid(x: Operand, /) -> Tensor:
 def in_top_k(targets: Operand, predictions: Operand, /, k: Any) -> Tensor:
     """Whether fewer than k of a row of predictions (N, C) are greater than that at its target (N,),
     int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
+
+def inner(x1: Operand, x2: Operand, /) -> Tensor:
+    """The sum of products over the last dimensions of both: (..., K) and (..., K) give (..., ...).
+    With a number, the product with it."""
+
+def kron(x1: Operand, x2: Operand, /) -> Tensor:
+    """Kronecker's product: a block x1[i, j, ...] x2 for each element of x1."""
 
 def layer_norm(x: Operand, gamma: Operand, beta: Operand, /, epsilon: float = 0.001) -> Tensor:
     """Rows of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,):
@@ -340,6 +364,9 @@ def one_hot(
 
 def ones_like(x: Operand, /, dtype: Any = None) -> Tensor:
     """Ones of x's shape and, unless another is given, its element type."""
+
+def outer(x1: Operand, x2: Operand, /) -> Tensor:
+    """All products of an element of x1 and one of x2, each as one row: (M, N)."""
 
 def pad(
     x: Operand,
@@ -520,6 +547,10 @@ def take_along_axis(x: Operand, indices: Operand, /, axis: Any = None) -> Tensor
 def tanh(x: Operand, /) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x). x: any shape, float32 or float64; the result has both."""
 
+def tensordot(x1: Operand, x2: Operand, /, axes: int = 2) -> Tensor:
+    """The sum of products over several dimensions: the last `axes` of x1 and the first of x2, or
+    those that a pair of lists (or of integers) names. Left are those of x1, then those of x2."""
+
 def tile(x: Operand, /, repeats: Any) -> Tensor:
     """x side by side with itself, `repeats` times along each dimension: as many numbers as it has
     dimensions; where they are fewer they are those of the last ones, where more, of new ones."""
@@ -555,6 +586,9 @@ def uniform(
 def var(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean of (x - mean of x)^2, a float also of integers; NaN of none. axis: an integer,
     several, or None for all; keepdims keeps them with extent 1."""
+
+def vdot(x1: Operand, x2: Operand, /) -> Tensor:
+    """The sum of products of the elements of x1 and x2, each as one row."""
 
 def where(condition: Operand, x: Operand, y: Operand, /) -> Tensor:
     """x where condition is True, y elsewhere. condition: bool; of other numbers 0 is False. Of a
@@ -612,6 +646,14 @@ def dstack(xs: Sequence) -> Any:
 
 def dtype(x: Any) -> str:
     """The name of the element type."""
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Sums of products by Einstein's convention: subscripts such as "bij,bjk->bik" name the
+    dimensions of each operand and of the result; what the result does not name is summed. "..." are
+    any dimensions, which broadcast. Without "->" the result has those named once, in the order of
+    the alphabet. A letter twice in an operand is its diagonal. Operands are multiplied two by two
+    as products of matrices, those first that take the fewest multiplications; of integers int64 or
+    int32."""
 
 def empty(shape: Any, dtype: Any = None) -> Any:
     """The same as zeros: memory is never shown as it was found."""

@@ -338,8 +338,11 @@ def unique(
     >>> print(ops.unique([3, 1, 3], return_counts=True)[1])
     [1 2]
     """
-    which: Any = return_index, return_inverse, return_counts
-    found = np.unique(_values("unique", x), *which, axis, equal_nan=False)
+    options: Any = {
+        "return_index": return_index, "return_inverse": return_inverse,
+        "return_counts": return_counts, "axis": axis, "equal_nan": False,
+    }  # fmt: skip
+    found = np.unique(_values("unique", x), **options)
     return tuple([copy(f) for f in found]) if isinstance(found, tuple) else copy(found)
 
 
