@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import ops
+from fastnn import dtypes, ops
+from fastnn.errors import DTypeError
 from fastnn.tape.instruction import NUMBERS
 
 
 class Operators:
-    """`+ - * / ** @`, `abs`, `[...]` and comparisons, element by element as NumPy has them, and
-    its methods that reduce."""
+    """`+ - * / // % ** @`, `abs`, `round`, `[...]` and comparisons, element by element as NumPy has
+    them; `& | ^ ~` of booleans; and its methods that reduce."""
 
     __slots__ = ()
     __array_priority__ = 1000.0  # so that array + tensor asks the tensor
@@ -38,6 +39,39 @@ class Operators:
 
     def __rtruediv__(self, other):
         return ops.divide(other, self)
+
+    def __floordiv__(self, other):
+        return ops.floor_divide(self, other)
+
+    def __rfloordiv__(self, other):
+        return ops.floor_divide(other, self)
+
+    def __mod__(self, other):
+        return ops.mod(self, other)
+
+    def __rmod__(self, other):
+        return ops.mod(other, self)
+
+    def __and__(self, other):
+        return ops.logical_and(*_booleans("&", self, other))
+
+    __rand__ = __and__
+
+    def __or__(self, other):
+        return ops.logical_or(*_booleans("|", self, other))
+
+    __ror__ = __or__
+
+    def __xor__(self, other):
+        return ops.logical_xor(*_booleans("^", self, other))
+
+    __rxor__ = __xor__
+
+    def __invert__(self):
+        return ops.logical_not(*_booleans("~", self))
+
+    def __round__(self, digits=None):
+        return ops.round(self, decimals=0 if digits is None else digits)
 
     def __neg__(self):
         return ops.negative(self)
@@ -149,6 +183,19 @@ POWERS = {
     -2: lambda x: ops.square(1.0 / x),  # the square first might over- or underflow
     0.5: lambda x: ops.sqrt(x),
 }
+
+
+def _booleans(operator, *values):
+    """Operands of `& | ^ ~`, which are for booleans: of integers they would be operations of
+    bits."""
+    for value in values:
+        dtype = value.dtype if isinstance(value, Operators) else np.asarray(value).dtype
+        if dtype != dtypes.BOOL:
+            raise DTypeError(
+                f"{operator}: expected booleans; got {dtype}. Say what is meant: x != 0, or "
+                "ops.logical_and and its like, which take 0 for False."
+            )
+    return values
 
 
 # a tuple, for a union is made anew by every call

@@ -36,9 +36,10 @@ class Tensor(Operators):
     `requires_gradient` and gradient; how it was computed is the original's alone, so the copy of a
     result requires no gradient.
 
-    `+ - * / ** @`, `abs`, `[...]` and comparisons are NumPy's, element by element: `==` too, so
-    tensors are told apart by `is`, and as members of a set or keys of a dictionary. Where numbers
-    are asked for, False is 0 and True is 1: `(x > 0) * x`. `[...]` copies, and has a gradient; an
+    `+ - * / // % ** @`, `abs`, `round`, `[...]` and comparisons are NumPy's, element by element:
+    `==` too, so tensors are told apart by `is`, and as members of a set or keys of a dictionary.
+    `& | ^ ~` are for booleans. Where numbers are asked for, False is 0 and True is 1:
+    `(x > 0) * x`. `[...]` copies, and has a gradient; an
     array of booleans in it, whose number of elements a recorded step cannot know, is taken eagerly
     only.
 
@@ -217,9 +218,6 @@ class Tensor(Operators):
 
     def __int__(self):
         return int(self._number("int()"))
-
-    def __round__(self, digits=None):
-        return round(self._number("round()"), digits)
 
     def __format__(self, spec):
         return format(self._number(f"format {spec!r}"), spec) if spec else str(self)

@@ -151,10 +151,14 @@ def intrinsic(signature):
 
 
 class by_dtype(Declaration):
-    """A helper with one body for each element type: `exp = by_dtype(exp_32, exp_64)`."""
+    """A helper with one body for each element type: `exp = by_dtype(exp_32, exp_64)`; with one for
+    all floats and one for the others, `mod = by_dtype(mod_of_floats, others=mod_of_integers)`."""
 
-    def __init__(self, f4, f8):
-        self.choices, self.name = {"f4": f4, "f8": f8}, f4.name.removesuffix("_32")
+    def __init__(self, f4, f8=None, others=None):
+        self.name = f4.name.removesuffix("_32").removesuffix("_of_floats")
+        self.choices = {"f4": f4, "f8": f8 or f4}
+        if others is not None:
+            self.choices.update(dict.fromkeys(("i8", "i4", "u1", "b1"), others))
 
 
 class machine(Declaration):

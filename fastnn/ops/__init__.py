@@ -11,8 +11,8 @@ from .record import Op, registry
 
 for _family in (
     "activations",
-    "arrange",
     "arithmetic",
+    "arrange",
     "categories",
     "composite",
     "control",
@@ -26,13 +26,16 @@ for _family in (
     "metrics",
     "movement",
     "normalization",
+    "pointwise",
     "products",
     "random",
     "reduce",
+    "rounding",
     "scans",
     "shapes",
     "sorting",
     "statistics",
+    "trigonometric",
     "updates",
 ):
     import_module(f"{__name__}.{_family}")

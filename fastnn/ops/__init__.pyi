@@ -14,6 +14,10 @@ Operand: TypeAlias = Tensor | ArrayLike
 
 __all__: list[str]
 
+def _towards_zero(x: Operand, /) -> Tensor:
+    """x without its fraction. Its gradient is 0. x: any shape, float32 or float64; the result has
+    both."""
+
 def abs(x: Operand, /) -> Tensor:
     """|x|; its gradient at 0 is 0. x: any shape, float32, float64, int64, int32 or uint8; the
     result has both."""
@@ -29,6 +33,34 @@ def all(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
 def any(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether some element is not 0: of none, False. NaN is not 0. axis: an integer, several, or
     None for all; keepdims keeps them with extent 1."""
+
+def arccos(x: Operand, /) -> Tensor:
+    """The inverse of cos, from 0 to pi; NaN beyond 1 and -1. x: any shape, float32 or float64; the
+    result has both."""
+
+def arccosh(x: Operand, /) -> Tensor:
+    """The inverse of cosh, from 0 on: ln(x + sqrt(x^2 - 1)); NaN below 1. x: any shape, float32 or
+    float64; the result has both."""
+
+def arcsin(x: Operand, /) -> Tensor:
+    """The inverse of sin, from -pi/2 to pi/2; NaN beyond 1 and -1. x: any shape, float32 or
+    float64; the result has both."""
+
+def arcsinh(x: Operand, /) -> Tensor:
+    """The inverse of sinh: ln(x + sqrt(x^2 + 1)). x: any shape, float32 or float64; the result has
+    both."""
+
+def arctan(x: Operand, /) -> Tensor:
+    """The inverse of tan, from -pi/2 to pi/2. x: any shape, float32 or float64; the result has
+    both."""
+
+def arctan2(y: Operand, x: Operand, /) -> Tensor:
+    """The angle of the point (y, x), given its ordinate y first: from -pi to pi, as C has it for
+    zeros and infinities. y, x: float32 or float64, both alike; shapes broadcast."""
+
+def arctanh(x: Operand, /) -> Tensor:
+    """The inverse of tanh: ln((1 + x) / (1 - x)) / 2; infinite at 1 and -1, NaN beyond. x: any
+    shape, float32 or float64; the result has both."""
 
 def argmax(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Where the largest element of x stands, int64 (Keras's are int32: here all indices are int64):
@@ -83,8 +115,26 @@ def categorical_accuracy(p: Operand, target: Operand, /) -> Tensor:
     """1 where the largest of a row of p and of a row of target (both (N, C)) stand at the same
     place, else 0."""
 
+def cbrt(x: Operand, /) -> Tensor:
+    """The cube root, of negative numbers too."""
+
+def ceil(x: Operand, /) -> Tensor:
+    """The smallest whole number from x on, a float. Its gradient is 0. x: any shape, float32 or
+    float64; the result has both."""
+
+def clip(x: Operand, x_min: Operand, x_max: Operand, /) -> Tensor:
+    """x, but x_min at least and x_max at most: min(max(x, x_min), x_max). Shapes broadcast; NaN
+    stays. The gradient is x's where x is between them or at one of them, else the bound's."""
+
 def copy(x: Operand, /) -> Tensor:
     """x in memory of its own, of any element type. It has no gradient: the copy is detached."""
+
+def cos(x: Operand, /) -> Tensor:
+    """The cosine of x; NaN from 6.5 million on (float64: 3.5e15), where floats are further apart
+    than the period. x: any shape, float32 or float64; the result has both."""
+
+def cosh(x: Operand, /) -> Tensor:
+    """(e^x + e^-x) / 2."""
 
 def count_nonzero(x: Operand, /, axis: Any = None) -> Tensor:
     """How many elements are not 0, int32. axis: an integer, several, or None for all."""
@@ -110,6 +160,9 @@ def cumsum(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
     """The sums of x up to each element, along axis; None: of all as one row. int32 of booleans and
     of uint8. dtype: to which x is cast before."""
 
+def deg2rad(x: Operand, /) -> Tensor:
+    """Degrees in radians: x pi / 180."""
+
 def diag(x: Operand, /, k: int = 0) -> Tensor:
     """A matrix with the row x on diagonal number k, and zeros elsewhere; of a matrix, that
     diagonal."""
@@ -130,6 +183,9 @@ def digitize(x: Operand, bins: Operand, /) -> Tensor:
 def divide(x: Operand, y: Operand, /) -> Tensor:
     """x / y, as IEEE 754 has it for y = 0. x, y: float32 or float64, both alike; shapes
     broadcast."""
+
+def divide_no_nan(x: Operand, y: Operand, /) -> Tensor:
+    """x / y, but 0 where y is 0, and so are its gradients there."""
 
 def dot(x1: Operand, x2: Operand, /) -> Tensor:
     """The sum of products over the last dimension of x1 and the last but one of x2, or its only
@@ -158,9 +214,16 @@ def erf(x: Operand, /) -> Tensor:
 def exp(x: Operand, /) -> Tensor:
     """e^x. x: any shape, float32 or float64; the result has both."""
 
+def exp2(x: Operand, /) -> Tensor:
+    """2^x."""
+
 def expand_dims(x: Operand, /, axis: Any) -> Tensor:
     """x with new dimensions of extent 1, at the places `axis` (an integer or several) of the
     result. The memory is shared with x."""
+
+def expm1(x: Operand, /) -> Tensor:
+    """e^x - 1, with all its digits next to 0. x: any shape, float32 or float64; the result has
+    both."""
 
 def flip(x: Operand, /, axis: Any = None) -> Tensor:
     """x with its elements backwards along `axis`: an integer, several, or None for all."""
@@ -170,6 +233,23 @@ def fliplr(x: Operand, /) -> Tensor:
 
 def flipud(x: Operand, /) -> Tensor:
     """x with its rows (dimension 0) in reverse order."""
+
+def floor(x: Operand, /) -> Tensor:
+    """The largest whole number up to x, a float. Its gradient is 0. x: any shape, float32 or
+    float64; the result has both."""
+
+def floor_divide(x: Operand, y: Operand, /) -> Tensor:
+    """floor(x / y), as in NumPy and Python; of integers, 0 where y is 0. Its gradient is 0. x, y:
+    float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
+
+def fmax(x: Operand, y: Operand, /) -> Tensor:
+    """The larger of x and y, the other one where one is NaN."""
+
+def fmin(x: Operand, y: Operand, /) -> Tensor:
+    """The smaller of x and y, the other one where one is NaN."""
+
+def fmod(x: Operand, y: Operand, /) -> Tensor:
+    """x - trunc(x / y) y, of the sign of x, as C's; of integers, 0 where y is 0."""
 
 def full_like(x: Operand, /, fill_value: Any, dtype: Any = None) -> Tensor:
     """fill_value, a number or what broadcasts to it, of x's shape and, unless another is given, its
@@ -209,6 +289,13 @@ def hard_sigmoid(x: Operand, /) -> Tensor:
     """(x + 3) / 6, but 0 at least and 1 at most; its gradient at -3 and 3 is 0. x: any shape,
     float32 or float64; the result has both."""
 
+def heaviside(x: Operand, y: Operand, /) -> Tensor:
+    """0 where x is negative, 1 where it is positive, y where it is 0; the gradient of x is 0."""
+
+def hypot(x: Operand, y: Operand, /) -> Tensor:
+    """sqrt(x^2 + y^2), which overflows only if the result does; its gradient at 0 is 0. x, y:
+    float32 or float64, both alike; shapes broadcast."""
+
 def in_top_k(targets: Operand, predictions: Operand, /, k: Any) -> Tensor:
     """Whether fewer than k of a row of predictions (N, C) are greater than that at its target (N,),
     int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
@@ -216,6 +303,22 @@ def in_top_k(targets: Operand, predictions: Operand, /, k: Any) -> Tensor:
 def inner(x1: Operand, x2: Operand, /) -> Tensor:
     """The sum of products over the last dimensions of both: (..., K) and (..., K) give (..., ...).
     With a number, the product with it."""
+
+def isfinite(x: Operand, /) -> Tensor:
+    """Whether x is neither NaN nor infinite. x: any shape, float32 or float64; the result has the
+    shape."""
+
+def isinf(x: Operand, /) -> Tensor:
+    """Whether x is infinite. x: any shape, float32 or float64; the result has the shape."""
+
+def isnan(x: Operand, /) -> Tensor:
+    """Whether x is NaN. x: any shape, float32 or float64; the result has the shape."""
+
+def isneginf(x: Operand, /) -> Tensor:
+    """Whether x is -inf."""
+
+def isposinf(x: Operand, /) -> Tensor:
+    """Whether x is inf."""
 
 def kron(x1: Operand, x2: Operand, /) -> Tensor:
     """Kronecker's product: a block x1[i, j, ...] x2 for each element of x1."""
@@ -253,9 +356,39 @@ def log(x: Operand, /) -> Tensor:
     """The natural logarithm; -inf at 0, NaN below. x: any shape, float32 or float64; the result has
     both."""
 
+def log10(x: Operand, /) -> Tensor:
+    """The logarithm of base 10, ln(x) / ln(10); -inf at 0, NaN below."""
+
+def log1p(x: Operand, /) -> Tensor:
+    """ln(1 + x), with all its digits next to 0; -inf at -1, NaN below. x: any shape, float32 or
+    float64; the result has both."""
+
+def log2(x: Operand, /) -> Tensor:
+    """The logarithm of base 2, exact for its powers; -inf at 0, NaN below. x: any shape, float32 or
+    float64; the result has both."""
+
 def log_softmax(x: Operand, /, axis: int = -1) -> Tensor:
     """x - log(sum of e^x), the sum along axis: the logarithm of softmax, which neither overflows
     nor is -inf where that is 0. axis: an integer, several, or None for all."""
+
+def logaddexp(x: Operand, y: Operand, /) -> Tensor:
+    """ln(e^x + e^y), which does not overflow. x, y: float32 or float64, both alike; shapes
+    broadcast."""
+
+def logaddexp2(x: Operand, y: Operand, /) -> Tensor:
+    """The logarithm of base 2 of 2^x + 2^y, which does not overflow."""
+
+def logical_and(x: Operand, y: Operand, /) -> Tensor:
+    """Whether both are True. x, y: bool; of other numbers 0 is False."""
+
+def logical_not(x: Operand, /) -> Tensor:
+    """Whether x is False. x: bool; of other numbers 0 is False."""
+
+def logical_or(x: Operand, y: Operand, /) -> Tensor:
+    """Whether x or y, or both, are True. x, y: bool; of other numbers 0 is False."""
+
+def logical_xor(x: Operand, y: Operand, /) -> Tensor:
+    """Whether one of them is True. x, y: bool; of other numbers 0 is False."""
 
 def logsumexp(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     """log(sum of e^x), which does not overflow where e^x does. axis: an integer, several, or None
@@ -304,6 +437,10 @@ def minimum(x: Operand, y: Operand, /) -> Tensor:
     """The smaller of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
     float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
+def mod(x: Operand, y: Operand, /) -> Tensor:
+    """x - floor(x / y) y, exact and of the sign of y, as in NumPy and Python; of integers, 0 where
+    y is 0. x, y: float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
+
 def moveaxis(x: Operand, /, source: Any, destination: Any) -> Tensor:
     """x with the dimensions `source` (an integer or several) at the places `destination`, and the
     others in their order, copied."""
@@ -322,6 +459,10 @@ def multi_hot(
 def multiply(x: Operand, y: Operand, /) -> Tensor:
     """x y; of booleans, whether both are True. x, y: float32, float64, int64, int32, uint8 or bool,
     both alike; shapes broadcast."""
+
+def nan_to_num(x: Operand, /, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
+    """x with numbers in place of NaN and the infinities; None: the type's largest and smallest.
+    Where x is replaced its gradient is 0."""
 
 def negative(x: Operand, /) -> Tensor:
     """-x. x: any shape, float32, float64, int64, int32 or uint8; the result has both."""
@@ -382,7 +523,8 @@ def pad(
 
 def power(x: Operand, y: Operand, /) -> Tensor:
     """x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not
-    positive. x, y: float32 or float64, both alike; shapes broadcast."""
+    positive. Of integers an integer, without its fraction where y is negative. x, y: float32,
+    float64, int64, int32 or uint8, both alike; shapes broadcast."""
 
 def prod(x: Operand, /, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
     """The product of x, 1 of none: int32 of booleans and of uint8. Its gradient divides by nothing,
@@ -403,8 +545,14 @@ def quantile(
     to 1, or a row of them, which is then the result's first dimension. axis: an integer, several,
     or None for all; keepdims keeps them with extent 1."""
 
+def rad2deg(x: Operand, /) -> Tensor:
+    """Radians in degrees: 180 x / pi."""
+
 def ravel(x: Operand, /) -> Tensor:
     """x as one row, in the order of its elements. The memory is shared with x."""
+
+def reciprocal(x: Operand, /) -> Tensor:
+    """1 / x, infinite at 0. Of integers too it is a float, as in Keras."""
 
 def relu(x: Operand, /) -> Tensor:
     """max(x, 0); its gradient at 0 is 0. x: any shape, float32 or float64; the result has both."""
@@ -418,12 +566,24 @@ def reshape(x: Operand, /, newshape: Any) -> Tensor:
     """x under another shape with as many elements; one extent may be -1. The memory is shared with
     x."""
 
+def rint(x: Operand, /) -> Tensor:
+    """The whole number nearest to x, a float; of two, the even one. Its gradient is 0. x: any
+    shape, float32 or float64; the result has both."""
+
 def roll(x: Operand, /, shift: Any, axis: Any = None) -> Tensor:
     """x with its elements moved on by `shift` places along `axis`, those beyond the end to its
     beginning: an integer or several of both; None for axis moves all elements as one row."""
 
 def rot90(x: Operand, /, k: int = 1, axes: Any = (0, 1)) -> Tensor:
     """x turned by k quarters, from the first of two dimensions `axes` towards the second."""
+
+def round(x: Operand, /, decimals: int = 0) -> Tensor:
+    """x rounded to so many decimals, of two nearest numbers to the even one; to tens, hundreds, ...
+    where decimals is negative, of floats only. Of x's type; its gradient is 0."""
+
+def rsqrt(x: Operand, /) -> Tensor:
+    """1 / sqrt(x); infinite at 0, NaN below. x: any shape, float32 or float64; the result has
+    both."""
 
 def scatter(indices: Operand, values: Operand, /, shape: Any) -> Tensor:
     """Zeros of `shape` with values added at the places that `indices` name: as for
@@ -452,8 +612,26 @@ def sigmoid_cross_entropy(z: Operand, target: Operand, /) -> Tensor:
     """max(z, 0) - z target + log(1 + e^-|z|): the binary cross-entropy of sigmoid(z). z, target:
     float32 or float64, both alike; of one shape."""
 
+def sign(x: Operand, /) -> Tensor:
+    """1 where x is positive, -1 where it is negative, 0 at 0, NaN of NaN. Its gradient is 0. x: any
+    shape, float32, float64, int64, int32 or uint8; the result has both."""
+
+def signbit(x: Operand, /) -> Tensor:
+    """Whether x has a minus: of -0.0 and some NaN too. x: any shape, float32, float64, int64 or
+    int32; the result has the shape."""
+
 def silu(x: Operand, /) -> Tensor:
     """x sigmoid(x). x: any shape, float32 or float64; the result has both."""
+
+def sin(x: Operand, /) -> Tensor:
+    """The sine of x; NaN from 6.5 million on (float64: 3.5e15), where floats are further apart than
+    the period. x: any shape, float32 or float64; the result has both."""
+
+def sinc(x: Operand, /) -> Tensor:
+    """sin(pi x) / (pi x); 1 at 0, where its gradient is 0."""
+
+def sinh(x: Operand, /) -> Tensor:
+    """(e^x - e^-x) / 2."""
 
 def slice_copy(x: Operand, /, key: Any) -> Tensor:
     """x[key], copied, for a key of integers, slices, None and Ellipsis, as NumPy has it. x: any
@@ -544,6 +722,10 @@ def take_along_axis(x: Operand, indices: Operand, /, axis: Any = None) -> Tensor
     but along the axis; negative ones count from the end. None for axis: of x and of the indices as
     one row."""
 
+def tan(x: Operand, /) -> Tensor:
+    """sin(x) / cos(x); NaN from 6.5 million on (float64: 3.5e15), where floats are further apart
+    than the period. x: any shape, float32 or float64; the result has both."""
+
 def tanh(x: Operand, /) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x). x: any shape, float32 or float64; the result has both."""
 
@@ -571,6 +753,9 @@ def tril(x: Operand, /, k: int = 0) -> Tensor:
 
 def triu(x: Operand, /, k: int = 0) -> Tensor:
     """x with zeros below diagonal number k of its last two dimensions."""
+
+def trunc(x: Operand, /) -> Tensor:
+    """x without its fraction, of x's type; its gradient is 0."""
 
 def uniform(
     state: Operand,
@@ -818,3 +1003,5 @@ absolute = abs
 amax = max
 
 amin = min
+
+remainder = mod

@@ -7,7 +7,7 @@ import numpy as np
 from fastnn import dtypes
 from fastnn.kernels.declare import ANY, NUMBERS
 from fastnn.kernels.reference import elementwise as reference
-from fastnn.kernels.scalar import arithmetic
+from fastnn.kernels.scalar import Formula, arithmetic
 
 from .elementwise import EXTREMES, PASS, elementwise
 from .record import Case, Op
@@ -164,3 +164,33 @@ cast = Op(
     dtypes=dtypes.ANY,
     flops=0,
 )
+
+
+def _test_of_floats(function, reference, words):
+    return elementwise(
+        function, result="b1", reference=reference, edges=EXTREMES, few=True, doc=words
+    )
+
+
+isnan = _test_of_floats(arithmetic.isnan, np.isnan, "Whether x is NaN.")
+isinf = _test_of_floats(arithmetic.isinf, np.isinf, "Whether x is infinite.")
+isfinite = _test_of_floats(
+    arithmetic.isfinite, np.isfinite, "Whether x is neither NaN nor infinite."
+)
+
+
+def _logical(function, reference, words):
+    return elementwise(
+        function,
+        conditions=len(Formula(function).names),
+        result="b1",
+        reference=reference,
+        few=True,
+        doc=words,
+    )
+
+
+logical_and = _logical(arithmetic.logical_and, np.logical_and, "Whether both are True.")
+logical_or = _logical(arithmetic.logical_or, np.logical_or, "Whether x or y, or both, are True.")
+logical_xor = _logical(arithmetic.logical_xor, np.logical_xor, "Whether one of them is True.")
+logical_not = _logical(arithmetic.logical_not, np.logical_not, "Whether x is False.")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from fastnn.kernels.declare import NUMBERS
 from fastnn.kernels.reference import elementwise as reference
-from fastnn.kernels.scalar import activations, arithmetic, elementary, special
+from fastnn.kernels.scalar import activations, arithmetic, elementary, exponential, special
 from fastnn.kernels.scalar import power as powers
 
 from .elementwise import EXTREMES, elementwise
@@ -60,6 +61,7 @@ erf = elementwise(
 )
 power = elementwise(
     powers.power,
+    dtypes=NUMBERS,
     gradient=(powers.power_gradient_x, powers.power_gradient_y),
     reference=reference.power,
     edges=(*EXTREMES, 0.5, 2.0, 3.0, -2.5),
@@ -67,5 +69,104 @@ power = elementwise(
     flops=80,
     instructions=(46, 62),
     doc="x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is "
-    "not positive.",
+    "not positive. Of integers an integer, without its fraction where y is negative.",
 )
+expm1 = elementwise(
+    exponential.expm1,
+    gradient=exponential.expm1_gradient,
+    saves="y",
+    fusable=False,
+    reference=reference.expm1,
+    edges=(*EXTREMES, 1e-10, -1e-10, 88.72283, 88.72284, -104.0, 709.78, 709.79),
+    few=True,
+    flops=22,
+    instructions=(13, 19),
+    doc="e^x - 1, with all its digits next to 0.",
+)
+log1p = elementwise(
+    exponential.log1p,
+    gradient=exponential.log1p_gradient,
+    reference=np.log1p,
+    edges=(*EXTREMES, 1e-10, -1e-10, -2.0, -0.99999994),
+    domain=(-0.9, 4.0),
+    few=True,
+    flops=30,
+    gradient_flops=2,
+    instructions=(20, 25),
+    doc="ln(1 + x), with all its digits next to 0; -inf at -1, NaN below.",
+)
+log2 = elementwise(
+    exponential.log2,
+    gradient=exponential.log2_gradient,
+    reference=np.log2,
+    edges=(*EXTREMES, 1024.0, 0.125, 1.1754944e-38, 0.99999994),
+    domain=(0.01, 4.0),
+    few=True,
+    flops=28,
+    gradient_flops=2,
+    instructions=(17, 22),
+    doc="The logarithm of base 2, exact for its powers; -inf at 0, NaN below.",
+)
+logaddexp = elementwise(
+    exponential.logaddexp,
+    gradient=(exponential.logaddexp_gradient_x, exponential.logaddexp_gradient_y),
+    reference=reference.logaddexp,
+    edges=EXTREMES,
+    few=True,
+    flops=36,
+    gradient_flops=22,
+    instructions=(22, 33),
+    doc="ln(e^x + e^y), which does not overflow.",
+)
+rsqrt = elementwise(
+    arithmetic.rsqrt,
+    gradient=arithmetic.rsqrt_gradient,
+    saves="y",
+    fusable=False,
+    reference=lambda x: 1 / np.sqrt(x),
+    edges=EXTREMES,
+    domain=(0.01, 4.0),
+    few=True,
+    flops=2,
+    instructions=(13, 20),
+    doc="1 / sqrt(x); infinite at 0, NaN below.",
+)
+hypot = elementwise(
+    arithmetic.hypot,
+    gradient=(arithmetic.hypot_gradient_x, arithmetic.hypot_gradient_y),
+    saves="xy",
+    reference=reference.hypot,
+    edges=EXTREMES,
+    few=True,
+    flops=6,
+    instructions=(15, 22),
+    doc="sqrt(x^2 + y^2), which overflows only if the result does; its gradient at 0 is 0.",
+)
+
+
+def _inverse_hyperbolic(formula, gradient, reference, domain, edges, doc):
+    return elementwise(
+        formula,
+        gradient=gradient,
+        reference=reference,
+        domain=domain,
+        edges=(*EXTREMES, *edges),
+        few=True,
+        flops=40,
+        gradient_flops=4,
+        doc=doc,
+    )
+
+
+arcsinh = _inverse_hyperbolic(
+    exponential.arcsinh, exponential.arcsinh_gradient, np.arcsinh, (-4.0, 4.0), (1e-10, 1e18),
+    "The inverse of sinh: ln(x + sqrt(x^2 + 1)).",
+)  # fmt: skip
+arccosh = _inverse_hyperbolic(
+    exponential.arccosh, exponential.arccosh_gradient, np.arccosh, (1.1, 4.0), (1.5, 1e18),
+    "The inverse of cosh, from 0 on: ln(x + sqrt(x^2 - 1)); NaN below 1.",
+)  # fmt: skip
+arctanh = _inverse_hyperbolic(
+    exponential.arctanh, exponential.arctanh_gradient, np.arctanh, (-0.9, 0.9), (1e-10, 0.999),
+    "The inverse of tanh: ln((1 + x) / (1 - x)) / 2; infinite at 1 and -1, NaN beyond.",
+)  # fmt: skip

@@ -16,9 +16,11 @@ from fastnn.kernels.scalar import Formula
 
 from .record import Case, Op, expect_attribute, expect_dtype, expect_shape
 
-# Sizes around a vector register (4 to 16 elements), around a thread's grain (64), and a prime.
+# Sizes around a vector register (4 to 16 elements), around a thread's grain (64), and a prime; with
+# all of them one formula stands for those that the same loop is made of.
 SIZES = (0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 127, 131)
 SHAPES = ((), *((n,) for n in SIZES), (3, 5, 7))
+FEW_SHAPES = ((), (0,), (1,), (17,), (131,), (3, 5, 7))
 PAIRS = (
     *(((n,), (n,)) for n in SIZES),
     *(
@@ -30,6 +32,14 @@ PAIRS = (
         ((2, 3, 4, 5), (3, 1, 5)),
         ((0, 3), (3,)),
     ),
+)
+FEW_PAIRS = (
+    ((1,), (1,)),
+    ((131,), (131,)),
+    ((5, 1), (7,)),
+    ((5, 7), ()),
+    ((2, 3, 4, 5), (3, 1, 5)),
+    ((0, 3), (3,)),
 )
 PASS = object()  # a gradient that is the upstream gradient
 # where every op is compared with NumPy's
@@ -50,6 +60,8 @@ def elementwise(
     doc: str,
     domain: tuple[float, float] = (-4.0, 4.0),
     tested: Sequence[dict] = (),
+    few: bool = False,
+    fusable: bool = True,
     cases: Sequence[Case] = (),
     gradient_flops: float | None = None,
     **record: Any,
@@ -59,15 +71,17 @@ def elementwise(
 
     name      where the formula cannot have it, because it calls the builtin of that name.
     gradient  the formula of each input's gradient, (what `saves` names, upstream gradient,
-              attributes); PASS where that is the upstream gradient itself, None if it has none.
-              The last inputs, if `constant`, need none.
+              attributes); PASS where that is the upstream gradient itself, None if it is 0, or
+              there is none. The last inputs, if `constant`, need none.
     saves     what they read: "x", all inputs; "y", the result; or "xy".
     broadcasts  if not, all inputs must have one shape, as a loss's do: a target (N,) and a
               prediction (N, 1) would make (N, N).
-    conditions  so many of the first inputs are booleans.
+    conditions  so many of the first inputs, or all, are booleans.
     result    the element type of the result: "T", that of the inputs, or "b1".
     tested    attributes to test it with, besides the defaults.
+    few       whether to test it with few shapes.
     cases     to test and time besides those of SHAPES or PAIRS.
+    fusable   whether a product may compute it along, where its gradient reads the result only.
     """
     formula = Formula(function, (result,), tuple(dtypes))
     types = ("b1",) * conditions + ("T",) * (len(formula.names) - conditions)
@@ -75,7 +89,8 @@ def elementwise(
         formula = formula._replace(types=types)
     name, names, defaults = name or formula.name, formula.names, formula.defaults
     formula = formula._replace(whole=0 if broadcasts else len(names))
-    taken = tuple(map(np.dtype, formula.dtypes))
+    all_booleans = conditions == len(names)
+    taken = (BOOL,) if all_booleans else tuple(map(np.dtype, formula.dtypes))
     gradients = gradient if isinstance(gradient, tuple) else (gradient,) * (gradient is not None)
 
     def infer(*inputs, **given):
@@ -83,7 +98,7 @@ def elementwise(
             raise TypeError(f"{name}: takes {', '.join(names)}; got {len(inputs)} inputs")
         alike = inputs
         if conditions:
-            alike = inputs[conditions:]
+            alike = inputs[conditions:] or inputs
             expect_dtype(name, (BOOL,), **dict(zip(names, inputs[:conditions], strict=False)))
         dtype, shape = alike[0].dtype, inputs[0].shape
         is_taken, is_one_shape = dtype in taken, not conditions
@@ -123,14 +138,19 @@ def elementwise(
                 g.gradient(i, op, *saved, dys[0], **changed(given))
 
     alike = len(names) == 1 or not broadcasts
-    shapes = [(shape,) for shape in SHAPES] if alike else PAIRS
+    singles, pairs = (FEW_SHAPES, FEW_PAIRS) if few else (SHAPES, PAIRS)
+    shapes = [(shape,) for shape in singles] if alike else pairs
     shapes = [_drawn(s, conditions, len(names)) for s in shapes]
-    if len(names) == 1:
-        doc = f"{doc} x: any shape, {names_of(taken)}; the result has both."
+    if all_booleans:
+        doc = f"{doc} {', '.join(names)}: bool; of other numbers 0 is False."
+    elif len(names) == 1:
+        has = "both" if result == "T" else "the shape"
+        doc = f"{doc} x: any shape, {names_of(taken)}; the result has {has}."
     else:
         both = "both" if len(names) - conditions == 2 else "all"
         shaped = "shapes broadcast" if broadcasts else "of one shape"
         doc = f"{doc} {', '.join(names[conditions:])}: {names_of(taken)}, {both} alike; {shaped}."
+    is_fused = fusable and saves == "y" and len(names) == 1
     op = Op(
         name,
         infer,
@@ -145,10 +165,10 @@ def elementwise(
             *cases,
         ],
         doc=doc,
-        fusable_into_matmul_gradient=lambda **given: saves == "y" and not changed(given),
+        fusable_into_matmul_gradient=lambda **given: is_fused and not changed(given),
         **record,
     )
-    if saves == "y" and len(names) == 1:
+    if is_fused:
         gradient_from_output[name] = GradientFromOutput(
             function, gradient, gradient_ops[0], _gradient_and_sums(name, gradient, flops + 1)
         )

@@ -10,7 +10,7 @@ def absolute(x):
 
 
 def power(x, y):
-    return np.power(x, y) if np.isrealobj(x) else np.exp(y * np.log(x))
+    return np.power(x, y) if np.isrealobj(x) and np.isrealobj(y) else np.exp(y * np.log(x))
 
 
 def sigmoid(x):
@@ -54,3 +54,32 @@ def gelu_tanh(x):
 def general_relu(x, negative_slope=0.0, max_value=math.inf, threshold=0.0):
     below = negative_slope * (x - threshold) if negative_slope else 0.0
     return np.where(np.real(x) <= threshold, below, np.where(np.real(x) > max_value, max_value, x))
+
+
+def expm1(x):
+    # NumPy's loses digits of complex numbers
+    return (
+        np.expm1(x)
+        if np.isrealobj(x)
+        else np.expm1(np.real(x)) + 1j * np.imag(x) * np.exp(np.real(x))
+    )
+
+
+def logaddexp(x, y):
+    if np.isrealobj(x) and np.isrealobj(y):
+        return np.logaddexp(x, y)
+    return np.log(np.exp(x) + np.exp(y))
+
+
+def hypot(x, y):
+    real = np.isrealobj(x) and np.isrealobj(y)
+    return np.hypot(x, y) if real else np.sqrt(x * x + y * y)
+
+
+def arctan2(y, x):
+    """The angle of (x, y); beside the real axes by its derivative."""
+    a, b = np.real(y), np.real(x)
+    angle = np.arctan2(a, b)
+    if np.isrealobj(x) and np.isrealobj(y):
+        return angle
+    return angle + 1j * (b * np.imag(y) - a * np.imag(x)) / (a * a + b * b)

@@ -201,3 +201,72 @@ def greater(x, y):
 @helper
 def greater_equal(x, y):
     return x >= y
+
+
+# What a float is, and what booleans are together.
+
+
+@helper
+def isnan(x):
+    return x != x
+
+
+@helper
+def isinf(x):
+    return abs(x) == T(np.inf)
+
+
+@helper
+def isfinite(x):
+    return abs(x) < T(np.inf)
+
+
+@helper
+def logical_and(x, y):
+    return x & y
+
+
+@helper
+def logical_or(x, y):
+    return x | y
+
+
+@helper
+def logical_xor(x, y):
+    return x ^ y
+
+
+@helper
+def logical_not(x):
+    return not x
+
+
+@helper
+def rsqrt(x):
+    return T(1) / T(np.sqrt(x))
+
+
+@helper
+def rsqrt_gradient(y, dy):
+    return T(-0.5) * dy * y * y * y  # d x^(-1/2) = -x^(-3/2) / 2
+
+
+@helper
+def hypot(x, y):
+    """The larger size times sqrt(1 + (smaller / larger)^2), which does not overflow."""
+    a, b = abs(x), abs(y)
+    large, small = a if a >= b else b, b if a >= b else a
+    ratio = small / (large if large > T(0) else T(1))
+    z = large * T(np.sqrt(T(1) + ratio * ratio))
+    z = z if (x == x) & (y == y) else x + y
+    return T(np.inf) if (a == T(np.inf)) | (b == T(np.inf)) else z
+
+
+@helper
+def hypot_gradient_x(x, y, z, dz):
+    return dz * x / z if z > T(0) else T(0)
+
+
+@helper
+def hypot_gradient_y(x, y, z, dz):
+    return dz * y / z if z > T(0) else T(0)

@@ -96,7 +96,7 @@ expm1_factor = by_dtype(expm1_factor_32, expm1_factor_64)
 
 
 @helper
-def expm1(r):
+def expm1_of_remainder(r):
     return fma(expm1_factor(r), r * r, r)
 
 
@@ -132,7 +132,7 @@ def exp_32(x):
     if AVX512:
         return scaled_exp(clamp_exp_min_32(x))
     rounded, _, r = range_reduction_32(x)
-    bits = bits_of(expm1(r) + np.float32(1)) + (bits_of(rounded) << np.int32(23))
+    bits = bits_of(expm1_of_remainder(r) + np.float32(1)) + (bits_of(rounded) << np.int32(23))
     y = float_of(np.int32(0) if x < np.float32(-87.33654) else bits)
     return y if x <= np.float32(88.72283) else x + np.float32(math.inf)
 
@@ -142,7 +142,7 @@ def exp_64(x):
     if AVX512:
         return scaled_exp(clamp_exp_min_64(710.0 if x > 710.0 else x))
     rounded, _, r = range_reduction_64(x)
-    bits = bits_of(expm1(r) + 1.0) + (bits_of(rounded) << np.int64(52))
+    bits = bits_of(expm1_of_remainder(r) + 1.0) + (bits_of(rounded) << np.int64(52))
     y = float_of(np.int64(0) if x < -708.3964185322641 else bits)
     return y if x <= 709.782712893384 else x + math.inf
 
@@ -154,7 +154,7 @@ exp = by_dtype(exp_32, exp_64)
 def power_and_expm1(x):
     """(2^n, e^r - 1) with n ln 2 + r = x, for -88.03 <= x <= 88: e^x is (1 + e^r - 1) 2^n."""
     rounded, _, r = range_reduction(x)
-    return power_of_two(rounded), expm1(r)
+    return power_of_two(rounded), expm1_of_remainder(r)
 
 
 @helper

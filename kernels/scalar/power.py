@@ -136,7 +136,7 @@ has_fraction = by_dtype(has_fraction_32, has_fraction_64)
 
 
 @helper(inline=True)
-def power(x, y):
+def power_of_floats(x, y):
     """x^y with all the special cases of IEEE 754 and C: 0^0 = 1, a negative x has whole powers
     only, and so on."""
     size, exponent = abs(x), abs(y)
@@ -156,15 +156,30 @@ def power(x, y):
     return T(1) if x == T(1) else result
 
 
+@helper
+def power_of_integers(x, y):
+    """By squares. Of a negative y it is 1 / x^-y without its fraction; what is too large keeps its
+    last bits."""
+    result, square, rest = T(1), T(x), y if y > T(0) else -y
+    while rest > T(0):
+        result = T(result * square) if rest & T(1) != T(0) else result
+        square, rest = T(square * square), rest >> T(1)
+    is_one = (result == T(1)) | (x * x == T(1))
+    return result if (y > T(0)) | (y == T(0)) | is_one else T(0)
+
+
+power = by_dtype(power_of_floats, others=power_of_integers)
+
+
 @helper(inline=True)
 def power_gradient_x(x, y, dz):
-    return T(0) if y == T(0) else dz * y * power(x, y - T(1))
+    return T(0) if y == T(0) else dz * y * power_of_floats(x, y - T(1))
 
 
 @helper(inline=True)
 def power_gradient_y(x, y, dz):
     """x^y ln x; 0 where x is not positive, as in TensorFlow: there the power is not a function of
     y."""
-    z = power(x, y)
+    z = power_of_floats(x, y)
     slope = T(0) if x <= T(0) else z * log(x)
     return dz * (z if z == T(0) else slope)

@@ -47,7 +47,9 @@ FORMS = {
 FORMULAS = [
     form
     for form in FORMS
-    if form.startswith(("loops.", "updates.")) and not re.search("sums|cast", form)
+    if form.startswith(("loops.", "updates."))
+    # integers are divided one by one, and remainders and powers take as many steps as they need
+    and not re.search(r"sums|cast|^loops\.(floor_divide|mod|power-[iu])", form)
 ]
 OTHERS = [
     "gemm.gemm-f4",
@@ -167,6 +169,8 @@ def test_machine_code(form, bits, listings):
         )
         if form.startswith("loops.where_gradient"):  # all it does is to choose
             instruction = rf"(?:{instruction}|v?pandn?)"
+        if form.startswith(("loops.isinf", "loops.signbit")):  # bits are compared
+            instruction = "vp[a-z]+"
         if form == "loops.absolute-u1":  # a copy
             instruction = "vmov[a-z]+"
         arithmetic = rf"\b{instruction}\s.*%{REGISTER[bits]}\d"
