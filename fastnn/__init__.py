@@ -1,9 +1,6 @@
 """fastnn: neural networks that train and predict at the limit of the machine, from readable
 Python."""
 
-from importlib import import_module
-from types import ModuleType
-
 from fastnn import (
     activations,
     callbacks,
@@ -37,8 +34,10 @@ choice.from_environment()
 IMPORTED_WHEN_USED = ("preprocessing",)
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> object:
     if name in IMPORTED_WHEN_USED:
+        from importlib import import_module
+
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

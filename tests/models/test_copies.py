@@ -3,6 +3,7 @@ going on with the same bits."""
 
 import copy
 import inspect
+import os
 import pickle
 import subprocess
 import sys
@@ -25,6 +26,10 @@ Y = RNG.normal(size=(70, 4)).astype("float32")
 
 def doubled_difference(y_true, y_pred):
     return 2.0 * ops.squared_difference(y_pred, y_true)
+
+
+def halved(epoch, rate):
+    return rate / 2
 
 
 class Tied(fastnn.Model):
@@ -69,7 +74,8 @@ def fitted(model, epochs=2, **fit):
 # next
 
 MODULES = (fastnn, layers, losses, metrics, optimizers, initializers, callbacks, random)
-NOT_MEANT = {optimizers.Run}  # of one update
+# of one update; what writes files; what needs a package
+NOT_MEANT = {optimizers.Run, callbacks.ModelCheckpoint, callbacks.TensorBoard}
 CLASSES = {
     value
     for module in MODULES
@@ -94,6 +100,8 @@ MAKE = {
     optimizers.SGD: lambda: optimizers.SGD(0.1, momentum=0.9),
     callbacks.CallbackList: lambda: callbacks.CallbackList([], sequential(), {}),
     callbacks.History: lambda: callbacks.History({"epochs": 2}, 7),
+    callbacks.CSVLogger: lambda: callbacks.CSVLogger(os.devnull),
+    callbacks.LearningRateScheduler: lambda: callbacks.LearningRateScheduler(halved),
     callbacks.EarlyStopping: lambda: callbacks.EarlyStopping(restore_best_weights=True, patience=3),
 }
 KINDS = sorted(CLASSES, key=lambda c: f"{c.__module__}.{c.__name__}")
