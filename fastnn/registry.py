@@ -36,6 +36,7 @@ NEUTRAL = {
 
 _kinds: dict[str, "Kind"] = {}  # by the name of their module
 _registered: dict[str, Any] = {}  # what users registered, by "package>name"
+functions: dict[str, Any] = {}  # those of `fastnn.ops`, by name
 _used_names: dict[str, int] = {}
 _custom: ContextVar[dict[str, Any]] = ContextVar("custom objects")
 
@@ -216,6 +217,10 @@ def serialize(value: Any) -> Any:
         return {name: serialize(v) for name, v in value.items()}
     if hasattr(value, "get_config") and not isinstance(value, type):
         return _written(type(value), type(value).__name__, value.get_config())
+    is_ours = functions.get(str(getattr(value, "__name__", ""))) is value
+    if is_ours:
+        config = {"class_name": "function", "config": value.__name__}
+        return {"module": "fastnn.ops", **config, "registered_name": value.__name__}
     if isinstance(value, FunctionType) and value.__name__ != "<lambda>":
         name = value.__name__
         if any([kind.names.get(name) is value for kind in _kinds.values()]):
@@ -286,6 +291,8 @@ def _of_library(name, module, kind):
             f"configuration: {name!r} of the module {module!r} is not known here: register it "
             "with fastnn.saving.register_keras_serializable, or pass it in custom_objects"
         )
+    if "ops" in parts and name in functions:
+        return functions[name]
     named = [_kinds[p] for p in parts if p in _kinds]
     kinds = named or ([kind] if kind and name in kind.spellings else _kinds_with(name))
     if not kinds:
@@ -297,6 +304,19 @@ def _of_library(name, module, kind):
             "deserialize of the one that is meant, or add a module to the configuration"
         )
     return kinds[0].find(name)
+
+
+def named_function(name: str, argument: str) -> Any:
+    """The function of tensors of a name: one that was registered, an activation, or one of
+    `fastnn.ops`. argument: whose it is, for the error."""
+    activations = _kinds["activations"].names
+    custom = {**_registered, **_custom.get({})}
+    for known in (custom, activations, functions):
+        if callable(known.get(name)):
+            return known[name]
+    raise ValueError(
+        f"{argument}: unknown function {name!r}; {nearest(name, {*activations, *functions})}"
+    )
 
 
 # ---- what users register

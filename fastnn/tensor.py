@@ -271,6 +271,23 @@ class Tensor(Operators):
         return ops.transpose(self)
 
 
+class Masks:
+    """Whether a tensor has a mask that layers pass on. As long as none has, they do not look."""
+
+    exist = False
+
+
+def mask_of(x: Any) -> Any:
+    """The mask of a tensor, booleans that say which parts of it count, or None."""
+    return getattr(x, "_keras_mask", None)
+
+
+def set_mask(x: Tensor, mask: Any) -> None:
+    """Let a tensor have a mask."""
+    x._keras_mask = mask
+    Masks.exist = True
+
+
 class Node:
     """One op that was called: its inputs, and memory and shape of its outputs (not the tensors:
     they would hold each other). Where no gradient is wanted the inputs' own history is cut off, but

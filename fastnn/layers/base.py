@@ -12,12 +12,12 @@ from fastnn import config, initializers, tree
 from fastnn.devices.arena import Arena, turn_of
 from fastnn.devices.choice import checked, device
 from fastnn.dtypes import FLOATS, expected
-from fastnn.errors import ShapeError, shape_text
+from fastnn.errors import ShapeError, shape_text, warn
 from fastnn.locks import making
 from fastnn.registry import Configured, Kind, snake_case, unique_name
 from fastnn.symbolic import KerasTensor, Nodes, arena_of, inferred, is_symbolic, symbolic_call
 from fastnn.tape.record import context, outside_the_step
-from fastnn.tensor import Tensor, copied, operand
+from fastnn.tensor import Masks, Tensor, copied, mask_of, operand, set_mask
 from fastnn.variable import Variable
 from fastnn.watch import Watched, own, with_layers
 
@@ -62,6 +62,7 @@ class Layer(Watched, Configured):
 
     _kind = KIND
     takes_one_tensor = False  # and no structure of several
+    supports_masking = False  # whether its results are masked as `compute_mask` says
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None):
         # one that fastnn or Keras made up, as it stands in a configuration, is none
@@ -73,7 +74,9 @@ class Layer(Watched, Configured):
         self._nodes = Nodes()  # its calls on symbolic tensors
         self._own_weights: list[Variable] = []
         self._arena: Arena | None = None
-        self._takes_training = "training" in signature(self.call).parameters
+        parameters = signature(self.call).parameters
+        self._takes_training, self._takes_mask = "training" in parameters, "mask" in parameters
+        self._makes_masks = type(self).compute_mask is not Layer.compute_mask
         self._trainable = bool(trainable)
 
     # ---- what subclasses define
@@ -97,6 +100,11 @@ class Layer(Watched, Configured):
             shapes = tree.map(lambda t: getattr(t, "shape", None), inputs)
             self.build_for(shapes, arena_of(tree.flatten(inputs)))
         return inferred(self, (inputs, *others), named)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The masks of the results, for those of the inputs: unless a layer that
+        `supports_masking` says otherwise, the same."""
+        return previous_mask
 
     # ---- calling
 
@@ -132,13 +140,44 @@ class Layer(Watched, Configured):
         )
         if self._takes_training:
             named["training"] = training
+        masks = self._masks(x, named) if Masks.exist or self._makes_masks else None
         try:
             y = self.call(x, *others, **named)
+            if masks is not None:
+                self._mask_results(y, x, masks[0])
         finally:
             context.layers, context.training = before
         if isinstance(y, Tensor) and isinstance(x, Tensor):
             return copied(y) if y.buffer is x.buffer and not isinstance(inputs, Tensor) else y
         return self._results(y, inputs, x)
+
+    def _masks(self, x, named):
+        """[the masks of the inputs, in their structure]; None if there are none and the layer makes
+        none."""
+        found = named.get("mask")
+        if found is None:
+            found = tree.map(mask_of, x) if not isinstance(x, Tensor) else mask_of(x)
+            is_some = found is not None and any([m is not None for m in _parts(found)])
+            if not is_some and not self._makes_masks:
+                return None
+            if self._takes_mask and is_some:
+                named["mask"] = found
+        return [found]
+
+    def _mask_results(self, y, x, masks):
+        results = tree.flatten(y)
+        if all([mask_of(t) is not None for t in results]):
+            return
+        if self.supports_masking or self._makes_masks:
+            made = _parts(self.compute_mask(x, masks))
+            for tensor, mask in zip(results, made, strict=False):
+                if mask is not None and mask_of(tensor) is None:
+                    set_mask(tensor, mask)
+        elif any([m is not None for m in _parts(masks)]):
+            warn(
+                f"layer {self.name!r} was given an input with a mask, which it does not pass on: "
+                "what follows does not see it. A layer that may says supports_masking = True."
+            )
 
     def _operands(self, inputs: Any) -> Any:
         """What `call` is given, of arrays, or of a structure of arrays and tensors."""
@@ -376,6 +415,15 @@ class Layer(Watched, Configured):
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
+
+
+def _parts(masks):
+    """The masks of a structure; unlike `tree.flatten`, with None for what has none."""
+    if isinstance(masks, list | tuple):
+        return [part for inner in masks for part in _parts(inner)]
+    if isinstance(masks, dict):
+        return [part for _, inner in tree.children(masks) or () for part in _parts(inner)]
+    return [masks]
 
 
 def _one_or_all(tensors):

@@ -1,14 +1,16 @@
 """Dense layers, activations, and the place where data comes in."""
 
 from collections.abc import Iterable, Sequence
+from inspect import signature
 from typing import Any
 
 from fastnn import activations, checks, initializers, ops
 from fastnn.dtypes import expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
+from fastnn.registry import named_function
 from fastnn.symbolic import KerasTensor, Node, draft_arena
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, set_mask
 
 # Activations that the product computes along. Sigmoid and softmax stay ops of their own: a loss
 # takes what they were given.
@@ -36,6 +38,7 @@ class Dense(Layer):
     """
 
     takes_one_tensor = True
+    supports_masking = True
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class Activation(Layer):
     """
 
     takes_one_tensor = True
+    supports_masking = True
 
     def __init__(self, activation: Any, **base: Any):
         super().__init__(**base)
@@ -125,6 +129,7 @@ class ReLU(Layer):
     """
 
     takes_one_tensor = True
+    supports_masking = True
 
     def __init__(
         self,
@@ -153,6 +158,7 @@ class Softmax(Layer):
     """
 
     takes_one_tensor = True
+    supports_masking = True
 
     def __init__(self, axis: int = -1, **base: Any):
         super().__init__(**base)
@@ -166,6 +172,7 @@ class InputLayer(Layer):
     """Says what a model's input looks like. It computes nothing. Arguments as of `Input`."""
 
     takes_one_tensor = True
+    supports_masking = True
 
     def __init__(
         self,
@@ -252,3 +259,89 @@ def _extents(name, shape):
 def row_shape(shape: Any) -> tuple[int, ...] | None:
     """The shape of one row of input, checked; None stays None."""
     return None if shape is None else checks.extents("input_shape", shape, 1)
+
+
+class Identity(Layer):
+    """Its input, whatever that is.
+
+    >>> import fastnn
+    >>> fastnn.layers.Identity()([[1.0, 2.0]]).numpy()
+    array([[1., 2.]], dtype=float32)
+    """
+
+    supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+class Masking(Layer):
+    """Masks the steps whose numbers all equal `mask_value`: they are 0 in the result, and layers
+    that follow, losses and metrics leave them out. x: (N, T, C).
+
+    >>> import fastnn
+    >>> y = fastnn.layers.Masking()([[[0.0, 0.0], [0.0, 2.0]]])
+    >>> y._keras_mask.numpy()
+    array([[False,  True]])
+    """
+
+    takes_one_tensor = True
+    supports_masking = True
+
+    def __init__(self, mask_value: float = 0.0, **base: Any):
+        super().__init__(**base)
+        self.mask_value = mask_value
+
+    def call(self, x: Tensor) -> Tensor:
+        counts = ops.any(x != self.mask_value, axis=-1, keepdims=True)
+        y = ops.where(counts, x, 0.0)
+        set_mask(y, ops.reshape(counts, x.shape[:-1]))
+        return y
+
+
+class Lambda(Layer):
+    """function(inputs, **arguments): for one of named functions of tensors. What has weights is a
+    layer of one's own.
+
+    function: of the inputs; one that takes `mask` or `training` is given them. output_shape: taken
+    for Keras's sake; shapes are worked out. mask: of the results, or a function of (inputs, mask).
+    arguments: more, by name.
+
+    In a configuration stands the function's name: register it
+    (`saving.register_keras_serializable`) for it to be found again. Unlike Keras, a `lambda` is not
+    written, and one that Keras wrote is not run.
+
+    >>> import fastnn
+    >>> fastnn.layers.Lambda(lambda x: x * x)([[3.0]]).numpy()
+    array([[9.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **base: Any,
+    ):
+        super().__init__(**base)
+        if isinstance(function, str):
+            function = named_function(function, "Lambda: function")
+        if not callable(function):
+            raise TypeError(
+                f"Lambda: function must be a function of tensors; got {function!r}. A lambda of a "
+                "configuration is code, which is not run: pass the function itself."
+            )
+        self.function, self.output_shape, self.mask = function, output_shape, mask
+        self.arguments = dict(arguments or {})
+        self.supports_masking = mask is not None
+
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        taken = signature(self.function).parameters
+        given = {"mask": mask, "training": training}
+        wanted = {name: value for name, value in given.items() if name in taken}
+        return self.function(inputs, **self.arguments, **wanted)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """What `mask` says."""
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask

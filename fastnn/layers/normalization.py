@@ -70,6 +70,7 @@ class BatchNormalization(Layer):
     """
 
     takes_one_tensor = True
+    supports_masking = True
 
     def __init__(
         self,
@@ -150,6 +151,7 @@ class LayerNormalization(Layer):
     """
 
     takes_one_tensor = True
+    supports_masking = True
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ class Dropout(Layer):
     """
 
     takes_one_tensor = True
+    supports_masking = True
 
     def __init__(self, rate: float, seed: int | None = None, **base: Any):
         super().__init__(**base)

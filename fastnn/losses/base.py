@@ -12,7 +12,7 @@ from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.registry import Configured, Kind, snake_case
 from fastnn.targets import Shape, aligned_shape, expect_rows, labels, value_weights
-from fastnn.tensor import Tensor, operand
+from fastnn.tensor import Tensor, mask_of, operand
 from fastnn.watch import Watched
 
 # a function of (y_true, y_pred) stands for itself, as in Keras; `loss_of` makes a loss of one
@@ -204,11 +204,6 @@ def loss_of(identifier: Any, argument: str) -> Loss | None:
 
 
 # ---- one number of many
-
-
-def mask_of(x: Tensor) -> Any:
-    """Which parts of a tensor count, as Keras keeps it; None for all."""
-    return getattr(x, "_keras_mask", None)
 
 
 def reduced(values: Tensor, weights: Any, reduction: str | None) -> Tensor:

@@ -4,6 +4,7 @@ numbers."""
 from importlib import import_module
 from typing import Any
 
+from fastnn import registry as registry_of_names
 from fastnn.errors import nearest
 
 from .functions import functions
@@ -43,6 +44,7 @@ for _family in (
 # Every op with a reference, for a record is all it takes to be here; and functions of ops.
 _names: dict[str, Any] = registry | {alias: op for op in registry.values() for alias in op.aliases}
 _names |= functions
+registry_of_names.functions.update(_names)
 __all__ = sorted(_names)
 globals().update(_names)
 
