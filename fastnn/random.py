@@ -62,6 +62,15 @@ class Generator:
         self.draws.value = 0
         self.resets += 1
 
+    def position(self) -> list[int]:
+        """Seed, key and number of draws, by which `go_to` finds it again, in another process
+        too."""
+        return [self.seed, int(self._words[0]), self.draws.value]
+
+    def go_to(self, position: Sequence[int]) -> None:
+        """Go on from where a generator was; what was spawned of this one stays."""
+        self.seed, self._words[0], self.draws.value = position
+
     def spawn(self) -> "Generator":
         """A generator of its own key, which follows from this one's; it costs this one a draw."""
         with _drawing:

@@ -1,28 +1,20 @@
-"""Weights in files, in the safetensors format: a length, a JSON table, the numbers. Reading one
-never runs code.
+"""Weights and their names, in files and out of them."""
 
-https://huggingface.co/docs/safetensors: 8 bytes with the length of the table (little-endian), the
-table {name: {"dtype", "shape", "data_offsets": [begin, end]}}, then the numbers of all, row by row,
-with no gaps.
-"""
-
-import json
-import os
-from math import prod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastnn import files
 from fastnn.devices.arena import turn_of
-from fastnn.dtypes import CODES
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.layers.base import Layer
 from fastnn.registry import snake_case
 from fastnn.variable import Variable
 
-DTYPES = {code: dtype.newbyteorder("<") for dtype, code in CODES.items()}
-MAX_TABLE_BYTES = 100_000_000  # the format's own bound
+MODEL, WEIGHTS = "fastnn", "weights/"  # in files of whole models: a text, and what names begin with
+OTHER_FORMATS = (".h5", ".hdf5", ".keras", ".pt", ".pth", ".npz")
 
 
 def named(layer: Layer, prefix: str = "") -> dict[str, Variable]:
@@ -48,42 +40,39 @@ def _free(name, taken):
 
 
 def save(path: Any, variables: dict[str, Variable]) -> None:
-    """Write variables to a file: aside first, then renamed, so that one that was there is whole
-    until the new one is."""
-    path = _checked(path, "save_weights")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"save_weights: there is no folder {path.parent}")
-    table: dict[str, Any] = {}
-    end = 0
-    for name, variable in variables.items():
-        begin, end = end, end + variable.buffer.nbytes
-        table[name] = {
-            "dtype": CODES[variable.dtype],
-            "shape": list(variable.shape),
-            "data_offsets": [begin, end],
-        }
-    head = json.dumps(table, separators=(",", ":")).encode()
-    head += b" " * (-len(head) % 8)
+    """Write variables to a safetensors file: see `fastnn.files`."""
+    path = checked(path, "save_weights", ".safetensors")
+    files.write(path, values(variables))
+
+
+def values(variables: Mapping[str, Variable]) -> dict[str, np.ndarray]:
+    """What variables hold, as they are between two steps."""
     arrays = turn_of([v.buffer for v in variables.values()]).run(
         lambda: [v.numpy() for v in variables.values()]
     )
-    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
-    try:
-        with open(aside, "wb") as file:
-            file.write(len(head).to_bytes(8, "little") + head)
-            for array in arrays:
-                file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    return dict(zip(variables, arrays, strict=True))
 
 
 def load(path: Any, variables: dict[str, Variable]) -> None:
     """Put in the weights of a file. All are checked before the first is changed."""
-    path = _checked(path, "load_weights")
-    arrays = read(path)
+    path = checked(path, "load_weights", ".safetensors")
+    put(path, of_model(files.read(path)), variables)
+
+
+def of_model(contents: files.Contents) -> dict[str, np.ndarray]:
+    """The weights among the arrays of a file: of `save_weights` all, of `save` those called so."""
+    if MODEL not in contents.metadata:
+        return contents.arrays
+    return {
+        name.removeprefix(WEIGHTS): array
+        for name, array in contents.arrays.items()
+        if name.startswith(WEIGHTS)
+    }
+
+
+def put(path: Path, arrays: Mapping[str, np.ndarray], variables: Mapping[str, Variable]) -> None:
+    """Assign arrays to the variables of the same names. All are checked before the first is
+    changed. path: theirs, for the error."""
     missing, unknown = (
         [n for n in variables if n not in arrays],
         [n for n in arrays if n not in variables],
@@ -108,54 +97,16 @@ def load(path: Any, variables: dict[str, Variable]) -> None:
     turn_of([v.buffer for v in variables.values()]).run(put_in)
 
 
-def read(path: Any) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, by name."""
-    try:
-        return _parsed(Path(path).read_bytes())
-    except ValueError as error:
-        why = str(error)
-    except (KeyError, TypeError, AttributeError):
-        why = "its table is not one of safetensors"
-    raise ValueError(f"{path} is not a whole safetensors file: {why}")
-
-
-def _parsed(data):
-    if len(data) < 8:
-        raise ValueError(f"it has {len(data)} bytes")
-    length = int.from_bytes(data[:8], "little")
-    if length > min(len(data) - 8, MAX_TABLE_BYTES):
-        raise ValueError(f"its table should have {length} bytes, and {len(data) - 8} follow")
-    try:
-        table = json.loads(data[8 : 8 + length])
-    except (ValueError, RecursionError):
-        raise ValueError("its table is not JSON") from None
-    numbers = memoryview(data)[8 + length :]
-    arrays, place = {}, 0
-    entries = [(name, entry) for name, entry in table.items() if name != "__metadata__"]
-    for name, entry in sorted(entries, key=lambda item: item[1]["data_offsets"]):
-        code, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        if code not in DTYPES:
-            raise ValueError(f"{name!r} is of type {code!r}; fastnn reads {', '.join(DTYPES)}")
-        if not all(type(e) is int and e >= 0 for e in (*shape, begin, end)):
-            raise ValueError(f"{name!r} has shape {shape} at {begin} to {end}")
-        if (
-            begin != place
-            or end - begin != prod(shape) * DTYPES[code].itemsize
-            or end > len(numbers)
-        ):
-            raise ValueError(f"{name!r} does not lie where the table says")
-        arrays[name] = np.frombuffer(numbers[begin:end], DTYPES[code]).reshape(shape)
-        place = end
-    if place != len(numbers):
-        raise ValueError(f"{len(numbers) - place} bytes follow the last weight")
-    return arrays
-
-
-def _checked(path, what):
+def checked(path: Any, what: str, suffix: str) -> Path:
+    """A path as one, unless its name says that it is a file of another format; in saving, of a
+    folder that is there."""
     path = Path(path)
-    if path.suffix.lower() in (".h5", ".hdf5", ".keras", ".pt", ".pth", ".npz"):
+    if path.suffix.lower() in OTHER_FORMATS:
+        kind = "weights are safetensors" if suffix == ".safetensors" else "models are .fastnn"
         raise ValueError(
-            f"{what}: fastnn's weights are safetensors files; got {path.name!r}. Call it "
-            f"{path.stem}.safetensors."
+            f"{what}: fastnn's {kind} files; got {path.name!r}. Call it "
+            f"{path.name.split('.')[0]}{suffix}."
         )
+    if what.startswith("save") and not path.parent.is_dir():
+        raise FileNotFoundError(f"{what}: there is no folder {path.parent}")
     return path

@@ -30,6 +30,7 @@ class Callback(Configured):
     _kind = KIND
     model: Any = None
     params: dict[str, Any]
+    together: list["Callback"]  # all that are called, this one among them
 
     def handles(self, error: Exception) -> bool:
         """Whether training ends by this failure of a step, as if it were over, instead of raising
@@ -53,6 +54,10 @@ class Callback(Configured):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """logs: loss, metrics, and with the prefix val_ those of validation."""
+
+    def after_epoch(self, epoch: int) -> None:
+        """After `on_epoch_end` of all callbacks: the history has the epoch. Keras has no such
+        moment; what saves everything needs it."""
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """An older name of `on_train_batch_begin`."""
@@ -104,6 +109,7 @@ class CallbackList:
                     f"callbacks: expected fastnn.callbacks.Callback objects; got {c!r}.{hint}"
                 )
             c.set_model(model)
+            c.together = self.callbacks
             c.set_params(params)
 
     def overrides(self, *hooks: str) -> bool:

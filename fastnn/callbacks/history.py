@@ -11,14 +11,14 @@ class History:
     its rows.
 
     history: {"loss": [...], ...}, one number an epoch; epoch: their numbers; params: what `fit` was
-    called with; seed: of the random numbers, for `utils.set_random_seed`. It prints as its
-    dictionary.
+    called with; seed: of the random numbers, for `utils.set_random_seed`; interrupted: whether
+    Ctrl-C ended it. It prints as its dictionary.
     """
 
     def __init__(self, params: dict[str, Any], seed: int):
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
-        self.params, self.seed = params, seed
+        self.params, self.seed, self.interrupted = params, seed, False
 
     def extend(self, first: int, names: Sequence[str], means: Sequence[Sequence[float]]) -> None:
         """Note epochs from number `first` on: by each name, their means."""
@@ -29,9 +29,7 @@ class History:
     def note(self, logs: dict[str, Any]) -> None:
         """Add what callbacks put into the logs of the last epoch beside its means."""
         for name, value in logs.items():
-            values = self.history.setdefault(name, [])
-            if len(values) < len(self.epoch):
-                values.append(value)
+            self.history.setdefault(name, []).append(value)
 
     def cut(self) -> None:
         """Forget epochs that are only half noted, since Ctrl-C came just then."""

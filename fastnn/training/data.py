@@ -1,7 +1,7 @@
 """Data as users give it, checked and made what kernels take: contiguous arrays of one element type,
 never written to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import floor
 from typing import Any, NamedTuple
 
@@ -116,3 +116,39 @@ def pair(validation_data: Any) -> tuple[Any, Any, Any]:
         )
     x, y, *rest = validation_data
     return x, y, rest[0] if rest else None
+
+
+def validated_epochs(validation_freq: Any) -> Callable[[int], bool]:
+    """Which epochs, from 0 on, are validated: every so many, or those in a list, from 1 on."""
+    if isinstance(validation_freq, list | tuple | set):
+        numbers = {checks.whole_number("validation_freq", n, 1) for n in validation_freq}
+        return lambda number: number + 1 in numbers
+    every = checks.whole_number("validation_freq", validation_freq, 1)
+    return every_epoch if every == 1 else lambda number: (number + 1) % every == 0
+
+
+def every_epoch(number: int) -> bool:
+    return True
+
+
+def with_class_weights(class_weight: Any, y: Any, sample_weight: Any) -> Any:
+    """Weights of rows by the class of each, times those given. A class without one has 1, as in
+    Keras; one-hot rows are of the class of their largest number."""
+    if class_weight is None:
+        return sample_weight
+    if not isinstance(class_weight, dict):
+        raise TypeError(
+            f"class_weight: expected a dictionary {{class: weight}}; got {class_weight!r}"
+        )
+    labels = as_array(y, None, "y") if not isinstance(y, dict | tuple) else None
+    if labels is None or labels.ndim == 0:
+        raise ValueError("class_weight: it is for models with one output; use sample_weight")
+    labels = labels.reshape(len(labels), -1)
+    classes = labels.argmax(axis=1) if labels.shape[1] > 1 else labels[:, 0]
+    found = np.ones(len(classes))
+    for label, weight in class_weight.items():
+        found[classes == label] = weight
+    if sample_weight is None:
+        return found
+    given = as_array(sample_weight, None, "sample_weight")
+    return found * (given.reshape(-1) if given.shape == (len(found), 1) else given)

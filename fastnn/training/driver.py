@@ -9,6 +9,7 @@ from fastnn.devices.base import StepFailed
 from fastnn.errors import NotFiniteError
 from fastnn.recording import explained
 
+from .data import every_epoch
 from .epoch import MAX_UNREAD_EPOCHS, Epoch
 from .progress import Progress
 from .segments import Segment
@@ -28,9 +29,7 @@ class Driver:
     ):
         self.model, self.epoch, self.names = model, epoch, names
         self.callbacks, self.progress = callbacks, progress
-        self.names_of_epoch = names + (
-            [f"val_{n}" for n in names] if epoch.test and epoch.train else []
-        )
+        self.can_test = bool(epoch.test)  # in some epochs
         self.finished: Callable[[int, list[str], list[list[float]]], None] = (
             lambda first, names, means: None
         )
@@ -38,19 +37,28 @@ class Driver:
 
     # ---- fit
 
-    def fit(self, epochs: int, renew: Callable[[], Epoch]) -> None:
-        """Train. `finished` is told of epochs that are over: number of the first one, names, and
-        the means by each name; `noted` of an epoch's logs after callbacks have seen them. `renew`
-        gives the program anew when a callback has changed a layer or the optimizer."""
-        hooks = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
+    def fit(
+        self,
+        first: int,
+        epochs: int,
+        renew: Callable[[int], Epoch],
+        is_tested: Callable[[int], bool],
+    ) -> None:
+        """Train from epoch `first` to before `epochs`. `finished` is told of epochs that are over:
+        number of the first one, names, and the means by each name; `noted` of what callbacks
+        added to its logs. `renew` gives an epoch's program anew, when a callback has changed
+        a layer or the optimizer and where it is validated (`is_tested`) and the last one was not.
+        """
+        hooks = ("on_epoch_begin", "on_epoch_end", "after_epoch", "on_test_begin", "on_test_end")
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
-        if not watched and not self.callbacks.overrides(*hooks):
-            self._renewed(renew, 0)
-            self._replay(epochs * self.epoch.steps, epochs)
+        each = watched or self.callbacks.overrides(*hooks)
+        if not each and (is_tested is every_epoch or not self.can_test):
+            self._stand(first, renew)
+            self._replay((epochs - first) * self.epoch.steps, epochs)
             return
-        for number in range(epochs):
+        for number in range(first, epochs):
             self.callbacks.call("on_epoch_begin", number)
-            self._renewed(renew, number)
+            self._stand(number, renew, is_tested(number))
             self._phase("train", self.epoch.train, 0)
             if self.epoch.test:
                 self._test(len(self.names))
@@ -58,21 +66,32 @@ class Driver:
             over = self.epoch.row.value
             logs = self._finish(number, over - 1, over)
             self.callbacks.call("on_epoch_end", number, logs)
-            self.noted(logs)
+            self.noted({n: v for n, v in logs.items() if n not in self.names_of_epoch})
+            for callback in self.callbacks.callbacks:
+                callback.after_epoch(number)
             if self.model.stop_training:
                 break
 
-    def _renewed(self, renew, number):
-        if not self.epoch.fits():
+    def _stand(self, number, renew, tested=True):
+        """Be at the beginning of an epoch, with a program that fits."""
+        is_other = self.can_test and tested != bool(self.epoch.test)
+        if is_other or not self.epoch.fits():
             self.epoch.release()
-            self.epoch = renew()
+            self.epoch = renew(number)
+        if self.epoch.program.position[0] != number:
             self.epoch.program.position = (number, 0, 0)
+            self.epoch.row.value = number
 
     def evaluate(self) -> list[float]:
         """Loss and metrics over the data."""
         self._test(0)
         self._replay(1)
         return [mean for (mean,) in self.epoch.finished(0, 1)]
+
+    @property
+    def names_of_epoch(self) -> list[str]:
+        is_validated = self.epoch.test and self.epoch.train
+        return self.names + ([f"val_{n}" for n in self.names] if is_validated else [])
 
     def _test(self, mean_start):
         self.callbacks.call("on_test_begin", None)

@@ -18,11 +18,15 @@ from .segments import InOrder, Permutation, Source, order_of, segments_of
 
 
 def epoch_of(
-    model: Any, rows: Rows | None, test: Rows | None, batch_size: int, generator: Generator | None
+    model: Any,
+    rows: Rows | None,
+    test: Rows | None,
+    sizes: tuple[int, int],
+    generator: Generator | None,
 ) -> Epoch:
     """The epoch of a model through rows like these: training, validation or both, or, without rows
-    to train with, evaluation. generator: draws the permutation of the rows; None: they are taken in
-    order."""
+    to train with, evaluation. sizes: of their batches. generator: draws the permutation of the
+    rows; None: they are taken in order."""
     n_means = len(model._names)
     totals = metrics.totals(n_means * ((rows is not None) + (test is not None)))
     if rows is not None and model.run_eagerly:
@@ -44,9 +48,9 @@ def epoch_of(
 
     def segments():
         training, testing = [], []
-        for name, step, source, found in (
-            ("training", train, train_source, training),
-            (test_name, evaluate, test_source, testing),
+        for name, step, source, found, batch_size in (
+            ("training", train, train_source, training, sizes[0]),
+            (test_name, evaluate, test_source, testing, sizes[1]),
         ):
             if source is None:
                 continue

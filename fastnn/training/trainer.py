@@ -47,6 +47,10 @@ def _expect_no_recording(what):
         )
 
 
+def _batch_size(given):
+    return checks.whole_number("batch_size", 32 if given is None else given, 1)
+
+
 class Outputs:
     """What a model returns for rows of some shape, and whether it is still that."""
 
@@ -63,6 +67,7 @@ class Trainer(Layer, aliases=None):
 
     not_recorded = (
         "history", "stop_training", "run_eagerly", "_programs", "_generator", "_lock",
+        "_initial_epoch",
         "preprocessing", "labels",
     )  # fmt: skip
 
@@ -75,6 +80,7 @@ class Trainer(Layer, aliases=None):
         self.loss_weights: Any = None
         self.history: History | None = None
         self.stop_training = False
+        self._initial_epoch = 0  # of the `fit` that runs
         self.run_eagerly = False
         self.preprocessing: Any = None  # a step, or a dictionary of the model's inputs' steps
         self.labels: Any = None  # fastnn.preprocessing.Labels
@@ -134,6 +140,16 @@ class Trainer(Layer, aliases=None):
         self._generator = None
         self._programs.clear()
 
+    def compiled_with(self) -> dict[str, Any]:
+        """The arguments of `compile`."""
+        return {
+            "optimizer": self.optimizer,
+            "loss": self.loss,
+            "metrics": self._metric_names,
+            "run_eagerly": self.run_eagerly,
+            "loss_weights": self.loss_weights,
+        }
+
     def __setattr__(self, name: str, value: Any) -> None:
         is_step = name in ("preprocessing", "labels")
         super().__setattr__(name, preparing.checked(name, value) if is_step else value)
@@ -152,19 +168,26 @@ class Trainer(Layer, aliases=None):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
+        initial_epoch: int = 0,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
     ) -> History:
         """Train, and return the history: of each epoch the means of loss and metrics.
 
         x: (N, ...), y: (N, ...), arrays or what numpy.asarray takes; they are never written to.
         For a model whose `call` takes or returns a list, tuple or dictionary, x or y is one of
         arrays. Labels of classes are whole numbers. batch_size: 32 unless given; the last batch
-        may be smaller. verbose: 0 nothing, 1 or "auto" a line an epoch, 2 the same without a live
-        line. validation_split: the last part of the rows, kept out of training; validation_data:
-        (x, y) or (x, y, sample_weight). shuffle: whether each epoch takes the rows in a new order.
-        sample_weight: (N,), (N, 1) or one number, by which each row's loss is multiplied, also a
-        structure of such, one for each output; a negative one trains away from its row. Defaults
-        are Keras's.
+        may be smaller. epochs: how many, or, with initial_epoch, the number after the last one.
+        verbose: 0 nothing, 1 or "auto" a line an epoch, 2 the same without a live line.
+        validation_split: the last part of the rows, kept out of training; validation_data: (x, y)
+        or (x, y, sample_weight), in batches of validation_batch_size (batch_size), after every
+        validation_freq-th epoch or those in a list (the first is 1). shuffle: whether each epoch
+        takes the rows in a new order. class_weight: by which the loss of a row is multiplied, of
+        each class that it names. sample_weight: (N,), (N, 1) or one number, by which each row's
+        loss is multiplied, also a structure of such, one for each output; a negative one trains
+        away from its row. Defaults are Keras's.
 
         A loss or gradient that is not finite raises FloatingPointError, which names epoch, step and
         layer; the weights are those before that step. Ctrl-C ends training, sets `stop_training`
@@ -178,8 +201,9 @@ class Trainer(Layer, aliases=None):
         """
         _expect_no_recording("fit")
         self._compiled("fit")
-        batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        sizes = _batch_size(batch_size), _batch_size(validation_batch_size or batch_size)
         epochs = checks.whole_number("epochs", epochs, 0)
+        is_tested = data.validated_epochs(validation_freq)
         progress = Progress(verbose, epochs)
         with self._lock, CompileNotice(progress.on):
             if self.preprocessing is not None or self.labels is not None:
@@ -190,29 +214,32 @@ class Trainer(Layer, aliases=None):
                     test_x, test_y, *rest = data.pair(validation_data)
                     held = preparing.inputs(self, test_x), preparing.targets(self, test_y), *rest
                 validation_data, validation_split = held, 0.0
-            rows = self._rows(x, y, sample_weight)
-            test = None
+            sample_weight = data.with_class_weights(class_weight, y, sample_weight)
+            rows, test = self._rows(x, y, sample_weight), None
             if validation_data is not None:
                 test = self._rows(*data.pair(validation_data), what="validation_")
             elif validation_split:
                 rows, test = data.split(rows, validation_split)
-            steps = math.ceil(rows.number / batch_size)
+            steps = math.ceil(rows.number / sizes[0])
             history = History(
                 {"verbose": verbose, "epochs": epochs, "steps": steps}, random.default.seed
             )
             called = CallbackList(callbacks, self, history.params)
             self.history, self.stop_training = history, False
+            self._initial_epoch = checks.whole_number("initial_epoch", initial_epoch, 0)
 
-            def program():
-                return self._training("fit", rows, test, batch_size, bool(shuffle))
+            def program(number: int) -> Epoch:
+                tested = test if is_tested(number) else None
+                return self._training("fit", rows, tested, sizes, bool(shuffle))
 
-            driver = Driver(self, program(), self._names, called, progress)
+            driver = Driver(self, program(self._initial_epoch), self._names, called, progress)
+            driver.can_test = test is not None
             driver.finished, driver.noted = history.extend, history.note
             try:
                 called.call("on_train_begin", None)
-                driver.fit(epochs, program)
+                driver.fit(self._initial_epoch, epochs, program, is_tested)
             except KeyboardInterrupt:
-                self.stop_training = True
+                self.stop_training = history.interrupted = True
                 history.cut()
                 print(
                     f"\nfit was interrupted after {len(history.epoch)} of {epochs} epochs",
@@ -223,7 +250,7 @@ class Trainer(Layer, aliases=None):
                     raise
             finally:
                 driver.epoch.release()
-            called.call("on_train_end", {k: v[-1] for k, v in history.history.items()})
+            called.call("on_train_end", {k: v[-1] for k, v in history.history.items() if v})
         return history
 
     @where_it_lies
@@ -241,7 +268,7 @@ class Trainer(Layer, aliases=None):
         return_dict, a dictionary. Arguments as in `fit`."""
         _expect_no_recording("evaluate")
         self._compiled("evaluate")
-        batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        batch_size = _batch_size(batch_size)
         progress = Progress(verbose, 0, "Evaluation")
         x, y = preparing.inputs(self, x), preparing.targets(self, y)
         with CompileNotice(progress.on):
@@ -249,7 +276,7 @@ class Trainer(Layer, aliases=None):
             called = CallbackList(
                 callbacks, self, {"verbose": verbose, "steps": math.ceil(rows.number / batch_size)}
             )
-            epoch = self._program("evaluate", None, rows, batch_size, False)
+            epoch = self._program("evaluate", None, rows, (batch_size, batch_size), False)
             try:
                 epoch.begin([rows.arrays()])
                 results = Driver(self, epoch, self._names, called, progress).evaluate()
@@ -288,7 +315,7 @@ class Trainer(Layer, aliases=None):
             )
             if found is not None:  # the quick way, for one row at a time in a loop of one's own
                 return found(x)
-        batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        batch_size = _batch_size(batch_size)
         rows = self._inputs(x, "x", check=False)
         with CompileNotice(bool(verbose)):
             output, count = self._outputs(rows), len(tree.flatten(rows)[0])
@@ -323,7 +350,7 @@ class Trainer(Layer, aliases=None):
         advice: batches of one row read every weight for that row alone; a larger batch_size ...
         """
         self._compiled("profile")
-        batch_size = checks.whole_number("batch_size", 32 if batch_size is None else batch_size, 1)
+        batch_size = _batch_size(batch_size)
         if self.run_eagerly:
             raise RuntimeError(
                 "profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to "
@@ -333,7 +360,7 @@ class Trainer(Layer, aliases=None):
         with self._lock:
             rows = self._rows(x, y, sample_weight)
             gradients = [(v, v._gradient) for v in self.trainable_variables]
-            epoch = self._training("profile", rows, None, batch_size, True)
+            epoch = self._training("profile", rows, None, (batch_size, batch_size), True)
             try:
                 # others do not see what it trains
                 weights = named(self)
@@ -347,16 +374,17 @@ class Trainer(Layer, aliases=None):
     # ---- parts
 
     def _training(
-        self, what: str, rows: Rows, test: Rows | None, batch_size: int, shuffle: bool
+        self, what: str, rows: Rows, test: Rows | None, sizes: tuple[int, int], shuffle: bool
     ) -> Epoch:
-        """The program of an epoch of training, at its beginning."""
+        """The program of an epoch of training, at its beginning. sizes: of batches, those of
+        validation last."""
         (optimizer, _), variables = self._compiled(what), self.trainable_variables
         if not variables:
             raise ValueError(f"{what}: model {self.name!r} has no trainable weights")
         optimizer.build(variables)
         for variable in variables:
             variable._gradient = None
-        epoch = self._program("fit", rows, test, batch_size, shuffle)
+        epoch = self._program("fit", rows, test, sizes, shuffle)
         epoch.begin([r.arrays() for r in (rows, test) if r is not None])
         return epoch
 
@@ -458,15 +486,20 @@ class Trainer(Layer, aliases=None):
         return found
 
     def _program(
-        self, kind: str, rows: Rows | None, test: Rows | None, batch_size: int, shuffle: bool
+        self,
+        kind: str,
+        rows: Rows | None,
+        test: Rows | None,
+        sizes: tuple[int, int],
+        shuffle: bool,
     ) -> Epoch:
         """The program of an epoch over data of these shapes, made if need be."""
         generator = self._drawing() if shuffle else None
         signatures = tuple(None if r is None else data.signature(r) for r in (rows, test))
-        key = (kind, signatures, batch_size, shuffle, self.run_eagerly)
+        key = (kind, signatures, sizes, shuffle, self.run_eagerly)
 
         def make():
-            epoch = epoch_of(self, rows, test, batch_size, generator)
+            epoch = epoch_of(self, rows, test, sizes, generator)
             epoch.take()
             return epoch
 

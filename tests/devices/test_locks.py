@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, locks, ops, weights
+from fastnn import files, layers, locks, ops
 from fastnn.callbacks import Callback
 from fastnn.devices.cpu import INTERPRETED
 from fastnn.locks import Turn, combined
@@ -165,7 +165,7 @@ def test_who_looks_on_sees_weights_between_steps_and_waits_for_no_more_than_a_sl
 
     def saved():
         model.save_weights(file)
-        return np.subtract(*weights.read(file).values())
+        return np.subtract(*files.read(file).arrays.values())
 
     def step(x):
         ops.mean(model(x, training=True)).backward()

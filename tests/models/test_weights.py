@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
-from fastnn import layers, weights
+from fastnn import files, layers, weights
 from fastnn.errors import ShapeError
 
 
@@ -327,7 +327,7 @@ def test_a_table_that_lies_is_refused(broken, content, why):
     with pytest.raises(
         ValueError, match=rf"w\.safetensors is not a whole safetensors file: .*{why}"
     ):
-        broken.path.write_bytes(content(broken)) and weights.read(broken.path)
+        broken.path.write_bytes(content(broken)) and files.read(broken.path)
     assert not broken.load(content(broken))
 
 
