@@ -5,6 +5,7 @@ from fastnn import (
     activations,
     callbacks,
     config,
+    constraints,
     initializers,
     layers,
     losses,
@@ -13,6 +14,7 @@ from fastnn import (
     ops,
     optimizers,
     random,
+    regularizers,
     saving,
     utils,
 )

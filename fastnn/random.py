@@ -153,4 +153,6 @@ def uniform(
 
 
 def _generator(seed):
+    if isinstance(seed, Generator):
+        return seed
     return default if seed is None else Generator(seed)

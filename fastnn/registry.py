@@ -58,6 +58,7 @@ class Kind:
 
     name, module: "loss", "losses". base: of the classes; None if there are functions. spelled: the
     name of a class as users write it. wrap: makes one of a function. nothing: what None stands for.
+    of_array: makes one of an array.
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class Kind:
         spelled: Callable[[str], str] = snake_case,
         wrap: Callable[[Any], Any] | None = None,
         nothing: Any = None,
+        of_array: Callable[[Any], Any] | None = None,
     ):
         self.name, self.module, self.spelled, self.wrap = name, module, spelled, wrap
-        self.nothing = nothing
+        self.nothing, self.of_array = nothing, of_array
         self.base: type | None = None
         self.names: dict[str, Any] = {}  # as users write them
         self.spellings: dict[str, Any] = {}  # and those of classes
@@ -119,6 +121,8 @@ class Kind:
             found = found()
         if self.base is not None and isinstance(found, self.base):
             return found
+        if self.of_array is not None and hasattr(type(found), "__array__"):
+            return self.of_array(found)
         if self.wrap is None or not callable(found) or isinstance(found, type):
             raise TypeError(
                 f"{argument or self.name}: expected {self._expected()}; got {identifier!r}"
@@ -128,6 +132,7 @@ class Kind:
     def _expected(self):
         base = [f"a fastnn.{self.module}.{self.base.__name__}"] if self.base else []
         ways = ["a name", "a configuration", *base, *(["a function"] if self.wrap else [])]
+        ways += ["an array"] * (self.of_array is not None)
         return f"{', '.join(ways[:-1])} or {ways[-1]}"
 
     def serialize(self, instance: Any) -> Any:
@@ -150,6 +155,7 @@ class Configured:
     """What has a configuration. The constructor's arguments are attributes of the same names."""
 
     _kind: Kind
+    unwritten: tuple[str, ...] = ()  # arguments that it leaves out where they are None
 
     def __init_subclass__(cls, aliases: tuple[str, ...] | None = (), **named: Any) -> None:
         super().__init_subclass__(**named)
@@ -164,6 +170,8 @@ class Configured:
         config, is_derived = {}, type(self).get_config is Configured.get_config
         for name in parameters(type(self)):
             if hasattr(self, name):
+                if name in self.unwritten and getattr(self, name) is None:
+                    continue
                 config[name] = serialize(getattr(self, name))
             elif is_derived:  # else the class's own get_config adds it
                 raise TypeError(

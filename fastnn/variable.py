@@ -1,5 +1,6 @@
 """Variables: tensors that a model learns or keeps."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastnn import config, dtypes
@@ -16,7 +17,7 @@ class Variable(Tensor):
     """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of
     its own."""
 
-    __slots__ = ("_trainable", "chunk", "name", "offset")
+    __slots__ = ("_trainable", "chunk", "constraint", "name", "offset", "regularizer")
 
     def __init__(
         self,
@@ -35,6 +36,9 @@ class Variable(Tensor):
         self.chunk, self.offset = (arena or Arena(chunk_bytes=0)).place(array.nbytes, trainable)
         super().__init__(Place(self.chunk, self.offset, array.nbytes), array.shape, array.dtype)
         self.name, self.trainable = name, trainable
+        # of what an optimizer makes of it: a function of a tensor, by ops
+        self.constraint: Callable[[Tensor], Tensor] | None = None
+        self.regularizer: Callable[[Tensor], Any] | None = None  # whose number the loss has added
         self.buffer.write(array)
 
     @property

@@ -11,12 +11,14 @@ import pytest
 import fastnn
 from fastnn import (
     activations,
+    constraints,
     initializers,
     layers,
     losses,
     metrics,
     optimizers,
     registry,
+    regularizers,
     saving,
 )
 
@@ -28,7 +30,7 @@ ENTRIES = {
     for entry in kind.spellings.values()
     if getattr(sys.modules[entry.__module__], entry.__name__, None) is entry
 }
-ABSTRACT = ("Trainer", "Model", "BuiltIn", "Elementwise", "Binary", "Monitor")
+ABSTRACT = ("Trainer", "Model", "BuiltIn", "Elementwise", "Binary", "Monitor", "_Scaled")
 # What is made of functions; and, tested in tests/models, of what is not in its configuration.
 ODD = ("LambdaCallback", "InputLayer", "Functional")
 CLASSES = {
@@ -55,17 +57,22 @@ OTHER = {
     "beta_1": 0.5,
     "beta_2": 0.75,
     "delta": 2.0,
+    "distribution": "uniform",
     "dtype": "float64",
     "epsilon": 0.125,
     "factor": 0.25,
     "filename": "log.csv",
     "filepath": "weights.safetensors",
     "function": activations.softsign,
+    "gain": 0.5,
     "gamma": 3.0,
     "ignore_class": -1,
     "initial_value_threshold": 0.5,
+    "input_axes": [0],
     "input_shape": (3,),
     "layer": layers.Dense(2, name="wrapped"),
+    "l1": 0.5,
+    "l2": 0.25,
     "label_smoothing": 0.25,
     "layers": [layers.InputLayer((3,)), layers.Dense(2, "relu", name="first"), layers.Dropout(0.5)],
     "learning_rate": 0.25,
@@ -77,12 +84,14 @@ OTHER = {
     "maxval": 0.5,
     "mean": 0.5,
     "min_delta": 0.5,
+    "min_value": 0.25,
     "min_lr": 0.5,
     "minval": -0.5,
     "mode": "max",
     "momentum": 0.5,
     "monitor": "loss",
     "name": "other",
+    "output_axes": [1, 2],
     "negative_slope": 0.5,
     "q": 0.25,
     "output_shape": (3,),
@@ -97,6 +106,10 @@ OTHER = {
     "stddev": 0.5,
     "threshold": 0.25,
     "units": 4,
+    "value": 0.5,
+    "OrthogonalRegularizer.mode": "columns",
+    "VarianceScaling.mode": "fan_avg",
+    "VarianceScaling.scale": 2.0,
     "update_freq": 3,
     "verbose": 1,
 }
@@ -105,8 +118,13 @@ OTHER = {
 def other(cls, name):
     if name.endswith("_initializer"):
         return initializers.RandomNormal(stddev=0.5, seed=1)
-    if name in OTHER:
-        return OTHER[name]
+    if name.endswith("_regularizer"):
+        return regularizers.L2(0.5)
+    if name.endswith("_constraint"):
+        return constraints.MaxNorm(0.5)
+    found = OTHER.get(f"{cls.__name__}.{name}", OTHER.get(name))
+    if found is not None:
+        return found
     for kind in cls.__mro__:
         if "__init__" in vars(kind):
             code = registry.signature(vars(kind)["__init__"]).parameters.get(name)

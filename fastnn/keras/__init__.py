@@ -8,6 +8,7 @@ from fastnn import (
     activations,
     callbacks,
     config,
+    constraints,
     initializers,
     layers,
     losses,
@@ -16,6 +17,7 @@ from fastnn import (
     ops,
     optimizers,
     random,
+    regularizers,
     saving,
     utils,
 )

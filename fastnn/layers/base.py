@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, initializers, tree
+from fastnn import config, constraints, initializers, regularizers, tree
 from fastnn.devices.arena import Arena, turn_of
 from fastnn.devices.choice import checked, device
 from fastnn.dtypes import FLOATS, expected
@@ -24,6 +24,12 @@ from fastnn.watch import Watched, own, with_layers
 Shape = tuple[int | None, ...]
 ARRAYS = (Tensor, np.ndarray)
 KIND = Kind("layer", "layers")
+# what arguments for weights end with, and what they are
+GET = {
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+}
 
 
 class derived:
@@ -42,7 +48,8 @@ class Layer(Watched, Configured):
     them with `add_weight`.
 
     name: None makes one up of the class's name. trainable: False keeps gradients and updates from
-    its weights. dtype: of weights and results; None is `config.floatx()`.
+    its weights. dtype: of weights and results; None is `config.floatx()`. activity_regularizer: of
+    what `call` gives.
 
     Layers (and lists of them) that are attributes belong to it, with their weights.
 
@@ -61,16 +68,29 @@ class Layer(Watched, Configured):
     """
 
     _kind = KIND
+    unwritten = ("activity_regularizer",)
+    not_recorded: tuple[str, ...] = ("_losses", "_with_losses")
     takes_one_tensor = False  # and no structure of several
     supports_masking = False  # whether its results are masked as `compute_mask` says
+    activity_regularizer: Any
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None):
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        activity_regularizer: Any = None,
+    ):
         # one that fastnn or Keras made up, as it stands in a configuration, is none
         made_up = rf"{snake_case(type(self).__name__)}(_\d+)?"
         self.given_name = name is not None and not re.fullmatch(made_up, str(name))
         self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
         self.dtype = expected(dtype or config.floatx(), f"layer {self.name!r}", FLOATS)
         self.built = False
+        self.take(activity_regularizer=activity_regularizer)
+        self._losses: list[Any] = []  # of the last call
+        self._with_losses: set[Layer] = set()  # layers that it called and that have some
         self._nodes = Nodes()  # its calls on symbolic tensors
         self._own_weights: list[Variable] = []
         self._arena: Arena | None = None
@@ -133,6 +153,10 @@ class Layer(Watched, Configured):
             self.build_for(tree.map(lambda t: (None, *t.shape[1:]), x))
         if training is None:
             training = bool(context.training)
+        if not context.layers:
+            context.outermost = self
+            if self._with_losses or self._losses:
+                self._clear_losses()
         before, context.layers, context.training = (
             (context.layers, context.training),
             (*context.layers, self.name),
@@ -145,6 +169,8 @@ class Layer(Watched, Configured):
             y = self.call(x, *others, **named)
             if masks is not None:
                 self._mask_results(y, x, masks[0])
+            if self.activity_regularizer is not None:
+                self._regularize(y)
         finally:
             context.layers, context.training = before
         if isinstance(y, Tensor) and isinstance(x, Tensor):
@@ -247,9 +273,11 @@ class Layer(Watched, Configured):
         initializer: Any = "glorot_uniform",
         name: str = "weight",
         trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Variable:
         """A new weight of this layer, made by an initializer; an untrainable one gets no
-        gradient."""
+        gradient. regularizer: adds to the loss; constraint: is applied after each update."""
         arena = self.arena()
         with outside_the_step(), device("cpu"):  # the same numbers on every device
             made = initializers.get("glorot_uniform" if initializer is None else initializer)
@@ -265,9 +293,69 @@ class Layer(Watched, Configured):
                     f"{shape_text(value.shape)}, not {shape_text(shape)}"
                 )
             variable = Variable(value, trainable, name, self.dtype, arena)
+        variable.regularizer = regularizers.get(regularizer, f"layer {self.name!r}: regularizer")
+        variable.constraint = constraints.get(constraint, f"layer {self.name!r}: constraint")
         self._own_weights.append(variable)
         variable.requires_gradient = trainable and self._trainable
         return variable
+
+    def take(self, **arguments: Any) -> None:
+        """Keep arguments for weights, such as kernel_initializer and bias_constraint: of names and
+        configurations what they stand for."""
+        for name, given in arguments.items():
+            get = GET[name.rpartition("_")[2]]
+            setattr(self, name, get(given, f"{type(self).__name__}: {name}"))
+
+    def weight_of(self, name: str, shape: Sequence[int], trainable: bool = True) -> Variable:
+        """A new weight by the arguments for it that were taken."""
+        found = {kind: getattr(self, f"{name}_{kind}", None) for kind in GET}
+        return self.add_weight(shape, name=name, trainable=trainable, **found)
+
+    # ---- losses of its own
+
+    def add_loss(self, loss: Any) -> None:
+        """Within `call`, add a number, or several, to the loss that is trained.
+
+        >>> import fastnn
+        >>> class Sparse(fastnn.layers.Layer):
+        ...     def call(self, x):
+        ...         self.add_loss(0.5 * fastnn.ops.sum(abs(x)))
+        ...         return x
+        >>> layer = Sparse()
+        >>> _ = layer([[1.0, -3.0]])
+        >>> [loss.item() for loss in layer.losses]
+        [2.0]
+        """
+        self._losses += [operand(one, self.dtype, self.name) for one in tree.flatten(loss)]
+        outermost = context.outermost if context.layers else self
+        outermost._with_losses.add(self)
+
+    def _regularize(self, y):
+        """Add what the activity regularizer makes of results, a row's share of it, as Keras."""
+        for result in tree.flatten(y):
+            if isinstance(result, Tensor):
+                rows = max(result.shape[0], 1) if result.ndim else 1
+                self.add_loss(self.activity_regularizer(result) / rows)
+
+    def _clear_losses(self):
+        for layer in (self, *self._with_losses):
+            layer._losses.clear()
+        self._with_losses.clear()
+
+    @property
+    def losses(self) -> list[Any]:
+        """What the last call added, of it and the layers within, and what the regularizers of the
+        weights that are learned give."""
+        found = [loss for layer in self._all_layers() for loss in layer._losses]
+        if context.recorder is None:  # those of a recorded step ended with it
+            found = [loss for loss in found if loss.buffer.owner is not None]
+        return found + [v.regularizer(v) for v in self.trainable_weights if v.regularizer]
+
+    def _all_layers(self):
+        found = {id(self): self}
+        for layer in self.sublayers():
+            found.update({id(inner): inner for inner in layer._all_layers()})
+        return list(found.values())
 
     # ---- structure
 
@@ -281,7 +369,8 @@ class Layer(Watched, Configured):
                     f"layer {self.name!r} cannot be copied: its {name} has no values; set it to "
                     f"None before. {error}"
                 )
-        return {**vars(self), "_own_weights": list(self._own_weights), "_nodes": Nodes()}
+        own = {"_own_weights": list(self._own_weights), "_nodes": Nodes()}
+        return {**vars(self), **own, "_losses": [], "_with_losses": set()}
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)

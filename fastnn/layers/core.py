@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from inspect import signature
 from typing import Any
 
-from fastnn import activations, checks, initializers, ops
+from fastnn import activations, checks, ops
 from fastnn.dtypes import expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
@@ -27,7 +27,8 @@ class Dense(Layer):
     Keras's.
 
     units: how many outputs. activation: a name, a function of a tensor, or None for none. use_bias:
-    whether there is a bias. kernel_initializer, bias_initializer: names or initializers.
+    whether there is a bias. Of kernel and bias, an initializer, a regularizer and a constraint;
+    activity_regularizer, of y: names or objects.
     input_shape: of one row, where it is a model's first layer.
 
     >>> import fastnn
@@ -47,18 +48,27 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         input_shape: Sequence[int] | None = None,
         **base: Any,
     ):
-        super().__init__(**base)
+        super().__init__(activity_regularizer=activity_regularizer, **base)
         self.units, self.use_bias, self.activation = (
             checks.whole_number("Dense: units", units, 1),
             use_bias,
             activations.get(activation, "Dense: activation"),
         )
-        self.kernel_initializer, self.bias_initializer = (
-            initializers.get(kernel_initializer, "Dense: kernel_initializer"),
-            initializers.get(bias_initializer, "Dense: bias_initializer"),
+        self.take(
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
         )
         self.input_shape = row_shape(input_shape)
 
@@ -69,12 +79,8 @@ class Dense(Layer):
                 f"Dense {self.name!r}: the last dimension of its input must be known; got "
                 f"{shape_text(input_shape)}"
             )
-        self.kernel = self.add_weight(
-            (input_shape[-1], self.units), self.kernel_initializer, "kernel"
-        )
-        self.bias = (
-            self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None
-        )
+        self.kernel = self.weight_of("kernel", (input_shape[-1], self.units))
+        self.bias = self.weight_of("bias", (self.units,)) if self.use_bias else None
 
     def call(self, x: Tensor) -> Tensor:
         self.compute_output_shape(x.shape)

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from fastnn import checks, initializers, ops
+import numpy as np
+
+from fastnn import checks, ops
 from fastnn.apply import apply
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
@@ -25,18 +27,10 @@ def scale_and_center(layer: Any, input_shape: Shape) -> list[Tensor]:
             f"for shape {shape_text(input_shape)}. Transpose the input first."
         )
     columns, found = (input_shape[-1],), []
-    for name, wanted, initializer, constant in (
-        ("gamma", layer.scale, layer.gamma_initializer, "ones"),
-        ("beta", layer.center, layer.beta_initializer, "zeros"),
-    ):
-        values = None if wanted else initializers.get(constant)(columns, layer.dtype).numpy()
-        found.append(layer.add_weight(columns, initializer, name) if wanted else tensor(values))
+    for name, wanted, constant in (("gamma", layer.scale, 1.0), ("beta", layer.center, 0.0)):
+        values = None if wanted else np.full(columns, constant, layer.dtype)
+        found.append(layer.weight_of(name, columns) if wanted else tensor(values))
     return found
-
-
-def initializer_of(layer: Layer, argument: Any, identifier: Any) -> Any:
-    """The initializer that an argument asks for."""
-    return initializers.get(identifier, f"{type(layer).__name__}: {argument}")
 
 
 def rows_of(layer: Any, x: Tensor) -> Tensor:
@@ -60,7 +54,7 @@ class BatchNormalization(Layer):
     by reducing internal covariate shift", 2015. Defaults are Keras's.
 
     momentum: of the moving averages, 0.99. epsilon: added to the variance, 1e-3. center, scale:
-    whether there are beta and gamma.
+    whether there are beta and gamma. Of both, an initializer, a regularizer and a constraint.
 
     >>> import fastnn
     >>> layer = fastnn.layers.BatchNormalization()
@@ -83,6 +77,10 @@ class BatchNormalization(Layer):
         gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros",
         moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **base: Any,
     ):
         super().__init__(**base)
@@ -95,26 +93,22 @@ class BatchNormalization(Layer):
             center,
             scale,
         )
-        self.beta_initializer, self.gamma_initializer = (
-            initializer_of(self, "beta_initializer", beta_initializer),
-            initializer_of(self, "gamma_initializer", gamma_initializer),
-        )
-        self.moving_mean_initializer = initializer_of(
-            self, "moving_mean_initializer", moving_mean_initializer
-        )
-        self.moving_variance_initializer = initializer_of(
-            self, "moving_variance_initializer", moving_variance_initializer
+        self.take(
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            moving_mean_initializer=moving_mean_initializer,
+            moving_variance_initializer=moving_variance_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
         )
 
     def build(self, input_shape: Shape) -> None:
         self.gamma, self.beta = scale_and_center(self, input_shape)
         columns = self.gamma.shape
-        self.moving_mean = self.add_weight(
-            columns, self.moving_mean_initializer, "moving_mean", trainable=False
-        )
-        self.moving_variance = self.add_weight(
-            columns, self.moving_variance_initializer, "moving_variance", trainable=False
-        )
+        self.moving_mean = self.weight_of("moving_mean", columns, trainable=False)
+        self.moving_variance = self.weight_of("moving_variance", columns, trainable=False)
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         rows = rows_of(self, x)
@@ -161,14 +155,22 @@ class LayerNormalization(Layer):
         scale: bool = True,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **base: Any,
     ):
         super().__init__(**base)
         epsilon = checks.positive("LayerNormalization: epsilon", epsilon)
         self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
-        self.beta_initializer, self.gamma_initializer = (
-            initializer_of(self, "beta_initializer", beta_initializer),
-            initializer_of(self, "gamma_initializer", gamma_initializer),
+        self.take(
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
         )
 
     def build(self, input_shape: Shape) -> None:

@@ -52,6 +52,7 @@ class Loss(Watched, Configured):
 
     _kind = KIND
     takes_labels = False
+    unwritten = ("dtype",)
     axis: Any = -1  # along which predictions have classes, or elements are averaged
 
     def __init__(
@@ -126,14 +127,6 @@ class Loss(Watched, Configured):
             if self.takes_labels:
                 raise
             return tuple(y_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as they are now, as what JSON can say; without a dtype that
-        is None, as in Keras."""
-        config = super().get_config()
-        if self.dtype is None:
-            del config["dtype"]
-        return config
 
 
 class BuiltIn(Loss, aliases=None):

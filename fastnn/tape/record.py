@@ -28,6 +28,7 @@ class Context(threading.local):
     recorder: "Recorder | None" = None
     step: "Step | None" = None
     layers: tuple[str, ...] = ()  # names of the layers being called, outermost first
+    outermost: Any = None  # of them
     gradients = True
     training = False  # what layers are called with that are not told
     reads: "Watch | None" = None  # notes which attributes are read

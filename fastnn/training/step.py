@@ -4,7 +4,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from fastnn import metrics, tree
+from fastnn import metrics, ops, tree
 from fastnn.autograd import no_grad
 from fastnn.random import Generator
 from fastnn.tape.record import commit, context
@@ -103,6 +103,8 @@ def _judged(model: Any, batch: Rows, prediction: Any) -> tuple[Tensor, list[tupl
             terms.append(value if factor is None else factor * value)
         with no_grad():
             measured += [(m.measure(y, p), 1) for m in metrics_of_it]
+    for value in model.losses:
+        terms.append(ops.sum(value) if getattr(value, "ndim", 0) else value)
     total = reduce(add, terms)
     return total, [(total, each[0][1]), *(each if len(predictions) > 1 else ()), *measured]
 

@@ -15,9 +15,9 @@ ORDER = [
     "buffer", "tape", "compile", "devices", "emit", "watch", "config", "convert", "operators",
     "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck",
     "foreign_random", "recording", "random", "profiling", "utils", "initializers",
-    "activations", "layers", "targets", "losses", "metrics", "optimizers", "callbacks", "files",
-    "weights", "preprocessing", "training", "models", "saving", "keras", "article", "demo",
-    "__main__",
+    "regularizers", "constraints", "activations", "layers", "targets", "losses", "metrics",
+    "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models", "saving",
+    "keras", "article", "demo", "__main__",
 ]  # fmt: skip
 # Imports within functions, or for type checkers, of what comes later.
 LAZY = {

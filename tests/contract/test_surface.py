@@ -25,6 +25,7 @@ SHARED = [
     "activations",
     "callbacks",
     "config",
+    "constraints",
     "initializers",
     "layers",
     "losses",
@@ -32,6 +33,7 @@ SHARED = [
     "ops",
     "optimizers",
     "random",
+    "regularizers",
     "utils",
 ]
 

@@ -55,6 +55,21 @@ CASES = {
         ("Adam", {}), "sparse_categorical_crossentropy", ["sparse_categorical_accuracy"], 5,
          {"epochs": 2},
     ),
+    "regularized": Case(
+        [("Dense", {"units": 8, "activation": "tanh", "kernel_regularizer": "l2",
+         "bias_regularizer": "l1l2", "activity_regularizer": "l1"}),
+        ("Dense", {"units": 1, "kernel_regularizer": "l1"})],
+        ("SGD", {"learning_rate": 0.05}), "mse", ["mse"], 5,
+        {"batch_size": 16, "epochs": 2, "validation_split": 0.2}, "normal",
+    ),
+    "focal": Case(
+        SOFTMAX, ("SGD", {"learning_rate": 0.5}), "categorical_focal_crossentropy", [], 5,
+        {"batch_size": 16, "epochs": 2}, "one-hot", weighted=True,
+    ),
+    "categorical": Case(
+        HIDDEN + SOFTMAX, ("Adam", {}), "categorical_crossentropy", ["accuracy"], 5,
+        {"batch_size": 16, "epochs": 2}, "one-hot",
+    ),
 }  # fmt: skip
 ROWS = 103
 
@@ -77,6 +92,8 @@ def data(case: Case) -> tuple[Any, Any, Any]:
     weights = rng.uniform(0.5, 2, ROWS).astype("float32") if case.weighted else None
     if case.targets == "classes":
         y = (x[:, 0] > 0) + 2 * (x[:, 1] > 0)
+    elif case.targets == "one-hot":
+        y = np.eye(4, dtype="float32")[(x[:, 0] > 0) + 2 * (x[:, 1] > 0)]
     elif case.targets == "bits":
         y = np.stack([x[:, 0] > 0, x[:, 1] + x[:, 2] > 0], axis=1).astype("float32")
     else:

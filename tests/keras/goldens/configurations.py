@@ -29,6 +29,38 @@ CONFIGURATIONS = {
     "RandomNormal of all": lambda k: k.initializers.RandomNormal(0.5, 0.25, seed=3),
     "GlorotUniform": lambda k: k.initializers.GlorotUniform(),
     "GlorotUniform of all": lambda k: k.initializers.GlorotUniform(seed=3),
+    **{
+        name: lambda k, name=name: getattr(k.initializers, name)()
+        for name in (
+            "Constant",
+            "Identity",
+            "TruncatedNormal",
+            "VarianceScaling",
+            "GlorotNormal",
+            "LecunUniform",
+            "LecunNormal",
+            "HeUniform",
+            "HeNormal",
+            "Orthogonal",
+        )
+    },
+    "Constant of all": lambda k: k.initializers.Constant(0.5),
+    "TruncatedNormal of all": lambda k: k.initializers.TruncatedNormal(0.5, 0.25, seed=3),
+    "VarianceScaling of all": lambda k: k.initializers.VarianceScaling(
+        2.0, "fan_avg", "uniform", 3, [0], [1, 2]
+    ),
+    "HeNormal of all": lambda k: k.initializers.HeNormal(3, [0], [1, 2]),
+    "Orthogonal of all": lambda k: k.initializers.Orthogonal(0.5, seed=3),
+    # regularizers, constraints
+    "L1": lambda k: k.regularizers.L1(0.5),
+    "L2": lambda k: k.regularizers.L2(0.5),
+    "L1L2": lambda k: k.regularizers.L1L2(0.5, 0.25),
+    "OrthogonalRegularizer": lambda k: k.regularizers.OrthogonalRegularizer(0.5, "columns"),
+    "MaxNorm": lambda k: k.constraints.MaxNorm(),
+    "MaxNorm of all": lambda k: k.constraints.MaxNorm(0.5, 1),
+    "NonNeg": lambda k: k.constraints.NonNeg(),
+    "UnitNorm": lambda k: k.constraints.UnitNorm(1),
+    "MinMaxNorm": lambda k: k.constraints.MinMaxNorm(0.25, 0.5, 0.75, 1),
     # losses
     **{
         name: lambda k, name=name: getattr(k.losses, name)()
@@ -104,6 +136,11 @@ CONFIGURATIONS = {
         use_bias=False,
         kernel_initializer=k.initializers.RandomNormal(stddev=0.5, seed=1),
         bias_initializer="ones",
+        kernel_regularizer=k.regularizers.L2(0.5),
+        bias_regularizer=k.regularizers.L1L2(0.5),
+        activity_regularizer=k.regularizers.L2(0.25),
+        kernel_constraint="max_norm",
+        bias_constraint="non_neg",
         name="other",
         trainable=False,
         dtype="float64",
@@ -125,6 +162,8 @@ CONFIGURATIONS = {
         scale=False,
         beta_initializer="ones",
         gamma_initializer=k.initializers.RandomNormal(stddev=0.5, seed=1),
+        beta_regularizer=k.regularizers.L2(0.5),
+        gamma_constraint="non_neg",
         moving_mean_initializer="ones",
         moving_variance_initializer="zeros",
         name="other",
@@ -138,6 +177,8 @@ CONFIGURATIONS = {
         scale=False,
         beta_initializer="ones",
         gamma_initializer=k.initializers.RandomNormal(stddev=0.5, seed=1),
+        gamma_regularizer=k.regularizers.L2(0.5),
+        beta_constraint="non_neg",
         name="other",
         dtype="float64",
     ),
