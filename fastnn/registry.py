@@ -167,18 +167,7 @@ class Configured:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as they are now, as what JSON can say: `from_config` makes
         an equal object of them."""
-        config, is_derived = {}, type(self).get_config is Configured.get_config
-        for name in parameters(type(self)):
-            if hasattr(self, name):
-                if name in self.unwritten and getattr(self, name) is None:
-                    continue
-                config[name] = serialize(getattr(self, name))
-            elif is_derived:  # else the class's own get_config adds it
-                raise TypeError(
-                    f"{type(self).__name__} has no attribute {name!r}, which its configuration "
-                    f"needs: keep the argument as self.{name}, or define get_config"
-                )
-        return config
+        return arguments_of(self, type(self).get_config is Configured.get_config)
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
@@ -194,6 +183,25 @@ class Configured:
                     f"take; {nearest(name, known)}"
                 )
         return cls(**arguments)
+
+
+def arguments_of(configured: Any, strict: bool, left_out: Sequence[str] = ()) -> dict[str, Any]:
+    """The constructor's arguments as they are now, in a configuration. strict: whether each must be
+    an attribute; else the class's own get_config adds those that are not."""
+    config = {}
+    for name in parameters(type(configured)):
+        if name in left_out:
+            continue
+        if hasattr(configured, name):
+            if name in configured.unwritten and getattr(configured, name) is None:
+                continue
+            config[name] = serialize(getattr(configured, name))
+        elif strict:
+            raise TypeError(
+                f"{type(configured).__name__} has no attribute {name!r}, which its configuration "
+                f"needs: keep the argument as self.{name}, or define get_config"
+            )
+    return config
 
 
 def parameters(cls: type) -> list[str]:

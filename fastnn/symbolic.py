@@ -25,7 +25,6 @@ Shape = tuple[int | None, ...]
 # differ between the two depend on them. Primes, so that none is a product of others' extents.
 EXTENTS = (1009, 1013)
 SEQUENCES = (list, tuple)
-NUMBERS = (int, float, np.generic)
 
 
 class _Draft(threading.local):
@@ -103,6 +102,8 @@ class Operation:
         self.name = name or unique_name("get_item" if base == "getitem" else base)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if is_symbolic((args, kwargs)):
+            return symbolic_call(self, args, kwargs)
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -184,8 +185,7 @@ class Spec:
 def is_symbolic(value: Any) -> bool:
     """Whether a value is a symbolic tensor, or a list, tuple or dictionary that holds one."""
     if isinstance(value, SEQUENCES):
-        # of numbers written out, the first says it
-        return bool(value) and not isinstance(value[0], NUMBERS) and any(map(is_symbolic, value))
+        return any(map(is_symbolic, value))
     if isinstance(value, dict):
         return any(map(is_symbolic, value.values()))
     return isinstance(value, KerasTensor)

@@ -218,6 +218,12 @@ class InputLayer(Layer):
             tensor.node, tensor.arena = Node(self, ((), {}), tensor), draft_arena()
         return self._nodes.calls[0].results
 
+    @classmethod
+    def from_config(cls, config: Any) -> Any:
+        """As of every layer; Keras 2 writes batch_input_shape."""
+        names = {"batch_input_shape": "batch_shape"}
+        return super().from_config({names.get(name, name): v for name, v in config.items()})
+
     def get_config(self) -> dict[str, Any]:
         return {
             "batch_shape": self.batch_shape,

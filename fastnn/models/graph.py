@@ -1,6 +1,7 @@
 """The graph of a functional model: the calls that lead from its inputs to its outputs, in an order
 in which they can be made."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from fastnn import ops, tree
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.layers import InputLayer, Layer
-from fastnn.symbolic import KerasTensor, Node, Spec, described, expected_shape
+from fastnn.symbolic import KerasTensor, Node, Operation, Spec, described, expected_shape
 from fastnn.tensor import Tensor, operand
 
 
@@ -39,12 +40,18 @@ class Step:
         self.target = results.number if isinstance(results, Slot) else None
         self.last_used: list[int] = []  # tensors that no later step reads
 
-    def __call__(self, held: list) -> None:
+    @property
+    def called(self) -> Any:
+        """What is called on tensors: the layer, or the op itself."""
+        operation = self.operation
+        return operation.function if operation.__class__ is Operation else operation
+
+    def __call__(self, held: list, operation: Any) -> None:
         if self.source is not None:
-            found = self.operation(held[self.source])
+            found = operation(held[self.source])
         else:
             args = [filled(a, held) for a in self.args]
-            found = self.operation(*args, **{n: filled(a, held) for n, a in self.kwargs.items()})
+            found = operation(*args, **{n: filled(a, held) for n, a in self.kwargs.items()})
         if self.target is not None:
             held[self.target] = found
         else:
@@ -146,11 +153,12 @@ class Graph:
                     kept.add(slot.number)
                     step.last_used.append(slot.number)
 
-    def __call__(self, values: list[Tensor]) -> Any:
-        """The outputs for these inputs, in the order of `tree.flatten`."""
+    def __call__(self, values: list, replaced: Callable[[Any], Any] | None = None) -> Any:
+        """The outputs for these inputs, in the order of `tree.flatten`. replaced: gives what is
+        called instead of a layer or op."""
         held = values + [None] * (len(self.specs) - len(values))
         for step in self.steps:
-            step(held)
+            step(held, step.called if replaced is None else replaced(step.operation))
         outputs = self.outputs
         if isinstance(outputs, Slot):
             return held[outputs.number]

@@ -1,8 +1,10 @@
 """What all models share: layers put together, that train, predict and save their weights."""
 
+import json
+from inspect import Parameter, signature
 from typing import Any
 
-from fastnn import tree, weights
+from fastnn import registry, tree, weights
 from fastnn.errors import nearest, shape_text
 from fastnn.layers import InputLayer, Layer
 from fastnn.layers.base import Shape, derived
@@ -118,6 +120,43 @@ class Model(Trainer, aliases=None):
         given, specs = tree.flatten(inputs), self._graph.specs[: len(self._graph.input_layers)]
         return [getattr(t, "shape", None) for t in given] == [spec.shape for spec in specs]
 
+    # ---- configurations
+
+    def get_config(self) -> dict[str, Any]:
+        """A functional model's layers and calls, in Keras's form; of a subclass with a constructor
+        of its own, the constructor's arguments."""
+        if self._graph is not None and _takes_tensors(type(self)):
+            from .configuration import graph_config
+
+            common = {"name": self.name, "trainable": self.trainable}
+            return {**common, **graph_config(self._graph)}
+        is_derived = type(self).get_config is Model.get_config
+        return registry.arguments_of(self, is_derived, ("inputs", "outputs"))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """A model of such a configuration, with new weights. custom_objects: a user's classes and
+        functions, by the names they have in it."""
+        with registry.custom_object_scope(custom_objects or {}):
+            if "input_layers" not in config or not _takes_tensors(cls):
+                return super().from_config(config)
+            from .configuration import graph_tensors
+
+            inputs, outputs = graph_tensors(config)
+            others = {name: config[name] for name in ("name", "trainable") if name in config}
+            return cls(inputs=inputs, outputs=outputs, **others)
+
+    def to_json(self) -> str:
+        """Its configuration, as `models.model_from_json` reads it: layers and calls, no weights.
+
+        >>> import fastnn
+        >>> x = fastnn.Input((3,))
+        >>> model = fastnn.Model(x, fastnn.layers.Dense(2)(x) * 2.0)
+        >>> fastnn.models.model_from_json(model.to_json()).output_shape
+        (None, 2)
+        """
+        return json.dumps(registry.serialize(self))
+
     # ---- of a functional model; an attribute of a subclass may have the name
 
     def _symbolic_of(self, what):
@@ -230,3 +269,21 @@ class Model(Trainer, aliases=None):
 
 def _one_or_all(found):
     return found[0] if len(found) == 1 else found
+
+
+def _takes_tensors(cls):
+    """Whether a class of models is made of symbolic tensors: its constructor is `Model`'s, or
+    passes on what it is given."""
+    given = signature(cls.__init__).parameters.values()
+    passes_on = {p.kind for p in given} >= {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
+    return passes_on or {"inputs", "outputs"} <= {p.name for p in given}
+
+
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The model of what `to_json` wrote, Keras's too, with new weights. custom_objects: a user's
+    classes and functions, by the names they have in it."""
+    try:
+        config = json.loads(json_string)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"model_from_json: expected what to_json gives; {error}") from None
+    return registry.deserialize(config, custom_objects)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fastnn.layers import Layer, deserialize, serialize
+from fastnn.layers import Input, InputLayer, Layer, deserialize, serialize
 from fastnn.layers.base import Shape
 from fastnn.symbolic import KerasTensor
 
+from .graph import Graph
 from .model import Model
 
 
@@ -32,6 +33,7 @@ class Sequential(Model):
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self._stack: tuple[Layer, ...] = ()
         self.input_shape: Shape | None = None
+        self._chain: Graph | None = None  # of symbolic tensors, once they are asked for
         for layer in layers:
             self.add(deserialize(layer) if isinstance(layer, dict) else layer)
 
@@ -44,10 +46,11 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The layers of such a configuration, in a new model, built if they were."""
         shape = config.get("build_input_shape")
-        model = super().from_config({n: v for n, v in config.items() if n != "build_input_shape"})
+        arguments = {n: v for n, v in config.items() if n != "build_input_shape"}
+        model = super().from_config(arguments, custom_objects)
         if shape is not None and not model.built:
             model.build_for(tuple(shape))
         return model
@@ -125,6 +128,21 @@ class Sequential(Model):
         for layer in self._stack:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
+
+    def _symbolic_of(self, what):
+        if self.input_shape is None:
+            raise AttributeError(
+                f"Sequential {self.name!r} has no {what}: the shape of its input is not known. "
+                "Let Input be its first layer, or call it."
+            )
+        if self._chain is None or self._chain.layers[1:] != [*self.layers]:
+            given, *_ = self._stack
+            is_input = isinstance(given, InputLayer)
+            x = y = given.output if is_input else Input(batch_shape=self.input_shape)
+            for layer in self.layers:
+                y = layer(y)
+            self._chain = Graph(x, y, self.name)
+        return self._chain.with_tensors(getattr(self._chain, what))
 
     @property
     def output_shape(self) -> Shape | None:

@@ -321,7 +321,7 @@ class Trainer(Layer, aliases=None):
             output, count = self._outputs(rows), len(tree.flatten(rows)[0])
             size = count if count <= batch_size else None
             key: tuple = "predict", size, data.signature(rows), batch_size, self.run_eagerly
-            if type(x) is np.ndarray and size is not None and x.shape == rows.shape:
+            if type(x) is np.ndarray and size is not None and x.shape == getattr(rows, "shape", ()):
                 key = "predict", x.shape, batch_size, self.run_eagerly
             predictor = self._kept(
                 key, lambda: Predictor(self, rows, size, output, batch_size, self.run_eagerly)

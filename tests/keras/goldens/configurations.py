@@ -184,6 +184,25 @@ CONFIGURATIONS = {
     ),
     "Dropout": lambda k: k.layers.Dropout(0.25),
     "Dropout of all": lambda k: k.layers.Dropout(0.25, seed=3, name="other", dtype="float64"),
+    **{
+        name: lambda k, name=name: getattr(k.layers, name)()
+        for name in (
+            "Add",
+            "Subtract",
+            "Multiply",
+            "Average",
+            "Maximum",
+            "Minimum",
+            "Concatenate",
+            "Identity",
+            "Masking",
+        )
+    },
+    "Concatenate of all": lambda k: k.layers.Concatenate(1, name="other", trainable=False),
+    "Dot": lambda k: k.layers.Dot(axes=1),
+    "Dot of all": lambda k: k.layers.Dot((1, 2), True, name="other"),
+    "Masking of all": lambda k: k.layers.Masking(2.5, name="other"),
+    "TimeDistributed": lambda k: k.layers.TimeDistributed(k.layers.Dense(2, name="inner")),
     "InputLayer": lambda k: k.layers.InputLayer((5,)),
     "InputLayer of all": lambda k: k.layers.InputLayer((5, 2), name="other", dtype="float64"),
     "Sequential": lambda k: k.Sequential([k.layers.Dense(3, "relu"), k.layers.Dropout(0.5)]),
