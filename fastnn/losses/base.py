@@ -185,10 +185,15 @@ del KIND.names[snake_case(FunctionLoss.__name__)]  # no name that users need
 
 
 def loss_of(identifier: Any, argument: str) -> Loss | None:
-    """The loss that an identifier stands for, as `get` has it, where a function's is the class that
-    has it."""
+    """The loss to train with that an identifier stands for, as `get` has it, where a function's is
+    the class that has it."""
     found = KIND.get(identifier, argument)
     if found is None or isinstance(found, Loss):
+        if found is not None and found.reduction in (None, "none"):
+            raise ValueError(
+                f"{argument}: {found.name} has the reduction {found.reduction!r} and gives many "
+                "numbers; to train there must be one, as by 'sum_over_batch_size' or 'sum'"
+            )
         return found
     for function, cls in FUNCTIONS:
         if function is found:

@@ -15,7 +15,7 @@ from fastnn.dtypes import FLOATS
 from fastnn.errors import NotFiniteError, ShapeError, shape_text
 from fastnn.frames import not_finite
 from fastnn.ops.updates import check_finite
-from fastnn.targets import row_weights
+from fastnn.targets import row_weights, value_weights
 from fastnn.tensor import Tensor
 
 
@@ -85,12 +85,13 @@ def expect_rows(count: int, other: Any, x_name: str, name: str) -> None:
 
 
 def weights(sample_weight: Any, count: int, dtype: np.dtype) -> np.ndarray | None:
-    """Weights of rows, (N,)."""
-    return (
-        None
-        if sample_weight is None
-        else row_weights(as_array(sample_weight, dtype, "sample_weight"), count, dtype)
-    )
+    """Weights of rows, (N,), or of parts of rows, as (N, T) of time steps."""
+    if sample_weight is None:
+        return None
+    given = as_array(sample_weight, dtype, "sample_weight")
+    if given.ndim > 1 and given.shape[0] == count and given.shape != (count, 1):
+        return value_weights(given, given.shape, dtype, "")  # the loss knows which shapes fit
+    return row_weights(given, count, dtype)
 
 
 def split(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
