@@ -1,26 +1,30 @@
-"""Order: sorting, the largest of each row, medians and quantiles, and places among sorted numbers.
-Indices are int64, as everywhere here; Keras's are int32."""
+"""Order: sorting, the largest of each row, and places among sorted numbers. Indices are int64, as
+everywhere here; Keras's are int32."""
 
-from math import inf
+from math import inf, prod
 from operator import index as as_index
 from typing import Any
 
 import numpy as np
 
-from fastnn.dtypes import ANY, FLOATS, INT64
-from fastnn.errors import DTypeError, RecordingError, ShapeError, shape_text
+from fastnn.dtypes import ANY, INT64
+from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.reference import sorting as reference
 
-from .arithmetic import add, equal, greater, less_equal, multiply, subtract, where
+from .arithmetic import (
+    equal,
+    greater,
+    less_equal,
+    multiply,
+    where,
+)
 from .composite import composite
-from .functions import public
-from .movement import copy, slice_copy, take
 from .record import Case, Op, expect_dtype, expect_shape
-from .reduce import checked_axes, max, sum
+from .reduce import max, sum
 from .scans import one_axis
 from .shapes import reshape, transpose
 
-# ---- sorting along the last dimension
+# ---- along the last dimension: elements in order, and where they stood
 
 _put = Op(
     "gradient of sort",
@@ -35,7 +39,7 @@ def _sorted_gradient(g, dys, inputs, outputs, k=None):
         g.gradient(0, _put, outputs[1], dys[0], extent=inputs[0].shape[-1])
 
 
-_sort = Op(
+in_order = Op(
     "sort",
     lambda x: [(x.shape, expect_dtype("sort", ANY, x=x)), (x.shape, INT64)],
     kernels="sorting.sort",
@@ -57,11 +61,11 @@ def _swap(x, axis):
     return axes
 
 
-def _in_order(name, x, axis, result):
+def _put_in_order(name, x, axis, result):
     if not x.shape or axis is None:
         x, axis = reshape(x, newshape=(-1,)), 0
     axis = one_axis(name, x.shape, axis)
-    return _along_last(_sort(_along_last(x, axis))[result], axis)
+    return _along_last(in_order(_along_last(x, axis))[result], axis)
 
 
 def _drawn(shape, values=None):
@@ -86,7 +90,7 @@ def sort(x: Any, *, axis: Any = -1) -> Any:
     """x in ascending order along axis (None: all as one row): NaN last, equal elements as they
     stood, which matters to their gradients."""
     scalar = not x.shape
-    found = _in_order("sort", x, axis, 0)
+    found = _put_in_order("sort", x, axis, 0)
     return reshape(found, newshape=()) if scalar else found
 
 
@@ -100,7 +104,22 @@ def sort(x: Any, *, axis: Any = -1) -> Any:
 def argsort(x: Any, *, axis: Any = -1) -> Any:
     """The indices, int64, that put x in ascending order along axis (None: of all as one row): NaN
     last, equal elements as they stand."""
-    return _in_order("argsort", x, axis, 1)
+    return _put_in_order("argsort", x, axis, 1)
+
+
+@composite(
+    reference=lambda x, kth, axis=-1: np.argsort(x, axis=axis, kind="stable"),
+    cases=[Case(((5, 17),), {"kth": 3, "axis": axis}) for axis in (0, 1)],
+    constant=(0,),
+    dtypes=ANY,
+)
+def argpartition(x: Any, *, kth: int, axis: Any = -1) -> Any:
+    """Indices, int64, that put element kth in order along axis (None: of all as one row) in its
+    place, smaller ones before it: those of `argsort`, which put all in order."""
+    size = prod(x.shape) if axis is None else x.shape[one_axis("argpartition", x.shape, axis)]
+    if not -size <= kth < size:
+        raise ValueError(f"argpartition: kth must be an index of {size} elements; got {kth!r}")
+    return argsort(x, axis=axis)
 
 
 def _top_k_infer(x, *, k, sorted=True):
@@ -156,21 +175,21 @@ top_k = Op(
     constant=(0, 1),
 )
 def in_top_k(targets: Any, predictions: Any, *, k: int) -> Any:
-    """Whether fewer than k of a row of predictions (N, C) are greater than that at its target (N,),
-    int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
-    expect_shape("in_top_k", "predictions", predictions.shape, (None, None))
-    expect_shape("in_top_k", "targets", targets.shape, predictions.shape[:1])
-    columns = np.arange(predictions.shape[1], dtype=np.int64)
-    is_target = equal(columns, reshape(targets, newshape=(-1, 1)))
+    """Whether fewer than k of a row of predictions (..., C) are greater than that at its target
+    (...), int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
+    expect_shape("in_top_k", "predictions", predictions.shape, (*targets.shape, None))
+    k, columns = whole("in_top_k", "k", k), predictions.shape[-1]
+    if not columns:
+        return equal(targets, targets)
+    is_target = equal(np.arange(columns), reshape(targets, newshape=(*targets.shape, 1)))
     is_number = equal(predictions, predictions)
-    if not predictions.size:
-        return equal(targets, -1)
     low = where(multiply(is_target, is_number), predictions, -inf)
-    ahead = sum(greater(predictions, max(low, axis=1, keepdims=True)), axis=1)
-    return less_equal(ahead, _whole("in_top_k", "k", k) - 1)
+    ahead = sum(greater(predictions, max(low, axis=-1, keepdims=True)), axis=-1)
+    return less_equal(ahead, k - 1)
 
 
-def _whole(name, argument, value, low=1):
+def whole(name: str, argument: str, value: Any, low: int = 1) -> int:
+    """A whole number from `low` on."""
     try:
         if as_index(value) >= low:
             return as_index(value)
@@ -224,159 +243,3 @@ def digitize(x: Any, bins: Any) -> Any:
     x < bins[i], 0 below all of them, R from the last on."""
     expect_shape("digitize", "bins", bins.shape, (None,))
     return searchsorted(bins, x, side="right")
-
-
-# ---- medians and quantiles
-
-METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
-
-
-def _quantile(name, x, q, axis, method, keepdims):
-    """Between the elements on both sides of place q (n - 1) in order."""
-    axes = checked_axes(name, x.shape, axis)
-    if method not in METHODS:
-        raise ValueError(f"{name}: method must be one of {', '.join(METHODS)}; got {method!r}")
-    rest = [d for d in range(len(x.shape)) if d not in axes]
-    shape = [x.shape[d] for d in rest]
-    row = transpose(x, axes=(*rest, *axes)) if axes != tuple(range(len(x.shape))) else x
-    count = int(np.prod([x.shape[d] for d in axes], dtype=np.int64))
-    if not count:
-        raise ShapeError(f"{name}: x, whose shape is {shape_text(x.shape)}, has no elements there")
-    row = _sort(reshape(row, newshape=(*shape, count)))[0]
-    places = np.asarray(q, np.float64) * (count - 1)
-    if places.ndim > 1 or not ((places >= 0) & (places <= count - 1)).all():
-        raise ValueError(f"{name}: q must be a number from 0 to 1, or a row of them; got {q!r}")
-    below, above = np.floor(places).astype(np.int64), np.ceil(places).astype(np.int64)
-    part = {"linear": places - below, "midpoint": 0.5 * (above > below)}.get(method)
-    if part is None:
-        at = {"lower": below, "higher": above, "nearest": np.rint(places).astype(np.int64)}[method]
-        found = take(row, at, axis=-1)
-    else:
-        low, high = take(row, below, axis=-1), take(row, above, axis=-1)
-        between = add(low, multiply(subtract(high, low), np.asarray(part, x.dtype)))
-        found = where(equal(low, high), low, between)  # infinity less infinity is NaN
-    last = slice_copy(row, key=(..., slice(-1, None)))  # NaN, if there is one
-    last = last if places.ndim else reshape(last, newshape=shape)
-    found = where(equal(last, last), found, last)
-    if places.ndim:  # along the first dimension
-        found = transpose(found, axes=(len(rest), *range(len(rest))))
-    if keepdims:
-        kept = [1 if d in axes else e for d, e in enumerate(x.shape)]
-        found = reshape(found, newshape=(*places.shape, *kept))
-    return found
-
-
-QUANTILES = [
-    ((9,), None, 0.3), ((10,), 0, 0.5), ((5, 8), 1, 0.25), ((5, 8), 0, (0.0, 0.4, 1.0)),
-    ((3, 4, 5), (0, 2), 0.7), ((3, 4), None, 1.0),
-]  # fmt: skip
-
-
-@composite(
-    reference=reference.quantile,
-    cases=[
-        Case((s,), {"q": q, "axis": axis, "keepdims": keep}, terms=4)
-        for s, axis, q in QUANTILES
-        for keep in (False, True)
-    ]
-    + [Case(((5, 8),), {"q": 0.3, "axis": 1, "method": m}, terms=4) for m in METHODS],
-)
-def quantile(
-    x: Any, *, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
-) -> Any:
-    """The q-quantile of x: of n elements in order the one at place q (n - 1), counted from 0.
-
-    method: "linear", between its neighbours in proportion; "lower", "higher", "nearest", one of
-    them; "midpoint", their mean. NaN where x has one; a float also of integers. q: a number from 0
-    to 1, or a row of them, which is then the result's first dimension. axis: an integer, several,
-    or None for all; keepdims keeps them with extent 1."""
-    return _quantile("quantile", x, q, axis, method, keepdims)
-
-
-@composite(
-    reference=lambda x, axis=None, keepdims=False: reference.quantile(x, 0.5, axis, keepdims),
-    cases=[
-        Case((s,), {"axis": axis, "keepdims": keep}, terms=4)
-        for s, axis, _ in QUANTILES
-        for keep in (False, True)
-    ],
-)
-def median(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """The middle one of x in order, or the mean of the two in the middle; NaN where x has one.
-    axis: an integer, several, or None for all; keepdims keeps them with extent 1."""
-    return _quantile("median", x, 0.5, axis, "linear", keepdims)
-
-
-# ---- what depends on values: eagerly only
-
-
-def _values(name, x):
-    try:
-        return np.asarray(x)
-    except RecordingError:
-        raise RecordingError(
-            f"{name}: how large its result is depends on values, but a recorded step has fixed "
-            "shapes. Call it before the step, and pass what it gives."
-        ) from None
-
-
-@public()
-def unique(
-    x: Any,
-    sorted: bool = True,
-    return_index: bool = False,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    axis: int | None = None,
-) -> Any:
-    """The different elements of x in ascending order (whatever `sorted` says), or its different
-    slices along axis; each NaN is one of its own. With return_index, return_inverse,
-    return_counts also where each stands first, which of them each element is, and how often each
-    is there, int64, in a tuple. Eagerly only: a recorded step has fixed shapes. No gradient.
-
-    >>> from fastnn import ops
-    >>> print(ops.unique([3, 1, 3], return_counts=True)[1])
-    [1 2]
-    """
-    options: Any = {
-        "return_index": return_index, "return_inverse": return_inverse,
-        "return_counts": return_counts, "axis": axis, "equal_nan": False,
-    }  # fmt: skip
-    found = np.unique(_values("unique", x), **options)
-    return tuple([copy(f) for f in found]) if isinstance(found, tuple) else copy(found)
-
-
-@public()
-def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
-    """How often each whole number from 0 on is in x (N,), int32, or the sums of its weights (N,);
-    of x (M, N), row by row. The result has max(x) + 1 elements, or minlength if that is more.
-    Eagerly only: a recorded step has fixed shapes. No gradient. sparse: False.
-
-    >>> from fastnn import ops
-    >>> print(ops.bincount([0, 2, 2], minlength=4))
-    [1 0 2 0]
-    """
-    if sparse:
-        raise ValueError("bincount: there are no sparse tensors; pass sparse=False")
-    numbers = _values("bincount", x)
-    if numbers.dtype.kind not in "biu" and numbers.size:
-        raise DTypeError(f"bincount: x must hold whole numbers; got {numbers.dtype}")
-    if numbers.ndim not in (1, 2) or (numbers < 0).any():
-        what = (
-            "a number below 0" if numbers.ndim in (1, 2) else f"shape {shape_text(numbers.shape)}"
-        )
-        raise ValueError(
-            f"bincount: x must be rows (N,) or (M, N) of numbers from 0 on; got {what}"
-        )
-    size = int(numbers.max(initial=-1)) + 1
-    size = size if size > minlength else _whole("bincount", "minlength", minlength, 0)
-    rows = numbers.astype(np.int64).reshape(-1, numbers.shape[-1])
-    given = None if weights is None else _values("bincount", weights)
-    if given is not None:
-        expect_shape("bincount", "weights", given.shape, numbers.shape)
-        given = given.reshape(rows.shape)
-    counts = [
-        np.bincount(row, None if given is None else given[n], size) for n, row in enumerate(rows)
-    ]
-    dtype = np.int32 if given is None else given.dtype if given.dtype in FLOATS else np.float32
-    return copy(np.array(counts, dtype).reshape(*numbers.shape[:-1], size))

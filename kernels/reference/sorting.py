@@ -16,8 +16,8 @@ def top_k(x, k, sorted=True):
 
 
 def in_top_k(targets, predictions, k):
-    at_target = predictions[np.arange(len(targets)), targets]
-    return (predictions > at_target[:, None]).sum(1) < k
+    at_target = np.take_along_axis(predictions, targets[..., None], -1)
+    return (predictions > at_target).sum(-1) < k
 
 
 def quantile(x, q, axis=None, keepdims=False, method="linear"):

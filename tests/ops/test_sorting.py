@@ -54,8 +54,39 @@ def test_bins_and_counts():
     np.testing.assert_array_equal(counts.numpy(), [1, 2])
 
 
+def test_segments():
+    data, ids = np.arange(1.0, 9).reshape(4, 2), [2, 0, 2, -1]
+    expected = {"sum": [[3, 4], [0, 0], [6, 8]], "prod": [[3, 4], [1, 1], [5, 12]]}
+    expected |= {"max": [[3, 4], [-np.inf] * 2, [5, 6]], "min": [[3, 4], [np.inf] * 2, [1, 2]]}
+    for name, rows in expected.items():
+        got = getattr(ops, f"segment_{name}")(data, ids, 3)
+        np.testing.assert_array_equal(got.numpy(), rows)
+    np.testing.assert_array_equal(ops.segment_sum([1, 2, 4], [0, 1, 0]).numpy(), [5, 2])
+    fastnn.gradcheck(lambda x: ops.segment_sum(x, ids, 3), [data])
+    fastnn.gradcheck(lambda x: ops.segment_max(x, ids[:3], 3)[::2], [data[:3]])
+
+
+def test_counts_fill_up_to_a_size():
+    values, counts = ops.unique([3, 1, 3], return_counts=True, size=4, fill_value=-1)
+    np.testing.assert_array_equal(values.numpy(), [1, 3, -1, -1])
+    np.testing.assert_array_equal(counts.numpy(), [1, 2, 0, 0])
+    np.testing.assert_array_equal(ops.unique([3, 1, 3], size=1).numpy(), [1])
+    counts, ends = ops.histogram([0.0, 0.5, 2.0], bins=2)
+    np.testing.assert_array_equal(counts.numpy(), [2, 1])
+    np.testing.assert_array_equal(ends.numpy(), [0, 1, 2])
+
+
+def test_of_nothing_but_nan():
+    x = np.full((2, 3), np.nan, "float32")
+    for op in (ops.nanmean, ops.nanvar, ops.nanmax, ops.nanmin, ops.nanmedian):
+        assert np.isnan(op(x, axis=1).numpy()).all()
+    np.testing.assert_array_equal(ops.nanargmax(x, axis=1).numpy(), [-1, -1])
+    assert ops.nansum(fastnn.tensor([1, 2])).dtype == "int64"
+    assert ops.nanmax(fastnn.tensor([1, 2])).numpy() == 2
+
+
 def test_what_depends_on_values_is_not_recorded():
-    for f in (ops.unique, ops.bincount):
+    for f in (ops.unique, ops.bincount, ops.histogram):
         with pytest.raises(RecordingError, match=f"{f.__name__}: how large its result is"):
             fastnn.record(f)(fastnn.tensor([1, 2]))
 
