@@ -58,7 +58,11 @@ def nansum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     return sum(_without(x, 0.0), axis=axis, keepdims=keepdims)
 
 
-@composite(reference=np.nanprod, cases=_cases(), dtypes=SUMMED)
+@composite(
+    reference=lambda x, axis=None, keepdims=False: np.nanprod(x, axis, x.dtype, keepdims=keepdims),
+    cases=_cases(),
+    dtypes=SUMMED,
+)
 def nanprod(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """`prod` of what is not NaN: 1 of nothing."""
     return prod(_without(x, 1.0), axis=axis, keepdims=keepdims)
@@ -151,7 +155,11 @@ def nancumsum(x: Any, *, axis: Any = None, dtype: Any = None) -> Any:
     return cumsum(_without(x, 0.0), axis=axis, dtype=dtype)
 
 
-@composite(reference=np.nancumprod, cases=_cases(shapes=SHAPES[:3], keeps=False), dtypes=SUMMED)
+@composite(
+    reference=lambda x, axis=None: np.nancumprod(x, axis, x.dtype),
+    cases=_cases(shapes=SHAPES[:3], keeps=False),
+    dtypes=SUMMED,
+)
 def nancumprod(x: Any, *, axis: Any = None, dtype: Any = None) -> Any:
     """`cumprod` with 1 in the place of NaN."""
     return cumprod(_without(x, 1.0), axis=axis, dtype=dtype)

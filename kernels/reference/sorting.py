@@ -10,7 +10,7 @@ def sort(x, axis=-1):
 
 
 def top_k(x, k, sorted=True):
-    key = -np.real(x)
+    key = -np.real(x).astype(float)
     place = np.lexsort((key, ~np.isnan(key)))[..., :k]
     return np.take_along_axis(x, place, -1), place
 

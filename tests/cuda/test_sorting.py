@@ -25,8 +25,7 @@ def test_rows_in_order_and_places_among_them(dtype):
     row, values = np.sort(some(rng, 40, dtype)), some(rng, (3, THREADS), dtype)
     for side in ("left", "right"):
         on_both(ops.searchsorted, row, values, side=side, shift=1)
-    letter = np.dtype(dtype).str[1:]
-    assert missed(sorting.sort_rows, letter) == missed(sorting.search_elements, letter) == []
+    assert missed(sorting.search_elements, np.dtype(dtype).str[1:]) == []
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
