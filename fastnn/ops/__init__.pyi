@@ -72,6 +72,10 @@ def argmin(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     int64): of equal ones the first, of NaN the first NaN. axis: an integer, or None for all, which
     are counted as one row; keepdims keeps what is reduced with extent 1."""
 
+def argpartition(x: Operand, /, kth: Any, axis: int = -1) -> Tensor:
+    """Indices, int64, that put element kth in order along axis (None: of all as one row) in its
+    place, smaller ones before it: those of `argsort`, which put all in order."""
+
 def argsort(x: Operand, /, axis: int = -1) -> Tensor:
     """The indices, int64, that put x in ascending order along axis (None: of all as one row): NaN
     last, equal elements as they stand."""
@@ -297,8 +301,8 @@ def hypot(x: Operand, y: Operand, /) -> Tensor:
     float32 or float64, both alike; shapes broadcast."""
 
 def in_top_k(targets: Operand, predictions: Operand, /, k: Any) -> Tensor:
-    """Whether fewer than k of a row of predictions (N, C) are greater than that at its target (N,),
-    int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
+    """Whether fewer than k of a row of predictions (..., C) are greater than that at its target
+    (...), int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
 
 def inner(x1: Operand, x2: Operand, /) -> Tensor:
     """The sum of products over the last dimensions of both: (..., K) and (..., K) give (..., ...).
@@ -464,6 +468,62 @@ def nan_to_num(x: Operand, /, nan: float = 0.0, posinf: Any = None, neginf: Any 
     """x with numbers in place of NaN and the infinities; None: the type's largest and smallest.
     Where x is replaced its gradient is 0."""
 
+def nanargmax(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`argmax` of what is not NaN: -1 if all are, as in Keras; NumPy raises."""
+
+def nanargmin(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`argmin` of what is not NaN: -1 if all are, as in Keras; NumPy raises."""
+
+def nancumprod(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
+    """`cumprod` with 1 in the place of NaN."""
+
+def nancumsum(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
+    """`cumsum` with 0 in the place of NaN."""
+
+def nanmax(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`max` of what is not NaN: NaN if all are."""
+
+def nanmean(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`mean` of what is not NaN: NaN of nothing. A float also of integers."""
+
+def nanmedian(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`median` of what is not NaN: NaN if all are."""
+
+def nanmin(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`min` of what is not NaN: NaN if all are."""
+
+def nanpercentile(
+    x: Operand,
+    /,
+    q: Any,
+    axis: Any = None,
+    method: str = 'linear',
+    keepdims: bool = False,
+) -> Tensor:
+    """`percentile` of what is not NaN: NaN if all are."""
+
+def nanprod(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`prod` of what is not NaN: 1 of nothing."""
+
+def nanquantile(
+    x: Operand,
+    /,
+    q: Any,
+    axis: Any = None,
+    method: str = 'linear',
+    keepdims: bool = False,
+) -> Tensor:
+    """`quantile` of what is not NaN: NaN if all are."""
+
+def nanstd(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The square root of `nanvar`."""
+
+def nansum(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`sum` of what is not NaN: 0 of nothing."""
+
+def nanvar(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`var` of what is not NaN: NaN of nothing. A float also of integers."""
+
 def negative(x: Operand, /) -> Tensor:
     """-x. x: any shape, float32, float64, int64, int32 or uint8; the result has both."""
 
@@ -520,6 +580,16 @@ def pad(
     dimensions, or a pair for each. mode: "constant", `constant_values` (0, if None); "edge", the
     last element; "reflect", x mirrored at its last element; "symmetric", x mirrored, its last
     element too; "wrap" or "circular", x from its other end. Keras's other modes are refused."""
+
+def percentile(
+    x: Operand,
+    /,
+    q: Any,
+    axis: Any = None,
+    method: str = 'linear',
+    keepdims: bool = False,
+) -> Tensor:
+    """The q-th percentile of x, q from 0 to 100: `quantile` of q / 100."""
 
 def power(x: Operand, y: Operand, /) -> Tensor:
     """x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not
@@ -862,6 +932,11 @@ def geomspace(
 ) -> Any:
     """`num` numbers from start to stop, each the same multiple of the one before."""
 
+def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> Any:
+    """How many elements of x are in each of `bins` intervals of one length between the bounds
+    `range`, int32, and the bins + 1 ends of the intervals; None: between the smallest and the
+    largest. The last interval has its end. Eagerly only. No gradient."""
+
 def hsplit(x: Any, indices_or_sections: Any) -> list:
     """x split along dimension 1; a row, along 0."""
 
@@ -932,6 +1007,41 @@ def scan(
     from the last one if `reverse`; ys are the stacked y, None if they are. length: how often, where
     xs is None."""
 
+def segment_max(
+    data: Any,
+    segment_ids: Any,
+    num_segments: int | None = None,
+    sorted: bool = False,
+) -> Any:
+    """The largest likewise, -inf or the lowest number of the type where there is none."""
+
+def segment_min(
+    data: Any,
+    segment_ids: Any,
+    num_segments: int | None = None,
+    sorted: bool = False,
+) -> Any:
+    """The smallest likewise, inf or the highest number of the type where there is none."""
+
+def segment_prod(
+    data: Any,
+    segment_ids: Any,
+    num_segments: int | None = None,
+    sorted: bool = False,
+) -> Any:
+    """The products likewise, 1 where there is none. It has no gradient."""
+
+def segment_sum(
+    data: Any,
+    segment_ids: Any,
+    num_segments: int | None = None,
+    sorted: bool = False,
+) -> Any:
+    """The sums of the rows of data (N, ...) whose number, of segment_ids (N,), is alike: row s of
+    the result is that of number s, 0 where there is none. num_segments: how many rows the result
+    has; None is one more than the largest number, eagerly. Rows of other numbers are left out, as
+    in JAX."""
+
 def shape(x: Any) -> tuple[int, ...]:
     """The shape, a tuple of integers: all are known, also while a step is recorded."""
 
@@ -967,11 +1077,14 @@ def unique(
     return_inverse: bool = False,
     return_counts: bool = False,
     axis: int | None = None,
+    size: int | None = None,
+    fill_value: Any = None,
 ) -> Any:
     """The different elements of x in ascending order (whatever `sorted` says), or its different
     slices along axis; each NaN is one of its own. With return_index, return_inverse, return_counts
     also where each stands first, which of them each element is, and how often each is there, int64,
-    in a tuple. Eagerly only: a recorded step has fixed shapes. No gradient."""
+    in a tuple. size: so many elements, cut off, or filled up with fill_value (None is the first)
+    and counts of 0. Eagerly only: a recorded step has fixed shapes. No gradient."""
 
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list:
     """The tensors that lie along `axis` of x, which they lack. num: how many there are, checked if
