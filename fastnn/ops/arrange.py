@@ -24,6 +24,7 @@ def _axes(name, axis, shape):
     """An integer or several as dimensions counted from 0; all for None."""
     if axis is None:
         return list(range(len(shape)))
+    axis = tuple(axis) if isinstance(axis, np.ndarray) and axis.ndim else axis
     return [expect_axis(name, a, shape) for a in normal_axes(name, axis) or ()]
 
 
@@ -95,6 +96,7 @@ def fliplr(x: Any) -> Any:
         Case(((3, 4),), {"shift": -5}),
         Case(((3, 4),), {"shift": 1, "axis": -1}),
         Case(((3, 4),), {"shift": (1, -2), "axis": (0, 1)}),
+        Case(((3, 4),), {"shift": (1, 2), "axis": (1,)}),
         Case(((0, 2),), {"shift": 1, "axis": 0}),
     ],
     dtypes=ANY,
@@ -104,8 +106,7 @@ def roll(x: Any, *, shift: Any, axis: Any = None) -> Any:
     beginning: an integer or several of both; None for axis moves all elements as one row."""
     if axis is None:
         return reshape(roll(ravel(x), shift=shift, axis=0), x.shape)
-    axes = _axes("roll", axis, x.shape)
-    shifts = np.broadcast_to(np.asarray(shift), len(axes))
+    shifts, axes = np.broadcast_arrays(np.ravel(shift), _axes("roll", axis, x.shape))
     moved = [(d, int(by) % x.shape[d]) for d, by in zip(axes, shifts, strict=True) if x.shape[d]]
     if not any([by for _, by in moved]):
         return flip(x, axis=())

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import dtypes
-from fastnn.dtypes import ANY, FLOATS
+from fastnn.dtypes import ANY, FLOATS, INT32, INT64
 
 from .arithmetic import cast as cast_op
 from .arithmetic import maximum, minimum
@@ -17,6 +17,7 @@ from .movement import zeros as zeros_op
 from .record import Case, Op, expect_shape_attribute
 
 Shape = Any
+INT32_MIN, INT32_MAX = np.iinfo(INT32).min, np.iinfo(INT32).max
 
 
 def as_type(x: Any, dtype: Any) -> Any:
@@ -220,12 +221,23 @@ def _count(name, value):
 
 @public()
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
-    """A tensor of an array, a number or nested lists, copied: see `fastnn.tensor`. A tensor stays
-    what it is, or is cast to dtype. Sparse and ragged tensors there are none."""
+    """A tensor of an array, a number or nested lists, copied. A tensor stays what it is, or is cast
+    to dtype. dtype: None keeps an array's; of Python's floats it is config.floatx(), of its
+    integers int32, or int64 where they are larger. Sparse and ragged tensors there are none.
+
+    >>> from fastnn import ops
+    >>> ops.convert_to_tensor([1, 2]).dtype, ops.convert_to_tensor([0.5, 2]).dtype
+    (dtype('int32'), dtype('float32'))
+    """
     if sparse or ragged:
         raise NotImplementedError("convert_to_tensor: there are no sparse or ragged tensors")
     if not is_tensor(x):
-        return _tensor(x, dtype)
+        found = _tensor(x, dtype)
+        if dtype is None and found.dtype == INT64 and not hasattr(x, "dtype"):
+            values = found.numpy()
+            fits = not values.size or (values.min() >= INT32_MIN and values.max() <= INT32_MAX)
+            found = _tensor(values, INT32 if fits else INT64)
+        return found
     return x if dtype is None else as_type(x, dtypes.expected(dtype, "convert_to_tensor"))
 
 

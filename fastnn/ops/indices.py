@@ -1,5 +1,6 @@
 """Elements taken and put where indices say."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -74,6 +75,51 @@ def take_along_axis(x: Any, indices: Any, *, axis: int | None = None) -> Any:
     if inner > 1:
         index = flat_index(index, np.arange(inner), extent=inner)
     return reshape(take(x, index, axis=None), of_indices)
+
+
+@public()
+def get_item(x: Any, key: Any) -> Any:
+    """x[key]."""
+    return as_tensor(x)[key]
+
+
+@public()
+def unravel_index(indices: Any, shape: Any) -> tuple:
+    """The index along each dimension of a tensor of this shape, for indices of its elements as one
+    row: a tuple of int32. While a step is recorded, indices must be known.
+
+    >>> from fastnn import ops
+    >>> print(*ops.unravel_index([5, 2], (2, 3)))
+    [1 0] [2 2]
+    """
+    shape = expect_shape_attribute("unravel_index", shape)
+    index, size = np.asarray(indices), prod(shape)
+    if index.dtype.kind not in "iu" or ((index < -size) | (index >= size)).any():
+        raise IndexError(
+            f"unravel_index: indices must be integers among the {size} elements of "
+            f"{shape_text(shape)}; got {indices}"
+        )
+    return tuple([as_tensor(i.astype(np.int32)) for i in np.unravel_index(index % size, shape)])
+
+
+@public()
+def select(condlist: Sequence, choicelist: Sequence, default: Any = 0) -> Any:
+    """Of each element the choice whose condition is the first that is True; the default, if none
+    is.
+
+    >>> from fastnn import ops
+    >>> x = ops.arange(5)
+    >>> print(ops.select([x < 2, x > 2], [x, x * x], -1))
+    [ 0  1 -1  9 16]
+    """
+    if len(condlist) != len(choicelist) or not condlist:
+        raise ValueError(
+            "select: condlist and choicelist must be lists of as many, at least one; got "
+            f"{len(condlist)} and {len(choicelist)}"
+        )
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        default = where(condition, choice, default)
+    return default
 
 
 # ---- scattered

@@ -306,7 +306,7 @@ def flat_index(call, x, y, z, *, extent):
     call(flat_index_elements, *found, extent, z.flat())
 
 
-def take(call, x, index, out, *, axis=0):
+def take(call, x, index, out, *, axis=None):
     outer, extent, inner = around(x.shape, axis)
     call(
         take_rows,

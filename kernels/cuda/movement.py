@@ -393,7 +393,7 @@ def flat_index(call, x, y, z, *, extent):
     call(flat_index_elements, x.flat(), y.flat(), *layout, extent, z.flat())
 
 
-def take(call, x, index, out, *, axis=0):
+def take(call, x, index, out, *, axis=None):
     extents = around(x.shape, axis)
     unit = _unit(x.dtype.itemsize, extents[2])
     call(take_rows, x.view(extents), index.flat(), unit, out.flat())

@@ -58,3 +58,15 @@ def test_an_ops_launcher_takes_the_same_on_both(op):
     here, there = (arguments(found(device, op)) for device in ("cpu", "cuda"))
     if "those of the record" not in (here, there):
         assert here == there
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_a_launchers_defaults_are_the_records(op, device):
+    """What shape the result has is inferred with those of the record; its type it has by then."""
+    launcher = found(device, op)
+    if op.formula is not None or isinstance(launcher, Kernel):
+        return
+    parameters = inspect.signature(launcher).parameters.values()
+    own = {p.name: p.default for p in parameters if p.name in {*op.defaults} - {"dtype"}}
+    assert own == {name: op.defaults[name] for name in own}
