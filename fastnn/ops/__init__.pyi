@@ -890,8 +890,9 @@ def convert_to_numpy(x: Any) -> Any:
     """The values as a NumPy array. While a step is recorded there are none yet, and it raises."""
 
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
-    """A tensor of an array, a number or nested lists, copied: see `fastnn.tensor`. A tensor stays
-    what it is, or is cast to dtype. Sparse and ragged tensors there are none."""
+    """A tensor of an array, a number or nested lists, copied. A tensor stays what it is, or is cast
+    to dtype. dtype: None keeps an array's; of Python's floats it is config.floatx(), of its
+    integers int32, or int64 where they are larger. Sparse and ragged tensors there are none."""
 
 def dsplit(x: Any, indices_or_sections: Any) -> list:
     """x split along dimension 2."""
@@ -931,6 +932,9 @@ def geomspace(
     axis: int = 0,
 ) -> Any:
     """`num` numbers from start to stop, each the same multiple of the one before."""
+
+def get_item(x: Any, key: Any) -> Any:
+    """x[key]."""
 
 def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> Any:
     """How many elements of x are in each of `bins` intervals of one length between the bounds
@@ -1042,6 +1046,10 @@ def segment_sum(
     has; None is one more than the largest number, eagerly. Rows of other numbers are left out, as
     in JAX."""
 
+def select(condlist: Sequence, choicelist: Sequence, default: Any = 0) -> Any:
+    """Of each element the choice whose condition is the first that is True; the default, if none
+    is."""
+
 def shape(x: Any) -> tuple[int, ...]:
     """The shape, a tuple of integers: all are known, also while a step is recorded."""
 
@@ -1085,6 +1093,10 @@ def unique(
     also where each stands first, which of them each element is, and how often each is there, int64,
     in a tuple. size: so many elements, cut off, or filled up with fill_value (None is the first)
     and counts of 0. Eagerly only: a recorded step has fixed shapes. No gradient."""
+
+def unravel_index(indices: Any, shape: Any) -> tuple:
+    """The index along each dimension of a tensor of this shape, for indices of its elements as one
+    row: a tuple of int32. While a step is recorded, indices must be known."""
 
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list:
     """The tensors that lie along `axis` of x, which they lack. num: how many there are, checked if
