@@ -25,6 +25,7 @@ from fastnn.devices.choice import device, get_device, set_device
 from fastnn.gradcheck import gradcheck
 from fastnn.layers import Input
 from fastnn.models import Model, Sequential
+from fastnn.own_ops import elementwise
 from fastnn.recording import record
 from fastnn.tensor import Tensor, tensor
 from fastnn.variable import Variable

@@ -62,6 +62,7 @@ def elementwise(
     tested: Sequence[dict] = (),
     few: bool = False,
     fusable: bool = True,
+    signed: bool = False,
     cases: Sequence[Case] = (),
     gradient_flops: float | None = None,
     **record: Any,
@@ -81,6 +82,7 @@ def elementwise(
     tested    attributes to test it with, besides the defaults.
     few       whether to test it with few shapes.
     cases     to test and time besides those of SHAPES or PAIRS.
+    signed    whether attributes may be negative.
     fusable   whether a product may compute it along, where its gradient reads the result only.
     """
     formula = Formula(function, (result,), tuple(dtypes))
@@ -108,7 +110,7 @@ def elementwise(
         if not is_taken:
             expect_dtype(name, taken, **dict(zip(names[conditions:], alike, strict=True)))
         for attribute, value in given.items():
-            expect_attribute(name, attribute, value, defaults, dtype)
+            expect_attribute(name, attribute, value, defaults, dtype, signed)
         if formula.whole:
             for argument, x in zip(names[1:], inputs[1:], strict=True):
                 expect_shape(name, argument, x.shape, shape)

@@ -233,21 +233,28 @@ def expect_shape_attribute(name: str, shape: Any) -> tuple[int, ...]:
 
 
 def expect_attribute(
-    name: str, argument: str, value: Any, defaults: Mapping[str, float], dtype: np.dtype
+    name: str,
+    argument: str,
+    value: Any,
+    defaults: Mapping[str, float],
+    dtype: np.dtype,
+    signed: bool = False,
 ) -> None:
-    """Raise unless an attribute that kernels take as a number is one of `defaults`, and from 0 on
-    in `dtype` or its default."""
+    """Raise unless an attribute that kernels take as a number is one of `defaults`, and in the
+    range of `dtype`, from 0 on unless `signed`, or its default."""
     if argument not in defaults:
         raise TypeError(
             f"{name}: unknown argument {argument!r}; "
             f"{nearest(argument, defaults) if defaults else 'it takes x alone'}"
         )
     is_number = isinstance(value, Real) and not isinstance(value, bool)
+    largest = float(np.finfo(dtype).max)
     if not is_number or not (
-        0 <= value <= float(np.finfo(dtype).max) or value == defaults[argument]
+        (-largest if signed else 0) <= value <= largest or value == defaults[argument]
     ):
+        bound = "" if signed else " from 0 on,"
         raise ValueError(
-            f"{name}: {argument} must be a number from 0 on, in the range of {dtype}; got {value!r}"
+            f"{name}: {argument} must be a number{bound} in the range of {dtype}; got {value!r}"
         )
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 ORDER = [
     "kernels", "errors", "dtypes", "checks", "tree", "registry", "locks", "frames", "ops",
     "buffer", "tape", "compile", "devices", "emit", "watch", "config", "convert", "operators",
-    "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck",
+    "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck", "own_ops",
     "foreign_random", "recording", "random", "profiling", "utils", "initializers",
     "regularizers", "constraints", "activations", "layers", "targets", "losses", "metrics",
     "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models", "saving",
