@@ -266,6 +266,8 @@ def _traced(operation, args, kwargs, extent):
             raise
         finally:
             context.gradients = gradients
+            if not isinstance(operation, Operation):
+                operation._clear_losses()
         recorder.restore_gradients()
     return results
 

@@ -326,9 +326,11 @@ class Layer(Watched, Configured):
         >>> [loss.item() for loss in layer.losses]
         [2.0]
         """
-        self._losses += [operand(one, self.dtype, self.name) for one in tree.flatten(loss)]
         outermost = context.outermost if context.layers else self
+        if self is not outermost and self not in outermost._with_losses:
+            self._losses.clear()  # of a call by itself
         outermost._with_losses.add(self)
+        self._losses += [operand(one, self.dtype, self.name) for one in tree.flatten(loss)]
 
     def _regularize(self, y):
         """Add what the activity regularizer makes of results, a row's share of it, as Keras."""
