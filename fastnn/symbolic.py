@@ -215,7 +215,7 @@ def _traces(operation, args, kwargs):
     """What a call gives, once or for two extents."""
     given = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
     extents = EXTENTS if any([None in t.shape for t in given]) else EXTENTS[:1]
-    return [_traced(operation, args, kwargs, extent) for extent in extents]
+    return [_traced(operation, args, kwargs, extent)[0] for extent in extents]
 
 
 def _specs(name, traces):
@@ -238,9 +238,14 @@ def _common_shape(*shapes):
     return tuple([e[0] if len(set(e)) == 1 else None for e in zip(*shapes, strict=True)])
 
 
+def instructions_of(operation: Any, args: tuple) -> list[Any]:
+    """The kernel calls of a call where every extent that may be any is 1."""
+    return _traced(operation, args, {}, 1)[1].instructions
+
+
 def _traced(operation, args, kwargs, extent):
     """What the call gives where every extent that may be any is this one: tensors without memory,
-    as of a step that is recorded."""
+    as of a step that is recorded; and the recorder."""
 
     def stand_in(value):
         if not isinstance(value, KerasTensor):
@@ -269,7 +274,7 @@ def _traced(operation, args, kwargs, extent):
             if not isinstance(operation, Operation):
                 operation._clear_losses()
         recorder.restore_gradients()
-    return results
+    return results, recorder
 
 
 def expected_shape(shape: Shape, expected: Shape) -> bool:

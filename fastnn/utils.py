@@ -66,3 +66,10 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     norm = np.atleast_1d(np.linalg.norm(array, order, axis))
     norm[norm == 0] = 1
     return array / np.expand_dims(norm, axis)
+
+
+def plot_model(model: Any, to_file: Any = "model.svg", **shown: Any) -> str:
+    """Draw a model as SVG: see `models.plot.plot_model`."""
+    from fastnn.models.plot import plot_model as drawn
+
+    return drawn(model, to_file, **shown)

@@ -41,6 +41,12 @@ class Step:
         self.last_used: list[int] = []  # tensors that no later step reads
 
     @property
+    def reads(self) -> list[int]:
+        """The numbers of the tensors that it is given."""
+        given = tree.flatten((self.args, self.kwargs))
+        return [slot.number for slot in given if isinstance(slot, Slot)]
+
+    @property
     def called(self) -> Any:
         """What is called on tensors: the layer, or the op itself."""
         operation = self.operation
@@ -147,11 +153,11 @@ class Graph:
     def _find_last_uses(self):
         kept = {slot.number for slot in tree.flatten(self.outputs)}
         for step in reversed(self.steps):
-            read = [s for s in tree.flatten((step.args, step.kwargs)) if isinstance(s, Slot)]
-            for slot in (*read, *tree.flatten(step.results)):
-                if slot.number not in kept:
-                    kept.add(slot.number)
-                    step.last_used.append(slot.number)
+            made = [slot.number for slot in tree.flatten(step.results)]
+            for number in (*step.reads, *made):
+                if number not in kept:
+                    kept.add(number)
+                    step.last_used.append(number)
 
     def __call__(self, values: list, replaced: Callable[[Any], Any] | None = None) -> Any:
         """The outputs for these inputs, in the order of `tree.flatten`. replaced: gives what is

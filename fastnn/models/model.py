@@ -1,13 +1,14 @@
 """What all models share: layers put together, that train, predict and save their weights."""
 
 import json
+from collections.abc import Callable
 from inspect import Parameter, signature
 from typing import Any
 
 from fastnn import registry, tree, weights
-from fastnn.errors import nearest, shape_text
+from fastnn.errors import nearest
 from fastnn.layers import InputLayer, Layer
-from fastnn.layers.base import Shape, derived
+from fastnn.layers.base import derived
 from fastnn.symbolic import KerasTensor, arena_of, end_draft
 from fastnn.training import data
 from fastnn.training.trainer import Trainer
@@ -159,14 +160,18 @@ class Model(Trainer, aliases=None):
 
     # ---- of a functional model; an attribute of a subclass may have the name
 
+    def _symbolic_graph(self):
+        """The graph that symbolic tensors are of, or None."""
+        return self._graph
+
     def _symbolic_of(self, what):
-        """Symbolic tensors of a functional model."""
-        if self._graph is None:
+        graph = self._symbolic_graph()
+        if graph is None:
             raise AttributeError(
-                f"model {self.name!r} has no {what}: it was not made of symbolic tensors, as "
-                "Model(inputs, outputs) is"
+                f"model {self.name!r} has no {what}: it is not made of symbolic tensors, as "
+                "Model(inputs, outputs) is, and Sequential, once the shape of its input is known"
             )
-        return self._graph.with_tensors(getattr(self._graph, what))
+        return graph.with_tensors(getattr(graph, what))
 
     @derived
     def input(self) -> Any:
@@ -240,31 +245,24 @@ class Model(Trainer, aliases=None):
             )
         return weights.named(self)
 
-    def summary(self) -> None:
-        """Print the layers, the shapes of their results and how many weights they have."""
-        shapes = self._result_shapes()
-        rows = [("Layer (type)", "Output shape", "Weights")]
-        for layer in self.layers:
-            shape = shapes.get(id(layer))
-            text = shape_text(shape) if shape else "not built"
-            rows.append(
-                (f"{layer.name} ({type(layer).__name__})", text, f"{layer.count_params():,}")
-            )
-        widths = [max(len(r[c]) for r in rows) for c in range(3)]
-        print(f"Model {self.name!r}")
-        for number, row in enumerate(rows):
-            print(
-                "  ".join(
-                    (row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2]))
-                )
-            )
-            if number == 0:
-                print("  ".join("-" * w for w in widths))
-        trainable = sum(v.size for v in self.trainable_weights)
-        print(f"{self.count_params():,} weights, {trainable:,} of them trainable")
+    def summary(
+        self,
+        print_fn: Callable[[str], None] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print the layers, the shapes of their results, how many weights they have, how many bytes
+        these are, and the floating-point operations of a row; of a functional model with branches
+        also what each layer is called on. Layers of several calls are counted with all of them.
 
-    def _result_shapes(self) -> dict[int, Shape]:
-        return {}
+        print_fn: is given each line, instead of `print`. expand_nested: whether the layers of
+        models within have lines of their own. show_trainable: whether a column says which layers
+        learn. Keras's arguments, but for those of its box.
+        """
+        from .summary import lines_of
+
+        for line in lines_of(self, expand_nested, show_trainable):
+            (print_fn or print)(line)
 
 
 def _one_or_all(found):

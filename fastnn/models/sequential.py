@@ -129,12 +129,11 @@ class Sequential(Model):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def _symbolic_of(self, what):
+    def _symbolic_graph(self):
+        """The graph of its layers, made when it is asked for; None while the input's shape is not
+        known."""
         if self.input_shape is None:
-            raise AttributeError(
-                f"Sequential {self.name!r} has no {what}: the shape of its input is not known. "
-                "Let Input be its first layer, or call it."
-            )
+            return None
         if self._chain is None or self._chain.layers[1:] != [*self.layers]:
             given, *_ = self._stack
             is_input = isinstance(given, InputLayer)
@@ -142,18 +141,12 @@ class Sequential(Model):
             for layer in self.layers:
                 y = layer(y)
             self._chain = Graph(x, y, self.name)
-        return self._chain.with_tensors(getattr(self._chain, what))
+        return self._chain
 
     @property
     def output_shape(self) -> Shape | None:
         """The shape of its results, (None, ...); None until it is built."""
         return None if self.input_shape is None else self.compute_output_shape(self.input_shape)
-
-    def _result_shapes(self):
-        shapes, shape = {}, self.input_shape
-        for layer in self._stack if shape is not None else ():
-            shape = shapes[id(layer)] = layer.compute_output_shape(shape)
-        return shapes
 
 
 def _declares_its_shape(layer):

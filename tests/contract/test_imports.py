@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 ORDER = [
     "kernels", "errors", "dtypes", "checks", "tree", "registry", "locks", "frames", "ops",
     "buffer", "tape", "compile", "devices", "emit", "watch", "config", "convert", "operators",
-    "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck", "own_ops",
-    "foreign_random", "recording", "random", "profiling", "utils", "initializers",
+    "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck",
+    "own_ops", "foreign_random", "recording", "random", "profiling", "utils", "initializers",
     "regularizers", "constraints", "activations", "layers", "targets", "losses", "metrics",
-    "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models", "saving",
-    "keras", "article", "demo", "__main__",
+    "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models",
+    "saving", "keras", "article", "demo", "__main__",
 ]  # fmt: skip
 # Imports within functions, or for type checkers, of what comes later.
 LAZY = {
@@ -28,6 +28,7 @@ LAZY = {
     ("tensor", "autograd"),  # methods of a tensor are made of what is built on tensors
     ("operators", "indexing"),
     ("symbolic", "indexing"),
+    ("utils", "models"),
 }
 SOURCES = [
     p

@@ -421,12 +421,12 @@ def test_sequential_grows_and_shrinks():
 
 SUMMARY = """\
 Model 'stack'
-Layer (type)               Output shape  Weights
--------------------------  ------------  -------
-hidden (Dense)             (any, 1000)     4,000
-norm (BatchNormalization)  (any, 1000)     4,000
-out (Dense)                (any, 1)        1,001
-9,001 weights, 7,001 of them trainable
+Layer (type)               Output shape  Weights    Bytes  Flops a row
+-------------------------  ------------  -------  -------  -----------
+hidden (Dense)             (None, 1000)    4,000  15.6 KB        6,000
+norm (BatchNormalization)  (None, 1000)    4,000  15.6 KB        4,000
+out (Dense)                (None, 1)       1,001   3.9 KB        2,000
+9,001 weights (35.2 KB), 7,001 of them trainable; 12,000 flops a row
 """
 
 

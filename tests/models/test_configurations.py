@@ -100,7 +100,7 @@ def test_a_sequential_model_has_symbolic_tensors():
     np.testing.assert_array_equal(features.predict(A)[1], model.predict(A))
     model.add(layers.Dense(1))
     assert model.output.shape == (None, 1)
-    with pytest.raises(AttributeError, match="shape of its input is not known"):
+    with pytest.raises(AttributeError, match="once the shape of its input is known"):
         fastnn.Sequential([layers.Dense(1)]).outputs  # noqa: B018
 
 
