@@ -51,8 +51,8 @@ def elementwise(
     numbers; one compiled form serves all values). It may use arithmetic, comparisons, `if`, loops,
     functions of math, NumPy and fastnn.ops by name, and functions of one's own like it.
     derivative: d function / d input of the same arguments, of several inputs a tuple of them;
-    without it `backward` through the op is an error. It is compared with central differences in float64 at points
-    of `domain` here and now, kinks aside: ValueError tells where it is wrong.
+    without it `backward` through the op is an error. It is compared with central differences in
+    float64 at points of `domain` here and now, kinks aside: ValueError tells where it is wrong.
 
     The op has a kernel of its own, and is as fast as a built-in one. `layers.Dense(8,
     activation=snake)` takes it as any function of tensors.
