@@ -48,7 +48,7 @@ def _binary(y_true, y_pred, from_logits, label_smoothing):
     node = _made_by(ops.sigmoid, y_pred)
     if node is not None:
         return ops.sigmoid_cross_entropy(node.inputs[0], y_true)
-    return ops.binary_crossentropy(y_pred, y_true)
+    return ops.clipped_binary_cross_entropy(y_pred, y_true)
 
 
 def binary_crossentropy(
@@ -124,7 +124,7 @@ def _binary_focal(y_true, y_pred, balancing, alpha, gamma, from_logits, label_sm
     y_true = _smoothed(y_true, label_smoothing, 2)
     p = ops.sigmoid(y_pred) if from_logits else y_pred
     of_target = y_true * p + (1.0 - y_true) * (1.0 - p)
-    values = (1.0 - of_target) ** gamma * ops.binary_crossentropy(p, y_true)
+    values = (1.0 - of_target) ** gamma * ops.clipped_binary_cross_entropy(p, y_true)
     return (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * values if balancing else values
 
 
@@ -221,14 +221,10 @@ def categorical_crossentropy(
     y_true, y_pred = alike(y_true, y_pred, name)
     _expect_classes(name, y_pred, axis)
     y_true = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
-    node = (
-        None if from_logits or axis not in (-1, y_pred.ndim - 1) else _made_by(ops.softmax, y_pred)
-    )
-    if from_logits or node is not None:
-        log_p = ops.log_softmax(y_pred if node is None else node.inputs[0], axis=axis)
-    else:
-        log_p = ops.log(_clipped(y_pred / ops.sum(y_pred, axis=axis, keepdims=True)))
-    return -ops.sum(y_true * log_p, axis=axis)
+    node = None if from_logits else _made_by(ops.softmax, y_pred)
+    if node is not None and axis in (-1, 1):
+        return ops.categorical_crossentropy(y_true, node.inputs[0], True)
+    return ops.categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
 class CategoricalCrossentropy(BuiltIn, of=categorical_crossentropy):
@@ -347,23 +343,11 @@ def labels_of(y_true: Any, shape: tuple[int, ...], name: str, axis: int = -1) ->
     return y_true if y_true.shape == wanted else ops.reshape(y_true, wanted)
 
 
-def _last(x, axis):
-    """x with this dimension as the last."""
-    if axis in (-1, x.ndim - 1):
-        return x
-    return ops.transpose(x, [*(d for d in range(x.ndim) if d != axis % x.ndim), axis % x.ndim])
-
-
-def _sparse(y_true, y_pred, from_logits):
-    """Of rows: labels (N,), predictions (N, C)."""
+def _sparse(y_true, y_pred, from_logits, axis):
     node = None if from_logits else _made_by(ops.softmax, y_pred)
-    if node is not None:
+    if node is not None and axis in (-1, 1):
         return ops.softmax_cross_entropy(node.inputs[0], y_true, *node.outputs_as_tensors())
-    of_rows = ops.softmax_cross_entropy if from_logits else ops.sparse_categorical_crossentropy
-    if y_pred.ndim == 2:
-        return of_rows(y_pred, y_true)
-    values = of_rows(ops.reshape(y_pred, (-1, y_pred.shape[-1])), ops.reshape(y_true, (-1,)))
-    return ops.reshape(values, y_true.shape)
+    return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
 def sparse_categorical_crossentropy(
@@ -385,11 +369,10 @@ def sparse_categorical_crossentropy(
     if not isinstance(y_true, Tensor):
         y_true = labels(np.asarray(y_true), y_pred.shape[axis], name, ignore_class)
     y_true = labels_of(y_true, y_pred.shape, name, axis)
-    y_pred = _last(y_pred, axis)
     if ignore_class is None:
-        return _sparse(y_true, y_pred, from_logits)
+        return _sparse(y_true, y_pred, from_logits, axis)
     counts = y_true != ignore_class
-    values = _sparse(ops.where(counts, y_true, 0), y_pred, from_logits)
+    values = _sparse(ops.where(counts, y_true, 0), y_pred, from_logits, axis)
     values = ops.where(counts, values, 0.0)
     values._keras_mask = counts
     return values
@@ -433,8 +416,8 @@ class SparseCategoricalCrossentropy(BuiltIn, of=sparse_categorical_crossentropy)
         return config
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        if self.ignore_class is None and self.axis == -1:
-            return _sparse(y_true, y_pred, self.from_logits)
+        if self.ignore_class is None:
+            return _sparse(y_true, y_pred, self.from_logits, self.axis)
         return sparse_categorical_crossentropy(
             y_true, y_pred, self.from_logits, self.ignore_class, self.axis
         )

@@ -19,6 +19,7 @@ for _family in (
     "control",
     "counts",
     "create",
+    "crossentropy",
     "einsum",
     "elementary",
     "indices",

@@ -107,9 +107,9 @@ def binary_accuracy(p: Operand, target: Operand, /, threshold: float = 0.5) -> T
     """The share of a row's targets that equal 1 where p > threshold and 0 elsewhere. p, target: (N,
     C)."""
 
-def binary_crossentropy(p: Operand, target: Operand, /, clip: float = 1e-07) -> Tensor:
-    """-target log(p) - (1 - target) log(1 - p), p kept `clip` (1e-7, Keras's) away from 0 and 1. p,
-    target: float32 or float64, both alike; of one shape."""
+def binary_crossentropy(target: Operand, output: Operand, /, from_logits: bool = False) -> Tensor:
+    """-target log(output) - (1 - target) log(1 - output), element by element; output is kept 1e-7
+    away from 0 and 1. from_logits: output is what a sigmoid would make probabilities of."""
 
 def broadcast_to(x: Operand, /, shape: Any) -> Tensor:
     """x repeated along new dimensions and those of extent 1, to `shape`, copied. x: any element
@@ -118,6 +118,16 @@ def broadcast_to(x: Operand, /, shape: Any) -> Tensor:
 def categorical_accuracy(p: Operand, target: Operand, /) -> Tensor:
     """1 where the largest of a row of p and of a row of target (both (N, C)) stand at the same
     place, else 0."""
+
+def categorical_crossentropy(
+    target: Operand,
+    output: Operand,
+    /,
+    from_logits: bool = False,
+    axis: int = -1,
+) -> Tensor:
+    """-(the sum of target log(output)) along axis; output is divided by its sum and kept 1e-7 away
+    from 0 and 1. from_logits: output is what a softmax would make probabilities of."""
 
 def cbrt(x: Operand, /) -> Tensor:
     """The cube root, of negative numbers too."""
@@ -129,6 +139,14 @@ def ceil(x: Operand, /) -> Tensor:
 def clip(x: Operand, x_min: Operand, x_max: Operand, /) -> Tensor:
     """x, but x_min at least and x_max at most: min(max(x, x_min), x_max). Shapes broadcast; NaN
     stays. The gradient is x's where x is between them or at one of them, else the bound's."""
+
+def clipped_binary_cross_entropy(p: Operand, target: Operand, /, clip: float = 1e-07) -> Tensor:
+    """-target log(p) - (1 - target) log(1 - p), p kept `clip` (1e-7, Keras's) away from 0 and 1. p,
+    target: float32 or float64, both alike; of one shape."""
+
+def clipped_sparse_cross_entropy(p: Operand, labels: Operand, /, clip: float = 1e-07) -> Tensor:
+    """log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1;
+    labels: (N,), int64."""
 
 def copy(x: Operand, /) -> Tensor:
     """x in memory of its own, of any element type. It has no gradient: the copy is detached."""
@@ -735,9 +753,16 @@ def sparse_categorical_accuracy(p: Operand, labels: Operand, /) -> Tensor:
     """1 where the largest of a row of p (N, C) stands at the label (N,), else 0; of equals the
     first counts."""
 
-def sparse_categorical_crossentropy(p: Operand, labels: Operand, /, clip: float = 1e-07) -> Tensor:
-    """log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1;
-    labels: (N,), int64."""
+def sparse_categorical_crossentropy(
+    target: Operand,
+    output: Operand,
+    /,
+    from_logits: bool = False,
+    axis: int = -1,
+) -> Tensor:
+    """-log(output[target]) along axis, target (...) or (..., 1) the indices of classes, int64, for
+    output (..., C), which is kept 1e-7 away from 0 and 1 and divided by its sum. from_logits: it is
+    what a softmax would make probabilities of."""
 
 def sqrt(x: Operand, /) -> Tensor:
     """The square root; NaN below 0. x: any shape, float32 or float64; the result has both."""

@@ -1,5 +1,5 @@
-"""Softmax, and losses per element or per row. `fastnn/losses/` finds the logits behind a softmax
-or sigmoid and takes the loss of these."""
+"""Softmax, and losses per element or per row, of which `crossentropy.py` makes Keras's.
+`fastnn/losses/` finds the logits behind a softmax or sigmoid and takes the loss of these."""
 
 import numpy as np
 
@@ -76,8 +76,9 @@ sigmoid_cross_entropy = elementwise(
     gradient_flops=22,
     doc="max(z, 0) - z target + log(1 + e^-|z|): the binary cross-entropy of sigmoid(z).",
 )
-binary_crossentropy = elementwise(
+clipped_binary_cross_entropy = elementwise(
     losses.binary_crossentropy,
+    name="clipped_binary_cross_entropy",
     gradient=losses.binary_crossentropy_gradient,
     broadcasts=False,
     reference=reference.binary_crossentropy,
@@ -144,16 +145,16 @@ softmax_cross_entropy = Op(
 )
 
 _sparse_gradient_op = Op(
-    "gradient of sparse_categorical_crossentropy",
+    "gradient of clipped_sparse_cross_entropy",
     lambda p, labels, dloss, *, clip: [(p.shape, p.dtype)],
     kernels="losses.sparse_categorical_crossentropy_gradient",
     flops=4,
 )
 
-sparse_categorical_crossentropy = Op(
-    "sparse_categorical_crossentropy",
+clipped_sparse_cross_entropy = Op(
+    "clipped_sparse_cross_entropy",
     lambda p, labels, *, clip=CLIP: [
-        ((p.shape[0],), _expect_labels("sparse_categorical_crossentropy", p, labels, "p"))
+        ((p.shape[0],), _expect_labels("clipped_sparse_cross_entropy", p, labels, "p"))
     ],
     kernels="losses.sparse_categorical_crossentropy",
     gradient=lambda g, dys, inputs, outputs, clip=CLIP: g.gradient(

@@ -48,7 +48,7 @@ def report_lowest_row(classes, dtype):
     for op, inputs, outputs in [
         (ops.softmax_cross_entropy, [z, labels], [row, whole, row, row]),
         (ops.softmax_cross_entropy, [z, labels, z, row, row], [row]),
-        (ops.sparse_categorical_crossentropy, [z, labels], [row]),
+        (ops.clipped_sparse_cross_entropy, [z, labels], [row]),
     ]:
         with pytest.raises(Failed) as failed:
             run(op, inputs, outputs, {}, schedule="fuzz")
@@ -64,7 +64,7 @@ def test_rows_of_any_length_and_labels_out_of_range(dtype):
         hold_to_cpu(work, z, labels, dloss)
         p[:, ::3] = 0.0
         for clip in (1e-7, 0.2):
-            hold_to_cpu(work, p, labels, dloss, ops.sparse_categorical_crossentropy, clip=clip)
+            hold_to_cpu(work, p, labels, dloss, ops.clipped_sparse_cross_entropy, clip=clip)
     for columns in LENGTHS:
         report_lowest_row(columns, dtype)
         for kernel in BY_ROW:
@@ -92,7 +92,7 @@ def test_memory_is_read_and_written_by_whole_sectors(columns):
     for stats in (
         on_cuda(ops.softmax_cross_entropy, [z, labels], [row, z, row, row]),
         on_cuda(softmax_loss_gradient, [z, labels, row], [z]),
-        on_cuda(ops.sparse_categorical_crossentropy, [z, labels], [row]),
+        on_cuda(ops.clipped_sparse_cross_entropy, [z, labels], [row]),
         on_cuda(sparse_loss_gradient, [z, labels, row], [z], clip=1e-7),
     ):
         # the element at a label is read once more
