@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastnn import config, dtypes
+import numpy as np
+
+from fastnn import config, dtypes, ops
 from fastnn.buffer import whole_lines
 from fastnn.convert import as_array
 from fastnn.devices.arena import Arena, Place
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.tape.record import context, has_gradient
-from fastnn.tensor import Tensor, copied, copy_to, gradient_for
+from fastnn.tensor import Tensor, copied, copy_to, gradient_for, operand
 from fastnn.watch import moved
 
 
@@ -92,14 +94,44 @@ class Variable(Tensor):
         self._gradient = slot
 
     def assign(self, value: Any) -> None:
-        """Put values in, of the variable's shape."""
-        array = as_array(value, self.dtype, f"variable {self.name!r}")
-        if array.shape != self.shape:
+        """Put values in, of the variable's shape; one number is put everywhere. Within a recorded
+        step this is one of its calls, and what the step reads afterwards are these values."""
+        owner = f"variable {self.name!r}"
+        if context.recorder is None and not isinstance(value, Tensor):
+            array = as_array(value, self.dtype, owner)
+            self._expect_shape(array.shape)
+            self.chunk.turn.run(self.buffer.write, np.broadcast_to(array, self.shape))
+            return
+        tensor = operand(value, self.dtype, owner)
+        if tensor.dtype != self.dtype:
+            tensor = tensor.astype(self.dtype)
+        self._expect_shape(tensor.shape)
+        if tensor.shape != self.shape:
+            tensor = ops.add(tensor, operand(np.zeros(self.shape, self.dtype), self.dtype))
+        if context.recorder is None:
+            self.chunk.turn.run(copy_to, tensor, self)
+        else:
+            copy_to(tensor, self)
+
+    def assign_add(self, value: Any) -> None:
+        """Add values to it."""
+        self.assign(self._other(value, ops.add))
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtract values from it."""
+        self.assign(self._other(value, ops.subtract))
+
+    def _other(self, value, op):
+        if isinstance(value, Tensor) and value.dtype != self.dtype:
+            value = value.astype(self.dtype)
+        return op(self.view(self.shape), operand(value, self.dtype, f"variable {self.name!r}"))
+
+    def _expect_shape(self, shape):
+        if shape not in (self.shape, ()):
             raise ShapeError(
                 f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of "
-                f"{shape_text(array.shape)}"
+                f"{shape_text(shape)}"
             )
-        self.chunk.turn.run(self.buffer.write, array)
 
     def __repr__(self):
         values = self.buffer.array(self.shape, self.dtype)

@@ -30,7 +30,10 @@ ENTRIES = {
     for entry in kind.spellings.values()
     if getattr(sys.modules[entry.__module__], entry.__name__, None) is entry
 }
-ABSTRACT = ("Trainer", "Model", "BuiltIn", "Elementwise", "Binary", "Monitor", "_Scaled")
+ABSTRACT = (
+    "Trainer", "Model", "BuiltIn", "Elementwise", "Binary", "Monitor", "MeanOfValues",
+    "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled",
+)  # fmt: skip
 # What is made of functions; and, tested in tests/models, of what is not in its configuration.
 ODD = ("LambdaCallback", "InputLayer", "Functional")
 CLASSES = {
@@ -51,11 +54,15 @@ OTHER = {
     "alpha": 0.75,
     "arguments": {"a": 2},
     "axes": (1, 2),
+    "average": "macro",
     "axis": 1,
     "baseline": 0.5,
     "beta": 0.75,
     "beta_1": 0.5,
     "beta_2": 0.75,
+    "class_aggregation": None,
+    "class_id": 1,
+    "curve": "PR",
     "delta": 2.0,
     "distribution": "uniform",
     "dtype": "float64",
@@ -63,6 +70,7 @@ OTHER = {
     "factor": 0.25,
     "filename": "log.csv",
     "filepath": "weights.safetensors",
+    "fn": losses.mean_squared_error,
     "function": activations.softsign,
     "gain": 0.5,
     "gamma": 3.0,
@@ -74,6 +82,7 @@ OTHER = {
     "l1": 0.5,
     "l2": 0.25,
     "label_smoothing": 0.25,
+    "label_weights": [0.25, 0.5],
     "layers": [layers.InputLayer((3,)), layers.Dense(2, "relu", name="first"), layers.Dropout(0.5)],
     "learning_rate": 0.25,
     "margin": 0.25,
@@ -93,9 +102,13 @@ OTHER = {
     "name": "other",
     "output_axes": [1, 2],
     "negative_slope": 0.5,
+    "num_classes": 3,
+    "num_labels": 2,
+    "precision": 0.25,
     "q": 0.25,
     "output_shape": (3,),
     "rate": 0.25,
+    "recall": 0.25,
     "reduction": "sum",
     "rho": 0.5,
     "save_freq": 3,
@@ -103,8 +116,14 @@ OTHER = {
     "seed": 3,
     "separator": ";",
     "shape": (5,),
+    "sensitivity": 0.25,
+    "specificity": 0.25,
     "stddev": 0.5,
+    "summation_method": "minoring",
+    "target_class_ids": [1],
     "threshold": 0.25,
+    "thresholds": [0.25, 0.5],
+    "top_k": 2,
     "units": 4,
     "value": 0.5,
     "OrthogonalRegularizer.mode": "columns",
@@ -189,7 +208,7 @@ def test_every_class_of_the_library_is_registered(kind):
         (initializers.get, "GlorotUniform", initializers.GlorotUniform),
         (layers.get, "ReLU", layers.ReLU),
         (losses.get, lambda y, p: p, FunctionType),
-        (metrics.get, lambda y, p: p, metrics.FunctionMetric),
+        (metrics.get, metrics.Mean, metrics.Mean),
         (activations.get, "swish", FunctionType),
         (initializers.get, lambda shape, dtype: np.zeros(shape), FunctionType),
         (losses.get, None, type(None)),

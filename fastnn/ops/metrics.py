@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastnn.dtypes import ANY
 from fastnn.kernels.reference import losses as reference
 
 from .record import Case, Op, expect_dtype, expect_shape
@@ -61,8 +62,8 @@ categorical_accuracy = Op(
 )
 
 
-def _accumulated(values, weights, totals, scale=1.0):
-    return totals + scale * np.array([(values * weights).sum(), weights.sum()])
+def _accumulated(values, weights, total, count, scale=1.0):
+    return total + scale * (values * weights).sum(), count + scale * weights.sum()
 
 
 accumulate = Op(
@@ -70,11 +71,12 @@ accumulate = Op(
     lambda values, weights=None, *, scale=1.0: [],
     kernels="epoch.accumulate",
     reference=_accumulated,
-    cases=[Case(((n,), (n,), (2,)), {"scale": 0.5}, terms=max(n, 1)) for n in (0, 1, 65)],
+    cases=[Case(((n,), (n,), (), ()), {"scale": 0.5}, terms=max(n, 1)) for n in (0, 1, 65)],
     flops=0,
     in_place=True,
-    float64=(2,),
-    doc="totals (2,) += scale (sum of values weights, sum of weights), in float64.",
+    float64=(2, 3),
+    doc="total, of one element, += scale times the sum of values times weights, and count += scale "
+    "times the sum of the weights, in float64.",
 )
 
 
@@ -99,6 +101,30 @@ end_epoch = Op(
     float64=(1, 2),
     doc="The row number `row` of history (epochs, means), a ring, = totals[:, 0] / totals[:, 1]; "
     "then totals = 0.",
+)
+
+
+def _collected(x, place, rows):
+    rows, start = rows.copy(), int(place[0])
+    count = max(0, min(len(x), len(rows) - start))
+    rows[start : start + count] = x[:count]
+    return rows
+
+
+collect = Op(
+    "collect",
+    lambda x, place: [],
+    kernels="epoch.collect",
+    reference=_collected,
+    cases=[
+        Case((shape, lambda rng, at=at: np.array([at]), (7, *shape[1:])))
+        for shape, at in [((3, 2), 0), ((4,), 2), ((3, 2, 5), 6), ((2, 3), 9), ((0, 2), 1)]
+    ],
+    indices=(1,),
+    dtypes=ANY,
+    flops=0,
+    in_place=True,
+    doc="rows (R, ...) from number `place` (1,) on = x (N, ...), as far as there are rows.",
 )
 
 

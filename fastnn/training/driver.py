@@ -30,7 +30,7 @@ class Driver:
         self.model, self.epoch, self.names = model, epoch, names
         self.callbacks, self.progress = callbacks, progress
         self.can_test = bool(epoch.test)  # in some epochs
-        self.finished: Callable[[int, list[str], list[list[float]]], None] = (
+        self.finished: Callable[[int, list[str], list[list[Any]]], None] = (
             lambda first, names, means: None
         )
         self.noted: Callable[[Logs], None] = lambda logs: None
@@ -51,7 +51,7 @@ class Driver:
         """
         hooks = ("on_epoch_begin", "on_epoch_end", "after_epoch", "on_test_begin", "on_test_end")
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
-        each = watched or self.callbacks.overrides(*hooks)
+        each = watched or self.epoch.collects or self.callbacks.overrides(*hooks)
         if not each and (is_tested is every_epoch or not self.can_test):
             self._stand(first, renew)
             self._replay((epochs - first) * self.epoch.steps, epochs)
@@ -61,9 +61,10 @@ class Driver:
             self._stand(number, renew, is_tested(number))
             self._phase("train", self.epoch.train, 0)
             if self.epoch.test:
-                self._test(len(self.names))
+                self._test(1)
             self._replay(1)
             over = self.epoch.row.value
+            self.epoch.collect(over - 1)
             logs = self._finish(number, over - 1, over)
             self.callbacks.call("on_epoch_end", number, logs)
             self.noted({n: v for n, v in logs.items() if n not in self.names_of_epoch})
@@ -82,23 +83,25 @@ class Driver:
             self.epoch.program.position = (number, 0, 0)
             self.epoch.row.value = number
 
-    def evaluate(self) -> list[float]:
+    def evaluate(self) -> list[Any]:
         """Loss and metrics over the data."""
         self._test(0)
         self._replay(1)
-        return [mean for (mean,) in self.epoch.finished(0, 1)]
+        self.epoch.collect(0)
+        return [value for (value,) in self.epoch.finished(0, 1)]
 
     @property
     def names_of_epoch(self) -> list[str]:
         is_validated = self.epoch.test and self.epoch.train
         return self.names + ([f"val_{n}" for n in self.names] if is_validated else [])
 
-    def _test(self, mean_start):
+    def _test(self, number):
         self.callbacks.call("on_test_begin", None)
-        self._phase("test", self.epoch.test, mean_start)
-        self.callbacks.call("on_test_end", self._logs(mean_start))
+        self._phase("test", self.epoch.test, number)
+        self.callbacks.call("on_test_end", self._logs(number))
 
-    def _phase(self, kind: str, segments: list[Segment], mean_start: int) -> None:
+    def _phase(self, kind: str, segments: list[Segment], number: int) -> None:
+        """number: of its measures."""
         if not self.callbacks.watches_batches(kind):
             self._replay(sum(s.repeats for s in segments))
             return
@@ -110,7 +113,7 @@ class Driver:
                     continue
                 self.callbacks.call(f"on_{kind}_batch_begin", batch)
                 self._replay(1)
-                self.callbacks.call(f"on_{kind}_batch_end", batch, self._logs(mean_start))
+                self.callbacks.call(f"on_{kind}_batch_end", batch, self._logs(number))
                 batch += 1
                 # as in Keras, what is left of the epoch is validation
                 if kind == "train" and self.model.stop_training:
@@ -118,8 +121,9 @@ class Driver:
                     program.position = (program.position[0], len(self.epoch.train), 0)
                     return
 
-    def _logs(self, mean_start: int) -> Logs:
-        return dict(zip(self.names, self.epoch.means(mean_start, len(self.names)), strict=True))
+    def _logs(self, number: int) -> Logs:
+        found = zip(self.names, self.epoch.measures[number].so_far(), strict=True)
+        return {name: value for name, value in found if value is not None}
 
     def _finish(self, number: int, start: int, stop: int) -> Logs:
         """Tell of the program's epochs from `start` to before `stop`, which are over; the first one

@@ -1,6 +1,7 @@
 """An epoch: the program of its steps, and where its means go."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from fastnn.ops.metrics import end_epoch
 from fastnn.tape.record import Counter
 from fastnn.tensor import Tensor
 
+from .measures import Measures, flattened
 from .programs import Programs
 from .segments import Segment, Source
 
@@ -18,14 +20,15 @@ MAX_UNREAD_EPOCHS = 1024  # whose results are kept until Python fetches them
 
 
 class Epoch(Programs):
-    """The steps of an epoch, and where its means go: a row of numbers, one for each of the totals,
-    written at its end."""
+    """The steps of an epoch, and where its results go: a row of numbers, one for each of the
+    totals, written at its end. measures: of training and of validation, or of evaluation."""
 
     def __init__(
         self,
         sources: list[Source],
         segments: Callable[[], tuple[list[Segment], list[Segment]]],
         totals: Tensor,
+        measures: list[Measures],
         eager: bool,
     ):
         def with_end():
@@ -33,7 +36,8 @@ class Epoch(Programs):
             return train, [*test, Segment("end of epoch", self._end)]
 
         super().__init__(sources, with_end, eager)
-        self.totals, columns = totals, totals.shape[0]
+        self.totals, columns, self.measures = totals, totals.shape[0], measures
+        self.collects = any([one.kind == "collected" for m in measures for one in m.metrics])
         memory = reserve(8 * (1 + MAX_UNREAD_EPOCHS * columns))
         self.row = Counter(memory)
         self._row = Tensor(memory.part(0, 8), (1,), INT64)
@@ -41,6 +45,8 @@ class Epoch(Programs):
         self._results = Tensor(results, (MAX_UNREAD_EPOCHS, columns), totals.dtype)
 
     def _end(self):
+        for measures in self.measures:
+            measures.end()
         apply(end_epoch, (self._row,), {}, (self.totals, self._results))
         self.row.increment()
 
@@ -51,20 +57,23 @@ class Epoch(Programs):
         self.test, self.steps = test[:-1], sum(s.repeats for s in self.segments)
         self.row.value = 0
         self.totals.buffer.array(self.totals.shape, self.totals.dtype)[:] = 0
+        for measures in self.measures:
+            measures.begin()
 
-    def means(self, start: int, count: int) -> list[float]:
-        """The means so far, of columns from `start` on."""
-        totals = self.totals.buffer.array(self.totals.shape, self.totals.dtype)
-        found = totals[start : start + count]
-        return [float(total / weight) if weight else 0.0 for total, weight in found]
+    def collect(self, row: int) -> None:
+        """Put what functions of all predictions of the epoch in this row give into it."""
+        results = self._results.buffer.array(self._results.shape, self._results.dtype)
+        for measures in self.measures:
+            measures.collect(results[row % MAX_UNREAD_EPOCHS])
 
-    def finished(self, start: int, stop: int) -> list[list[float]]:
-        """For each mean, those of the epochs from `start` to before `stop`, which are over and no
-        more than MAX_UNREAD_EPOCHS.
+    def finished(self, start: int, stop: int) -> list[list[Any]]:
+        """For each measure, the results of the epochs from `start` to before `stop`, which are over
+        and no more than MAX_UNREAD_EPOCHS.
 
-        A list for each mean, not for each epoch: thousands of lists would call the garbage
+        A list for each measure, not for each epoch: thousands of lists would call the garbage
         collector again and again, and Ctrl-C is lost where Python's answer to it is raised in a
         callback of that (JAX and hypothesis have one).
         """
         results = self._results.buffer.array(self._results.shape, self._results.dtype)
-        return results.take(range(start, stop), axis=0, mode="wrap").T.tolist()
+        columns = [column for measures in self.measures for column in measures.columns]
+        return flattened(columns, results.take(range(start, stop), axis=0, mode="wrap"))

@@ -1,7 +1,7 @@
 """The results of a model, one tensor or a structure of several, and what belongs to each."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import Metric
 
 from . import data
+from .measures import Column, Measured, columns_of, unique
 
 
 class Output:
@@ -68,26 +69,92 @@ def per_output(outputs: Any, value: Any, what: str, names: list[str] | None = No
     return found
 
 
+Choice = tuple[Metric, bool]  # a metric, and whether weights of rows count in it
+
+
 def metrics_of(
-    outputs: Any, given: Any, losses: list[Loss | None], names: list[str] | None = None
-) -> list[list[Metric]]:
-    """The metrics of each output. given: names or metrics; of several outputs, a structure of
-    them."""
-    is_one = tree.children(outputs) is None and not isinstance(given, dict)
-    named = [given or ()] if is_one else per_output(outputs, given or None, "metrics", names)
-    found = []
-    for output, wanted, loss in zip(tree.flatten(outputs), named, losses, strict=True):
-        wanted = wanted if isinstance(wanted, list | tuple) else [wanted] if wanted else []
-        takes_labels, columns = loss is not None and loss.takes_labels, output.shape[-1] or 1
-        found.append([metrics.for_targets(name, takes_labels, columns) for name in wanted])
+    outputs: Any,
+    given: Any,
+    weighted: Any,
+    losses: list[Loss | None],
+    names: list[str] | None = None,
+) -> list[list[Choice]]:
+    """The metrics of each output. given, weighted: names or metrics; of several outputs, a
+    structure of them."""
+    found: list[list[Choice]] = [[] for _ in losses]
+    for what, chosen in (("metrics", given), ("weighted_metrics", weighted)):
+        is_one = tree.children(outputs) is None and not isinstance(chosen, dict)
+        parts = [chosen or ()] if is_one else per_output(outputs, chosen or None, what, names)
+        for output, wanted, loss, of_it in zip(
+            tree.flatten(outputs), parts, losses, found, strict=True
+        ):
+            takes_labels, columns = loss is not None and loss.takes_labels, output.shape[-1] or 1
+            of_it += [
+                (metrics.for_targets(name, takes_labels, columns, what), what != "metrics")
+                for name in tree.flatten(wanted)
+            ]
     return found
+
+
+class Layout(NamedTuple):
+    """What an epoch's results are of: the loss and, of several outputs, that of each; of each
+    output its metrics."""
+
+    losses: list[Column]
+    measured: list[list[Measured]]
+
+    @property
+    def columns(self) -> list[Column]:
+        return [
+            *self.losses,
+            *[column for of_it in self.measured for one in of_it for column in one.columns],
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def size(self) -> int:
+        """How many numbers they are."""
+        return sum([column.size for column in self.columns])
+
+    @property
+    def collects(self) -> bool:
+        """Whether a metric is given all predictions of an epoch."""
+        return any([one.kind == "collected" for of_it in self.measured for one in of_it])
+
+
+def layout_of(
+    outputs: Any, losses: list[Loss | None], chosen: list[list[Choice]], targets: Any
+) -> Layout:
+    """The layout of what is measured, named as Keras names it."""
+    found = tree.flatten(outputs)
+    several = len(found) > 1
+    names = ["loss"]
+    if several:
+        names += [f"{o.name}_loss" for o, loss in zip(found, losses, strict=True) if loss]
+    taken = dict.fromkeys(names, 1)
+    columns = [Column(name) for name in names]
+    measured: list[list[Measured]] = [[] for _ in found]
+    of_y = per_output(outputs, targets, "y")
+    for weighted in (False, True):
+        for output, y, of_it, mine in zip(found, of_y, chosen, measured, strict=True):
+            for metric, counts_weights in of_it:
+                if counts_weights == weighted:
+                    name = f"{output.name}_{metric.name}" if several else metric.name
+                    made, kind = columns_of(metric, name, y, output)
+                    named = unique([column.name for column in made], taken, weighted)
+                    made = [c._replace(name=n) for c, n in zip(made, named, strict=True)]
+                    mine.append(Measured(metric, weighted, made, kind))
+    return Layout(columns, measured)
 
 
 def targets_of(
     y: Any,
     outputs: Any,
     losses: list[Loss | None],
-    metrics: list[list[Metric]],
+    metrics: list[list[Choice]],
     rows: int,
     what: str,
     names: list[str] | None = None,
@@ -100,7 +167,7 @@ def targets_of(
         tree.leaves(outputs), given, losses, metrics, strict=True
     ):
         _expect_same_targets(loss, of_it)
-        judge = loss or (of_it[0] if of_it else None)
+        judge = loss or (of_it[0][0] if of_it else None)
         name = f"{what}y{path}"
         if judge is not None:
             if target is None:
@@ -113,8 +180,8 @@ def targets_of(
 
 
 def _expect_same_targets(loss, metrics):
-    for metric in metrics if loss is not None else ():
-        if metric.takes_labels != loss.takes_labels:
+    for metric, _ in metrics if loss is not None else ():
+        if metric.takes_labels not in (None, loss.takes_labels):
             kinds = ["values of the prediction's shape", "labels"]
             raise ValueError(
                 f"metric {metric.name!r} takes {kinds[metric.takes_labels]}, the loss "
@@ -131,19 +198,3 @@ def weights_of(
         return data.weights(sample_weight, rows, dtype)
     given = per_output(outputs, sample_weight, "sample_weight", names)
     return tree.pack(outputs, [data.weights(weights, rows, dtype) for weights in given])
-
-
-def names_of(outputs: Any, losses: list[Loss | None], metrics: list[list[Metric]]) -> list[str]:
-    """Names of what an epoch's means are of: the loss, of several outputs each one's, and
-    metrics."""
-    found = tree.flatten(outputs)
-    several = len(found) > 1
-    return [
-        "loss",
-        *[f"{o.name}_loss" for o, loss in zip(found, losses, strict=True) if several and loss],
-        *[
-            f"{o.name}_{m.name}" if several else m.name
-            for o, of_it in zip(found, metrics, strict=True)
-            for m in of_it
-        ],
-    ]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from fastnn.compile import object_code
 
 LIVE_LINE_SECONDS = 0.2  # seconds between two changes of the live line
@@ -55,7 +57,10 @@ def _clear(live):
 
 
 def _text(logs):
-    return " - ".join(f"{name}: {value:.4g}" for name, value in logs.items())
+    return " - ".join(
+        f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {np.round(value, 4)}"
+        for name, value in logs.items()
+    )
 
 
 class CompileNotice:

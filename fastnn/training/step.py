@@ -4,15 +4,18 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from fastnn import metrics, ops, tree
+from fastnn import ops, tree
 from fastnn.autograd import no_grad
+from fastnn.devices.cpu.memory import reserve
+from fastnn.dtypes import FLOAT64
 from fastnn.random import Generator
-from fastnn.tape.record import commit, context
+from fastnn.tape.record import context
 from fastnn.tensor import Tensor
 
 from . import data
 from .data import Rows
 from .epoch import Epoch
+from .measures import TOTAL_BYTES, Measures
 from .outputs import per_output
 from .segments import InOrder, Permutation, Source, order_of, segments_of
 
@@ -27,8 +30,13 @@ def epoch_of(
     """The epoch of a model through rows like these: training, validation or both, or, without rows
     to train with, evaluation. sizes: of their batches. generator: draws the permutation of the
     rows; None: they are taken in order."""
-    n_means = len(model._names)
-    totals = metrics.totals(n_means * ((rows is not None) + (test is not None)))
+    layout, passes = model._layout, [r for r in (rows, test) if r is not None]
+    columns = len(passes) * layout.size
+    totals = Tensor(reserve(TOTAL_BYTES * columns), (columns, 2), FLOAT64)
+    measures = [
+        Measures(totals, number * layout.size, layout.losses, layout.measured, r.number)
+        for number, r in enumerate(passes)
+    ]
     if rows is not None and model.run_eagerly:
         # steps from Python read all else when they run, but not which variables there are
         _ = model.trainable_variables
@@ -37,14 +45,14 @@ def epoch_of(
     train_source = None if rows is None else Source(rows.arrays(), order)
     test_order = InOrder() if gathers else None
     test_source = None if test is None else Source(test.arrays(), test_order)
-    test_name, mean_start = ("evaluation", 0) if rows is None else ("validation", n_means)
+    test_name = "evaluation" if rows is None else "validation"
     train_rows, test_rows = data.without_arrays(rows), data.without_arrays(test)
 
     def train(*batch):
-        train_step(model, totals, tree.pack(train_rows, batch))
+        train_step(model, measures[0], tree.pack(train_rows, batch))
 
     def evaluate(*batch):
-        test_step(model, totals, mean_start, tree.pack(test_rows, batch))
+        test_step(model, measures[-1], tree.pack(test_rows, batch))
 
     def segments():
         training, testing = [], []
@@ -60,28 +68,28 @@ def epoch_of(
         return training, testing
 
     sources = [s for s in (train_source, test_source) if s is not None]
-    return Epoch(sources, segments, totals, model.run_eagerly)
+    return Epoch(sources, segments, totals, measures, model.run_eagerly)
 
 
-def train_step(model: Any, totals: Tensor, batch: Rows) -> None:
+def train_step(model: Any, measures: Measures, batch: Rows) -> None:
     """Predict, judge, differentiate, update."""
     optimizer, _ = model._compiled("fit")
-    loss, means = _judged(model, batch, model(batch.x, training=True))
-    _add(totals, 0, means)
+    loss, adding = _judged(model, measures, batch, model(batch.x, training=True))
+    measures.commit(adding)
     loss.backward()
     optimizer.step()
 
 
-def test_step(model: Any, totals: Tensor, mean_start: int, batch: Rows) -> None:
-    """Predict and judge; `first` is the number of the first of the means."""
+def test_step(model: Any, measures: Measures, batch: Rows) -> None:
+    """Predict and judge."""
     with no_grad():
-        _, means = _judged(model, batch, model(batch.x, training=False))
-        _add(totals, mean_start, means)
+        _, adding = _judged(model, measures, batch, model(batch.x, training=False))
+        measures.commit(adding)
 
 
-def _judged(model: Any, batch: Rows, prediction: Any) -> tuple[Tensor, list[tuple[Tensor, int]]]:
-    """The loss, and in the order of their names what means are of: values, and how often each
-    counts."""
+def _judged(model: Any, measures: Measures, batch: Rows, prediction: Any) -> tuple[Tensor, list]:
+    """The loss, and what is added to the measures when the step commits: the loss, and of several
+    outputs that of each, as often as the batch has rows; metrics."""
     _, loss = model._compiled("evaluate")
     losses, factors, weights, targets = (
         per_output(prediction, value, what, model.output_names)
@@ -92,29 +100,23 @@ def _judged(model: Any, batch: Rows, prediction: Any) -> tuple[Tensor, list[tupl
             (batch.y, "y"),
         )
     )
-    predictions, metrics_of_each = tree.flatten(prediction), model._metrics or []
-    terms, each, measured = [], [], []
-    for y, p, loss_of, factor, weight, metrics_of_it in zip(
-        targets, predictions, losses, factors, weights, metrics_of_each, strict=True
+    predictions = tree.flatten(prediction)
+    terms, each, metrics = [], [], []
+    for number, (y, p, loss_of, factor, weight) in enumerate(
+        zip(targets, predictions, losses, factors, weights, strict=True)
     ):
         if loss_of is not None:
             value = loss_of(y, p, weight)
             each.append((value, p.shape[0]))
             terms.append(value if factor is None else factor * value)
         with no_grad():
-            measured += [(m.measure(y, p), 1) for m in metrics_of_it]
+            metrics += measures.measure(number, y, p, weight)
     for value in model.losses:
         terms.append(ops.sum(value) if getattr(value, "ndim", 0) else value)
     total = reduce(add, terms)
-    return total, [(total, each[0][1]), *(each if len(predictions) > 1 else ()), *measured]
-
-
-def _add(totals: Tensor, mean_start: int, means: list[tuple[Tensor, int]]) -> None:
-    """Add a batch's loss (as often as it has rows) and metrics to the means, when the step
-    commits."""
-
-    def put():
-        for number, (values, scale) in enumerate(means, mean_start):
-            metrics.accumulate(values, metrics.total_of(totals, number), scale)
-
-    commit(put)
+    judged = [(total, each[0][1]), *(each if len(predictions) > 1 else ())]
+    adding = [
+        measures.adding(place, value, None, rows)
+        for place, (value, rows) in enumerate(judged, measures.start)
+    ]
+    return total, [*adding, *metrics]

@@ -15,7 +15,6 @@ from fastnn.errors import RecordingError, ShapeError, shape_text
 from fastnn.layers import Layer
 from fastnn.layers.base import Shape
 from fastnn.locks import lock, making
-from fastnn.metrics import Metric
 from fastnn.metrics import for_targets as metric_of
 from fastnn.optimizers import Optimizer
 from fastnn.profiling import profile_step
@@ -28,7 +27,17 @@ from . import data, preparing
 from .data import Rows
 from .driver import Driver
 from .epoch import Epoch
-from .outputs import Output, metrics_of, names_of, outputs_of, per_output, targets_of, weights_of
+from .outputs import (
+    Choice,
+    Layout,
+    Output,
+    layout_of,
+    metrics_of,
+    outputs_of,
+    per_output,
+    targets_of,
+    weights_of,
+)
 from .predict import Predictor
 from .progress import CompileNotice, Progress
 from .step import epoch_of
@@ -84,9 +93,9 @@ class Trainer(Layer, aliases=None):
         self.run_eagerly = False
         self.preprocessing: Any = None  # a step, or a dictionary of the model's inputs' steps
         self.labels: Any = None  # fastnn.preprocessing.Labels
-        self._metric_names: Any = ()
-        self._metrics: list[list[Metric]] | None = None  # of each output
-        self._names: list[str] = []  # of loss and metrics
+        self._metric_names: tuple[Any, Any] = (), ()  # those without weights, and those with
+        self._metrics: list[list[Choice]] | None = None  # of each output
+        self._layout = Layout([], [])
         self._generator: tuple[int, random.Generator] | None = None
         self._begin()
 
@@ -117,26 +126,30 @@ class Trainer(Layer, aliases=None):
         metrics: Any = (),
         run_eagerly: bool = False,
         loss_weights: Any = None,
+        weighted_metrics: Any = (),
     ) -> None:
         """Say how to train.
 
         optimizer: a name ("sgd", "adam", "rmsprop") or an optimizer. loss: a name, a loss or a
-        function of (y_true, y_pred). metrics: names or metrics; "accuracy" is the one that fits
-        targets and predictions, as in Keras. run_eagerly: whether every step runs from Python
-        instead of being recorded: the same bits, slower; for looking into `call`.
+        function of (y_true, y_pred). metrics: names, metrics or functions of (y_true, y_pred);
+        "accuracy" and "crossentropy" are those that fit targets and predictions, as in Keras. A
+        function made of ops gives values of which a mean is kept; any other, as of scikit-learn, is
+        given all targets and predictions once an epoch, as arrays, (N,) of one number a row.
+        weighted_metrics: the same, in which sample_weight counts. run_eagerly: whether every step
+        runs from Python instead of being recorded: the same bits, slower; for looking into `call`.
 
         Of a model with several outputs, loss, metrics and loss_weights may be a list or dictionary
         like them, with what belongs to each; None leaves an output out. One loss is for all. What
         is trained is the sum of the losses, each times its weight.
         """
-        if isinstance(metrics, str | Metric):
-            metrics = [metrics]
         chosen = optimizers.get(optimizer, "compile: optimizer")
         chosen_loss = tree.map(lambda one: losses.loss_of(one, "compile: loss"), loss)
-        for name in tree.flatten(metrics):
-            metric_of(name, False, 1, "compile: metrics")  # raises for one that is not known
+        for what, names in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            for name in tree.flatten(names):
+                metric_of(name, False, 1, f"compile: {what}")  # raises for one that is not known
         self.optimizer, self.loss, self.run_eagerly = chosen, chosen_loss, bool(run_eagerly)
-        self.loss_weights, self._metric_names, self._metrics = loss_weights, metrics or (), None
+        self.loss_weights, self._metrics = loss_weights, None
+        self._metric_names = metrics or (), weighted_metrics or ()
         self._generator = None
         self._programs.clear()
 
@@ -232,7 +245,9 @@ class Trainer(Layer, aliases=None):
                 tested = test if is_tested(number) else None
                 return self._training("fit", rows, tested, sizes, bool(shuffle))
 
-            driver = Driver(self, program(self._initial_epoch), self._names, called, progress)
+            driver = Driver(
+                self, program(self._initial_epoch), self._layout.names, called, progress
+            )
             driver.can_test = test is not None
             driver.finished, driver.noted = history.extend, history.note
             try:
@@ -279,10 +294,10 @@ class Trainer(Layer, aliases=None):
             epoch = self._program("evaluate", None, rows, (batch_size, batch_size), False)
             try:
                 epoch.begin([rows.arrays()])
-                results = Driver(self, epoch, self._names, called, progress).evaluate()
+                results = Driver(self, epoch, self._layout.names, called, progress).evaluate()
             finally:
                 epoch.release()
-        named = dict(zip(self._names, results, strict=True))
+        named = dict(zip(self._layout.names, results, strict=True))
         progress.epoch(0, named)
         if return_dict:
             return named
@@ -433,9 +448,9 @@ class Trainer(Layer, aliases=None):
         names = self.output_names
         losses = per_output(outputs, loss, "loss", names)
         if self._metrics is None:
-            self._metrics = metrics_of(outputs, self._metric_names, losses, names)
-        self._names = names_of(outputs, losses, self._metrics)
+            self._metrics = metrics_of(outputs, *self._metric_names, losses, names)
         targets = targets_of(y, outputs, losses, self._metrics, count, what, names)
+        self._layout = layout_of(outputs, losses, self._metrics, targets)
         return Rows(rows, targets, weights_of(sample_weight, outputs, count, self.dtype, names))
 
     def _outputs(self, rows: Any) -> Any:
@@ -496,7 +511,9 @@ class Trainer(Layer, aliases=None):
         """The program of an epoch over data of these shapes, made if need be."""
         generator = self._drawing() if shuffle else None
         signatures = tuple(None if r is None else data.signature(r) for r in (rows, test))
-        key = (kind, signatures, sizes, shuffle, self.run_eagerly)
+        key: tuple = kind, signatures, sizes, shuffle, self.run_eagerly
+        if self._layout.collects:
+            key += tuple([r.number for r in (rows, test) if r is not None])
 
         def make():
             epoch = epoch_of(self, rows, test, sizes, generator)

@@ -280,9 +280,9 @@ NAMES = [
         "unknown optimizer 'nadam'; known are adam, rmsprop, sgd",
     ),
     (
-        lambda: network(metrics=["auc"]),
+        lambda: network(metrics=["area"]),
         ValueError,
-        "unknown metric 'auc'; known are acc, accuracy, ",
+        "unknown metric 'area'; of ",
     ),
     (
         lambda: layers.Dense(1, activation="selu"),

@@ -66,23 +66,23 @@ def test_counts(dtype):
 
 @floats
 def test_running_means(dtype):
-    rng, totals = np.random.default_rng(1), np.array([3.0, 4.0])
+    rng, totals = np.random.default_rng(1), [np.array([3.0]), np.array([4.0])]
 
     def close(_op, _attributes, expected, found):
-        (a,), (b,) = expected, found
-        assert (difference(b, a) <= 1e-13 * (1 + np.abs(a))).all()
+        for a, b in zip(expected, found, strict=True):
+            assert (difference(b, a) <= 1e-13 * (1 + np.abs(a))).all()
 
     for n in (0, 1, 31, 33, 1023, 1025, 5000):
         values, weights = rng.uniform(-1, 1, (2, n)).astype(dtype)
         for shift in (0, 1):
             options = {"shift": shift, "schedule": "fuzz", "scale": 0.5, "check": close}
-            on_both(ops.accumulate, values, weights, places=[totals], **options)
-            on_both(ops.accumulate, values.reshape(1, n), places=[totals], **options)
+            on_both(ops.accumulate, values, weights, places=totals, **options)
+            on_both(ops.accumulate, values.reshape(1, n), places=totals, **options)
     assert missed(epoch.add_to_mean, np.dtype(dtype).str[1:]) == []
     values[7] = np.nan
-    (found,), _ = run(ops.accumulate, [values], [np.array([3.0, 4.0])], {})
-    assert np.isnan(found[0])
-    assert found[1] == 4 + n
+    (total, count), _ = run(ops.accumulate, [values], [np.array([3.0]), np.array([4.0])], {})
+    assert np.isnan(total[0])
+    assert count[0] == 4 + n
 
 
 def test_an_epochs_end():
@@ -93,6 +93,14 @@ def test_an_epochs_end():
             on_both(ops.end_epoch, np.array([row]), places=[totals, history], schedule="fuzz")
     on_both(ops.end_epoch, np.array([0]), places=[np.zeros((3, 2)), np.ones((2, 3))])
     assert missed(epoch.end_epoch) == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_rows_are_collected(dtype):
+    for shape, at in [((0, 2), 0), ((3, 2), 5), ((300,), 1), ((4, 3), 400), ((5, 2, 2), 397)]:
+        x, rows = np.ones(shape, dtype), np.zeros((400, *shape[1:]), dtype)
+        on_both(ops.collect, x, np.array([at]), places=[rows], schedule="fuzz")
+    assert missed(epoch.put_rows, np.dtype(dtype).str[1:]) == []
 
 
 def test_memory_is_moved_by_whole_sectors():
@@ -106,4 +114,4 @@ def test_memory_is_moved_by_whole_sectors():
         assert sectors(on_cuda(op, [p, second], [out])) <= 1.1
     column, out = np.zeros((5000, 1), "f4"), np.zeros(5000, "f4")
     assert sectors(on_cuda(ops.binary_accuracy, [column, column], [out])) <= 1.1
-    assert sectors(on_cuda(ops.accumulate, [out, out], [np.zeros(2)], scale=1.0)) <= 1.1
+    assert sectors(on_cuda(ops.accumulate, [out, out], [np.zeros(1)] * 2, scale=1.0)) <= 1.1

@@ -132,9 +132,12 @@ def accuracies_and_means():
         ops.categorical_accuracy(p, target)
         ops.sparse_categorical_accuracy(p, np.arange(33) % columns)
     values = normal(1500)
-    in_place(metrics.accumulate, [values, values], [np.ones(2)])
-    in_place(metrics.accumulate, [values], [np.ones(2)])
+    in_place(metrics.accumulate, [values, values], [np.ones(1), np.ones(1)])
+    in_place(metrics.accumulate, [values], [np.ones(1), np.ones(1)])
     in_place(metrics.end_epoch, [np.array([3])], [np.ones((300, 2)), np.ones((2, 300))])
+    for rows, place in ((300, 5), (3, 698)):
+        x = normal(rows, 2)
+        in_place(metrics.collect, [x, np.array([place])], [np.zeros((700, 2), "f4")])
 
 
 def counts():

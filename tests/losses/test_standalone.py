@@ -237,7 +237,7 @@ def test_metrics_are_means_over_all_rows_they_were_given(name, weighted, dtype):
 def test_the_mean_of_numbers():
     mean = metrics.Mean()
     mean.update_state(3.0)
-    mean.update_state([[1.0, 2.0]], [1.0, 2.0])
+    mean.update_state([1.0, 2.0], [1.0, 2.0])
     assert mean.result() == (3 + 1 + 4) / 4
     mean.reset_state()
     assert mean.result() == 0

@@ -95,7 +95,20 @@ MAKE = {
     layers.Dropout: lambda: layers.Dropout(0.5),
     layers.InputLayer: lambda: layers.InputLayer((4,)),
     losses.FunctionLoss: lambda: losses.FunctionLoss(doubled_difference),
-    metrics.FunctionMetric: lambda: metrics.FunctionMetric(doubled_difference),
+    metrics.MeanMetricWrapper: lambda: metrics.MeanMetricWrapper(doubled_difference),
+    metrics.IoU: lambda: metrics.IoU(3, [0, 1]),
+    metrics.MeanIoU: lambda: metrics.MeanIoU(3),
+    metrics.OneHotIoU: lambda: metrics.OneHotIoU(3, [0, 1]),
+    metrics.OneHotMeanIoU: lambda: metrics.OneHotMeanIoU(3),
+    **{
+        kind: lambda kind=kind: kind(0.5)
+        for kind in (
+            metrics.SensitivityAtSpecificity,
+            metrics.SpecificityAtSensitivity,
+            metrics.PrecisionAtRecall,
+            metrics.RecallAtPrecision,
+        )
+    },
     optimizers.Optimizer: lambda: optimizers.Optimizer(0.1),
     optimizers.SGD: lambda: optimizers.SGD(0.1, momentum=0.9),
     callbacks.CallbackList: lambda: callbacks.CallbackList([], sequential(), {}),

@@ -375,13 +375,13 @@ class Weighted(losses.Loss):
         return ops.squared_difference(y_pred, y_true) * self.factor * self.factors["all"][0]
 
 
-class Scaled(metrics.Metric):
+class Scaled(metrics.Mean):
     def __init__(self):
         super().__init__()
         self._factors = [1.0]
 
-    def measure(self, y_true, y_pred):
-        return ops.mean(ops.squared_difference(y_pred, y_true), axis=1) * self._factors[0]
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(ops.squared_difference(y_pred, y_true) * self._factors[0])
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ class Scaled(metrics.Metric):
         (lambda m: setattr(m.loss, "factor", 3.0), (evaluation, fit)),
         (lambda m: m.loss.factors["all"].__setitem__(0, 3.0), (evaluation, fit)),
         (lambda m: setattr(m, "loss", losses.MeanSquaredError()), (evaluation, fit)),
-        (lambda m: m._metrics[0][0]._factors.__setitem__(0, 3.0), (evaluation,)),
+        (lambda m: m._metrics[0][0][0]._factors.__setitem__(0, 3.0), (evaluation,)),
         (lambda m: setattr(m, "optimizer", optimizers.SGD(0.3)), (fit,)),
     ],
 )

@@ -109,18 +109,85 @@ CONFIGURATIONS = {
     "Tversky of all": lambda k: k.losses.Tversky(0.25, 0.75, "sum", "other", (1, 2)),
     "Circle of all": lambda k: k.losses.Circle(40.0, 0.5, False, "sum", "other"),
     # metrics
-    "Mean": lambda k: k.metrics.Mean(),
+    **{
+        name: lambda k, name=name: getattr(k.metrics, name)()
+        for name in (
+            "Mean",
+            "Sum",
+            "Accuracy",
+            "BinaryAccuracy",
+            "CategoricalAccuracy",
+            "SparseCategoricalAccuracy",
+            "TopKCategoricalAccuracy",
+            "SparseTopKCategoricalAccuracy",
+            "TruePositives",
+            "FalsePositives",
+            "TrueNegatives",
+            "FalseNegatives",
+            "Precision",
+            "Recall",
+            "AUC",
+            "FBetaScore",
+            "F1Score",
+            "RootMeanSquaredError",
+            "PearsonCorrelation",
+            "ConcordanceCorrelation",
+            "LogCoshError",
+            "R2Score",
+            "BinaryIoU",
+        )
+    },
+    # as of losses
+    **{
+        f"metrics {name}": lambda k, name=name: getattr(k.metrics, name)("other", "float64")
+        for name in (
+            "MeanSquaredError",
+            "MeanAbsoluteError",
+            "MeanAbsolutePercentageError",
+            "MeanSquaredLogarithmicError",
+            "CosineSimilarity",
+            "KLDivergence",
+            "Poisson",
+            "Hinge",
+            "SquaredHinge",
+            "CategoricalHinge",
+            "BinaryCrossentropy",
+            "CategoricalCrossentropy",
+            "SparseCategoricalCrossentropy",
+        )
+    },
     "Mean of all": lambda k: k.metrics.Mean(name="other"),
-    "BinaryAccuracy": lambda k: k.metrics.BinaryAccuracy(),
     "BinaryAccuracy of all": lambda k: k.metrics.BinaryAccuracy("other", threshold=0.25),
-    "CategoricalAccuracy": lambda k: k.metrics.CategoricalAccuracy(),
-    "CategoricalAccuracy of all": lambda k: k.metrics.CategoricalAccuracy("other"),
-    "SparseCategoricalAccuracy": lambda k: k.metrics.SparseCategoricalAccuracy(),
-    "SparseCategoricalAccuracy of all": lambda k: k.metrics.SparseCategoricalAccuracy("other"),
-    "metrics MeanSquaredError": lambda k: k.metrics.MeanSquaredError(),
-    "metrics MeanSquaredError of all": lambda k: k.metrics.MeanSquaredError("other"),
-    "metrics MeanAbsoluteError": lambda k: k.metrics.MeanAbsoluteError(),
-    "metrics MeanAbsoluteError of all": lambda k: k.metrics.MeanAbsoluteError("other"),
+    "TopKCategoricalAccuracy of all": lambda k: k.metrics.TopKCategoricalAccuracy(3, "other"),
+    "SparseTopKCategoricalAccuracy of all": lambda k: k.metrics.SparseTopKCategoricalAccuracy(
+        3, "other", "float64", True
+    ),
+    "TruePositives of all": lambda k: k.metrics.TruePositives([0.25, 0.75], "other"),
+    "Precision of all": lambda k: k.metrics.Precision(0.25, 2, 1, "other", "float64"),
+    "SensitivityAtSpecificity": lambda k: k.metrics.SensitivityAtSpecificity(0.25, 50, 1),
+    "SpecificityAtSensitivity": lambda k: k.metrics.SpecificityAtSensitivity(0.25, 50, 1),
+    "PrecisionAtRecall": lambda k: k.metrics.PrecisionAtRecall(0.25, 50, 1),
+    "RecallAtPrecision": lambda k: k.metrics.RecallAtPrecision(0.25, 50, 1),
+    "AUC of all": lambda k: k.metrics.AUC(
+        100, "PR", "majoring", "other", None, None, True, 2, None, True
+    ),
+    "FBetaScore of all": lambda k: k.metrics.FBetaScore("macro", 2.0, 0.25, "other"),
+    "F1Score of all": lambda k: k.metrics.F1Score("micro", 0.25, "other"),
+    "R2Score of all": lambda k: k.metrics.R2Score(None, 2, "other"),
+    "BinaryCrossentropy metric of all": lambda k: k.metrics.BinaryCrossentropy(
+        "other", None, True, 0.25
+    ),
+    "CategoricalCrossentropy metric of all": lambda k: k.metrics.CategoricalCrossentropy(
+        "other", None, True, 0.25, 1
+    ),
+    "SparseCategoricalCrossentropy metric of all": lambda k: (
+        k.metrics.SparseCategoricalCrossentropy("other", None, True, -1, 1)
+    ),
+    "BinaryIoU of all": lambda k: k.metrics.BinaryIoU([1], 0.25, "other"),
+    "IoU": lambda k: k.metrics.IoU(3, [0, 2], "other", "float32", 1, False, False, 1),
+    "MeanIoU": lambda k: k.metrics.MeanIoU(3, "other", "float32", 1, False, False, 1),
+    "OneHotIoU": lambda k: k.metrics.OneHotIoU(3, [0, 2], "other", "float32", 1, True, 1),
+    "OneHotMeanIoU": lambda k: k.metrics.OneHotMeanIoU(3, "other", "float32", 1, True, 1),
     # optimizers
     "SGD": lambda k: k.optimizers.SGD(),
     "SGD of all": lambda k: k.optimizers.SGD(0.25, momentum=0.5, nesterov=True, name="other"),

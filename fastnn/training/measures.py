@@ -1,0 +1,340 @@
+"""What the steps of an epoch measure: the loss, that of each output, and metrics, each with a
+column, or several, in the epoch's totals."""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn import ops
+from fastnn.apply import apply
+from fastnn.autograd import no_grad
+from fastnn.buffer import Buffer
+from fastnn.devices.arena import reserve_on
+from fastnn.devices.cpu.memory import reserve
+from fastnn.dtypes import FLOAT64, INT64
+from fastnn.errors import RecordingError
+from fastnn.locks import making
+from fastnn.metrics.base import Metric
+from fastnn.metrics.reduction import Mean, MeanMetricWrapper
+from fastnn.ops.metrics import accumulate, collect
+from fastnn.ops.movement import copy
+from fastnn.tape.record import Counter, Recorder, commit, context
+from fastnn.tensor import Tensor, operand
+
+TOTAL_BYTES = 16  # a mean's memory: the sum so far and the sum of the weights, in float64
+
+
+class Column(NamedTuple):
+    """A name in the history, and the shape of what stands under it."""
+
+    name: str
+    shape: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+class Measured(NamedTuple):
+    """A metric of one output: whether rows' weights count in it, its columns, and how it is
+    counted: "mean", a mean that is kept in the totals; "state", in variables of its own;
+    "collected", by a function that is given all predictions of the epoch."""
+
+    metric: Metric
+    weighted: bool
+    columns: list[Column]
+    kind: str
+
+
+def is_mean(metric: Metric) -> bool:
+    """Whether a metric is no more than the mean of values that it measures."""
+    kind = type(metric)
+    shared = ("update_state", "add", "value", "result", "reset_state")
+    return isinstance(metric, Mean) and all(
+        [getattr(kind, name) is getattr(Mean, name) for name in shared]
+    )
+
+
+def columns_of(metric: Metric, name: str, y: np.ndarray, prediction: Any) -> tuple[list, str]:
+    """The columns of a metric in the history, and how it is counted: found by recording it, for
+    targets like y and predictions like an `Output`."""
+    if is_mean(metric) and type(metric) is not MeanMetricWrapper:
+        return [Column(name)], "mean"
+    trial, function = metric.another(), getattr(metric, "fn", None)
+    rows = [np.zeros((2, *y.shape[1:]), y.dtype), _zeros(prediction)]
+    try:
+        with making, Recorder(f"metric {name!r}") as recorder, no_grad():
+            inputs = [
+                Tensor(Buffer(None, a.nbytes, None, 0, recorder), a.shape, a.dtype) for a in rows
+            ]
+            if type(metric) is MeanMetricWrapper:
+                if not isinstance(metric.fn(*inputs, **metric.arguments), Tensor):
+                    return [Column(name)], "collected"
+                return [Column(name)], "mean"
+            trial.update_state(*inputs)
+            return _named(name, result_of(trial)), "state"
+    except Exception as error:
+        # of a plain function only: scikit-learn's and the like ask for the numbers
+        if function is None or not _asked_for_numbers(error):
+            raise
+        return [Column(name)], "collected"
+
+
+def _zeros(output):
+    return np.zeros((2, *[e or 1 for e in output.shape[1:]]), output.dtype)
+
+
+def _asked_for_numbers(error):
+    seen: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in seen:
+        if isinstance(found, RecordingError):
+            return True
+        seen.append(found)
+        found = found.__cause__ or found.__context__
+    return False
+
+
+def result_of(metric: Metric) -> Any:
+    """A metric's result, in float64 where it has it so: a tensor, or a dictionary of them."""
+    is_plain = type(metric).result is Metric.result
+    return metric.value() if is_plain else metric.result()
+
+
+def _named(name, result):
+    if isinstance(result, dict):
+        return [Column(str(key), operand(result[key]).shape) for key in result]
+    return [Column(name, operand(result).shape)]
+
+
+def _leaves(result):
+    values = result.values() if isinstance(result, dict) else [result]
+    return [operand(value) for value in values]
+
+
+class Measures:
+    """The totals of training, or of validation or evaluation, over an epoch.
+
+    start: the first of its columns in `totals`; measured: of each output its metrics, of which this
+    has copies, so that others may train or evaluate at the same time; rows: of an epoch.
+    """
+
+    def __init__(
+        self,
+        totals: Tensor,
+        start: int,
+        losses: list[Column],
+        measured: list[list[Measured]],
+        rows: int,
+    ):
+        self.totals, self.losses, self.rows = totals, losses, rows
+        self.columns, self.places = list(losses), {}
+        self.of_outputs: list[list[Measured]] = []
+        self.collected: dict[int, Collected] = {}
+        place = start + len(losses)
+        for of_it in measured:
+            mine = []
+            for one in of_it:
+                if context.reads is not None:  # what is assigned to the original counts here
+                    context.reads.note(one.metric, "__dict__")
+                made = one._replace(metric=one.metric.another())
+                self.places[id(made.metric)] = place
+                self.columns += one.columns
+                place += sum([column.size for column in one.columns])
+                mine.append(made)
+            self.of_outputs.append(mine)
+        self.start, self.stop = start, place
+
+    @property
+    def metrics(self) -> list[Measured]:
+        return [one for of_it in self.of_outputs for one in of_it]
+
+    def total(self, place: int, count: int = 1) -> Tensor:
+        """`count` rows of the totals."""
+        part = self.totals.buffer.part(TOTAL_BYTES * place, TOTAL_BYTES * count)
+        return Tensor(part, (count, 2), FLOAT64)
+
+    # ---- in a step
+
+    def measure(self, number: int, y: Any, p: Tensor, weights: Any) -> list[Callable[[], None]]:
+        """What an output's metrics add when the step commits: computed now, as far as they say
+        how."""
+        found: list[Callable[[], None]] = []
+        for one in self.of_outputs[number]:
+            metric, w = one.metric, weights if one.weighted else None
+            if one.kind == "collected":
+                found.append(self._collect(one, y, p, w))
+            elif type(metric).update_state is not Metric.update_state:
+                found.append(_call(metric.update_state, (y, p) if w is None else (y, p, w)))
+            elif one.kind == "mean":
+                found.append(self.adding(self.places[id(metric)], *metric.measure(y, p, w)))
+            else:
+                found.append(_call(metric.add, metric.measure(y, p, w)))
+        return found
+
+    def adding(
+        self, place: int, values: Tensor, weights: Tensor | None = None, scale: float = 1.0
+    ) -> Callable[[], None]:
+        """Adds values, with their weights, and their number to a mean, both times `scale`."""
+        total, count = (
+            Tensor(self.totals.buffer.part(TOTAL_BYTES * place + 8 * n, 8), (), FLOAT64)
+            for n in range(2)
+        )
+        given = (values,) if weights is None else (values, weights)
+        return lambda: apply(accumulate, given, {"scale": scale}, (total, count))
+
+    def commit(self, adding: list[Callable[[], None]]) -> None:
+        """Let this be added when the step commits."""
+
+        def put():
+            with no_grad():
+                for call in adding:
+                    call()
+
+        commit(put)
+
+    def _collect(self, one, y, p, weights):
+        key = id(one.metric)
+        if key not in self.collected:
+            self.collected[key] = Collected(self.rows, [y, p, *([weights] if one.weighted else [])])
+        return self.collected[key].adding([y, p, *([weights] if one.weighted else [])])
+
+    # ---- at an epoch's beginning and end
+
+    def begin(self) -> None:
+        """Begin an epoch, whatever came before."""
+        for one in self.metrics:
+            if one.kind == "state":
+                one.metric.reset_state()
+        for held in self.collected.values():
+            held.cursor.value = 0
+
+    def end(self) -> None:
+        """The step at an epoch's end: results go into the totals, and all begins again."""
+        with no_grad():
+            for one in self.metrics:
+                if one.kind != "state":
+                    continue
+                place = self.places[id(one.metric)]
+                for value, column in zip(_leaves(result_of(one.metric)), one.columns, strict=True):
+                    self._put(value, column, place)
+                    place += column.size
+                one.metric.reset_state()
+
+    def _put(self, value, column, place):
+        if not column.size:
+            return
+        value = value if value.dtype == FLOAT64 else value.astype("float64")
+        row = ops.where(np.array([True, False]), ops.reshape(value, (-1, 1)), 1.0)
+        apply(copy, (row,), {}, (self.total(place, column.size),))
+
+    def collect(self, results: np.ndarray) -> None:
+        """Put what functions give of all predictions of an epoch that is over into its row of
+        results."""
+        for one in self.metrics:
+            if one.kind == "collected":
+                held = self.collected[id(one.metric)]
+                results[self.places[id(one.metric)]] = held.value(one.metric)
+                held.cursor.value = 0
+
+    # ---- what it comes to
+
+    def so_far(self) -> list[Any]:
+        """The results so far, by column. Those of functions of all predictions come at the end."""
+        totals = self.totals.buffer.array(self.totals.shape, self.totals.dtype)
+        states = {
+            self.places[id(one.metric)]: one.metric for one in self.metrics if one.kind == "state"
+        }
+        found: list[Any] = []
+        place = self.start
+        while len(found) < len(self.columns):
+            column = self.columns[len(found)]
+            if place in states and not totals[place, 1]:
+                values = [np.asarray(v) for v in _leaves(result_of(states[place]))]
+                found += [v if v.ndim else float(v) for v in values]
+                place += sum([v.size for v in values])
+                continue
+            part = totals[place : place + column.size]
+            with np.errstate(all="ignore"):
+                means = np.where(part[:, 1] == 0, 0.0, part[:, 0] / part[:, 1])
+            found.append(means.reshape(column.shape) if column.shape else float(means[0]))
+            place += column.size
+        return found
+
+
+class Collected:
+    """Targets, predictions and weights of an epoch, for a function that is given all of them."""
+
+    def __init__(self, rows: int, like: Sequence[Tensor | None]):
+        device = "cpu" if context.recorder is None else context.recorder.device
+        self.held = [
+            None
+            if t is None
+            else Tensor(
+                reserve_on(device, rows * prod(t.shape[1:]) * t.dtype.itemsize),
+                (rows, *t.shape[1:]),
+                t.dtype,
+            )
+            for t in like
+        ]
+        self.place = Tensor(reserve(8), (1,), INT64)
+        self.cursor = Counter(self.place.buffer)
+
+    def adding(self, batch: Sequence[Tensor | None]) -> Callable[[], None]:
+        def put():
+            for x, rows in zip(batch, self.held, strict=True):
+                if x is not None and rows is not None:
+                    apply(collect, (x, self.place), {}, (rows,))
+            self.cursor.increment(next(x.shape[0] for x in batch if x is not None))
+
+        return put
+
+    def value(self, metric: Any) -> float:
+        """What the metric's function gives of them."""
+        arrays = [None if t is None else t.numpy()[: self.cursor.value] for t in self.held]
+        arrays = [
+            a[:, 0] if a is not None and a.ndim == 2 and a.shape[1] == 1 else a for a in arrays
+        ]
+        named = dict(metric.arguments)
+        if len(arrays) > 2 and arrays[2] is not None:
+            named["sample_weight"] = arrays[2]
+        value = metric.fn(*arrays[:2], **named)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"metric {metric.name!r}: its function must return one number of (y_true, y_pred); "
+                f"got {value!r}"
+            ) from None
+
+
+def _call(function, arguments):
+    return lambda: function(*arguments)
+
+
+def unique(names: Sequence[str], taken: dict[str, int], weighted: bool = False) -> list[str]:
+    """Names that differ from those taken, as Keras makes them so: name_1, or weighted_name."""
+    found = []
+    for name in names:
+        if name in taken and weighted:
+            name = f"weighted_{name}"
+        number = taken.get(name, 0)
+        taken[name] = number + 1
+        found.append(f"{name}_{number}" if number else name)
+    return found
+
+
+def flattened(columns: Sequence[Column], results: np.ndarray) -> list[list[Any]]:
+    """By column, the values of each row of results."""
+    found, place = [], 0
+    by_place = results.T
+    for column in columns:
+        part = by_place[place : place + column.size]
+        place += column.size
+        if column.shape:
+            found.append([row.reshape(column.shape) for row in np.ascontiguousarray(part.T)])
+        else:
+            found.append(part[0].tolist())
+    return found
