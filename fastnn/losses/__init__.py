@@ -7,14 +7,10 @@ from .classification import (
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
-    CategoricalGeneralizedCrossEntropy,
-    SparseCategoricalCrossentropy,
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
     categorical_focal_crossentropy,
-    categorical_generalized_cross_entropy,
-    sparse_categorical_crossentropy,
 )
 from .hinge import (
     CategoricalHinge,
@@ -27,6 +23,12 @@ from .hinge import (
     kl_divergence,
     poisson,
     squared_hinge,
+)
+from .labels import (
+    CategoricalGeneralizedCrossEntropy,
+    SparseCategoricalCrossentropy,
+    categorical_generalized_cross_entropy,
+    sparse_categorical_crossentropy,
 )
 from .regression import (
     CosineSimilarity,

@@ -87,7 +87,7 @@ class Loss(Watched, Configured):
             y_pred = self._rows(y_pred)
         y_true = self._targets_for(y_true, y_pred)
         is_mean = self.reduction in MEANS and not is_weighted
-        values = (self.elements if is_mean else self.call)(y_true, y_pred)
+        values = operand((self.elements if is_mean else self.call)(y_true, y_pred), y_pred.dtype)
         if weights is not None:
             weights = value_weights(weights, values.shape, values.dtype, f"{self.name}: ")
         masks = [m for m in (mask, mask_of(values)) if m is not None]
@@ -265,3 +265,19 @@ def alike(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
             f"{shape_text(y_true.shape)}"
         )
     return y_true, y_pred
+
+
+def expect_axis(name: str, y_pred: Tensor, axis: Any) -> None:
+    """Raise unless the axis of the classes is one."""
+    is_one = isinstance(axis, int | np.integer) and not isinstance(axis, bool)
+    if not is_one or not -y_pred.ndim <= axis < y_pred.ndim:
+        raise ValueError(
+            f"{name}: axis must be one of the dimensions of y_pred, whose shape is "
+            f"{shape_text(y_pred.shape)}; got {axis!r}"
+        )
+
+
+def made_by(op: Any, prediction: Tensor) -> Any:
+    """The call that made a prediction, if it was one of this op."""
+    node = prediction.node
+    return node if node is not None and node.op is op else None
