@@ -48,12 +48,14 @@ class Launch(NamedTuple):
     attributes: dict
 
 
-class Edit(NamedTuple):
+class Edited(Kernel):
     """A kernel with a bug."""
 
+
+class Edit(NamedTuple):
     place: str  # function, what was done, and for which of several such places
     kernel: Kernel  # the right one
-    edited: Kernel
+    edited: Edited
 
 
 def launches_of(function):
@@ -155,7 +157,7 @@ def edits_of(kernel):
                 replaced = next(x for k, x in enumerate(ast.walk(tree)) if k == n)
                 tree = Replace(replaced, other).visit(tree)
                 what = f"{ast.unparse(node)} -> {ast.unparse(other)}"
-                edited = Kernel(
+                edited = Edited(
                     rebuilt(kernel.function, function, tree),
                     kernel.name,
                     kernel.parameters,
@@ -163,6 +165,8 @@ def edits_of(kernel):
                     kernel.dtypes,
                     kernel.range_names,
                     kernel.threads,
+                    kernel.batched,
+                    kernel.resident_blocks,
                     kernel.symbol,
                 )
                 places[what] += 1
