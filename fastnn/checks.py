@@ -1,7 +1,7 @@
 """Checks of arguments: each gives the value back as what it is to be, or raises an error that says
 what it may be and what came. name: whose argument it is, as in "Dense: units"."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 from numbers import Real
 from typing import Any
@@ -25,7 +25,8 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
-def _number(name, value, fits, expected):
+def number(name: str, value: Any, fits: Callable[[Any], bool], expected: str) -> float:
+    """A number that `fits`, which is what is `expected`, as in "lie between 0 and 1"."""
     if isinstance(value, bool) or not isinstance(value, Real) or not fits(value):
         raise ValueError(f"{name} must {expected}; got {value!r}")
     return float(value)
@@ -33,7 +34,7 @@ def _number(name, value, fits, expected):
 
 def fraction(name: str, value: Any, zero: bool = True, one: bool = False) -> float:
     """A number between 0 and 1; zero, one: whether it may be that."""
-    return _number(
+    return number(
         name,
         value,
         lambda v: 0 < v < 1 or (zero and v == 0) or (one and v == 1),
@@ -43,12 +44,12 @@ def fraction(name: str, value: Any, zero: bool = True, one: bool = False) -> flo
 
 def positive(name: str, value: Any) -> float:
     """A finite number above 0."""
-    return _number(name, value, lambda v: 0 < v < inf, "be a finite number above 0")
+    return number(name, value, lambda v: 0 < v < inf, "be a finite number above 0")
 
 
 def not_negative(name: str, value: Any) -> float:
     """A finite number from 0 on."""
-    return _number(name, value, lambda v: 0 <= v < inf, "be a finite number from 0 on")
+    return number(name, value, lambda v: 0 <= v < inf, "be a finite number from 0 on")
 
 
 def extents(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:

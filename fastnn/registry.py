@@ -301,15 +301,16 @@ def _read(config, kind):
 
 
 def _of_library(name, module, kind):
-    package, *parts = module.split(".")
+    package = module.partition(".")[0]
     if package and package not in LIBRARIES:
         raise ValueError(
             f"configuration: {name!r} of the module {module!r} is not known here: register it "
             "with fastnn.saving.register_keras_serializable, or pass it in custom_objects"
         )
-    if "ops" in parts and name in functions:
+    if ".ops." in f"{module}." and name in functions:
         return functions[name]
-    named = [_kinds[p] for p in parts if p in _kinds]
+    named = [found for part, found in _kinds.items() if f".{part}." in f"{module}."]
+    named = [found for found in named if name in found.spellings] or named
     kinds = named or ([kind] if kind and name in kind.spellings else _kinds_with(name))
     if not kinds:
         known = [n for k in ([kind] if kind else _kinds.values()) for n in k.names]

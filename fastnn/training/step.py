@@ -76,7 +76,7 @@ def train_step(model: Any, measures: Measures, batch: Rows) -> None:
     optimizer, _ = model._compiled("fit")
     loss, adding = _judged(model, measures, batch, model(batch.x, training=True))
     measures.commit(adding)
-    loss.backward()
+    optimizer.scale_loss(loss).backward()
     optimizer.step()
 
 

@@ -253,6 +253,8 @@ class Trainer(Layer, aliases=None):
             try:
                 called.call("on_train_begin", None)
                 driver.fit(self._initial_epoch, epochs, program, is_tested)
+                optimizer, _ = self._compiled("fit")
+                optimizer.finalize_variable_values(self.trainable_variables)
             except KeyboardInterrupt:
                 self.stop_training = history.interrupted = True
                 history.cut()

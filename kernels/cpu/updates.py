@@ -1,8 +1,11 @@
 """Optimizers' updates, one pass over memory each, over runs of variables that lie next to each
-other; and the checks before. `kernels/scalar/updates.py` has the formulas.
+other; and the checks before. `kernels/update_rules.py` says what there is, `scalar/updates.py` has
+the formulas.
 
-What changes between steps lies in memory: `rate` is the learning rate, `steps` the number of
-updates done.
+What changes between steps lies in memory: `rate` is the learning rate, `steps` the number of steps
+done, `squares` the sum of squares of the gradients whose norm is clipped. Gradients are first
+scaled (by `unscale`, and to a norm of at most `clipnorm`), and parameters decay: p - decay rate p.
+Update number t is that of every `every`-th step; those between change nothing.
 
 A step changes everything or nothing. So an update's kernel is called twice: with commit = 0, as a
 check that writes nothing (its form `declared` so), for every run of variables, and only then, with
@@ -10,24 +13,42 @@ commit = 1, to update them. The check refuses what is not finite and what would 
 Nearly always gradients alone, and the rate, tell that none can become so, which takes two
 instructions a vector; else the check works the update out, element by element. With commit = 1
 every element is written, whatever it is: a choice of what to store would be a masked store, which
-is slow on some processors.
+is slow on some processors. The kernel of a rule with a state v is
+
+    def name(gradient, rate, steps, squares, ..., commit, parameter, v, start, stop):
+        p, g, v = parameter[start:stop], gradient[start:stop], v[start:stop]
+        before = steps[0] + steps_before
+        if is_between(before, every):
+            return 0
+        scale = gradient_scale(squares[0], clipnorm, unscale)
+        shrink = decay * rate[0]
+        if commit == 0:
+            if are_finite(g, T(checked_margin(margin(rate[0], ...), shrink) * scale)):
+                return 0
+        number_0, ... = numbers(rate[0], updates_done(before, every) + 1, ...)
+        ...
+        for i in range(p.size):
+            p[i], v[i] = function(fma(-shrink, p[i], p[i]), g[i] * scale, v[i], number_0, ...)
+        return 0
 """
 
+from functools import cache
+
 from ..declare import T, helper, kernel
-from ..scalar.updates import adam as adam_of
-from ..scalar.updates import rmsprop as rmsprop_of
-from ..scalar.updates import sgd as sgd_of
-from ..scalar.updates import sgd_momentum as sgd_momentum_of
+from ..formula_loops import written
+from ..intrinsics import fma
 from ..status import NOT_FINITE, lowest_place
 from ..step_size import (
-    FLOAT_MIN_NORMAL,
     OVERFLOW_MARGIN,
-    adam_margin,
-    adam_scale,
+    checked_margin,
+    gradient_scale,
+    is_between,
     is_finite,
+    nadam_momentum,
     refusal,
-    rmsprop_margin,
+    updates_done,
 )
+from ..update_rules import launcher_of, listed
 from .threads import ELEMENT_GRAIN
 
 BY_ELEMENT = [("n", ELEMENT_GRAIN)]
@@ -69,213 +90,141 @@ def check_finite(x, start, stop):
     return 0
 
 
-@kernel(
-    split=BY_ELEMENT,
-    name="sgd",
-    gradient="T[n]",
-    rate="f8[s]",
-    commit="int",
-    parameter="inout T[n]",
-)
-def update_sgd(gradient, rate, commit, parameter, start, stop):
-    p, g, r = parameter[start:stop], gradient[start:stop], T(rate[0])
-    if commit == 0:
-        if are_finite(g, T(rate[0] * OVERFLOW_MARGIN)):
-            return 0
-        for i in range(p.size):
-            if not is_finite(sgd_of(p[i], g[i], r)):
-                return refusal(start + i, g[i])
-        return 0
-    for i in range(p.size):
-        p[i] = sgd_of(p[i], g[i], r)
-    return 0
+NAMES = {
+    "MARGIN": OVERFLOW_MARGIN,
+    "T": T,
+    "are_finite": are_finite,
+    "checked_margin": checked_margin,
+    "fma": fma,
+    "gradient_scale": gradient_scale,
+    "is_between": is_between,
+    "is_finite": is_finite,
+    "plus": plus,
+    "refusal": refusal,
+    "scaled": scaled,
+    "updates_done": updates_done,
+}
+
+
+@cache
+def kernel_of(rule):
+    """The kernel of a rule."""
+    (flag,), states, given = rule.flag or ("",), rule.states, listed(rule.attributes)
+    numbers, new = rule.number_names, ("new", *[f"new_{s}" for s in states])
+    results = ("p", *states)
+    of_element = (
+        f"{listed(new)}= function(fma(-shrink, p[i], p[i]), g[i] * scale, "
+        f"{listed(states, '{}[i]')}{listed(numbers)})"
+    )
+    finite = " and ".join([f"is_finite({x})" for x in ("new", *[f"new_{s}" for s in rule.finite])])
+    watching = [
+        "if not is_finite(total):",
+        f"    {flag}[0] = 1",
+    ]
+    body = [
+        "p, g = parameter[start:stop], gradient[start:stop]",
+        *[f"{s} = {s}[start:stop]" for s in states],
+        "before = steps[0] + steps_before",
+        "if is_between(before, every):",
+        "    return 0",
+        "factor, decayed = gradient_scale(squares[0], clipnorm, unscale), decay * rate[0]",
+        "if commit == 0:",
+        f"    enough = checked_margin(margin(rate[0], {given}), decayed) * factor",
+        f"    if {f'{flag}[0] == 0 and ' if flag else ''}are_finite(g, T(enough)):",
+        "        return 0",
+        "t, scale, shrink = updates_done(before, every) + 1, T(factor), T(decayed)",
+        f"{listed(numbers)}= numbers(rate[0], t, {listed(rule.cells, '{}[0]')}{given})",
+        f"{listed(numbers)}= {listed(numbers, 'T({})')}",
+        "if commit == 0:",
+        "    for i in range(p.size):",
+        f"        {of_element}",
+        f"        if not ({finite}):",
+        "            return refusal(start + i, g[i])",
+        "    return 0",
+        *(["total = T(0)"] if flag else []),
+        "for i in range(p.size):",
+        f"    {of_element}",
+        *([f"    total = plus(total, scaled(new_{rule.watched}, T(MARGIN)))"] if flag else []),
+        f"    {listed(results, '{}[i]')}= {listed(new)}",
+        *(watching if flag else []),
+        "return 0",
+    ]
+    names = {"numbers": rule.numbers, "margin": rule.margin, **NAMES}
+    declared = {**rule.declared_inputs, "commit": "int", **rule.declared_results("inout")}
+    text = written(globals(), rule.formula, rule.name, (*declared, "start", "stop"), *body, **names)
+    return kernel(split=BY_ELEMENT, **declared)(text)
+
+
+@cache
+def check_of(rule):
+    """The same kernel, called with commit = 0: it writes nothing, and seldom reads more than the
+    gradient."""
+    return kernel_of(rule).declared(f"check_{rule.name}", **rule.declared_results("some"))
+
+
+# ---- what is kept besides
 
 
 @kernel(
     split=BY_ELEMENT,
-    name="sgd_momentum",
     gradient="T[n]",
-    rate="f8[s]",
-    momentum="float",
-    nesterov="int",
-    commit="int",
-    parameter="inout T[n]",
-    velocity="inout T[n]",
-    velocity_is_large="inout i8[s]",
-)
-def update_sgd_momentum(
-    gradient, rate, momentum, nesterov, commit, parameter, velocity, velocity_is_large, start, stop
-):
-    """`velocity_is_large` becomes 1 when a velocity is so large that the gradient alone no longer
-    tells whether a step is finite."""
-    p, g, v = parameter[start:stop], gradient[start:stop], velocity[start:stop]
-    r, m = T(rate[0]), T(momentum)
-    if commit == 0:
-        if velocity_is_large[0] == 0 and are_finite(g, T(rate[0] * OVERFLOW_MARGIN)):
-            return 0
-        for i in range(p.size):
-            new, _ = sgd_momentum_of(p[i], g[i], v[i], r, m, nesterov)
-            if not is_finite(new):
-                return refusal(start + i, g[i])
-        return 0
-    total = T(0)
-    for i in range(p.size):
-        p[i], moved = sgd_momentum_of(p[i], g[i], v[i], r, m, nesterov)
-        total = plus(total, scaled(moved, T(OVERFLOW_MARGIN)))
-        v[i] = moved
-    if not is_finite(total):
-        velocity_is_large[0] = 1
-    return 0
-
-
-@kernel(
-    split=BY_ELEMENT,
-    name="adam",
-    gradient="T[n]",
-    rate="f8[s]",
     steps="i8[s]",
-    beta_1="float",
-    beta_2="float",
-    epsilon="float",
+    unscale="float",
     steps_before="int",
-    commit="int",
-    parameter="inout T[n]",
-    m="inout T[n]",
-    v="inout T[n]",
+    every="int",
+    accumulated="inout T[n]",
 )
-def update_adam(
-    gradient,
-    rate,
-    steps,
-    beta_1,
-    beta_2,
-    epsilon,
-    steps_before,
-    commit,
-    parameter,
-    m,
-    v,
-    start,
-    stop,
-):
-    """Update number t = steps + steps_before + 1. Every thread works the bias correction out
-    itself: a value that one thread kept would need a barrier."""
-    p, g, m, v = parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop]
-    if commit == 0:
-        if are_finite(g, T(adam_margin(rate[0], beta_1, beta_2, epsilon))):
-            return 0
-    scale = T(adam_scale(rate[0], steps[0] + steps_before + 1, beta_1, beta_2))
-    one_minus_beta_1, one_minus_beta_2 = T(1.0 - beta_1), T(1.0 - beta_2)
-    e = T(max(epsilon, FLOAT_MIN_NORMAL))
-    if commit == 0:
-        for i in range(p.size):
-            new, mean, _ = adam_of(
-                p[i], g[i], m[i], v[i], scale, one_minus_beta_1, one_minus_beta_2, e
-            )
-            if not (is_finite(new) and is_finite(mean)):
-                return refusal(start + i, g[i])
-        return 0
-    for i in range(p.size):
-        p[i], m[i], v[i] = adam_of(
-            p[i], g[i], m[i], v[i], scale, one_minus_beta_1, one_minus_beta_2, e
-        )
-    return 0
+def accumulate_gradient(gradient, steps, unscale, steps_before, every, accumulated, start, stop):
+    """accumulated += unscale gradient, or 0 after the step whose update took it."""
+    g, total = gradient[start:stop], accumulated[start:stop]
+    keep, add = T(1), T(unscale)
+    if not is_between(steps[0] + steps_before, every):
+        keep, add = T(0), T(0)
+    for i in range(total.size):
+        total[i] = fma(add, g[i], keep * total[i])
 
 
 @kernel(
     split=BY_ELEMENT,
-    name="rmsprop",
-    gradient="T[n]",
-    rate="f8[s]",
-    rho="float",
-    epsilon="float",
-    commit="int",
+    steps="i8[s]",
+    momentum="float",
+    frequency="int",
+    steps_before="int",
+    every="int",
     parameter="inout T[n]",
-    square="inout T[n]",
+    average="inout T[n]",
 )
-def update_rmsprop(gradient, rate, rho, epsilon, commit, parameter, square, start, stop):
-    p, g, s, r = parameter[start:stop], gradient[start:stop], square[start:stop], T(rate[0])
-    one_minus_rho, e = T(1.0 - rho), T(max(epsilon, FLOAT_MIN_NORMAL))
-    if commit == 0:
-        if are_finite(g, T(rmsprop_margin(rate[0]))):
-            return 0
-        for i in range(p.size):
-            new, _ = rmsprop_of(p[i], g[i], s[i], r, one_minus_rho, e)
-            if not is_finite(new):
-                return refusal(start + i, g[i])
-        return 0
+def moving_average(
+    steps, momentum, frequency, steps_before, every, parameter, average, start, stop
+):
+    """average = momentum average + (1 - momentum) parameter, the first time the parameter; at every
+    frequency-th update, if that is not 0, the parameter becomes the average."""
+    p, mean = parameter[start:stop], average[start:stop]
+    done = updates_done(steps[0] + steps_before, every)
+    m = T(momentum if done > 0 else 0.0)
     for i in range(p.size):
-        p[i], s[i] = rmsprop_of(p[i], g[i], s[i], r, one_minus_rho, e)
-    return 0
+        mean[i] = fma(m, mean[i], (T(1) - m) * p[i])
+    if frequency > 0 and (done + 1) % frequency == 0:
+        for i in range(p.size):
+            p[i] = mean[i]
+
+
+@kernel(steps="i8[s]", beta_1="float", steps_before="int", every="int", product="inout f8[s]")
+def nadam_product(steps, beta_1, steps_before, every, product):
+    """product *= u_t, of update number t."""
+    before = steps[0] + steps_before
+    if not is_between(before, every):
+        product[0] *= nadam_momentum(updates_done(before, every) + 1, beta_1)
 
 
 # ---- launchers
 
 
-def check_of(update):
-    """The same kernel, called with commit = 0: it writes nothing, and seldom reads more than the
-    gradient."""
-    changes = {p.name: f"some {p.dtype}[{p.letters[0]}]" for p in update.parameters if p.written}
-    return update.declared(f"check_{update.name}", **changes)
+def update(rule):
+    """The launcher of a rule's update."""
+    return launcher_of(rule, kernel_of(rule), (1,))
 
 
-def _sgd(kernel, commit):
-    def launch(call, gradient, rate, parameter):
-        call(kernel, gradient, rate, commit, parameter)
-
-    return launch
-
-
-def _sgd_momentum(kernel, commit):
-    def launch(
-        call,
-        gradient,
-        rate,
-        parameter,
-        velocity,
-        velocity_is_large,
-        *,
-        momentum=0.0,
-        nesterov=False,
-    ):
-        written = parameter, velocity, velocity_is_large
-        call(kernel, gradient, rate, momentum, int(nesterov), commit, *written)
-
-    return launch
-
-
-def _adam(kernel, commit):
-    def launch(
-        call,
-        gradient,
-        rate,
-        steps,
-        parameter,
-        m,
-        v,
-        *,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        steps_before=0,
-    ):
-        numbers = beta_1, beta_2, epsilon, steps_before, commit
-        call(kernel, gradient, rate, steps, *numbers, parameter, m, v)
-
-    return launch
-
-
-def _rmsprop(kernel, commit):
-    def launch(call, gradient, rate, parameter, square, *, rho=0.9, epsilon=1e-7):
-        call(kernel, gradient, rate, rho, epsilon, commit, parameter, square)
-
-    return launch
-
-
-sgd, check_sgd = _sgd(update_sgd, 1), _sgd(check_of(update_sgd), 0)
-sgd_momentum, check_sgd_momentum = (
-    _sgd_momentum(update_sgd_momentum, 1),
-    _sgd_momentum(check_of(update_sgd_momentum), 0),
-)
-adam, check_adam = _adam(update_adam, 1), _adam(check_of(update_adam), 0)
-rmsprop, check_rmsprop = _rmsprop(update_rmsprop, 1), _rmsprop(check_of(update_rmsprop), 0)
+def check(rule):
+    """That of its check."""
+    return launcher_of(rule, check_of(rule), (0,))

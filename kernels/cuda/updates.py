@@ -1,29 +1,32 @@
 """Optimizers' updates, one pass over memory each, and the checks before, as kernels/cpu/updates.py
-has them: four neighbours to a thread. `kernels/scalar/updates.py` has the formulas.
+has them: four neighbours to a thread. `kernels/update_rules.py` says what there is.
 
 A check writes nothing. It works an update out only where this thread's gradients do not tell that
 it is finite; of what is not, the lowest element is reported.
 """
 
+from functools import cache
+
 from ..declare import T, helper, kernel
-from ..scalar.updates import adam as adam_of
-from ..scalar.updates import rmsprop as rmsprop_of
-from ..scalar.updates import sgd as sgd_of
-from ..scalar.updates import sgd_momentum as sgd_momentum_of
+from ..formula_loops import written
+from ..intrinsics import fma
 from ..status import NOT_FINITE, lowest_place
 from ..step_size import (
-    FLOAT_MIN_NORMAL,
     OVERFLOW_MARGIN,
-    adam_margin,
-    adam_scale,
+    checked_margin,
+    gradient_scale,
+    is_between,
     is_finite,
+    nadam_momentum,
     refusal,
-    rmsprop_margin,
+    updates_done,
 )
+from ..update_rules import launcher_of, listed
 from .grid import (
     FOUR,
     atomic_max,
     barrier,
+    block_index,
     first_of_four,
     is_aligned,
     load_four,
@@ -34,7 +37,6 @@ from .grid import (
 
 THREADS = 256
 FLAT = [("n", THREADS * FOUR)]
-ONE = 1
 
 
 @helper
@@ -65,309 +67,223 @@ def check_finite(x):
     return 0
 
 
-# ---- SGD
+# ---- updates
 
-
-@kernel(
-    threads=THREADS, split=FLAT, name="sgd", gradient="T[n]", rate="f8[s]", parameter="inout T[n]"
+NAMES = {
+    "FOUR": FOUR,
+    "MARGIN": OVERFLOW_MARGIN,
+    "T": T,
+    "THREADS": THREADS,
+    "are_finite": are_finite,
+    "atomic_max": atomic_max,
+    "barrier": barrier,
+    "checked_margin": checked_margin,
+    "first_of_four": first_of_four,
+    "fma": fma,
+    "gradient_scale": gradient_scale,
+    "is_aligned": is_aligned,
+    "is_between": is_between,
+    "is_finite": is_finite,
+    "load_four": load_four,
+    "refusal": refusal,
+    "shared_array": shared_array,
+    "store_four": store_four,
+    "thread_index": thread_index,
+    "updates_done": updates_done,
+}
+BEGIN = (
+    "p, g = parameter, gradient",
+    "i = first_of_four(THREADS)",
+    "end = min(i + FOUR, p.size)",
+    "before = steps[0] + steps_before",
+    "if is_between(before, every):",
 )
-def update_sgd(gradient, rate, parameter):
-    i, r = first_of_four(THREADS), T(rate[0])
-    if i + FOUR <= parameter.size and is_aligned(gradient) and is_aligned(parameter):
-        g_0, g_1, g_2, g_3 = load_four(gradient, i)
-        p_0, p_1, p_2, p_3 = load_four(parameter, i)
-        p_0, p_1, p_2, p_3 = (
-            sgd_of(p_0, g_0, r),
-            sgd_of(p_1, g_1, r),
-            sgd_of(p_2, g_2, r),
-            sgd_of(p_3, g_3, r),
-        )
-        store_four(parameter, i, (p_0, p_1, p_2, p_3))
-        return
-    end = min(i + FOUR, parameter.size)
-    while i < end:
-        parameter[i] = sgd_of(parameter[i], gradient[i], r)
-        i += 1
+
+
+def _numbers(rule):
+    """The lines that work a step's numbers out, and the call that does."""
+    given = listed(rule.attributes)
+    call = f"numbers(rate[0], t, {listed(rule.cells, '{}[0]')}{given})"
+    lines = [
+        "factor, decayed = gradient_scale(squares[0], clipnorm, unscale), decay * rate[0]",
+        "t, scale, shrink = updates_done(before, every) + 1, T(factor), T(decayed)",
+    ]
+    return lines, call
+
+
+def _element(rule, p, g, states):
+    return f"function(fma(-shrink, {p}, {p}), {g} * scale, {states}{listed(rule.number_names)})"
+
+
+@cache
+def kernel_of(rule):
+    """The kernel of a rule. Where the numbers depend on the update's, one thread of a block works
+    them out: some 200 operations in float64, of which most GPUs make a sixty-fourth of
+    float32's."""
+    (flag,), states, names = rule.flag or ("",), rule.states, rule.number_names
+    lines, call = _numbers(rule)
+    if rule.counts:
+        lines += [
+            "shared = shared_array(0.0, COUNT)",
+            "if thread_index() == 0:",
+            f"    {listed(range(rule.count), 'shared[{}]')}= {call}",
+            "barrier()",
+            f"{listed(names)}= {listed(range(rule.count), 'T(shared[{}])')}",
+        ]
+    else:
+        lines += [f"{listed(names)}= {call}", f"{listed(names)}= {listed(names, 'T({})')}"]
+    arrays, read = ("p", *states), ("p", "g", *states)
+    aligned = " and ".join([f"is_aligned({a})" for a in read])
+
+    def one(n):
+        result = listed(arrays, f"{{}}_{n}")
+        return f"{result}= {_element(rule, f'p_{n}', f'g_{n}', listed(states, f'{{}}_{n}'))}"
+
+    def four(x):
+        return ", ".join([f"{x}_{n}" for n in range(FOUR)])
+
+    w = rule.watched
+    body = [
+        *BEGIN,
+        "    return",
+        *lines,
+        *(["total = T(0)"] if flag else []),
+        f"if i + FOUR <= p.size and {aligned}:",
+        *[f"    {four(x)} = load_four({x}, i)" for x in read],
+        *[f"    {one(n)}" for n in range(FOUR)],
+        *[f"    store_four({x}, i, ({four(x)}))" for x in arrays],
+        *(
+            ["    m = T(MARGIN)", f"    total = ({w}_0 * m + {w}_1 * m) + ({w}_2 * m + {w}_3 * m)"]
+            if flag
+            else []
+        ),
+        "    i = end",
+        "while i < end:",
+        f"    {listed(arrays, '{}_0')}= {_element(rule, 'p[i]', 'g[i]', listed(states, '{}[i]'))}",
+        *([f"    total += {w}_0 * T(MARGIN)"] if flag else []),
+        f"    {listed(arrays, '{}[i]')}= {listed(arrays, '{}_0')}",
+        "    i += 1",
+        *(["if not is_finite(total):", f"    atomic_max({flag}, 0, 1)"] if flag else []),
+    ]
+    declared = {**rule.declared_inputs, **rule.declared_results("inout")}
+    text = written(
+        globals(),
+        rule.formula,
+        rule.name,
+        declared,
+        *body,
+        numbers=rule.numbers,
+        COUNT=rule.count,
+        **NAMES,
+    )
+    return kernel(threads=THREADS, split=FLAT, **declared)(text)
+
+
+@cache
+def check_of(rule):
+    """The kernel of its check."""
+    (flag,), given = rule.flag or ("",), listed(rule.attributes)
+    lines, call = _numbers(rule)
+    new = ("new", *[f"new_{s}" for s in rule.states])
+    finite = " and ".join([f"is_finite({x})" for x in ("new", *[f"new_{s}" for s in rule.finite])])
+    states = listed(rule.states, "{}[i]")
+    body = [
+        *BEGIN,
+        "    return 0",
+        *lines,
+        f"enough = checked_margin(margin(rate[0], {given}), decayed) * factor",
+        f"if {f'{flag}[0] == 0 and ' if flag else ''}are_finite(g, i, T(enough)):",
+        "    return 0",
+        f"{listed(rule.number_names)}= {call}",
+        f"{listed(rule.number_names)}= {listed(rule.number_names, 'T({})')}",
+        "while i < end:",
+        f"    {listed(new)}= {_element(rule, 'p[i]', 'g[i]', states)}",
+        f"    if not ({finite}):",
+        "        return refusal(i, g[i])",
+        "    i += 1",
+        "return 0",
+    ]
+    name, declared = f"check_{rule.name}", {**rule.declared_inputs, **rule.declared_results("some")}
+    text = written(
+        globals(),
+        rule.formula,
+        name,
+        declared,
+        *body,
+        numbers=rule.numbers,
+        margin=rule.margin,
+        **NAMES,
+    )
+    return kernel(threads=THREADS, split=FLAT, batched=True, **declared)(text)
+
+
+# ---- what is kept besides
 
 
 @kernel(
     threads=THREADS,
-    split=FLAT,
-    batched=True,
+    split=[("n", THREADS)],
     gradient="T[n]",
-    rate="f8[s]",
-    parameter="some T[n]",
+    steps="i8[s]",
+    unscale="float",
+    steps_before="int",
+    every="int",
+    accumulated="inout T[n]",
 )
-def check_sgd(gradient, rate, parameter):
-    i, r = first_of_four(THREADS), T(rate[0])
-    if are_finite(gradient, i, T(rate[0] * OVERFLOW_MARGIN)):
-        return 0
-    end = min(i + FOUR, parameter.size)
-    while i < end:
-        if not is_finite(sgd_of(parameter[i], gradient[i], r)):
-            return refusal(i, gradient[i])
-        i += 1
-    return 0
-
-
-# ---- SGD with momentum
+def accumulate_gradient(gradient, steps, unscale, steps_before, every, accumulated):
+    i = block_index() * THREADS + thread_index()
+    keep, add = T(1), T(unscale)
+    if not is_between(steps[0] + steps_before, every):
+        keep, add = T(0), T(0)
+    if i < accumulated.size:
+        accumulated[i] = fma(add, gradient[i], keep * accumulated[i])
 
 
 @kernel(
     threads=THREADS,
-    split=FLAT,
-    name="sgd_momentum",
-    gradient="T[n]",
-    rate="f8[s]",
+    split=[("n", THREADS)],
+    steps="i8[s]",
     momentum="float",
-    nesterov="int",
+    frequency="int",
+    steps_before="int",
+    every="int",
     parameter="inout T[n]",
-    velocity="inout T[n]",
-    velocity_is_large="inout i8[s]",
+    average="inout T[n]",
 )
-def update_sgd_momentum(gradient, rate, momentum, nesterov, parameter, velocity, velocity_is_large):
-    """`velocity_is_large` becomes 1 when a velocity is so large that the gradient alone no longer
-    tells whether a step is finite."""
-    i, r, m = first_of_four(THREADS), T(rate[0]), T(momentum)
-    p, g, v, total = parameter, gradient, velocity, T(0)
-    end = min(i + FOUR, p.size)
-    if i + FOUR <= p.size and is_aligned(p) and is_aligned(g) and is_aligned(v):
-        g_0, g_1, g_2, g_3 = load_four(g, i)
-        p_0, p_1, p_2, p_3 = load_four(p, i)
-        v_0, v_1, v_2, v_3 = load_four(v, i)
-        p_0, v_0 = sgd_momentum_of(p_0, g_0, v_0, r, m, nesterov)
-        p_1, v_1 = sgd_momentum_of(p_1, g_1, v_1, r, m, nesterov)
-        p_2, v_2 = sgd_momentum_of(p_2, g_2, v_2, r, m, nesterov)
-        p_3, v_3 = sgd_momentum_of(p_3, g_3, v_3, r, m, nesterov)
-        store_four(p, i, (p_0, p_1, p_2, p_3))
-        store_four(v, i, (v_0, v_1, v_2, v_3))
-        margin = T(OVERFLOW_MARGIN)
-        total = (v_0 * margin + v_1 * margin) + (v_2 * margin + v_3 * margin)
-        i = end
-    while i < end:
-        p[i], moved = sgd_momentum_of(p[i], g[i], v[i], r, m, nesterov)
-        total += moved * T(OVERFLOW_MARGIN)
-        v[i] = moved
-        i += 1
-    if not is_finite(total):
-        atomic_max(velocity_is_large, 0, 1)
+def moving_average(steps, momentum, frequency, steps_before, every, parameter, average):
+    i = block_index() * THREADS + thread_index()
+    done = updates_done(steps[0] + steps_before, every)
+    m = T(momentum if done > 0 else 0.0)
+    if i < average.size:
+        mean = fma(m, average[i], (T(1) - m) * parameter[i])
+        average[i] = mean
+        if frequency > 0 and (done + 1) % frequency == 0:
+            parameter[i] = mean
 
 
 @kernel(
-    threads=THREADS,
-    split=FLAT,
-    batched=True,
-    name="check_sgd_momentum",
-    gradient="T[n]",
-    rate="f8[s]",
-    momentum="float",
-    nesterov="int",
-    parameter="some T[n]",
-    velocity="some T[n]",
-    velocity_is_large="i8[s]",
-)
-def sgd_momentum_check(gradient, rate, momentum, nesterov, parameter, velocity, velocity_is_large):
-    i, r, m = first_of_four(THREADS), T(rate[0]), T(momentum)
-    if velocity_is_large[0] == 0 and are_finite(gradient, i, T(rate[0] * OVERFLOW_MARGIN)):
-        return 0
-    end = min(i + FOUR, parameter.size)
-    while i < end:
-        new, _ = sgd_momentum_of(parameter[i], gradient[i], velocity[i], r, m, nesterov)
-        if not is_finite(new):
-            return refusal(i, gradient[i])
-        i += 1
-    return 0
-
-
-# ---- Adam
-
-
-@kernel(
-    threads=THREADS,
-    split=FLAT,
-    name="adam",
-    gradient="T[n]",
-    rate="f8[s]",
+    threads=1,
+    split=[("s", 1)],
     steps="i8[s]",
     beta_1="float",
-    beta_2="float",
-    epsilon="float",
     steps_before="int",
-    parameter="inout T[n]",
-    m="inout T[n]",
-    v="inout T[n]",
+    every="int",
+    product="inout f8[s]",
 )
-def update_adam(gradient, rate, steps, beta_1, beta_2, epsilon, steps_before, parameter, m, v):
-    """Update number t = steps + steps_before + 1. One thread of a block works the bias correction
-    out: some 200 operations in float64, of which most GPUs make a sixty-fourth of float32's."""
-    i, p, g, shared = first_of_four(THREADS), parameter, gradient, shared_array(0.0, ONE)
-    if thread_index() == 0:
-        shared[0] = adam_scale(rate[0], steps[0] + steps_before + 1, beta_1, beta_2)
-    barrier()
-    scale, e = T(shared[0]), T(max(epsilon, FLOAT_MIN_NORMAL))
-    one, two = T(1.0 - beta_1), T(1.0 - beta_2)
-    end = min(i + FOUR, p.size)
-    if i + FOUR <= p.size and is_aligned(p) and is_aligned(g) and is_aligned(m) and is_aligned(v):
-        g_0, g_1, g_2, g_3 = load_four(g, i)
-        p_0, p_1, p_2, p_3 = load_four(p, i)
-        m_0, m_1, m_2, m_3 = load_four(m, i)
-        v_0, v_1, v_2, v_3 = load_four(v, i)
-        p_0, m_0, v_0 = adam_of(p_0, g_0, m_0, v_0, scale, one, two, e)
-        p_1, m_1, v_1 = adam_of(p_1, g_1, m_1, v_1, scale, one, two, e)
-        p_2, m_2, v_2 = adam_of(p_2, g_2, m_2, v_2, scale, one, two, e)
-        p_3, m_3, v_3 = adam_of(p_3, g_3, m_3, v_3, scale, one, two, e)
-        store_four(p, i, (p_0, p_1, p_2, p_3))
-        store_four(m, i, (m_0, m_1, m_2, m_3))
-        store_four(v, i, (v_0, v_1, v_2, v_3))
-        return
-    while i < end:
-        p[i], m[i], v[i] = adam_of(p[i], g[i], m[i], v[i], scale, one, two, e)
-        i += 1
-
-
-@kernel(
-    threads=THREADS,
-    split=FLAT,
-    batched=True,
-    name="check_adam",
-    gradient="T[n]",
-    rate="f8[s]",
-    steps="i8[s]",
-    beta_1="float",
-    beta_2="float",
-    epsilon="float",
-    steps_before="int",
-    parameter="some T[n]",
-    m="some T[n]",
-    v="some T[n]",
-)
-def adam_check(gradient, rate, steps, beta_1, beta_2, epsilon, steps_before, parameter, m, v):
-    i, p, g = first_of_four(THREADS), parameter, gradient
-    if are_finite(g, i, T(adam_margin(rate[0], beta_1, beta_2, epsilon))):
-        return 0
-    scale = T(adam_scale(rate[0], steps[0] + steps_before + 1, beta_1, beta_2))
-    one, two = T(1.0 - beta_1), T(1.0 - beta_2)
-    e, end = T(max(epsilon, FLOAT_MIN_NORMAL)), min(i + FOUR, p.size)
-    while i < end:
-        new, mean, _ = adam_of(p[i], g[i], m[i], v[i], scale, one, two, e)
-        if not (is_finite(new) and is_finite(mean)):
-            return refusal(i, g[i])
-        i += 1
-    return 0
-
-
-# ---- RMSprop
-
-
-@kernel(
-    threads=THREADS,
-    split=FLAT,
-    name="rmsprop",
-    gradient="T[n]",
-    rate="f8[s]",
-    rho="float",
-    epsilon="float",
-    parameter="inout T[n]",
-    square="inout T[n]",
-)
-def update_rmsprop(gradient, rate, rho, epsilon, parameter, square):
-    i, r, one_minus_rho = first_of_four(THREADS), T(rate[0]), T(1.0 - rho)
-    p, g, s, e = parameter, gradient, square, T(max(epsilon, FLOAT_MIN_NORMAL))
-    end = min(i + FOUR, p.size)
-    if i + FOUR <= p.size and is_aligned(p) and is_aligned(g) and is_aligned(s):
-        g_0, g_1, g_2, g_3 = load_four(g, i)
-        p_0, p_1, p_2, p_3 = load_four(p, i)
-        s_0, s_1, s_2, s_3 = load_four(s, i)
-        p_0, s_0 = rmsprop_of(p_0, g_0, s_0, r, one_minus_rho, e)
-        p_1, s_1 = rmsprop_of(p_1, g_1, s_1, r, one_minus_rho, e)
-        p_2, s_2 = rmsprop_of(p_2, g_2, s_2, r, one_minus_rho, e)
-        p_3, s_3 = rmsprop_of(p_3, g_3, s_3, r, one_minus_rho, e)
-        store_four(p, i, (p_0, p_1, p_2, p_3))
-        store_four(s, i, (s_0, s_1, s_2, s_3))
-        return
-    while i < end:
-        p[i], s[i] = rmsprop_of(p[i], g[i], s[i], r, one_minus_rho, e)
-        i += 1
-
-
-@kernel(
-    threads=THREADS,
-    split=FLAT,
-    batched=True,
-    name="check_rmsprop",
-    gradient="T[n]",
-    rate="f8[s]",
-    rho="float",
-    epsilon="float",
-    parameter="some T[n]",
-    square="some T[n]",
-)
-def rmsprop_check(gradient, rate, rho, epsilon, parameter, square):
-    i, p, g, s = first_of_four(THREADS), parameter, gradient, square
-    if are_finite(g, i, T(rmsprop_margin(rate[0]))):
-        return 0
-    r, one_minus_rho = T(rate[0]), T(1.0 - rho)
-    e, end = T(max(epsilon, FLOAT_MIN_NORMAL)), min(i + FOUR, p.size)
-    while i < end:
-        new, _ = rmsprop_of(p[i], g[i], s[i], r, one_minus_rho, e)
-        if not is_finite(new):
-            return refusal(i, g[i])
-        i += 1
-    return 0
+def nadam_product(steps, beta_1, steps_before, every, product):
+    before = steps[0] + steps_before
+    if not is_between(before, every):
+        product[0] *= nadam_momentum(updates_done(before, every) + 1, beta_1)
 
 
 # ---- launchers
 
 
-def sgd(call, gradient, rate, parameter):
-    call(update_sgd, gradient, rate, parameter)
+def update(rule):
+    """The launcher of a rule's update."""
+    return launcher_of(rule, kernel_of(rule))
 
 
-def _sgd_momentum(kernel):
-    def launch(
-        call,
-        gradient,
-        rate,
-        parameter,
-        velocity,
-        velocity_is_large,
-        *,
-        momentum=0.0,
-        nesterov=False,
-    ):
-        written = parameter, velocity, velocity_is_large
-        call(kernel, gradient, rate, momentum, int(nesterov), *written)
-
-    return launch
-
-
-def _adam(kernel):
-    def launch(
-        call,
-        gradient,
-        rate,
-        steps,
-        parameter,
-        m,
-        v,
-        *,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        steps_before=0,
-    ):
-        call(kernel, gradient, rate, steps, beta_1, beta_2, epsilon, steps_before, parameter, m, v)
-
-    return launch
-
-
-def _rmsprop(kernel):
-    def launch(call, gradient, rate, parameter, square, *, rho=0.9, epsilon=1e-7):
-        call(kernel, gradient, rate, rho, epsilon, parameter, square)
-
-    return launch
-
-
-sgd_momentum, check_sgd_momentum = map(_sgd_momentum, (update_sgd_momentum, sgd_momentum_check))
-adam, check_adam = map(_adam, (update_adam, adam_check))
-rmsprop, check_rmsprop = map(_rmsprop, (update_rmsprop, rmsprop_check))
+def check(rule):
+    """That of its check."""
+    return launcher_of(rule, check_of(rule))

@@ -4,9 +4,21 @@ returns the parameter and then the states, as they are after the step.
     sgd           p - rate g
     sgd_momentum  v' = momentum v - rate g;  p + v' or, by Nesterov, p + momentum v' - rate g
     adam          m' = m + (1 - beta_1) (g - m);  v' = v + (1 - beta_2) (g^2 - v);
-                  p - scale m' / (sqrt(v') + epsilon)  with
-                  scale = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)  at step t
+                  p - scale m' / (sqrt(v') + epsilon)
+    amsgrad       likewise with the largest v' so far
+    adamax        m' as adam's;  u' = max(beta_2 u, |g|);  p - scale m' / (u' + epsilon)
+    nadam         m', v' as adam's;  p - (a m' + b g) / (sqrt(v') + epsilon)
     rmsprop       s' = s + (1 - rho) (g^2 - s);  p - rate g / sqrt(s' + epsilon)
+    rmsprop_general  a' = a + (1 - rho) (g - a);  d = s' or, if centered, s' - a'^2;
+                  i' = momentum i + rate g / sqrt(d + epsilon);  p - i'
+    adagrad       s' = s + g^2;  p - rate g / sqrt(s' + epsilon)
+    adadelta      s' as rmsprop's;  d = g sqrt(e + epsilon) / sqrt(s' + epsilon);
+                  e' = e + (1 - rho) (d^2 - e);  p - rate d
+    ftrl          a' = a + g^2;  l' = l + g + 2 shrinkage p - (a'^power - a^power) p / rate;
+                  (clip(l', -l1, l1) - l') / (a'^power / rate + 2 l2)
+    lion          p - rate sign(beta_1 m + (1 - beta_1) g);  m' = beta_2 m + (1 - beta_2) g
+
+What does not differ between elements (scale, a, b: kernels/step_size.py) is worked out once.
 """
 
 import numpy as np
@@ -14,6 +26,7 @@ import numpy as np
 from ..avx512 import AVX512, reciprocal_estimate
 from ..declare import T, by_dtype, helper, machine
 from ..intrinsics import fma
+from .power import power
 
 FLOAT_MAX = machine(lambda _target, item_bytes: float(np.finfo(f"f{item_bytes}").max))
 
@@ -62,7 +75,7 @@ def mean_square(v, g, one_minus_beta):
 
 @helper
 def sgd(p, g, rate):
-    return fma(-rate, g, p)
+    return (fma(-rate, g, p),)
 
 
 @helper
@@ -72,13 +85,99 @@ def sgd_momentum(p, g, v, rate, momentum, nesterov):
 
 
 @helper
+def mean_of(m, g, one_minus_beta):
+    """m + one_minus_beta (g - m)."""
+    return fma(one_minus_beta, g, fma(-one_minus_beta, m, m))
+
+
+@helper
+def larger(a, b):
+    return a if a > b else b
+
+
+@helper
 def adam(p, g, m, v, scale, one_minus_beta_1, one_minus_beta_2, epsilon):
-    mean = fma(one_minus_beta_1, g, fma(-one_minus_beta_1, m, m))
+    mean = mean_of(m, g, one_minus_beta_1)
     square = mean_square(v, g, one_minus_beta_2)
     return fma(-scale, quotient(mean, T(np.sqrt(square)) + epsilon), p), mean, square
+
+
+@helper
+def amsgrad(p, g, m, v, v_max, scale, one_minus_beta_1, one_minus_beta_2, epsilon):
+    mean = mean_of(m, g, one_minus_beta_1)
+    square = mean_square(v, g, one_minus_beta_2)
+    largest = larger(square, v_max)
+    new = fma(-scale, quotient(mean, T(np.sqrt(largest)) + epsilon), p)
+    return new, mean, square, largest
+
+
+@helper
+def adamax(p, g, m, u, scale, one_minus_beta_1, beta_2, epsilon):
+    """u may be so large that its reciprocal is flushed to zero: hence the division."""
+    mean, norm = mean_of(m, g, one_minus_beta_1), larger(beta_2 * u, abs(g))
+    return fma(-scale, mean / (norm + epsilon), p), mean, norm
+
+
+@helper
+def nadam(p, g, m, v, rate, of_mean, of_gradient, one_minus_beta_1, one_minus_beta_2, epsilon):
+    mean = mean_of(m, g, one_minus_beta_1)
+    square = mean_square(v, g, one_minus_beta_2)
+    # times the reciprocal before they are added: two large ones might overflow together
+    reciprocal = quotient(T(1), T(np.sqrt(square)) + epsilon)
+    step = fma(of_mean, mean * reciprocal, of_gradient * (g * reciprocal))
+    return fma(-rate, step, p), mean, square
 
 
 @helper
 def rmsprop(p, g, s, rate, one_minus_rho, epsilon):
     square = mean_square(s, g, one_minus_rho)
     return fma(-rate, quotient(g, T(np.sqrt(square + epsilon))), p), square
+
+
+@helper
+def variance(square, mean):
+    """square - mean^2, which rounding must not make negative; infinite where the square is."""
+    centered = fma(-mean, mean, square)
+    centered = centered if centered > T(0) else T(0)
+    return centered if square < T(np.inf) else square
+
+
+@helper
+def rmsprop_general(p, g, s, i, a, rate, one_minus_rho, epsilon, momentum, centered):
+    square, mean = mean_square(s, g, one_minus_rho), mean_of(a, g, one_minus_rho)
+    d = variance(square, mean) if centered != 0 else square
+    step = rate * quotient(g, T(np.sqrt(d + epsilon)))
+    increment = fma(momentum, i, step)
+    return p - increment, square, increment if momentum != 0 else T(0), mean
+
+
+@helper
+def adagrad(p, g, s, rate, epsilon):
+    square = fma(g, g, s)
+    return fma(-rate, quotient(g, T(np.sqrt(square + epsilon))), p), square
+
+
+@helper
+def adadelta(p, g, s, e, rate, one_minus_rho, epsilon):
+    square = mean_square(s, g, one_minus_rho)
+    delta = quotient(g, T(np.sqrt(square + epsilon))) * T(np.sqrt(e + epsilon))
+    return fma(-rate, delta, p), square, mean_square(e, delta, one_minus_rho)
+
+
+@helper
+def ftrl(p, g, a, linear, rate, exponent, l1, l2, shrinkage):
+    """l2: twice the strength, and beta / rate. What has met no gradient, and begins with an
+    accumulator of 0, stays."""
+    square = fma(g, g, a)
+    before, after = power(a, exponent), power(square, exponent)
+    linear += fma(shrinkage, p, g) - (after - before) / rate * p
+    clipped = larger(-l1, linear if linear < l1 else l1)
+    quadratic = after / rate + l2
+    return (clipped - linear) / quadratic if quadratic > T(0) else p, square, linear
+
+
+@helper
+def lion(p, g, m, rate, one_minus_beta_1, one_minus_beta_2):
+    direction = mean_of(m, g, one_minus_beta_1)
+    sign = T(1) if direction > T(0) else (T(-1) if direction < T(0) else T(0))
+    return fma(-rate, sign, p), mean_of(m, g, one_minus_beta_2)

@@ -119,10 +119,11 @@ def steps():
         gradient, parameter = scale * normal(n), normal(n)
         m, v = scale * np.abs(normal(2, n))
         rate, epsilon = np.array([0.1]), {"epsilon": 0.1 * scale}
-        in_place(updates.sgd, [gradient, rate], [parameter])
-        in_place(updates.sgd_momentum, [gradient, rate], [parameter, m, np.array([0])])
-        in_place(updates.adam, [gradient, rate, np.array([3])], [parameter, m, v], **epsilon)
-        in_place(updates.rmsprop, [gradient, rate], [parameter, v], **epsilon)
+        given = [gradient, rate, np.array([3]), np.array([2.0])]
+        in_place(updates.sgd, given, [parameter])
+        in_place(updates.sgd_momentum, given, [parameter, m, np.array([0])])
+        in_place(updates.adam, given, [parameter, m, v], **epsilon)
+        in_place(updates.rmsprop, given, [parameter, v], **epsilon)
 
 
 def accuracies_and_means():

@@ -16,7 +16,7 @@ from .emulator import Failed, mirrored, run
 
 BLOCK = updates.THREADS * 4
 SIZES = (0, 1, 3, 4, 31, 33, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 7)
-RATE, STEPS = np.array([1e-2]), np.array([40])
+RATE, STEPS, SQUARES = np.array([1e-2]), np.array([40]), np.array([9.0])
 TINY = np.finfo("float64").tiny
 EXACT = processor().target.vector_bytes <= 32  # AVX-512 has another division: of other last places
 floats = pytest.mark.parametrize("dtype", FLOATS)
@@ -24,52 +24,61 @@ floats = pytest.mark.parametrize("dtype", FLOATS)
 
 def made(op, n, dtype):
     """Inputs of an update, and what it writes over."""
-    rng = np.random.default_rng(n)
+    rng, rule = np.random.default_rng(n), op.formula
     gradient, parameter = rng.normal(size=(2, n)).astype(dtype)
-    states = list(rng.uniform(0.5, 1, (2, n)).astype(dtype))
-    if op is ops.sgd:
-        return [gradient, RATE], [parameter]
-    if op is ops.sgd_momentum:
-        return [gradient, RATE], [parameter, states[0], np.array([0])]
-    if op is ops.adam:
-        return [gradient, RATE, STEPS], [parameter, *states]
-    return [gradient, RATE], [parameter, states[0]]
+    states = rng.uniform(0.5, 1, (len(rule.states), n)).astype(dtype)
+    cells, flags = [np.array([0.8])] * len(rule.cells), [np.array([0]) for _ in rule.flag]
+    return [gradient, RATE, STEPS, SQUARES, *cells], [parameter, *states, *flags]
 
 
+CONDITIONED = {"decay": 0.2, "clipnorm": 2.0, "unscale": 0.5, "every": 3, "steps_before": 1}
 UPDATES = [
-    (ops.sgd, updates.update_sgd, {}),
-    (ops.sgd_momentum, updates.update_sgd_momentum, {"momentum": 0.9}),
-    (ops.sgd_momentum, updates.update_sgd_momentum, {"momentum": 0.9, "nesterov": True}),
-    (ops.adam, updates.update_adam, {"beta_1": 0.8, "epsilon": 1e-3, "steps_before": 2}),
-    (ops.rmsprop, updates.update_rmsprop, {"rho": 0.8}),
+    (ops.sgd, {}),
+    (ops.sgd_momentum, {"momentum": 0.9}),
+    (ops.sgd_momentum, {"momentum": 0.9, "nesterov": 1.0}),
+    (ops.adam, {"beta_1": 0.8, "epsilon": 1e-3, "steps_before": 2}),
+    (ops.adam, {"epsilon": 0.1, "epsilon_after_correction": 1.0, **CONDITIONED}),
+    (ops.amsgrad, {"beta_2": 0.1}),
+    (ops.adamax, {}),
+    (ops.nadam, {}),
+    (ops.rmsprop, {"rho": 0.8}),
+    (ops.rmsprop_general, {"momentum": 0.9, "centered": 1.0, "epsilon": 1.0}),
+    (ops.adagrad, {}),
+    (ops.adadelta, {}),
+    (ops.ftrl, {"l1_regularization_strength": 0.5, "beta": 0.3}),
+    (ops.lion, {}),
 ]
-CHECKS = {
-    ops.sgd: updates.check_sgd,
-    ops.sgd_momentum: updates.sgd_momentum_check,
-    ops.adam: updates.adam_check,
-    ops.rmsprop: updates.rmsprop_check,
-}
-every_update = pytest.mark.parametrize(("op", "kernel", "attributes"), UPDATES, ids=str)
+EVERY_BRANCH = (
+    {},
+    {"steps_before": 0},
+    {"epsilon_after_correction": 1.0},
+    {"epsilon_after_correction": 1.0, "beta_2": 0.5},
+    {"every": 0},  # a branch that Numba makes, and nobody takes
+)
+# Whose every line is run; the others are made alike.
+FIRST = (ops.sgd, ops.sgd_momentum, ops.adam, ops.rmsprop)
+every_update = pytest.mark.parametrize(("op", "attributes"), UPDATES, ids=str)
 
 
 def as_on_the_cpu(op, attributes, expected, found):
     """Of float64 a GPU does not flush denormal numbers to zero."""
     expected, found = ([np.where(np.abs(x) < TINY, 0, x) for x in xs] for xs in (expected, found))
-    if not EXACT and op in (ops.adam, ops.rmsprop):
-        (a, *expected), (b, *found) = expected, found
-        eps = 8 * np.finfo(a.dtype).eps
-        np.testing.assert_allclose(b, a, rtol=eps, atol=eps)
+    if not EXACT and op not in (ops.sgd, ops.sgd_momentum, ops.lion):
+        eps = max(8, op.tolerance.absolute) * np.finfo(expected[0].dtype).eps
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_allclose(b, a, rtol=eps, atol=eps)
+        return
     same_numbers(op, attributes, expected, found)
 
 
 @floats
 @every_update
-def test_updates_are_the_cpus(op, kernel, attributes, dtype):
-    for n in SIZES:
+def test_updates_are_the_cpus(op, attributes, dtype):
+    for n in SIZES if op in FIRST else SIZES[::3]:
         given, written = made(op, n, dtype)
         for shift in (0, 1):
             on_both(op, *given, places=written, shift=shift, check=as_on_the_cpu, **attributes)
-    if "epsilon" in op.names:  # of 0 it is the smallest number that is not flushed to zero
+    if op in (ops.adam, ops.rmsprop):  # of 0 it is the smallest number that is not flushed to zero
         given, written = made(op, 9, dtype)
         for x in (given[0], *written[1:]):
             x[:] = 0
@@ -79,7 +88,12 @@ def test_updates_are_the_cpus(op, kernel, attributes, dtype):
         written[1][5] = np.finfo(dtype).max / 4
         (_, _, is_large), _ = run(op, given, written, attributes)
         assert is_large == [1]
-    assert missed(kernel, np.dtype(dtype).str[1:]) == []
+    if op in FIRST:
+        for others in EVERY_BRANCH:
+            if set(others) <= set(op.names):
+                given, written = made(op, 9, dtype)
+                on_both(op, *given, places=written, **{**attributes, **CONDITIONED, **others})
+        assert missed(updates.kernel_of(op.formula), np.dtype(dtype).str[1:]) == []
 
 
 @pytest.mark.parametrize("dtype", ["float32", slow("float64")])
@@ -95,6 +109,7 @@ def test_extreme_gradients_and_states(dtype):
         optimizers.Adam(1e-3),
         optimizers.Adam(1e-3, 0.9, 0.5),  # whose m outlasts its v
         optimizers.RMSprop(1e-3),
+        optimizers.Nadam(1e-3),
     ):
         weight, ran = fastnn.Variable(np.ones(values.size), dtype=dtype), []
 
@@ -115,7 +130,7 @@ def refused(op, given, written, **options):
 
 
 @floats
-@pytest.mark.parametrize("op", CHECKS, ids=str)
+@pytest.mark.parametrize("op", FIRST, ids=str)
 def test_the_lowest_element_that_is_refused_is_reported(op, dtype):
     check, n, largest = ops.check_of[op], 3 * BLOCK - 1, float(np.finfo(dtype).max)
     for shift in (0, 1):
@@ -143,7 +158,12 @@ def test_the_lowest_element_that_is_refused_is_reported(op, dtype):
     if op is ops.adam:
         run(check, given, written, {"beta_1": 0.9, "beta_2": 0.5})
         run(check, given, written, {"beta_1": 0.9, "beta_2": 0.5, "epsilon": 1e-300})
-    assert missed(CHECKS[op], np.dtype(dtype).str[1:]) == []
+    for others in EVERY_BRANCH:
+        if set(others) <= set(op.names):
+            given, written = made(op, 9, dtype)
+            given[1] = 1e8 * RATE  # with which the decay makes parameters larger
+            run(check, given, written, {**CONDITIONED, **others})
+    assert missed(updates.check_of(op.formula), np.dtype(dtype).str[1:]) == []
 
 
 @floats
@@ -161,7 +181,9 @@ def test_check_finite(dtype):
 
 
 @every_update
-def test_memory_is_moved_by_whole_sectors(op, kernel, attributes):
+def test_memory_is_moved_by_whole_sectors(op, attributes):
+    if op not in FIRST:
+        pytest.skip("made alike")
     given, written = made(op, 16 * BLOCK, "float32")
     stats = on_cuda(op, given, written, **attributes)
     assert sectors(stats) <= 1.1
@@ -170,5 +192,5 @@ def test_memory_is_moved_by_whole_sectors(op, kernel, attributes):
         <= 1.1 * (given[0].nbytes + 2 * (len(written) * given[0].nbytes)) / 32
     )
     stats = on_cuda(ops.check_of[op], given, written, **attributes)
-    numbers = stats.threads // 32 * 2  # which each warp reads
+    numbers = stats.threads // 32 * 4  # which each warp reads
     assert stats.global_sectors() - numbers <= 1.1 * given[0].nbytes / 32

@@ -12,6 +12,7 @@ import pytest
 import fastnn
 from fastnn import callbacks, layers, losses, ops, optimizers, random
 from fastnn.errors import DeadTensorError, RecordingError
+from fastnn.optimizers.runs import runs_of
 from tests.models.test_copies import (
     RNG,
     WAYS,
@@ -100,7 +101,7 @@ def test_pending_gradients_go_along(way):
     other = way(model)
     for one in (model, other):  # added to what there is, in memory of its own
         loss(Y, one(X, training=True)).backward()
-        assert len(optimizers._runs([(v, v._gradient) for v in one.trainable_variables])) == 1
+        assert len(runs_of([(v, v._gradient) for v in one.trainable_variables])) == 1
         one.optimizer.step()
     assert_same(model.get_weights(), other.get_weights())
 
@@ -118,7 +119,7 @@ def test_the_copied_graph_has_the_same_aliases(way):
     assert inner is first.kernel
     assert (
         [id(v) for v in variables]
-        == [id(v) for v in other.optimizer.variables]
+        == [id(v) for v in other.optimizer._trainable_variables]
         == [id(v) for v in other.trainable_variables]
     )
     assert {v.chunk for v in variables} == {other.inner.kernel.chunk}
@@ -175,7 +176,7 @@ def test_memory_is_freed_at_once():
     """No cycle keeps it until the garbage collector comes, in originals and copies."""
     one = made(optimizers.Adam)
     ones = [one, *[way(one) for way in WAYS.values()]]
-    chunks = [weakref.ref(o.variables[0].chunk) for o in ones]
+    chunks = [weakref.ref(o._trainable_variables[0].chunk) for o in ones]
     gc.disable()
     try:
         del one

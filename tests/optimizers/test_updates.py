@@ -8,6 +8,7 @@ import fastnn
 from fastnn import layers, optimizers
 from fastnn.devices.cpu import INTERPRETED
 from fastnn.errors import NotFiniteError
+from fastnn.kernels import update_rules as rules
 from fastnn.kernels.cpu import updates
 from tests.processors import ON_X86_64, call
 
@@ -69,9 +70,59 @@ def adam_of_long_memory(t, w, g, kept, dtype):
     return adam(t, w, g, kept, dtype, 0.9, 0.5)
 
 
+def amsgrad(t, w, g, kept, dtype):
+    largest = kept.get("largest", 0 * g)
+    kept["v"] = average(kept.get("v", 0 * g), 1 - BETA_2, g**2, dtype)
+    kept["m"] = BETA_1 * kept.get("m", 0) + (1 - BETA_1) * g
+    kept["largest"] = np.maximum(largest, kept["v"])
+    scale = RATE * np.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+    return w - scale * kept["m"] / (np.sqrt(kept["largest"]) + EPSILON)
+
+
+def adamax(t, w, g, kept, dtype):
+    kept["m"] = BETA_1 * kept.get("m", 0) + (1 - BETA_1) * g
+    kept["u"] = np.maximum(BETA_2 * kept.get("u", 0 * g), np.abs(g))
+    return w - RATE / (1 - BETA_1**t) * kept["m"] / (kept["u"] + EPSILON)
+
+
+def nadam(t, w, g, kept, dtype):
+    u, ahead = (BETA_1 * (1 - 0.5 * np.longdouble(0.96) ** n) for n in (t, t + 1))
+    product = kept["product"] = kept.get("product", 1) * u
+    kept["m"] = BETA_1 * kept.get("m", 0) + (1 - BETA_1) * g
+    kept["v"] = average(kept.get("v", 0 * g), 1 - BETA_2, g**2, dtype)
+    m = ahead * kept["m"] / (1 - product * ahead) + (1 - u) * g / (1 - product)
+    return w - RATE * m / (np.sqrt(kept["v"] / (1 - BETA_2**t)) + EPSILON)
+
+
 def rmsprop(t, w, g, kept, dtype):
     kept["s"] = average(kept.get("s", 0 * g), 1 - BETA_1, g**2, dtype)
     return w - RATE * g / np.sqrt(kept["s"] + EPSILON)
+
+
+def rmsprop_with_momentum(t, w, g, kept, dtype):
+    step = w - rmsprop(t, w, g, kept, dtype)
+    kept["i"] = MOMENTUM * kept.get("i", 0) + step
+    return w - kept["i"]
+
+
+def adagrad(t, w, g, kept, dtype):
+    kept["s"] = kept.get("s", 0.1 + 0 * g) + g**2
+    kept["s"] = np.where(kept["s"] > LARGEST[dtype], np.inf, kept["s"])
+    return w - RATE * g / np.sqrt(kept["s"] + EPSILON)
+
+
+def adadelta(t, w, g, kept, dtype):
+    kept["s"] = average(kept.get("s", 0 * g), 1 - BETA_1, g**2, dtype)
+    before = kept.get("e", 0 * g)
+    delta = g / np.sqrt(kept["s"] + EPSILON) * np.sqrt(before + EPSILON)
+    kept["e"] = average(before, 1 - BETA_1, delta**2, dtype)
+    return w - RATE * delta
+
+
+def lion(t, w, g, kept, dtype):
+    before = kept.get("m", 0 * g)
+    kept["m"] = BETA_2 * before + (1 - BETA_2) * g
+    return w - RATE * np.sign(BETA_1 * before + (1 - BETA_1) * g)
 
 
 OPTIMIZERS = {
@@ -81,19 +132,30 @@ OPTIMIZERS = {
     adam: lambda rate=RATE: optimizers.Adam(rate, BETA_1, BETA_2, EPSILON),
     adam_of_last: lambda rate=RATE: optimizers.Adam(rate, 0.0, 0.0, EPSILON),
     adam_of_long_memory: lambda rate=RATE: optimizers.Adam(rate, 0.9, 0.5, EPSILON),
-    rmsprop: lambda rate=RATE: optimizers.RMSprop(rate, BETA_1, EPSILON),
+    rmsprop: lambda rate=RATE: optimizers.RMSprop(rate, BETA_1, epsilon=EPSILON),
 }
+OTHERS = {
+    amsgrad: lambda rate=RATE: optimizers.Adam(rate, BETA_1, BETA_2, EPSILON, amsgrad=True),
+    adamax: lambda rate=RATE: optimizers.Adamax(rate, BETA_1, BETA_2, EPSILON),
+    nadam: lambda rate=RATE: optimizers.Nadam(rate, BETA_1, BETA_2, EPSILON),
+    rmsprop_with_momentum: lambda rate=RATE: optimizers.RMSprop(rate, BETA_1, MOMENTUM, EPSILON),
+    adagrad: lambda rate=RATE: optimizers.Adagrad(rate, epsilon=EPSILON),
+    adadelta: lambda rate=RATE: optimizers.Adadelta(rate, BETA_1, EPSILON),
+    lion: lambda rate=RATE: optimizers.Lion(rate, BETA_1, BETA_2),
+}
+OPTIMIZER_OF = {**OPTIMIZERS, **OTHERS}
+EVERY = pytest.mark.parametrize("update", OPTIMIZER_OF, ids=lambda f: f.__name__)
 ALL = pytest.mark.parametrize("update", OPTIMIZERS, ids=lambda f: f.__name__)
 
 
-@ALL
+@EVERY
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_extreme_gradients_give_what_exact_arithmetic_does(update, dtype):
     """First extremes, once more with the other sign, then ordinary ones, in which old extremes are
     still kept."""
     largest, ordinary = gradient(dtype), np.linspace(-2, 2, gradient(dtype).size).astype(dtype)
     fits = np.abs(largest) < LARGEST[dtype] / 10 if update in (momentum, nesterov) else True
-    optimizer, kept = OPTIMIZERS[update](), {}
+    optimizer, kept = OPTIMIZER_OF[update](), {}
     weight, expected = (
         fastnn.Variable(np.ones(largest.size), dtype=dtype),
         np.ones(largest.size, np.longdouble),
@@ -122,15 +184,21 @@ def test_every_processors_form_keeps_infinite_states(processor, dtype):
     def arrays(*values):
         return [np.full(n, v, dtype) for v in values]
 
+    def update(rule, *attributes_and_written):
+        *attributes, written = attributes_and_written
+        common = 0.0, inf, 1.0, 0, 1, 1  # decay, clipnorm, unscale, steps_before, every, commit
+        given = g, rate, steps, rate, *attributes, *common, *written
+        call(updates.kernel_of(rule), processor, *given)
+
     w, m, v = arrays(1, 3, inf)
-    call(updates.update_adam, processor, g, rate, steps, BETA_1, BETA_2, EPSILON, 0, 1, w, m, v)
+    update(rules.adam, BETA_1, BETA_2, EPSILON, 0.0, (w, m, v))
     assert (w.min(), w.max(), v.min()) == (1, 1, inf)
     np.testing.assert_allclose(m, 2.9, rtol=4 * np.finfo(dtype).eps)
     w, s = arrays(1, inf)
-    call(updates.update_rmsprop, processor, g, rate, BETA_1, EPSILON, 1, w, s)
+    update(rules.rmsprop, BETA_1, EPSILON, (w, s))
     assert (w.min(), w.max(), s.min()) == (1, 1, inf)
     w, m, v = arrays(1, 0, 0)
-    call(updates.update_adam, processor, g, rate, steps, BETA_1, BETA_2, EPSILON, 0, 1, w, m, v)
+    update(rules.adam, BETA_1, BETA_2, EPSILON, 0.0, (w, m, v))
     expected = adam(1, np.longdouble(1), np.longdouble(2), {}, dtype)
     np.testing.assert_allclose(w, expected.astype(dtype), rtol=4 * np.finfo(dtype).eps)
 
@@ -214,7 +282,7 @@ def test_a_step_that_would_make_a_weight_infinite_changes_nothing(update, place,
             pytest.skip("interpreted kernels have one thread")
         fastnn.set_threads(2)
     (optimizer, weights), (other, same) = [
-        (OPTIMIZERS[update](), variables(place)) for _ in range(2)
+        (OPTIMIZER_OF[update](), variables(place)) for _ in range(2)
     ]
 
     def step_of(optimizer, weights):
@@ -243,7 +311,7 @@ def test_a_step_that_would_make_a_weight_infinite_changes_nothing(update, place,
     assert_same(contents(optimizer, weights), contents(other, same))
 
 
-@ALL
+@EVERY
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_weight_becomes_infinite_whatever_comes(update, dtype):
     """Random gradients of all sizes, and rates: a step is refused, with all as before, or leaves
@@ -253,7 +321,7 @@ def test_no_weight_becomes_infinite_whatever_comes(update, dtype):
     for rate in (RATE, 1.0, 1e5, LARGEST[dtype] / 10):
         weight, optimizer = (
             fastnn.Variable(rng.normal(size=70), dtype=dtype),
-            OPTIMIZERS[update](rate),
+            OPTIMIZER_OF[update](rate),
         )
         for _ in range(60):
             g = rng.choice([-1, 1, 0], 70) * 10 ** rng.uniform(
@@ -285,20 +353,20 @@ def test_a_large_velocity_is_not_forgotten(nesterov):
     assert_same(contents(optimizer, [weight]), before)
 
 
-@ALL
+@EVERY
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_at_a_rate_of_zero_nothing_finite_is_refused(update, dtype):
     weight, g = fastnn.Variable(np.ones(gradient(dtype).size), dtype=dtype), gradient(dtype)
-    optimizer = OPTIMIZERS[update](0.0)
+    optimizer = OPTIMIZER_OF[update](0.0)
     for _ in range(3):
         optimizer.apply([g], [weight])
     assert (weight.numpy() == 1).all()
 
 
-@ALL
+@EVERY
 @pytest.mark.parametrize("values", [[1, 5, np.nan, 9], [1, 5, -np.inf, 9]])
 def test_what_is_not_finite_is_said_so(update, values):
-    weight, optimizer = fastnn.Variable(np.ones(4, "float32")), OPTIMIZERS[update](0.0)
+    weight, optimizer = fastnn.Variable(np.ones(4, "float32")), OPTIMIZER_OF[update](0.0)
     with pytest.raises(
         NotFiniteError, match=f"{type(optimizer).__name__.lower()}'s check: element 2 is not finite"
     ):

@@ -1,0 +1,48 @@
+"""Variables that lie next to each other in memory, updated as one."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from fastnn.buffer import whole_lines
+from fastnn.devices.arena import Chunk
+from fastnn.tensor import Tensor
+from fastnn.variable import Variable
+
+
+class Run(NamedTuple):
+    """Neighbours in memory that are updated as one: their values and gradients, flat."""
+
+    chunk: Chunk
+    offset: int
+    parameter: Tensor
+    gradient: Tensor
+    variables: tuple[Variable, ...]
+
+
+def runs_of(
+    pairs: Iterable[tuple[Variable, Tensor]], kind: Callable[[Variable], Any] = lambda v: None
+) -> list[Run]:
+    """Variables and gradients as few runs: neighbours in memory, whose gradients are neighbours as
+    well, are one. kind: of what variables of one run have in common."""
+    # [what they have in common, offset, stop, gradient, variables]
+    found: list[list] = []
+    for v, g in sorted(pairs, key=lambda pair: (id(pair[0].chunk), pair[0].offset)):
+        alike = (
+            g.buffer.address is not None and g.buffer.address == v.mirror("gradient").buffer.address
+        )
+        common = v.chunk, v.dtype, kind(v) if alike else id(v)
+        stop, last = v.offset + v.buffer.nbytes, found[-1] if found else None
+        if last and alike and last[0] == common and whole_lines(last[2]) == v.offset:
+            last[2] = stop
+            last[4].append(v)
+        else:
+            found.append([common, v.offset, stop, None if alike else g, [v]])
+    runs = []
+    for (chunk, dtype, _), offset, stop, gradient, variables in found:
+        shape = ((stop - offset) // dtype.itemsize,)
+        place = stop - offset
+        if gradient is None:
+            gradient = Tensor(chunk.mirror("gradient").part(offset, place), shape, dtype)
+        parameter = Tensor(chunk.memory.part(offset, place), shape, dtype)
+        runs.append(Run(chunk, offset, parameter, gradient.flat(), tuple(variables)))
+    return runs
