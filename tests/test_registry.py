@@ -67,7 +67,6 @@ OTHER = {
     "boundaries": [10],
     "clip_threshold": 0.5,
     "clipnorm": 0.5,
-    "clipvalue": None,  # or global_clipnorm, or clipnorm
     "decay_rate": 0.5,
     "decay_steps": 10,
     "ema_momentum": 0.5,
@@ -87,7 +86,6 @@ OTHER = {
     "function": activations.softsign,
     "gain": 0.5,
     "gamma": 3.0,
-    "global_clipnorm": None,
     "gradient_accumulation_steps": 3,
     "ignore_class": -1,
     "initial_accumulator_value": 0.5,
@@ -164,6 +162,8 @@ OTHER = {
 
 
 def other(cls, name):
+    if name in ("clipvalue", "global_clipnorm"):  # or clipnorm
+        return None
     if name.endswith("_initializer"):
         return initializers.RandomNormal(stddev=0.5, seed=1)
     if name.endswith("_regularizer"):
