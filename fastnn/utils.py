@@ -73,3 +73,38 @@ def plot_model(model: Any, to_file: Any = "model.svg", **shown: Any) -> str:
     from fastnn.models.plot import plot_model as drawn
 
     return drawn(model, to_file, **shown)
+
+
+class PyDataset:
+    """A sequence of batches for `fit`, as Keras has it: subclasses define `__len__`, the number of
+    batches, and `__getitem__(i)`, which gives (x, y) or (x, y, sample_weight); and, if need be,
+    on_epoch_end(). Any object with these methods serves as well. workers, use_multiprocessing and
+    max_queue_size are taken for Keras's sake: batches are made where they are used.
+
+    >>> import numpy as np, fastnn
+    >>> class Squares(fastnn.utils.PyDataset):
+    ...     def __len__(self):
+    ...         return 4
+    ...     def __getitem__(self, i):
+    ...         x = np.arange(8.0 * i, 8 * i + 8)[:, None]
+    ...         return x, x * x
+    >>> model = fastnn.Sequential([fastnn.layers.Dense(1)])
+    >>> model.compile("adam", "mse")
+    >>> len(model.fit(Squares(), epochs=2, verbose=0).history["loss"])
+    2
+    """
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ):
+        self.workers, self.use_multiprocessing = workers, use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __len__(self) -> int:
+        raise TypeError(f"{type(self).__name__} does not define __len__, the number of batches")
+
+    def __getitem__(self, index: int) -> Any:
+        raise TypeError(f"{type(self).__name__} does not define __getitem__(index), a batch")
+
+    def on_epoch_end(self) -> None:
+        """After every pass through the batches."""

@@ -30,6 +30,8 @@ class Driver:
         self.model, self.epoch, self.names = model, epoch, names
         self.callbacks, self.progress = callbacks, progress
         self.can_test = bool(epoch.test)  # in some epochs
+        # whether batches come one at a time, and how many of this epoch's did
+        self.in_batches, self.batches_done = False, 0
         self.finished: Callable[[int, list[str], list[list[Any]]], None] = (
             lambda first, names, means: None
         )
@@ -52,7 +54,7 @@ class Driver:
         hooks = ("on_epoch_begin", "on_epoch_end", "after_epoch", "on_test_begin", "on_test_end")
         watched = self.callbacks.watches_batches("train") or self.callbacks.watches_batches("test")
         each = watched or self.epoch.collects or self.callbacks.overrides(*hooks)
-        if not each and (is_tested is every_epoch or not self.can_test):
+        if not each and not self.in_batches and (is_tested is every_epoch or not self.can_test):
             self._stand(first, renew)
             self._replay((epochs - first) * self.epoch.steps, epochs)
             return
@@ -70,8 +72,12 @@ class Driver:
             self.noted({n: v for n, v in logs.items() if n not in self.names_of_epoch})
             for callback in self.callbacks.callbacks:
                 callback.after_epoch(number)
-            if self.model.stop_training:
+            if self.model.stop_training or self.is_over():
                 break
+
+    def is_over(self) -> bool:
+        """Whether there is nothing to train another epoch with."""
+        return False
 
     def _stand(self, number, renew, tested=True):
         """Be at the beginning of an epoch, with a program that fits."""
@@ -158,10 +164,11 @@ class Driver:
     def _located(self, error):
         """The error with the place where training stood."""
         number, current, step = self.epoch.program.position
+        step += self.batches_done
         segment = self.epoch.segments[current]
         if isinstance(error, StepFailed):
             error = error.error()
-        error = explained(error, lambda: segment(step))
+        error = explained(error, lambda: segment(step - self.batches_done))
         before = sum(
             s.repeats
             for s in self.epoch.segments[:current]

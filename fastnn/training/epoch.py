@@ -52,13 +52,17 @@ class Epoch(Programs):
 
     def begin(self, data: Sequence[Sequence[np.ndarray]]) -> None:
         """Stand at the beginning, with these arrays for the sources."""
-        schedule = self.through(data)
-        self.train, test, self.segments, self.tapes, self.program, self.autotuner = schedule
-        self.test, self.steps = test[:-1], sum(s.repeats for s in self.segments)
+        self.go_on(data)
         self.row.value = 0
         self.totals.buffer.array(self.totals.shape, self.totals.dtype)[:] = 0
         for measures in self.measures:
             measures.begin()
+
+    def go_on(self, data: Sequence[Sequence[np.ndarray]]) -> None:
+        """Take these arrays, and count on."""
+        schedule = self.through(data)
+        self.train, test, self.segments, self.tapes, self.program, self.autotuner = schedule
+        self.test, self.steps = test[:-1], sum(s.repeats for s in self.segments)
 
     def collect(self, row: int) -> None:
         """Put what functions of all predictions of the epoch in this row give into it."""

@@ -24,9 +24,10 @@ from fastnn.watch import Cache, Watch
 from fastnn.weights import named
 
 from . import data, preparing
+from .batches import Batches, are_batches
 from .data import Rows
-from .driver import Driver
 from .epoch import Epoch
+from .given import Given
 from .outputs import (
     Choice,
     Layout,
@@ -184,6 +185,8 @@ class Trainer(Layer, aliases=None):
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
     ) -> History:
@@ -191,16 +194,20 @@ class Trainer(Layer, aliases=None):
 
         x: (N, ...), y: (N, ...), arrays or what numpy.asarray takes; they are never written to.
         For a model whose `call` takes or returns a list, tuple or dictionary, x or y is one of
-        arrays. Labels of classes are whole numbers. batch_size: 32 unless given; the last batch
-        may be smaller. epochs: how many, or, with initial_epoch, the number after the last one.
-        verbose: 0 nothing, 1 or "auto" a line an epoch, 2 the same without a live line.
-        validation_split: the last part of the rows, kept out of training; validation_data: (x, y)
-        or (x, y, sample_weight), in batches of validation_batch_size (batch_size), after every
-        validation_freq-th epoch or those in a list (the first is 1). shuffle: whether each epoch
-        takes the rows in a new order. class_weight: by which the loss of a row is multiplied, of
-        each class that it names. sample_weight: (N,), (N, 1) or one number, by which each row's
-        loss is multiplied, also a structure of such, one for each output; a negative one trains
-        away from its row. Defaults are Keras's.
+        arrays. Labels of classes are whole numbers. x may also be what gives batches, (x, y) or (x,
+        y, sample_weight): a generator, a sequence such as `utils.PyDataset`, an iterable such as
+        PyTorch's DataLoader; validation_data likewise. steps_per_epoch: how many batches are an
+        epoch, of arrays too; the next one goes on where it ends; validation_steps: of validation.
+        batch_size: 32 unless given; the last batch may be smaller. epochs: how many, or, with
+        initial_epoch, the number after the last one. verbose: 0 nothing, 1 or "auto" a line an
+        epoch, 2 the same without a live line. validation_split: the last part of the rows, kept out
+        of training; validation_data: (x, y) or (x, y, sample_weight), in batches of
+        validation_batch_size (batch_size), after every validation_freq-th epoch or those in a list
+        (the first is 1). shuffle: whether each epoch takes the rows in a new order, or the batches
+        of a sequence. class_weight: by which the loss of a row is multiplied, of each class that it
+        names. sample_weight: (N,), (N, 1) or one number, by which each row's loss is multiplied,
+        also a structure of such, one for each output; a negative one trains away from its row.
+        Defaults are Keras's.
 
         A loss or gradient that is not finite raises FloatingPointError, which names epoch, step and
         layer; the weights are those before that step. Ctrl-C ends training, sets `stop_training`
@@ -219,23 +226,24 @@ class Trainer(Layer, aliases=None):
         is_tested = data.validated_epochs(validation_freq)
         progress = Progress(verbose, epochs)
         with self._lock, CompileNotice(progress.on):
-            if self.preprocessing is not None or self.labels is not None:
+            is_raw = self.preprocessing is not None or self.labels is not None
+            if is_raw and not are_batches(x):
                 x, y, sample_weight, held = preparing.fitted(
                     self, x, y, sample_weight, validation_split, progress.on
                 )
-                if validation_data is not None:
+                if are_batches(validation_data):
+                    held = validation_data
+                elif validation_data is not None:
                     test_x, test_y, *rest = data.pair(validation_data)
                     held = preparing.inputs(self, test_x), preparing.targets(self, test_y), *rest
                 validation_data, validation_split = held, 0.0
-            sample_weight = data.with_class_weights(class_weight, y, sample_weight)
-            rows, test = self._rows(x, y, sample_weight), None
-            if validation_data is not None:
-                test = self._rows(*data.pair(validation_data), what="validation_")
-            elif validation_split:
-                rows, test = data.split(rows, validation_split)
-            steps = math.ceil(rows.number / sizes[0])
+            given = Given.of(
+                self, (x, y, sample_weight), class_weight, validation_data, validation_split,
+                sizes, shuffle, steps_per_epoch, validation_steps,
+            )  # fmt: skip
+            rows, test, sizes = given.rows, given.test, given.sizes
             history = History(
-                {"verbose": verbose, "epochs": epochs, "steps": steps}, random.default.seed
+                {"verbose": verbose, "epochs": epochs, "steps": given.steps}, random.default.seed
             )
             called = CallbackList(callbacks, self, history.params)
             self.history, self.stop_training = history, False
@@ -243,11 +251,10 @@ class Trainer(Layer, aliases=None):
 
             def program(number: int) -> Epoch:
                 tested = test if is_tested(number) else None
-                return self._training("fit", rows, tested, sizes, bool(shuffle))
+                permuted = bool(shuffle) and given.train_batches is None
+                return self._training("fit", rows, tested, sizes, permuted)
 
-            driver = Driver(
-                self, program(self._initial_epoch), self._layout.names, called, progress
-            )
+            driver = given.driver(self, program(self._initial_epoch), called, progress)
             driver.can_test = test is not None
             driver.finished, driver.noted = history.extend, history.note
             try:
@@ -278,25 +285,22 @@ class Trainer(Layer, aliases=None):
         batch_size: int | None = None,
         verbose: Any = "auto",
         sample_weight: Any = None,
+        steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
         """The loss over data, followed by the metrics if there are any: a number, a list or, with
-        return_dict, a dictionary. Arguments as in `fit`."""
+        return_dict, a dictionary. steps: of how many batches; None: all. Arguments as in `fit`."""
         _expect_no_recording("evaluate")
         self._compiled("evaluate")
-        batch_size = _batch_size(batch_size)
         progress = Progress(verbose, 0, "Evaluation")
-        x, y = preparing.inputs(self, x), preparing.targets(self, y)
         with CompileNotice(progress.on):
-            rows = self._rows(x, y, sample_weight)
-            called = CallbackList(
-                callbacks, self, {"verbose": verbose, "steps": math.ceil(rows.number / batch_size)}
-            )
-            epoch = self._program("evaluate", None, rows, (batch_size, batch_size), False)
+            given = Given.to_evaluate(self, (x, y, sample_weight), _batch_size(batch_size), steps)
+            called = CallbackList(callbacks, self, {"verbose": verbose, "steps": given.steps})
+            epoch = self._program("evaluate", None, given.rows, given.sizes, False)
             try:
-                epoch.begin([rows.arrays()])
-                results = Driver(self, epoch, self._layout.names, called, progress).evaluate()
+                epoch.begin([given.rows.arrays()])
+                results = given.driver(self, epoch, called, progress).evaluate()
             finally:
                 epoch.release()
         named = dict(zip(self._layout.names, results, strict=True))
@@ -306,22 +310,27 @@ class Trainer(Layer, aliases=None):
         return results if len(results) > 1 else results[0]
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The model's results for rows x: an array, or arrays in the structure that `call`
-        returns. batch_size: 32 unless given; it changes
-        nothing but speed. verbose is taken for Keras's sake: predicting prints nothing. Any number
-        of threads may predict at once, also while another one trains: each slice of batches is then
-        computed with the weights between two steps (see `fit`)."""
+        returns. x may give batches, as in `fit`; steps: how many are taken. batch_size: 32 unless
+        given; it changes nothing but speed. verbose is taken for Keras's sake: predicting prints
+        nothing. Any number of threads may predict at once, also while another one trains: each
+        slice of batches is then computed with the weights between two steps (see `fit`)."""
         arena = self._arena
         if arena is not None and arena.device != context.device:
             # as `where_it_lies` has it, which takes a tenth of a prediction of one row
             with device(arena.device):
-                return self.predict(x, batch_size, verbose, callbacks)
+                return self.predict(x, batch_size, verbose, steps, callbacks)
         _expect_no_recording("predict")
-        if self.preprocessing is not None:
+        if self.preprocessing is not None and not are_batches(x):
             x = preparing.inputs(self, x)
-        if callbacks is None:
+        if callbacks is None and steps is None:
             found = self._programs.find(
                 (
                     "predict",
@@ -332,8 +341,14 @@ class Trainer(Layer, aliases=None):
             )
             if found is not None:  # the quick way, for one row at a time in a loop of one's own
                 return found(x)
+        if are_batches(x):
+            found = [self.predict(part[0]) for part in Batches(x, steps).epoch()]
+            return tree.map(lambda *parts: np.concatenate(parts), *found)
         batch_size = _batch_size(batch_size)
         rows = self._inputs(x, "x", check=False)
+        if steps is not None:
+            count = checks.whole_number("steps", steps, 1) * batch_size
+            rows = x = tree.map(lambda array: array[:count], rows)
         with CompileNotice(bool(verbose)):
             output, count = self._outputs(rows), len(tree.flatten(rows)[0])
             size = count if count <= batch_size else None

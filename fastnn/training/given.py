@@ -1,0 +1,139 @@
+"""What `fit` and `evaluate` are given: arrays that are there as a whole, or batches."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.callbacks import CallbackList
+
+from . import data, preparing
+from .batches import BatchDriver, Batches, are_batches, of_rows
+from .data import Rows
+from .driver import Driver
+from .epoch import Epoch
+from .progress import Progress
+
+ANY_SIZE = 1 << 40  # of a batch that comes from elsewhere: it is one step
+
+
+class Given(NamedTuple):
+    """Rows to train with and to validate with, or None, all or the first batch of them; sizes of
+    batches; how many steps an epoch has, or None."""
+
+    rows: Rows
+    test: Rows | None
+    sizes: tuple[int, int]
+    steps: int | None
+    train_batches: Batches | None = None
+    test_batches: Batches | None = None
+    class_weight: Any = None
+
+    @classmethod
+    def of(
+        cls,
+        model: Any,
+        train: tuple[Any, Any, Any],
+        class_weight: Any,
+        validation_data: Any,
+        validation_split: float,
+        sizes: tuple[int, int],
+        shuffle: bool,
+        steps: int | None,
+        test_steps: int | None,
+    ) -> "Given":
+        """The arguments of `fit`, in which arrays are preprocessed already."""
+
+        def order(number: int) -> np.ndarray:
+            return np.argsort(model._drawing().uniform((number,)).numpy(), kind="stable")
+
+        drawn = order if shuffle else None
+        rows, batches, size = part(
+            model, train, class_weight, sizes[0], steps, drawn, is_split=bool(validation_split)
+        )
+        test, test_batches, test_size = None, None, sizes[1]
+        if validation_data is not None:
+            pair = (validation_data, None, None)
+            if not are_batches(validation_data):
+                pair = data.pair(validation_data)
+            test, test_batches, test_size = part(
+                model,
+                pair,
+                None,
+                sizes[1],
+                test_steps,
+                None,
+                "validation_",
+                not are_batches(train[0]),
+            )
+        elif validation_split:
+            rows, test = data.split(rows, validation_split)
+        length = batches.length if batches is not None else math.ceil(rows.number / size)
+        return cls(rows, test, (size, test_size), length, batches, test_batches, class_weight)
+
+    @classmethod
+    def to_evaluate(
+        cls, model: Any, test: tuple[Any, Any, Any], size: int, steps: int | None
+    ) -> "Given":
+        """The arguments of `evaluate`."""
+        rows, batches, size = part(model, test, None, size, steps, is_ready=False)
+        length = batches.length if batches is not None else math.ceil(rows.number / size)
+        return cls(rows, None, (size, size), length, None, batches)
+
+    def driver(self, model: Any, epoch: Epoch, called: CallbackList, progress: Progress) -> Driver:
+        """What runs it."""
+        common = model, epoch, model._layout.names, called, progress
+        if self.train_batches is None and self.test_batches is None:
+            return Driver(*common)
+        if model._layout.collects:
+            raise ValueError(
+                "metrics: a function that is given all predictions of an epoch needs its data as "
+                "arrays, not in batches; make it of fastnn.ops, or of a Metric with update_state"
+            )
+        found = BatchDriver(*common, train=self.train_batches, test=self.test_batches)
+        found.check = {
+            "train": lambda batch: checked(model, batch, self.class_weight, ""),
+            "test": lambda batch: checked(model, batch, None, "validation_" if self.test else ""),
+        }
+        found.held = [r.arrays() for r in (self.rows, self.test) if r is not None]
+        return found
+
+
+def part(
+    model: Any,
+    given: tuple[Any, Any, Any],
+    class_weight: Any,
+    size: int,
+    steps: int | None,
+    order: Any = None,
+    what: str = "",
+    is_ready: bool = True,
+    is_split: bool = False,
+) -> tuple[Rows, Batches | None, int]:
+    """Rows, or the first batch and all batches, and their size. is_ready: whether arrays are
+    preprocessed already."""
+    x, y, _ = given
+    if are_batches(x):
+        if y is not None or is_split:
+            raise ValueError(
+                f"{what}x gives batches, with targets in them: "
+                f"{'validation_split' if is_split else 'y'} has no meaning beside it"
+            )
+        batches = Batches(x, steps, f"{what}x", order)
+        return checked(model, batches.first(), class_weight, what), batches, ANY_SIZE
+    rows = checked(model, given, class_weight, what, is_ready)
+    if steps is None or is_split:
+        return rows, None, size
+    batches = Batches(of_rows(rows, size, order), steps, f"{what}x")
+    batches.are_checked = True
+    first = Rows(*batches.first())
+    return first, batches, ANY_SIZE
+
+
+def checked(model: Any, given: Any, class_weight: Any, what: str, ready: bool = False) -> Rows:
+    """Rows of x, y and weights. ready: whether x and y are preprocessed already."""
+    x, y, weights = given
+    if not ready:
+        x, y = preparing.inputs(model, x), preparing.targets(model, y)
+    rows: Rows = model._rows(x, y, data.with_class_weights(class_weight, y, weights), what=what)
+    return rows
