@@ -87,7 +87,7 @@ class Constant(Initializer):
             ) from None
 
 
-class Identity(Initializer, aliases=("IdentityInitializer",)):
+class Identity(Initializer):
     """gain where row and column have one number, else 0; for two dimensions.
 
     >>> import fastnn
@@ -285,7 +285,7 @@ class HeNormal(_Scaled):
     fixed = (2.0, "fan_in", "truncated_normal")
 
 
-class Orthogonal(Initializer, aliases=("OrthogonalInitializer",)):
+class Orthogonal(Initializer):
     """gain times a matrix whose columns, or rows where there are fewer, are orthogonal and of
     length 1, drawn evenly from all such; of more than two dimensions, all but the last are rows.
     Saxe and others, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
@@ -320,5 +320,6 @@ variance_scaling, orthogonal = VarianceScaling, Orthogonal
 glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 he_uniform, he_normal = HeUniform, HeNormal
-IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal  # Keras's older names
+KIND.spellings.update(IdentityInitializer=Identity, OrthogonalInitializer=Orthogonal)
 get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize

@@ -138,7 +138,8 @@ class BuiltIn(Loss, aliases=None):
         """of: its function, which is found by its name and the aliases, in either case."""
         super().__init_subclass__(aliases=aliases if of is None else (), **named)
         if of is not None:
-            KIND.add(of, *(aliases or ()), *[a.upper() for a in aliases or ()])
+            KIND.add(of, *(aliases or ()))
+            KIND.spellings.update({a.upper(): of for a in aliases or ()})
             FUNCTIONS.append((of, cls))
 
     def __init__(

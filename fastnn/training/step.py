@@ -113,8 +113,12 @@ def _judged(model: Any, measures: Measures, batch: Rows, prediction: Any) -> tup
             metrics += measures.measure(number, y, p, weight)
     for value in model.losses:
         terms.append(ops.sum(value) if getattr(value, "ndim", 0) else value)
+    if not terms:
+        raise RuntimeError(
+            f"model {model.name!r} has no loss: compile with one, or add_loss(...) within call"
+        )
     total = reduce(add, terms)
-    judged = [(total, each[0][1]), *(each if len(predictions) > 1 else ())]
+    judged = [(total, predictions[0].shape[0]), *(each if len(predictions) > 1 else ())]
     adding = [
         measures.adding(place, value, None, rows)
         for place, (value, rows) in enumerate(judged, measures.start)

@@ -132,10 +132,11 @@ class Trainer(Layer, aliases=None):
         """Say how to train.
 
         optimizer: a name ("sgd", "adam", "rmsprop") or an optimizer. loss: a name, a loss or a
-        function of (y_true, y_pred). metrics: names, metrics or functions of (y_true, y_pred);
-        "accuracy" and "crossentropy" are those that fit targets and predictions, as in Keras. A
-        function made of ops gives values of which a mean is kept; any other, as of scikit-learn, is
-        given all targets and predictions once an epoch, as arrays, (N,) of one number a row.
+        function of (y_true, y_pred); None where layers add one (`add_loss`). metrics: names,
+        metrics or functions of (y_true, y_pred); "accuracy" and "crossentropy" are those that fit
+        targets and predictions, as in Keras. A function made of ops gives values of which a mean is
+        kept; any other, as of scikit-learn, is given all targets and predictions once an epoch, as
+        arrays, (N,) of one number a row.
         weighted_metrics: the same, in which sample_weight counts. run_eagerly: whether every step
         runs from Python instead of being recorded: the same bits, slower; for looking into `call`.
 
@@ -421,13 +422,8 @@ class Trainer(Layer, aliases=None):
         return epoch
 
     def _compiled(self, what: str) -> tuple[Optimizer, Any]:
-        if self.optimizer is None or not tree.flatten(self.loss):
-            missing = (
-                "call compile(optimizer=..., loss=...) first"
-                if self.optimizer is None
-                else "compile with a loss"
-            )
-            raise RuntimeError(f"{what}: {missing}")
+        if self.optimizer is None:
+            raise RuntimeError(f"{what}: call compile(optimizer=..., loss=...) first")
         return self.optimizer, self.loss
 
     def _inputs(self, x: Any, name: str, check: bool = True) -> Any:
@@ -455,13 +451,13 @@ class Trainer(Layer, aliases=None):
 
     def _rows(self, x: Any, y: Any, sample_weight: Any, what: str = "") -> Rows:
         """Checked rows of x, y and weights, targets as losses and metrics take them."""
-        if x is None or y is None:
+        _, loss = self._compiled("fit")
+        if x is None or (y is None and tree.flatten((loss, self._metric_names))):
             raise ValueError(
                 f"{what}x and {what}y are both needed; {what}{'x' if x is None else 'y'} is missing"
             )
         rows = self._inputs(x, f"{what}x")
         count, outputs = len(tree.flatten(rows)[0]), self._outputs(rows)
-        _, loss = self._compiled("fit")
         names = self.output_names
         losses = per_output(outputs, loss, "loss", names)
         if self._metrics is None:

@@ -260,14 +260,14 @@ NAMES = [
     (lambda: network("mse_"), ValueError, r"unknown loss 'mse_'; did you mean 'mse'\?"),
     # Another quantity is no slip of the fingers.
     (
-        lambda: network("msle"),
+        lambda: network("rmse"),
         ValueError,
-        "unknown loss 'msle'; known are bce, binary_crossentropy, mae, mean_ab",
+        "unknown loss 'rmse'; known are bce, binary_crossentropy, binary_f",
     ),
     (
-        lambda: network("categorical_crossentropy"),
+        lambda: network("contrastive"),
         ValueError,
-        "unknown loss 'categorical_crossentropy'; known are bce, bin",
+        "unknown loss 'contrastive'; known are bce, bin",
     ),
     (
         lambda: network(optimizer="adamw"),
@@ -290,9 +290,9 @@ NAMES = [
         "unknown activation 'selu'; known are elu, ",
     ),
     (
-        lambda: layers.Dense(1, kernel_initializer="he_uniform"),
+        lambda: layers.Dense(1, kernel_initializer="kaiming_uniform"),
         ValueError,
-        "unknown initializer 'he_uniform'; known are glorot_",
+        "unknown initializer 'kaiming_uniform'; known are constant, gl",
     ),
     (
         lambda: layers.Dense(1, activation="ReLU"),
@@ -329,7 +329,7 @@ NAMES = [
     (
         lambda: layers.Dense(1, kernel_initializer="glorot"),
         ValueError,
-        "unknown initializer 'glorot'; did you mean 'glorot_uni",
+        "unknown initializer 'glorot'; did you mean 'glorot_nor",
     ),
     (
         lambda: network().get_layer("dense_x"),
@@ -424,7 +424,7 @@ STATE = [
         RuntimeError,
         r"fit: call compile\(optimizer=..., loss=...\) first",
     ),
-    (lambda: network(loss=None).evaluate(X, Y), RuntimeError, "evaluate: compile with a loss"),
+    (lambda: network(loss=None).evaluate(X, Y), RuntimeError, "has no loss: compile with one"),
     (lambda: fit(model=compiled(fastnn.Sequential())), ValueError, "has no layers: add some"),
     (
         lambda: fit(model=compiled(fastnn.Sequential([layers.ReLU()])), y=X),

@@ -126,3 +126,23 @@ def test_each_call_begins_anew_and_layers_within_layers_add_as_well():
 def test_what_is_wrong_is_named(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_model_may_have_no_other_loss_than_what_its_layers_add(eagerly):
+    class Autoencoder(fastnn.Model):
+        def __init__(self):
+            super().__init__()
+            self.code, self.decoded = layers.Dense(2), layers.Dense(4)
+
+        def call(self, x):
+            y = self.decoded(self.code(x))
+            self.add_loss(ops.mean(ops.squared_difference(y, x)))
+            return y
+
+    model = Autoencoder()
+    model.compile("adam", run_eagerly=eagerly)
+    losses = model.fit(X, epochs=3, verbose=0).history["loss"]
+    assert losses[2] < losses[0]
+    expected = ((model.predict(X) - X) ** 2).mean()
+    assert model.evaluate(X, verbose=0) == pytest.approx(expected, rel=1e-6)
