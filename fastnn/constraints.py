@@ -14,11 +14,16 @@ EPSILON = 1e-7  # Keras's: added to norms
 
 class Constraint(Watched, Configured):
     """What a weight becomes after an update: `constraint(w)`, of its shape. Layers take one for
-    each of their weights (`kernel_constraint`, ...); it is a part of the optimizer's step.
+    each of their weights (`kernel_constraint`, ...); it is a part of the optimizer's step, which
+    changes everything or nothing.
 
     >>> import fastnn
-    >>> fastnn.layers.Dense(1, kernel_constraint="max_norm").kernel_constraint.max_value
-    2
+    >>> layer = fastnn.layers.Dense(1, kernel_constraint="non_neg")
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), layer])
+    >>> model.compile("sgd", "mse")
+    >>> _ = model.fit([[1.0, 1.0]], [[-9.0]], epochs=9, verbose=0)
+    >>> bool((layer.kernel.numpy() == 0).all())
+    True
     """
 
     _kind = KIND

@@ -146,3 +146,34 @@ def test_a_model_may_have_no_other_loss_than_what_its_layers_add(eagerly):
     assert losses[2] < losses[0]
     expected = ((model.predict(X) - X) ** 2).mean()
     assert model.evaluate(X, verbose=0) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_constraints_hold_after_every_update_and_are_a_part_of_it(eagerly):
+    seen = []
+
+    def halved(w):
+        seen.append(w.shape)
+        return ops.minimum(w, 0.5) * 0.5
+
+    fastnn.utils.set_random_seed(1)
+    layer = layers.Dense(2, kernel_constraint=halved, bias_constraint="non_neg")
+    model = fastnn.Sequential([fastnn.Input((4,)), layer])
+    model.compile(fastnn.optimizers.SGD(0.0), "mse", run_eagerly=eagerly)
+    before = layer.kernel.numpy()
+    model.fit(X, np.tile(Y, 2), batch_size=2, epochs=1, verbose=0)
+    expected = np.minimum(np.minimum(before, 0.5) * 0.5, 0.5) * 0.5  # two steps
+    np.testing.assert_allclose(layer.kernel.numpy(), expected, rtol=1e-6)
+    assert set(seen) == {(4, 2)}
+
+
+def test_a_constraint_that_gives_nan_changes_nothing():
+    layer = layers.Dense(1, kernel_constraint=lambda w: w * np.nan)
+    model = fastnn.Sequential([fastnn.Input((4,)), layer])
+    model.compile("adam", "mse")
+    before = model.get_weights()
+    with pytest.raises(FloatingPointError):
+        model.fit(X, Y, verbose=0)
+    for was, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(was, now)
+    assert model.optimizer.iterations == 0

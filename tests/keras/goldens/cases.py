@@ -62,6 +62,12 @@ CASES = {
         ("SGD", {"learning_rate": 0.05}), "mse", ["mse"], 5,
         {"batch_size": 16, "epochs": 2, "validation_split": 0.2}, "normal",
     ),
+    "constrained": Case(
+        [("Dense", {"units": 8, "activation": "tanh", "kernel_constraint": "unit_norm",
+         "bias_constraint": "non_neg"}),
+        ("Dense", {"units": 1, "kernel_constraint": "min_max_norm"})],
+        ("Adam", {"learning_rate": 0.05}), "mse", [], 5, {"batch_size": 16, "epochs": 2}, "normal",
+    ),
     "focal": Case(
         SOFTMAX, ("SGD", {"learning_rate": 0.5}), "categorical_focal_crossentropy", [], 5,
         {"batch_size": 16, "epochs": 2}, "one-hot", weighted=True,
