@@ -107,8 +107,8 @@ class Model(Trainer, aliases=None):
         graph = self._graph
         if graph is None or not isinstance(graph.outputs, Slot):
             return None
-        shape = graph.spec_of(graph.outputs).shape
-        return shape if None not in shape[1:] else None
+        spec = graph.spec_of(graph.outputs)
+        return spec.shape if None not in spec.shape[1:] and spec.dtype == self.dtype else None
 
     def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
         graph = self._graph

@@ -11,7 +11,7 @@ from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList
 from fastnn.devices.base import FOREVER, StepFailed
 from fastnn.dtypes import FLOATS
-from fastnn.errors import NotFiniteError
+from fastnn.errors import NotFiniteError, ShapeError, shape_text
 from fastnn.frames import not_finite
 from fastnn.locks import MAX_WAIT_SECONDS
 from fastnn.ops.movement import copy
@@ -84,6 +84,11 @@ class Predictor:
         with no_grad():
             results = tree.flatten(self.model(tree.pack(self.inputs, x), training=False))
             for result, out in zip(results, y, strict=True):
+                if (result.shape, result.dtype) != (out.shape, out.dtype):
+                    raise ShapeError(
+                        f"predict: model {self.model.name!r} returns {shape_text(result.shape)} "
+                        f"{result.dtype}, and had said {shape_text(out.shape)} {out.dtype}"
+                    )
                 apply(copy, (result,), {}, (out,))
 
     def __call__(self, x: Any, callbacks: CallbackList | None = None, given: Any = None) -> Any:

@@ -274,3 +274,11 @@ def test_an_unknown_output_is_refused():
     model.compile("sgd", {"r": "mse"})
     with pytest.raises(ValueError, match="no output 'r'"):
         model.fit([A, B], [Y, LABELS])
+
+
+def test_predictions_have_the_results_element_type():
+    x = fastnn.Input((4,))
+    model = fastnn.Model(x, ops.argmax(x, axis=1))
+    found = model.predict(np.eye(3, 4, dtype="float32"), verbose=0)
+    assert found.dtype == "int64"
+    np.testing.assert_array_equal(found, [0, 1, 2])
