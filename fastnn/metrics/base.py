@@ -55,7 +55,7 @@ class Metric(Watched, Configured):
     def __init__(self, dtype: Any = None, name: str | None = None):
         self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
         self.dtype = expected(dtype or config.floatx(), f"metric {self.name!r}")
-        self._variables: list[Variable] = []
+        self._variables: tuple[Variable, ...] = ()
         self._arena: Arena | None = None
 
     __copy__ = own_copy
@@ -114,7 +114,7 @@ class Metric(Watched, Configured):
             variable = Variable(
                 value, False, name or "variable", dtype or self.dtype, arena=self._arena
             )
-        self._variables.append(variable)
+        self._variables = (*self._variables, variable)
         return variable
 
     def add_weight(

@@ -68,7 +68,7 @@ class AtThresholds(Metric, aliases=None):
 
     def __init__(self, name: str | None, dtype: Any, thresholds: list[float], clip: bool):
         super().__init__(dtype, name)
-        self.thresholds, self._clip = thresholds, clip
+        self.thresholds, self._clip = tuple(thresholds), clip
         self._order = np.argsort(thresholds, kind="stable")
 
     def build(self, labels: int | None = None) -> None:

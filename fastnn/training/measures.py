@@ -244,24 +244,22 @@ class Measures:
     def so_far(self) -> list[Any]:
         """The results so far, by column. Those of functions of all predictions come at the end."""
         totals = self.totals.buffer.array(self.totals.shape, self.totals.dtype)
-        states = {
-            self.places[id(one.metric)]: one.metric for one in self.metrics if one.kind == "state"
-        }
-        found: list[Any] = []
-        place = self.start
-        while len(found) < len(self.columns):
-            column = self.columns[len(found)]
-            if place in states and not totals[place, 1]:
-                values = [np.asarray(v) for v in _leaves(result_of(states[place]))]
+        found = [_mean(*totals[n]) for n in range(self.start, self.start + len(self.losses))]
+        for one in self.metrics:
+            place = self.places[id(one.metric)]
+            if one.kind == "state" and not totals[place, 1]:  # within an epoch
+                values = [v.numpy() for v in _leaves(result_of(one.metric))]
                 found += [v if v.ndim else float(v) for v in values]
-                place += sum([v.size for v in values])
                 continue
-            part = totals[place : place + column.size]
-            with np.errstate(all="ignore"):
-                means = np.where(part[:, 1] == 0, 0.0, part[:, 0] / part[:, 1])
-            found.append(means.reshape(column.shape) if column.shape else float(means[0]))
-            place += column.size
+            for column in one.columns:
+                means = [_mean(*totals[place + n]) for n in range(column.size)]
+                found.append(np.array(means).reshape(column.shape) if column.shape else means[0])
+                place += column.size
         return found
+
+
+def _mean(total, weight):
+    return float(total / weight) if weight else 0.0
 
 
 class Collected:

@@ -78,7 +78,7 @@ class Trainer(Layer, aliases=None):
     not_recorded = (
         "history", "stop_training", "run_eagerly", "_programs", "_generator", "_lock",
         "_initial_epoch",
-        "preprocessing", "labels",
+        "preprocessing", "labels", "_layout",
     )  # fmt: skip
 
     output_names: list[str] | None = None  # of a list of outputs
