@@ -55,7 +55,7 @@ class AUC(AtThresholds):
             found = even_thresholds("AUC", num_thresholds, 2)[1:-1]
         else:
             found = sorted(checked_thresholds("AUC", thresholds, 0.5))
-        super().__init__(name, dtype, [-EPSILON, *found, 1 + EPSILON], clip=True)
+        super().__init__(name, dtype, [-EPSILON, *found, 1 + EPSILON])
         self.num_thresholds = len(self.thresholds)
         self.curve = _chosen("curve", curve, CURVES, str.upper)
         self.summation_method = _chosen("summation_method", summation_method, SUMMATIONS, str.lower)

@@ -14,9 +14,7 @@ class _Given(AtThresholds, aliases=None):
     """At one threshold or several that are given."""
 
     def __init__(self, thresholds: Any, name: str | None, dtype: Any, default: float = 0.5):
-        super().__init__(
-            name, dtype, checked_thresholds(type(self).__name__, thresholds, default), clip=False
-        )
+        super().__init__(name, dtype, checked_thresholds(type(self).__name__, thresholds, default))
         self.init_thresholds = thresholds
         self.build()
 
@@ -119,7 +117,7 @@ class _Best(AtThresholds, aliases=None):
     ):
         kind = type(self).__name__
         thresholds = even_thresholds(kind, num_thresholds, 1)
-        super().__init__(name, dtype, thresholds, clip=len(thresholds) > 2)
+        super().__init__(name, dtype, thresholds)
         self.num_thresholds, self.class_id = num_thresholds, class_id
         self._limit = limit
         setattr(self, limit, fraction(f"{kind}: {limit}", least, one=True))

@@ -12,7 +12,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.metrics import threshold_counts
 from fastnn.tensor import Tensor, operand
 
-from .base import Metric, as_floats, into, ratio
+from .base import EPSILON, Metric, as_floats, into, ratio
 from .reduction import broadcast, masked, weights_for
 
 LOWEST = -1e10  # Keras's: what is not among the top k
@@ -66,9 +66,12 @@ class AtThresholds(Metric, aliases=None):
     top_k: int | None = None
     class_id: int | None = None
 
-    def __init__(self, name: str | None, dtype: Any, thresholds: list[float], clip: bool):
+    def __init__(self, name: str | None, dtype: Any, thresholds: list[float]):
         super().__init__(dtype, name)
-        self.thresholds, self._clip = tuple(thresholds), clip
+        self.thresholds = tuple(thresholds)
+        # As in Keras, predictions are then kept in [0, 1]; there it is how buckets are found.
+        even = np.linspace(0, 1, max(3, len(thresholds)))
+        self._clip = len(thresholds) > 2 and bool(np.allclose(thresholds, even, atol=EPSILON))
         self._order = np.argsort(thresholds, kind="stable")
 
     def build(self, labels: int | None = None) -> None:

@@ -2,6 +2,7 @@
 column, or several, in the epoch's totals."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any, NamedTuple
 
@@ -62,24 +63,37 @@ def columns_of(metric: Metric, name: str, y: np.ndarray, prediction: Any) -> tup
     targets like y and predictions like an `Output`."""
     if is_mean(metric) and type(metric) is not MeanMetricWrapper:
         return [Column(name)], "mean"
-    trial, function = metric.another(), getattr(metric, "fn", None)
     rows = [np.zeros((2, *y.shape[1:]), y.dtype), _zeros(prediction)]
+    if type(metric) is MeanMetricWrapper:
+        return [Column(name)], _kind_of(metric, name, rows)
+    trial = metric.another()
+    with making, Recorder(f"metric {name!r}") as recorder, no_grad():
+        trial.update_state(*_stand_ins(rows, recorder))
+        return _named(name, result_of(trial)), "state"
+
+
+def _kind_of(metric, name, rows):
+    """Whether a function gives values of which a mean is kept, or has to be given numbers."""
     try:
         with making, Recorder(f"metric {name!r}") as recorder, no_grad():
-            inputs = [
-                Tensor(Buffer(None, a.nbytes, None, 0, recorder), a.shape, a.dtype) for a in rows
-            ]
-            if type(metric) is MeanMetricWrapper:
-                if not isinstance(metric.fn(*inputs, **metric.arguments), Tensor):
-                    return [Column(name)], "collected"
-                return [Column(name)], "mean"
-            trial.update_state(*inputs)
-            return _named(name, result_of(trial)), "state"
+            found = metric.fn(*_stand_ins(rows, recorder), **metric.arguments)
     except Exception as error:
-        # of a plain function only: scikit-learn's and the like ask for the numbers
-        if function is None or not _asked_for_numbers(error):
+        if not _asked_for_numbers(error) and not _takes_arrays(metric, rows):
             raise
-        return [Column(name)], "collected"
+        return "collected"
+    return "mean" if isinstance(found, Tensor) else "collected"
+
+
+def _stand_ins(arrays, recorder):
+    """Tensors like these in a step that is recorded."""
+    return [Tensor(Buffer(None, a.nbytes, None, 0, recorder), a.shape, a.dtype) for a in arrays]
+
+
+def _takes_arrays(metric, rows):
+    """Whether a function gives a number of arrays: NumPy's, of tensors, call their methods."""
+    with suppress(Exception):
+        return not isinstance(metric.fn(*rows, **metric.arguments), Tensor)
+    return False
 
 
 def _zeros(output):
