@@ -2,6 +2,7 @@
 every device's movements (`kernels/<device>/movement.py`) have in common.
 """
 
+from functools import lru_cache
 from math import prod
 from operator import index as as_index
 
@@ -25,6 +26,41 @@ def around(shape, axis):
         return 1, prod(shape), 1
     axis %= len(shape)
     return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+
+
+# ---- rows along any axes
+
+
+@lru_cache(maxsize=1024)
+def rows_along(shape, axis):
+    """How elements along `axis` (an integer, several, None for all) become rows: the permutation of
+    dimensions that puts these last, None where they are; the matrix's shape; the permutation
+    back."""
+    ndim = len(shape)
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = [a % ndim for a in axes]
+    order = (*[d for d in range(ndim) if d not in axes], *axes)
+    columns = prod(shape[a] for a in axes)
+    matrix = prod(shape[d] for d in order[: ndim - len(axes)]), columns
+    if order == tuple(range(ndim)):
+        return None, matrix, None
+    return order, matrix, tuple(int(d) for d in np.argsort(order))
+
+
+def by_rows(call, transpose, axis, compute, *tensors):
+    """compute(*tensors) of matrices whose rows are the elements along `axis`. All have one shape;
+    the last is the result."""
+    *inputs, out = tensors
+    axis = tuple(axis) if isinstance(axis, list) else axis
+    order, matrix, back = rows_along(out.shape, axis)
+    if order is None:
+        compute(*[t.view(matrix) for t in tensors])
+        return
+    turned = [call.scratch(tuple(t.shape[d] for d in order), t.dtype) for t in tensors]
+    for x, place in zip(inputs, turned, strict=False):
+        transpose(call, x, place, axes=order)
+    compute(*[t.view(matrix) for t in turned])
+    transpose(call, turned[-1], out, axes=back)
 
 
 # ---- walks: how a view's elements are copied, in its order: (rows, columns); a table of the

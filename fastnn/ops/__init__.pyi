@@ -136,6 +136,10 @@ def ceil(x: Operand, /) -> Tensor:
     """The smallest whole number from x on, a float. Its gradient is 0. x: any shape, float32 or
     float64; the result has both."""
 
+def celu(x: Operand, /, alpha: float = 1.0) -> Tensor:
+    """x, or alpha (e^(x / alpha) - 1) where x is negative. x: any shape, float32 or float64; the
+    result has both."""
+
 def clip(x: Operand, x_min: Operand, x_max: Operand, /) -> Tensor:
     """x, but x_min at least and x_max at most: min(max(x, x_min), x_max). Shapes broadcast; NaN
     stays. The gradient is x's where x is between them or at one of them, else the bound's."""
@@ -281,7 +285,11 @@ def gather(source: Operand, order: Operand, cursor: Operand, /, rows: Any) -> Te
     """Rows of source: those that `order` names from place `cursor` on. order: int64; cursor: int64,
     one element. It has no gradient."""
 
-def gelu(x: Operand, /) -> Tensor:
+def gelu(x: Operand, /, approximate: bool = True) -> Tensor:
+    """x Phi(x), Phi being the normal CDF; by default, as in Keras, x (1 + tanh(sqrt(2 / pi) (x +
+    0.044715 x^3))) / 2 instead, which is within 5e-4 of it."""
+
+def gelu_erf(x: Operand, /) -> Tensor:
     """x Phi(x), Phi being the normal CDF. x: any shape, float32 or float64; the result has both."""
 
 def gelu_tanh(x: Operand, /) -> Tensor:
@@ -299,6 +307,9 @@ def general_relu(
     gradient is negative_slope; from max_value on it is 0. x: any shape, float32 or float64; the
     result has both."""
 
+def glu(x: Operand, /, axis: int = -1) -> Tensor:
+    """a sigmoid(b), a and b being the halves of x along axis (Dauphin et al., 2017)."""
+
 def greater(x: Operand, y: Operand, /) -> Tensor:
     """True where x is greater than y, else False; NaN is unequal to everything. x, y: float32,
     float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
@@ -307,9 +318,21 @@ def greater_equal(x: Operand, y: Operand, /) -> Tensor:
     """True where x is at least y, else False; NaN is unequal to everything. x, y: float32, float64,
     int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
+def hard_shrink(x: Operand, /, threshold: float = 0.5) -> Tensor:
+    """x; 0 where |x| is at most the threshold. NaN stays. x: any shape, float32 or float64; the
+    result has both."""
+
 def hard_sigmoid(x: Operand, /) -> Tensor:
     """(x + 3) / 6, but 0 at least and 1 at most; its gradient at -3 and 3 is 0. x: any shape,
     float32 or float64; the result has both."""
+
+def hard_silu(x: Operand, /) -> Tensor:
+    """x hard_sigmoid(x): 0 up to -3, x from 3 on, x (x + 3) / 6 between. x: any shape, float32 or
+    float64; the result has both."""
+
+def hard_tanh(x: Operand, /) -> Tensor:
+    """x, but -1 at least and 1 at most; its gradient at -1 and 1 is 1, as on JAX and TensorFlow. x:
+    any shape, float32 or float64; the result has both."""
 
 def heaviside(x: Operand, y: Operand, /) -> Tensor:
     """0 where x is negative, 1 where it is positive, y where it is 0; the gradient of x is 0."""
@@ -389,9 +412,12 @@ def log2(x: Operand, /) -> Tensor:
     """The logarithm of base 2, exact for its powers; -inf at 0, NaN below. x: any shape, float32 or
     float64; the result has both."""
 
+def log_sigmoid(x: Operand, /) -> Tensor:
+    """log(sigmoid(x)) = -log(1 + e^-x). x: any shape, float32 or float64; the result has both."""
+
 def log_softmax(x: Operand, /, axis: int = -1) -> Tensor:
-    """x - log(sum of e^x), the sum along axis: the logarithm of softmax, which neither overflows
-    nor is -inf where that is 0. axis: an integer, several, or None for all."""
+    """x - log(sum of e^x along axis), the logarithm of softmax, which neither overflows nor is -inf
+    where that is 0. axis: an integer, several, or None for all."""
 
 def logaddexp(x: Operand, y: Operand, /) -> Tensor:
     """ln(e^x + e^y), which does not overflow. x, y: float32 or float64, both alike; shapes
@@ -458,6 +484,9 @@ def min(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
 def minimum(x: Operand, y: Operand, /) -> Tensor:
     """The smaller of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
     float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
+
+def mish(x: Operand, /) -> Tensor:
+    """x tanh(softplus(x)). x: any shape, float32 or float64; the result has both."""
 
 def mod(x: Operand, y: Operand, /) -> Tensor:
     """x - floor(x / y) y, exact and of the sign of y, as in NumPy and Python; of integers, 0 where
@@ -645,6 +674,9 @@ def reciprocal(x: Operand, /) -> Tensor:
 def relu(x: Operand, /) -> Tensor:
     """max(x, 0); its gradient at 0 is 0. x: any shape, float32 or float64; the result has both."""
 
+def relu6(x: Operand, /) -> Tensor:
+    """max(x, 0), but 6 at most; its gradient at 0 and 6 is 0."""
+
 def repeat(x: Operand, /, repeats: Any, axis: Any = None) -> Tensor:
     """x with each element along `axis` `repeats` times in a row: a number, or one for each element;
     None for axis repeats all elements as one row. While a step is recorded, repeats must be
@@ -693,6 +725,10 @@ def searchsorted(sorted_sequence: Operand, values: Operand, /, side: str = 'left
     """Where values, of any shape, would be put into an ascending sequence (R,) to keep it so,
     int64: 'left', before its equals; 'right', behind them. NaN is behind all numbers."""
 
+def selu(x: Operand, /) -> Tensor:
+    """1.0507009873554805 x, or 1.758099340847377 (e^x - 1) where x is negative. x: any shape,
+    float32 or float64; the result has both."""
+
 def sigmoid(x: Operand, /) -> Tensor:
     """1 / (1 + e^-x). x: any shape, float32 or float64; the result has both."""
 
@@ -725,8 +761,13 @@ def slice_copy(x: Operand, /, key: Any) -> Tensor:
     """x[key], copied, for a key of integers, slices, None and Ellipsis, as NumPy has it. x: any
     element type."""
 
-def softmax(x: Operand, /) -> Tensor:
-    """e^x over the sum of e^x in each row of x (N, C), C at least 1."""
+def soft_shrink(x: Operand, /, threshold: float = 0.5) -> Tensor:
+    """x, threshold nearer to 0; 0 where |x| is at most the threshold. NaN stays. x: any shape,
+    float32 or float64; the result has both."""
+
+def softmax(x: Operand, /, axis: int = -1) -> Tensor:
+    """e^x over the sum of e^x along axis: an integer, several, or None for all. x: any shape of one
+    dimension or more, float32 or float64; along axis at least one element."""
 
 def softmax_cross_entropy(
     z: Operand,
@@ -764,6 +805,18 @@ def sparse_categorical_crossentropy(
     output (..., C), which is kept 1e-7 away from 0 and 1 and divided by its sum. from_logits: it is
     what a softmax would make probabilities of."""
 
+def sparse_plus(x: Operand, /) -> Tensor:
+    """0 up to -1, x from 1 on, (x + 1)^2 / 4 between. x: any shape, float32 or float64; the result
+    has both."""
+
+def sparse_sigmoid(x: Operand, /) -> Tensor:
+    """0 up to -1, 1 from 1 on, (x + 1) / 2 between; its gradient at -1 and 1 is 0. x: any shape,
+    float32 or float64; the result has both."""
+
+def sparsemax(x: Operand, /, axis: int = -1) -> Tensor:
+    """max(x - level, 0), the level such that the sum along axis is 1: the nearest point of the
+    simplex (Martins and Astudillo, 2016)."""
+
 def sqrt(x: Operand, /) -> Tensor:
     """The square root; NaN below 0. x: any shape, float32 or float64; the result has both."""
 
@@ -772,6 +825,9 @@ def square(x: Operand, /) -> Tensor:
 
 def squared_difference(x: Operand, y: Operand, /) -> Tensor:
     """(x - y)^2. x, y: float32 or float64, both alike; shapes broadcast."""
+
+def squareplus(x: Operand, /, b: float = 4.0) -> Tensor:
+    """(x + sqrt(x^2 + b)) / 2. x: any shape, float32 or float64; the result has both."""
 
 def squeeze(x: Operand, /, axis: Any = None) -> Tensor:
     """x without dimensions of extent 1: all of them, or those that `axis` (an integer or several)
@@ -824,9 +880,15 @@ def tan(x: Operand, /) -> Tensor:
 def tanh(x: Operand, /) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x). x: any shape, float32 or float64; the result has both."""
 
+def tanh_shrink(x: Operand, /) -> Tensor:
+    """x - tanh(x)."""
+
 def tensordot(x1: Operand, x2: Operand, /, axes: int = 2) -> Tensor:
     """The sum of products over several dimensions: the last `axes` of x1 and the first of x2, or
     those that a pair of lists (or of integers) names. Left are those of x1, then those of x2."""
+
+def threshold(x: Operand, /, threshold: Any, default_value: Any) -> Tensor:
+    """x where it is above the threshold, default_value elsewhere, where the gradient is 0."""
 
 def tile(x: Operand, /, repeats: Any) -> Tensor:
     """x side by side with itself, `repeats` times along each dimension: as many numbers as it has
@@ -1154,4 +1216,8 @@ amax = max
 
 amin = min
 
+hard_swish = hard_silu
+
 remainder = mod
+
+swish = silu

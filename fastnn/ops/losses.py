@@ -1,15 +1,19 @@
 """Softmax, and losses per element or per row, of which `crossentropy.py` makes Keras's.
 `fastnn/losses/` finds the logits behind a softmax or sigmoid and takes the loss of these."""
 
+from math import prod
+
 import numpy as np
 
-from fastnn.errors import DTypeError
+from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.kernels.reference import losses as reference
+from fastnn.kernels.reference.normalization import log_softmax as log_softmax_reference
 from fastnn.kernels.reference.normalization import softmax as softmax_reference
 from fastnn.kernels.scalar import losses
 
 from .elementwise import elementwise
 from .record import Case, Op, expect_dtype, expect_shape
+from .reduce import expect_some, normal_axes, reduced_shape
 
 EXTENTS = [(1, 1), (2, 3), (5, 10), (7, 2), (3, 16), (4, 17), (33, 5), (3, 131), (3, 3000)]
 CLIP = 1e-7  # Keras's: probabilities standing alone are kept this far from 0 and 1
@@ -21,31 +25,88 @@ def _rows(name, x, argument="x"):
     return dtype
 
 
-def _softmax_infer(x):
-    dtype = _rows("softmax", x)
+def _columns(name, x, axis):
+    """How many rows there are along the axes, which are checked, and their type."""
+    dtype, axes = expect_dtype(name, x=x), normal_axes(name, axis)
+    if x.shape == () or axes == ():
+        raise ShapeError(
+            f"{name}: x must have a dimension that is named by axis; got shape "
+            f"{shape_text(x.shape)} and axis={axis!r}"
+        )
+    reduced_shape(name, x.shape, axes, True)
+    expect_some(name, x.shape, axes)
+    return prod(reduced_shape(name, x.shape, axes, False)), dtype
+
+
+def _softmax_infer(x, *, axis=-1):
+    rows, dtype = _columns("softmax", x, axis)
     # y; row_max and exp_sum, for a loss
-    return [(x.shape, dtype), ((x.shape[0],), dtype), ((x.shape[0],), dtype)]
+    return [(x.shape, dtype), ((rows,), dtype), ((rows,), dtype)]
 
 
-_softmax_gradient = Op(
-    "gradient of softmax",
-    lambda y, dy: [(y.shape, y.dtype)],
-    kernels="softmax.softmax_gradient",
-    flops=4,
-)
+def _log_softmax_infer(x, *, axis=-1):
+    return [(x.shape, _columns("log_softmax", x, axis)[1])]
+
+
+def _of_rows(name, flops):
+    """The op of a gradient, of what the op gave and dy."""
+    return Op(
+        f"gradient of {name}",
+        lambda y, dy, *, axis=-1: [(y.shape, y.dtype)],
+        kernels=f"softmax.{name}_gradient_along",
+        flops=flops,
+    )
+
+
+_softmax_gradient = _of_rows("softmax", 4)
+_log_softmax_gradient = _of_rows("log_softmax", 23)
+
+
+ALONG = [
+    *[Case((shape,), terms=shape[1]) for shape in EXTENTS],
+    *[
+        Case((shape,), {"axis": axis}, terms=terms)
+        for shape, axis, terms in [
+            ((5,), -1, 5), ((5, 7), 0, 5), ((4, 3, 17), 1, 3), ((2, 3, 4, 5), (1, 3), 15),
+            ((3, 2, 5), (1, 2), 10), ((0, 3), 1, 3), ((3, 4), None, 12),
+        ]
+    ],
+]  # fmt: skip
 
 softmax = Op(
     "softmax",
     _softmax_infer,
-    kernels="softmax.softmax",
-    gradient=lambda g, dys, inputs, outputs: g.gradient(0, _softmax_gradient, outputs[0], dys[0]),
+    kernels="softmax.softmax_along",
+    gradient=lambda g, dys, inputs, outputs, **given: g.gradient(
+        0, _softmax_gradient, outputs[0], dys[0], **given
+    ),
     reference=softmax_reference,
-    cases=[Case((shape,), terms=shape[1]) for shape in EXTENTS],
+    cases=ALONG,
     flops=25,
     instructions=(13, 18),  # e^x and, for its row, a comparison and a product
     gradient_instructions=(2, 2),
     loss_reads_input=True,
-    doc="e^x over the sum of e^x in each row of x (N, C), C at least 1.",
+    doc="e^x over the sum of e^x along axis: an integer, several, or None for all. x: any shape of "
+    "one dimension or more, float32 or float64; along axis at least one element.",
+)
+log_softmax = Op(
+    "log_softmax",
+    _log_softmax_infer,
+    kernels="softmax.log_softmax_along",
+    gradient=lambda g, dys, inputs, outputs, **given: g.gradient(
+        0, _log_softmax_gradient, outputs[0], dys[0], **given
+    ),
+    reference=log_softmax_reference,
+    cases=[
+        *ALONG,
+        Case(((9, 131),), terms=131, domain=(-1e3, 1e3)),
+        Case((lambda rng: rng.choice((-np.inf, -700.0, 700.0), (9, 20)),)),
+    ],
+    flops=25,
+    instructions=(13, 18),
+    gradient_instructions=(13, 18),
+    doc="x - log(sum of e^x along axis), the logarithm of softmax, which neither overflows nor is "
+    "-inf where that is 0. axis: an integer, several, or None for all.",
 )
 
 

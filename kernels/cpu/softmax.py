@@ -1,18 +1,23 @@
-"""Softmax of rows of x (N, C).
+"""Softmax and its logarithm, of rows of x (N, C).
 
     row_max = max of x           which keeps e^x from overflowing
     exp_sum = sum of e^(x - row_max)
-    y = e^(x - row_max) / exp_sum
-    dx = y (dy - sum of dy y)
+    softmax       y = e^(x - row_max) / exp_sum          dx = y (dy - sum of dy y)
+    log_softmax   y = (x - row_max) - log(exp_sum)       dx = dy - e^y sum of dy
 
 A row is padded to whole vectors on the stack, so that there is no scalar tail; rows too short for
 that go through exp as one long row.
 """
 
+from functools import partial
+
 from ..declare import T, helper, kernel
 from ..intrinsics import flat, stack_array
-from ..scalar.elementary import exp_of_negative
+from ..places import by_rows
+from ..scalar.elementary import exp_of_negative, log
+from ..scalar.normalize import log_softmax_gradient as log_formula
 from ..scalar.normalize import softmax_gradient as formula
+from .movement import transpose
 from .simd.rows import (
     row_dot,
     row_maximum,
@@ -25,13 +30,14 @@ from .simd.vectors import LANES
 from .threads import ROW_GRAIN, STREAMING_TILE_ELEMENTS, ceil_div, streams_rows
 
 STRIP_ELEMENTS = 2048  # of rows that go through each pass together: they stay in L1
+STRIP_ROWS = 256  # at most, whose sums go through log together
 SOFTMAX_PADDED_MAX_COLUMNS = 256  # of longer rows the scalar tail is below 1 %
 
 
 @helper
-def softmax_of_short_rows(x, y, row_max, exp_sum):
-    """Rows shorter than a vector, element by element: a load is forwarded from the store before it
-    only if both are of one size."""
+def exp_of_short_rows(x, y, row_max, exp_sum):
+    """y = e^(x - row_max) of rows shorter than a vector, element by element: a load is forwarded
+    from the store before it only if both are of one size."""
     for i in range(x.shape[0]):
         x_row, y_row, largest = x[i], y[i], x[i, 0]
         for j in range(x_row.size):
@@ -47,14 +53,21 @@ def softmax_of_short_rows(x, y, row_max, exp_sum):
         for j in range(y_row.size):
             total += y_row[j]
         exp_sum[i] = total
-        for j in range(y_row.size):
-            y_row[j] *= T(1) / total
 
 
 @helper
-def softmax_of_padded_rows(x, padded, width, y, row_max, exp_sum):
-    """Rows of less than SOFTMAX_PADDED_MAX_COLUMNS columns. Row i is worked on in padded[i * width
-    : (i + 1) * width], `width` being whole vectors."""
+def softmax_of_short_rows(x, y, row_max, exp_sum):
+    exp_of_short_rows(x, y, row_max, exp_sum)
+    for i in range(x.shape[0]):
+        y_row, scale = y[i], T(1) / exp_sum[i]
+        for j in range(y_row.size):
+            y_row[j] *= scale
+
+
+@helper
+def exp_of_padded_rows(x, padded, width, row_max, exp_sum):
+    """Rows of less than SOFTMAX_PADDED_MAX_COLUMNS columns: e^(x - row_max) of row i in padded[i *
+    width : (i + 1) * width], `width` being whole vectors."""
     for i in range(x.shape[0]):
         row_max[i] = row_maximum(x[i])
         subtract_and_pad(x[i], row_max[i], padded[i * width : (i + 1) * width])
@@ -62,9 +75,14 @@ def softmax_of_padded_rows(x, padded, width, y, row_max, exp_sum):
     for i in range(elements.size):
         elements[i] = exp_of_negative(elements[i])
     for i in range(x.shape[0]):
-        row = padded[i * width : (i + 1) * width]
-        exp_sum[i] = row_sum(row)
-        row_scale(row, T(1) / exp_sum[i], y[i])
+        exp_sum[i] = row_sum(padded[i * width : (i + 1) * width])
+
+
+@helper
+def softmax_of_padded_rows(x, padded, width, y, row_max, exp_sum):
+    exp_of_padded_rows(x, padded, width, row_max, exp_sum)
+    for i in range(x.shape[0]):
+        row_scale(padded[i * width : (i + 1) * width], T(1) / exp_sum[i], y[i])
 
 
 @helper(reassociate=True)
@@ -108,6 +126,39 @@ def softmax(x, y, row_max, exp_sum, start, stop):
 
 
 @helper
+def subtract_both(x, row_max, exp_sum, y):
+    """y = (x - row_max) - log(exp_sum); what belongs to a row goes through log as one long row."""
+    for i in range(x.shape[0]):
+        exp_sum[i] = log(exp_sum[i])
+    for i in range(x.shape[0]):
+        x_row, y_row, largest, log_sum = x[i], y[i], row_max[i], exp_sum[i]
+        for j in range(y_row.size):
+            y_row[j] = (x_row[j] - largest) - log_sum
+
+
+@kernel(split=[("N", ROW_GRAIN)], x="T[N, C]", y="out T[N, C]")
+def log_softmax(x, y, start, stop):
+    """y = (x - row_max) - log(exp_sum)."""
+    columns = x.shape[1]
+    width = ceil_div(columns, LANES) * LANES
+    row_max, exp_sum = stack_array(T(0), STRIP_ROWS), stack_array(T(0), STRIP_ROWS)
+    padded = stack_array(T(0), STRIP_ELEMENTS)
+    strip = min(max(STRIP_ELEMENTS // width, 1), STRIP_ROWS)
+    for i in range(start, stop, strip):
+        j = min(i + strip, stop)
+        top, total = row_max[: j - i], exp_sum[: j - i]
+        if columns >= SOFTMAX_PADDED_MAX_COLUMNS:
+            for k in range(i, j):
+                top[k - i] = row_maximum(x[k])
+                total[k - i] = exp_and_sum(x[k], top[k - i], y[k])
+        elif columns >= LANES:
+            exp_of_padded_rows(x[i:j], padded, width, top, total)
+        else:
+            exp_of_short_rows(x[i:j], y[i:j], top, total)
+        subtract_both(x[i:j], top, total, y[i:j])
+
+
+@helper
 def stream_gradient(y, dy, dx):
     """The gradient by streaming stores."""
     tile = stack_array(T(0), STREAMING_TILE_ELEMENTS)
@@ -136,3 +187,55 @@ def softmax_gradient(y, dy, dx, start, stop):
         inner = row_dot(y_row, dy_row)
         for j in range(dx_row.size):
             dx_row[j] = formula(y_row[j], dy_row[j], inner)
+
+
+@helper
+def exp_into(y, p):
+    for i in range(p.size):
+        p[i] = exp_of_negative(y[i])
+
+
+@kernel(split=[("N", ROW_GRAIN)], y="T[N, C]", dy="T[N, C]", dx="out T[N, C]")
+def log_softmax_gradient(y, dy, dx, start, stop):
+    """dx = dy - e^y sum of dy. Rows go through exp by strips, as one long row."""
+    columns = y.shape[1]
+    powers = stack_array(T(0), STRIP_ELEMENTS)
+    strip = STRIP_ELEMENTS // columns
+    if strip == 0:
+        for i in range(start, stop):
+            total = row_sum(dy[i])
+            y_row, dy_row, dx_row = y[i], dy[i], dx[i]
+            for j in range(dx_row.size):
+                dx_row[j] = log_formula(exp_of_negative(y_row[j]), dy_row[j], total)
+        return
+    for i in range(start, stop, strip):
+        rows = min(strip, stop - i)
+        exp_into(flat(y[i : i + rows]), powers[: rows * columns])
+        for k in range(rows):
+            p_row = powers[k * columns : (k + 1) * columns]
+            dy_row, dx_row = dy[i + k], dx[i + k]
+            total = row_sum(dy_row)
+            for j in range(dx_row.size):
+                dx_row[j] = log_formula(p_row[j], dy_row[j], total)
+
+
+# ---- launchers, of rows along any axes
+
+
+def softmax_along(call, x, y, row_max, exp_sum, *, axis=-1):
+    def of_rows(x, y):
+        call(softmax, x, y, row_max, exp_sum)
+
+    by_rows(call, transpose, axis, of_rows, x, y)
+
+
+def softmax_gradient_along(call, y, dy, dx, *, axis=-1):
+    by_rows(call, transpose, axis, partial(call, softmax_gradient), y, dy, dx)
+
+
+def log_softmax_along(call, x, y, *, axis=-1):
+    by_rows(call, transpose, axis, partial(call, log_softmax), x, y)
+
+
+def log_softmax_gradient_along(call, y, dy, dx, *, axis=-1):
+    by_rows(call, transpose, axis, partial(call, log_softmax_gradient), y, dy, dx)

@@ -3,9 +3,14 @@
 import numpy as np
 
 
-def softmax(x):
-    e = np.exp(x - np.max(np.real(x), axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+def softmax(x, axis=-1):
+    e = np.exp(x - np.max(np.real(x), axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def log_softmax(x, axis=-1):
+    shifted = x - np.max(np.real(x), axis=axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
 
 def batch_norm(x, gamma, beta, epsilon=1e-3):

@@ -41,3 +41,9 @@ def normalise_gradient(x, mean, mean_lo, rstd, gamma, mean_g, mean_gx, dy):
 def softmax_gradient(y, dy, inner):
     """inner = sum of dy y over the row."""
     return y * (dy - inner)
+
+
+@helper
+def log_softmax_gradient(p, dy, total):
+    """p = e^y; total = sum of dy over the row."""
+    return fma(-p, total, dy)
