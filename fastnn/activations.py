@@ -227,6 +227,8 @@ def log_softmax(x: Any, axis: Any = -1) -> Tensor:
 
 def sparsemax(x: Any, axis: int = -1) -> Tensor:
     """max(x - level, 0), the level such that the sum along axis is 1 (Martins and Astudillo, 2016).
+    In Keras 3.15 it is 1 only where one element is left: there the level is made of the sum of all
+    running sums.
 
     >>> import fastnn
     >>> fastnn.activations.sparsemax([1.0, 0.5, -1.0]).numpy()

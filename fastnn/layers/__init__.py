@@ -1,17 +1,15 @@
 """Layers. Each is a class with `build`, which makes its weights for an input's shape, and `call`,
 which computes."""
 
+from .activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer, deserialize, get, serialize
 from .core import (
-    Activation,
     Dense,
     Identity,
     Input,
     InputLayer,
     Lambda,
     Masking,
-    ReLU,
-    Softmax,
 )
 from .merging import (
     Add,

@@ -1,4 +1,4 @@
-"""Dense layers, activations, and the place where data comes in."""
+"""Dense layers, and the place where data comes in."""
 
 from collections.abc import Iterable, Sequence
 from inspect import signature
@@ -104,74 +104,6 @@ class Dense(Layer):
                 f"{shape_text(input_shape)}."
             )
         return (*input_shape[:-1], self.units)
-
-
-class Activation(Layer):
-    """activation(x), of any shape. activation: a name, or a function of a tensor.
-
-    >>> import fastnn
-    >>> fastnn.layers.Activation("tanh")([[0.0]]).numpy()
-    array([[0.]], dtype=float32)
-    """
-
-    takes_one_tensor = True
-    supports_masking = True
-
-    def __init__(self, activation: Any, **base: Any):
-        super().__init__(**base)
-        self.activation = activations.get(activation, "Activation: activation")
-
-    def call(self, x: Tensor) -> Tensor:
-        return self.activation(x)
-
-
-class ReLU(Layer):
-    """max(x, 0), of any shape; see `activations.relu` for the arguments, which are numbers from 0
-    on and have Keras's defaults.
-
-    >>> import fastnn
-    >>> fastnn.layers.ReLU(max_value=6.0)([[-1.0, 3.0, 9.0]]).numpy()
-    array([[0., 3., 6.]], dtype=float32)
-    """
-
-    takes_one_tensor = True
-    supports_masking = True
-
-    def __init__(
-        self,
-        max_value: float | None = None,
-        negative_slope: float = 0.0,
-        threshold: float = 0.0,
-        **base: Any,
-    ):
-        super().__init__(**base)
-        self.max_value = max_value
-        if max_value is not None:
-            checks.not_negative("ReLU: max_value", max_value)
-        self.negative_slope = checks.not_negative("ReLU: negative_slope", negative_slope)
-        self.threshold = checks.not_negative("ReLU: threshold", threshold)
-
-    def call(self, x: Tensor) -> Tensor:
-        return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
-
-
-class Softmax(Layer):
-    """e^x over its sum along a dimension, the last unless `axis` names another.
-
-    >>> import fastnn
-    >>> fastnn.layers.Softmax()([[1.0, 1.0]]).numpy()
-    array([[0.5, 0.5]], dtype=float32)
-    """
-
-    takes_one_tensor = True
-    supports_masking = True
-
-    def __init__(self, axis: int = -1, **base: Any):
-        super().__init__(**base)
-        self.axis = axis
-
-    def call(self, x: Tensor) -> Tensor:
-        return activations.softmax(x, self.axis)
 
 
 class InputLayer(Layer):

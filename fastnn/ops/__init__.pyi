@@ -815,7 +815,8 @@ def sparse_sigmoid(x: Operand, /) -> Tensor:
 
 def sparsemax(x: Operand, /, axis: int = -1) -> Tensor:
     """max(x - level, 0), the level such that the sum along axis is 1: the nearest point of the
-    simplex (Martins and Astudillo, 2016)."""
+    simplex (Martins and Astudillo, 2016). In Keras 3.15 the sum is 1 only where one element is
+    left."""
 
 def sqrt(x: Operand, /) -> Tensor:
     """The square root; NaN below 0. x: any shape, float32 or float64; the result has both."""

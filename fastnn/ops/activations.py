@@ -337,7 +337,8 @@ def _sparsemax(x, axis=-1):
 )
 def sparsemax(x: Any, *, axis: int = -1) -> Any:
     """max(x - level, 0), the level such that the sum along axis is 1: the nearest point of the
-    simplex (Martins and Astudillo, 2016)."""
+    simplex (Martins and Astudillo, 2016). In Keras 3.15 the sum is 1 only where one element is
+    left."""
     axis = expect_axis("sparsemax", axis, x.shape)
     z = stop_gradient(x)
     down = negative(sort(negative(z), axis=axis))
