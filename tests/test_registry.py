@@ -137,6 +137,7 @@ OTHER = {
     "schedule": halved,
     "seed": 3,
     "separator": ";",
+    "shared_axes": [1],
     "shape": (5,),
     "sensitivity": 0.25,
     "specificity": 0.25,
