@@ -282,3 +282,11 @@ def made_by(op: Any, prediction: Tensor) -> Any:
     """The call that made a prediction, if it was one of this op."""
     node = prediction.node
     return node if node is not None and node.op is op else None
+
+
+def made_by_softmax(prediction: Tensor, axis: int) -> Any:
+    """The call of softmax along this dimension that made a prediction, if it was one."""
+    node = made_by(ops.softmax, prediction)
+    own = -1 if node is None else node.attributes.get("axis", -1)
+    is_one = isinstance(own, int) and own % prediction.ndim == axis % prediction.ndim
+    return node if is_one else None

@@ -9,7 +9,7 @@ from fastnn.errors import shape_text, warn
 from fastnn.targets import Shape
 from fastnn.tensor import Tensor
 
-from .base import EPSILON, BuiltIn, Elementwise, alike, expect_axis, made_by
+from .base import EPSILON, BuiltIn, Elementwise, alike, expect_axis, made_by, made_by_softmax
 
 
 def _clipped(p):
@@ -206,9 +206,9 @@ def categorical_crossentropy(
     y_true, y_pred = alike(y_true, y_pred, name)
     _expect_classes(name, y_pred, axis)
     y_true = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
-    node = None if from_logits else made_by(ops.softmax, y_pred)
-    if node is not None and axis in (-1, 1):
-        return ops.categorical_crossentropy(y_true, node.inputs[0], True)
+    node = None if from_logits else made_by_softmax(y_pred, axis)
+    if node is not None:
+        return ops.categorical_crossentropy(y_true, node.inputs[0], True, axis)
     return ops.categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
@@ -216,10 +216,10 @@ class CategoricalCrossentropy(BuiltIn, of=categorical_crossentropy):
     """-(the sum of y_true log(y_pred)) over the classes of a row.
 
     y_true: (N, ..., C), one-hot rows or probabilities; y_pred: the same shape, probabilities, or,
-    with from_logits=True, what a softmax would make them of. Where y_pred (N, C) is the result of a
-    softmax, the loss is computed from what that was given, exactly; other probabilities are divided
-    by their sum and kept 1e-7 away from 0 and 1, as Keras does. label_smoothing: from 0 to 1;
-    targets become that much of 1 / C, and the rest their own. axis: that of the classes.
+    with from_logits=True, what a softmax would make them of. Where y_pred is the result of a
+    softmax along axis, the loss is computed from what that was given, exactly; other probabilities
+    are divided by their sum and kept 1e-7 away from 0 and 1, as Keras does. label_smoothing: from 0
+    to 1; targets become that much of 1 / C, and the rest their own. axis: that of the classes.
 
     >>> import fastnn
     >>> loss = fastnn.losses.CategoricalCrossentropy()

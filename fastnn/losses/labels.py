@@ -10,7 +10,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.targets import labels, whole_numbers
 from fastnn.tensor import Tensor, operand
 
-from .base import BuiltIn, expect_axis, made_by
+from .base import BuiltIn, expect_axis, made_by_softmax
 
 
 def labels_of(y_true: Any, shape: tuple[int, ...], name: str, axis: int = -1) -> Tensor:
@@ -30,9 +30,11 @@ def labels_of(y_true: Any, shape: tuple[int, ...], name: str, axis: int = -1) ->
 
 
 def _sparse(y_true, y_pred, from_logits, axis):
-    node = None if from_logits else made_by(ops.softmax, y_pred)
-    if node is not None and axis in (-1, 1):
+    node = None if from_logits else made_by_softmax(y_pred, axis)
+    if node is not None and y_pred.ndim == 2 and axis in (-1, 1):
         return ops.softmax_cross_entropy(node.inputs[0], y_true, *node.outputs_as_tensors())
+    if node is not None:
+        y_pred, from_logits = node.inputs[0], True
     return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 

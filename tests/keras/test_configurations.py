@@ -18,6 +18,7 @@ GOLDENS = json.loads(
 # a shape for. (What Keras 3.15 forgets of others, 3.16 writes.)
 OURS = {
     "CosineSimilarity": {"axis"},
+    "ELU": {"alpha"},  # which Keras 3.15 forgets
     "Huber": {"delta"},
     "Identity": {"gain"},
     "Dense": {"input_shape"},
