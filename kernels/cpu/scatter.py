@@ -78,15 +78,11 @@ def take_gradient(call, index, dy, dx, *, shape, axis):
 
 def scatter(formula):
     """The launcher of a formula."""
+    put = scatter_rows(formula)
 
     def launch(call, x, index, updates, y):
         rows, columns = x.shape[0], prod(x.shape[1:])
         call(copy, x.flat(), y.flat())
-        call(
-            scatter_rows(formula),
-            updates.view((index.shape[0], columns)),
-            index,
-            y.view((rows, columns)),
-        )
+        call(put, updates.view((index.shape[0], columns)), index, y.view((rows, columns)))
 
     return launch

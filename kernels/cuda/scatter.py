@@ -200,10 +200,11 @@ def take_gradient(call, index, dy, dx, *, shape, axis):
 
 def scatter(formula):
     """The launcher of a formula."""
+    put = scatter_rows(formula)
 
     def launch(call, x, index, updates, y):
         rows, columns = x.shape[0], prod(x.shape[1:])
         call(copy, x.flat(), y.flat())
-        call(scatter_rows(formula), updates.flat(), index, columns, rows, y.flat())
+        call(put, updates.flat(), index, columns, rows, y.flat())
 
     return launch

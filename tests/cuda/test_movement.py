@@ -11,9 +11,29 @@ from fastnn.kernels.cuda import movement, scatter
 from fastnn.kernels.cuda.scatter import INDICES
 from fastnn.kernels.status import INDEX_OUT_OF_RANGE
 from fastnn.ops.arithmetic import cast
-from fastnn.ops.movement import KEYS, _slice_gradient, _take_gradient, flat_index
+from fastnn.ops.indices import scatter_add, scatter_max, scatter_set
+from fastnn.ops.movement import (
+    KEYS,
+    _slice_gradient,
+    _take_gradient,
+    concatenated,
+    flat_index,
+    slice_updated,
+    zeros,
+)
 
-from .both import ALL, FLOATS, missed, on_both, on_cuda, same_bits, sectors, some
+from .both import (
+    ALL,
+    FLOATS,
+    missed,
+    on_both,
+    on_cuda,
+    same_bits,
+    same_numbers,
+    sectors,
+    slow,
+    some,
+)
 from .emulator import Emulator, Failed, mirrored, run
 
 BLOCK = movement.BLOCK_ELEMENTS
@@ -21,6 +41,8 @@ SIZES = (0, 1, 31, 33, BLOCK - 1, BLOCK + 1, 3 * BLOCK)
 aligned_or_not = pytest.mark.parametrize("shift", [0, 1])
 every_type = pytest.mark.parametrize("dtype", ALL)
 floats = pytest.mark.parametrize("dtype", FLOATS)
+# of those that move any bytes alike
+few_types = pytest.mark.parametrize("dtype", ["float32", "uint8", *map(slow, ("int64", "int32"))])
 LIMIT = 1.1  # of sectors and of bank conflicts, over the fewest
 
 
@@ -75,6 +97,61 @@ def test_gradients_of_slices(dtype, shift):
     for shape, key in SLICES:
         dy = some(rng, np.zeros(shape, "u1")[key].shape, dtype)
         on_both(_slice_gradient, dy, shape=shape, key=key, shift=shift)
+
+
+@few_types
+@aligned_or_not
+def test_slices_put(dtype, shift):
+    rng = np.random.default_rng(4)
+    for shape, key in SLICES:
+        x = some(rng, shape, dtype)
+        values = some(rng, x[key].shape, dtype)
+        (y,) = on_both(slice_updated, x, values, key=key, shift=shift)
+        x[key] = values
+        np.testing.assert_array_equal(y, x)
+
+
+@few_types
+@aligned_or_not
+def test_broadcasts(dtype, shift):
+    rng = np.random.default_rng(4)
+    for x, shape in [((), (33,)), ((1, 64), (40, 64)), ((70, 1), (70, 33)), ((1, 3), (0, 3)),
+                     ((3, 1, 5), (2, 3, 4, 5))]:  # fmt: skip
+        x = some(rng, x, dtype)
+        (y,) = on_both(ops.broadcast_to, x, shape=shape, shift=shift)
+        np.testing.assert_array_equal(y, np.broadcast_to(x, shape))
+
+
+@few_types
+@aligned_or_not
+def test_pieces_joined(dtype, shift):
+    rng = np.random.default_rng(4)
+    cases = [(0, [(BLOCK + 1,), (3,), (0,), (33,)]), (1, [(70, 32), (70, 16)]),
+             (-1, [(40, 3), (40, 1), (40, 66)]), (1, [(3, 2, 5), (3, 7, 5)])]  # fmt: skip
+    for axis, shapes in cases:
+        pieces = [some(rng, shape, dtype) for shape in shapes]
+        (y,) = on_both(concatenated, *pieces, axis=axis, shift=shift)
+        np.testing.assert_array_equal(y, np.concatenate(pieces, axis))
+
+
+@every_type
+def test_zeros(dtype):
+    for n in SIZES:
+        (y,) = on_both(zeros, shape=(n,), dtype=np.dtype(dtype))
+        assert not y.any()
+
+
+@pytest.mark.parametrize("op", [scatter_set, scatter_add, scatter_max], ids=["set", "add", "max"])
+@few_types
+def test_rows_scattered(op, dtype):
+    rng = np.random.default_rng(4)
+    for shape, count in [((1,), 1), ((9, 5), 40), ((300,), 60), ((400, 3), 31), ((9, 5), 0)]:
+        index = rng.integers(-shape[0], shape[0], count)
+        x, updates = some(rng, shape, dtype), some(rng, (count, *shape[1:]), dtype)
+        on_both(op, x, index, updates, shift=1, check=same_numbers)
+    with pytest.raises(Failed) as failed:
+        run(op, [x, np.array([0, 9]), x[:2]], [x], {})
+    assert (failed.value.code, failed.value.place) == (INDEX_OUT_OF_RANGE, 1)
 
 
 TRANSPOSES = [
@@ -243,6 +320,7 @@ KERNELS = (
     movement.zero,
     movement.strided_copy,
     movement.strided_put,
+    movement.put_columns,
     movement.transpose_tiles,
     movement.take_rows,
     scatter.scatter_add_rows,
@@ -261,6 +339,7 @@ def test_every_basic_block_is_executed():
                 test_copies,
                 test_slices,
                 test_gradients_of_slices,
+                test_pieces_joined,
                 test_transposes,
                 test_rows_taken,
                 test_gradients_of_rows_taken,
@@ -286,6 +365,8 @@ def test_no_sector_is_moved_twice(dtype):
         (ops.transpose, [x.reshape(4, 64, 128)], (4, 128, 64), {"axes": (0, 2, 1)}),
         (ops.take, [x, index], x.shape, {"axis": 0}),
         (ops.gather, [x, index, np.zeros(1, int)], x.shape, {"rows": 256}),
+        (ops.broadcast_to, [x[:1]], x.shape, {"shape": x.shape}),
+        (concatenated, [x, x], (256, 256), {"axis": 1}),
     ]:
         stats = on_cuda(op, inputs, [np.empty(shape, t)], **attributes)
         assert sectors(stats) <= LIMIT, op

@@ -117,7 +117,8 @@ def test_threads_keep_to_their_ranges(name, number, thread_by_thread):
         for y in results(op(*tensors, **op.cases[number].attributes)):
             if op.gradient:
                 y.backward(np.ones(y.shape))
-    assert thread_by_thread.kernels or not y.shape or 0 in y.shape
+    is_view = op.kernels is None and not op.composite
+    assert thread_by_thread.kernels or is_view or not y.shape or 0 in y.shape
 
 
 ROWS = (1, 3, 1100)  # of which the last are taken in chunks
