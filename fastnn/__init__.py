@@ -27,6 +27,7 @@ from fastnn.layers import Input
 from fastnn.models import Model, Sequential
 from fastnn.own_ops import elementwise
 from fastnn.recording import record
+from fastnn.saving import load_model
 from fastnn.tensor import Tensor, tensor
 from fastnn.variable import Variable
 

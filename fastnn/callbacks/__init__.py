@@ -2,13 +2,14 @@
 
 from .actions import LambdaCallback, LearningRateScheduler, ProgbarLogger, TerminateOnNaN
 from .base import KIND, Callback, CallbackList, Logs, deserialize, get, serialize
-from .checkpoints import ModelCheckpoint
+from .checkpoints import BackupAndRestore, ModelCheckpoint
 from .history import History
 from .logging import CSVLogger, TensorBoard
 from .monitor import EarlyStopping, ReduceLROnPlateau
 
 __all__ = [
     "KIND",
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",

@@ -1,4 +1,4 @@
-"""Callbacks that save the model while it trains."""
+"""Callbacks that save the model while it trains, and go on from what was saved."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from fastnn.checks import whole_number
 
-from .base import Logs
+from .base import Callback, Logs
 from .monitor import Monitor
 
 
@@ -91,3 +91,62 @@ class ModelCheckpoint(Monitor):
                 f"ModelCheckpoint: filepath {self.filepath!r} cannot be filled in: {error}; known "
                 f"are {', '.join(sorted(values))}"
             ) from None
+
+
+class BackupAndRestore(Callback):
+    """Save how far training is after every epoch, and go on from there when the same program is
+    started again after it was stopped, by Ctrl-C, an error or `kill -9`: with the same bits as
+    training that was never stopped, whatever the number of threads.
+
+    backup_dir: a folder for this training alone, with one file. delete_checkpoint: whether that
+    goes when training is through; Ctrl-C leaves it. What is kept: weights, optimizer, learning
+    rate, random numbers, history, and of the callbacks beside it what they count (attributes that
+    are numbers, text or lists of arrays). Keras keeps weights and epoch, and begins the history
+    anew; its save_freq of batches has no counterpart: an epoch is the least that is kept.
+
+    >>> import fastnn, tempfile
+    >>> backup = fastnn.callbacks.BackupAndRestore(tempfile.mkdtemp())
+    """
+
+    def __init__(
+        self, backup_dir: Any, save_freq: int | str = "epoch", delete_checkpoint: bool = True
+    ):
+        if not os.fspath(backup_dir):
+            raise ValueError("BackupAndRestore: backup_dir is empty; name a folder")
+        if save_freq != "epoch":
+            raise ValueError(
+                f"BackupAndRestore: save_freq must be 'epoch'; got {save_freq!r}. Shorter epochs, "
+                "by steps_per_epoch, are saved more often."
+            )
+        self.backup_dir, self.save_freq = os.fspath(backup_dir), save_freq
+        self.delete_checkpoint = delete_checkpoint
+        self._is_due = False
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.backup_dir) / "training.fastnn"
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._is_due = self._path.exists()
+        if self._is_due:
+            self._restore()  # now, for the number of the first epoch
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._is_due:  # and again: callbacks after this one have begun anew since
+            self._is_due = False
+            self._restore()
+
+    def after_epoch(self, epoch: int) -> None:
+        from fastnn.saving import checkpoint
+
+        Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
+        checkpoint.save(self._path, self.model, epoch + 1, self.together)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.delete_checkpoint and not self.model.history.interrupted:
+            self._path.unlink(missing_ok=True)
+
+    def _restore(self) -> None:
+        from fastnn.saving import checkpoint
+
+        self.model._initial_epoch = checkpoint.restore(self._path, self.model, self.together)

@@ -228,6 +228,13 @@ class Model(Trainer, aliases=None):
             f"{nearest(name, [layer.name for layer in self.layers])}"
         )
 
+    def save(self, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
+        """Write the whole model to a file (.fastnn): weights, configuration, optimizer,
+        preprocessing. `fastnn.load_model` makes it again: see `fastnn.saving.save_model`."""
+        from fastnn.saving.models import save_model
+
+        save_model(self, filepath, overwrite, include_optimizer)
+
     def save_weights(self, path: Any) -> None:
         """Write all weights to a file, in the safetensors format: see `fastnn.weights`. An existing
         one is replaced as a whole."""

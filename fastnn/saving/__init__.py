@@ -1,4 +1,4 @@
-"""How objects are written down and made again, by Keras's names."""
+"""Models in files, and how objects are written down and made again, by Keras's names."""
 
 from fastnn.registry import (
     custom_object_scope,
@@ -7,3 +7,5 @@ from fastnn.registry import (
 )
 from fastnn.registry import deserialize as deserialize_keras_object
 from fastnn.registry import serialize as serialize_keras_object
+
+from .models import load_model, save_model

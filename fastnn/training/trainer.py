@@ -160,7 +160,8 @@ class Trainer(Layer, aliases=None):
         return {
             "optimizer": self.optimizer,
             "loss": self.loss,
-            "metrics": self._metric_names,
+            "metrics": self._metric_names[0],
+            "weighted_metrics": self._metric_names[1],
             "run_eagerly": self.run_eagerly,
             "loss_weights": self.loss_weights,
         }

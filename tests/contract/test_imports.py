@@ -27,6 +27,8 @@ LAZY = {
     ("ops", "tensor"),
     ("tensor", "autograd"),  # methods of a tensor are made of what is built on tensors
     ("operators", "indexing"),
+    ("models", "saving"),  # model.save
+    ("callbacks", "saving"),  # that writes checkpoints
     ("symbolic", "indexing"),
     ("utils", "models"),
 }

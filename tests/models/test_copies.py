@@ -75,7 +75,7 @@ def fitted(model, epochs=2, **fit):
 
 MODULES = (fastnn, layers, losses, metrics, optimizers, initializers, callbacks, random)
 # what writes files; what needs a package
-NOT_MEANT = {callbacks.ModelCheckpoint, callbacks.TensorBoard}
+NOT_MEANT = {callbacks.ModelCheckpoint, callbacks.BackupAndRestore, callbacks.TensorBoard}
 CLASSES = {
     value
     for module in MODULES
