@@ -68,6 +68,38 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     return array / np.expand_dims(norm, axis)
 
 
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """(x, y, sample_weight) of what a `train_step` is given; None for what is not there.
+
+    >>> import fastnn
+    >>> fastnn.utils.unpack_x_y_sample_weight(("x", "y"))
+    ('x', 'y', None)
+    """
+    if not isinstance(data, tuple | list):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            f"unpack_x_y_sample_weight: expected x, (x,), (x, y) or (x, y, sample_weight); got "
+            f"{len(data)} of them"
+        )
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What `unpack_x_y_sample_weight` takes apart: x alone, (x, y) or (x, y, sample_weight).
+
+    >>> import fastnn
+    >>> fastnn.utils.pack_x_y_sample_weight("x", "y")
+    ('x', 'y')
+    """
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if isinstance(x, tuple | list) else x
+
+
 def plot_model(model: Any, to_file: Any = "model.svg", **shown: Any) -> str:
     """Draw a model as SVG: see `models.plot.plot_model`."""
     from fastnn.models.plot import plot_model as drawn

@@ -79,6 +79,10 @@ class Model(Trainer, aliases=None):
         return graph(graph.fitted(inputs, self.name))
 
     @property
+    def _can_be_called(self) -> bool:  # type: ignore[override]
+        return self._graph is not None or type(self).call is not Model.call
+
+    @property
     def takes_one_tensor(self) -> bool:  # type: ignore[override]
         return self._graph is not None and self._graph.takes_one_tensor
 

@@ -94,6 +94,19 @@ def weights(sample_weight: Any, count: int, dtype: np.dtype) -> np.ndarray | Non
     return row_weights(given, count, dtype)
 
 
+def any_targets(y: Any, count: int, dtype: np.dtype, name: str) -> Any:
+    """Targets for steps of a model's own: arrays of as many rows, or a structure of them; floats as
+    the model has them."""
+    found = []
+    for path, value in tree.leaves(y, name):
+        array = as_array(value, None, path)
+        array = array.astype(dtype) if array.dtype.kind == "f" else array
+        expect_rows(count, array, "x", path)
+        expect_finite(array, path, value)
+        found.append(np.ascontiguousarray(array))
+    return tree.pack(y, found)
+
+
 def split(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
     """(training, validation): the last `fraction` of the rows, before any shuffling, as Keras takes
     them."""

@@ -16,18 +16,16 @@ from .segments import Segment
 
 
 class Driver:
-    """One run of `fit` or `evaluate`. `names` are those of loss and metrics; validation has the
-    same, behind `val_`."""
+    """One run of `fit` or `evaluate`. What validation measures is named behind `val_`."""
 
     def __init__(
         self,
         model: Any,
         epoch: Epoch,
-        names: list[str],
         callbacks: CallbackList,
         progress: Progress,
     ):
-        self.model, self.epoch, self.names = model, epoch, names
+        self.model, self.epoch = model, epoch
         self.callbacks, self.progress = callbacks, progress
         self.can_test = bool(epoch.test)  # in some epochs
         # whether batches come one at a time, and how many of this epoch's did
@@ -96,10 +94,15 @@ class Driver:
         self.epoch.collect(0)
         return [value for (value,) in self.epoch.finished(0, 1)]
 
+    def step(self) -> Logs:
+        """One step, and what is measured so far."""
+        self._replay(self.epoch.steps - 1)  # but for the epoch's end
+        return self._logs(0)
+
     @property
     def names_of_epoch(self) -> list[str]:
-        is_validated = self.epoch.test and self.epoch.train
-        return self.names + ([f"val_{n}" for n in self.names] if is_validated else [])
+        first, *others = self.epoch.measures
+        return first.names + [f"val_{name}" for m in others for name in m.names]
 
     def _test(self, number):
         self.callbacks.call("on_test_begin", None)
@@ -128,7 +131,8 @@ class Driver:
                     return
 
     def _logs(self, number: int) -> Logs:
-        found = zip(self.names, self.epoch.measures[number].so_far(), strict=True)
+        measures = self.epoch.measures[number]
+        found = zip(measures.names, measures.so_far(), strict=True)
         return {name: value for name, value in found if value is not None}
 
     def _finish(self, number: int, start: int, stop: int) -> Logs:

@@ -82,7 +82,7 @@ class Given(NamedTuple):
 
     def driver(self, model: Any, epoch: Epoch, called: CallbackList, progress: Progress) -> Driver:
         """What runs it."""
-        common = model, epoch, model._layout.names, called, progress
+        common = model, epoch, called, progress
         if self.train_batches is None and self.test_batches is None:
             return Driver(*common)
         if model._layout.collects:

@@ -162,6 +162,10 @@ class Measures:
         self.start, self.stop = start, place
 
     @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
     def metrics(self) -> list[Measured]:
         return [one for of_it in self.of_outputs for one in of_it]
 

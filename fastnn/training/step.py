@@ -17,7 +17,8 @@ from .data import Rows
 from .epoch import Epoch
 from .measures import TOTAL_BYTES, Measures
 from .outputs import per_output
-from .segments import InOrder, Permutation, Source, order_of, segments_of
+from .own_steps import OwnMeasures, OwnSteps, own_columns, owns, packed
+from .segments import InOrder, Permutation, Segment, Source, order_of, segments_of
 
 
 def epoch_of(
@@ -30,13 +31,19 @@ def epoch_of(
     """The epoch of a model through rows like these: training, validation or both, or, without rows
     to train with, evaluation. sizes: of their batches. generator: draws the permutation of the
     rows; None: they are taken in order."""
-    layout, passes = model._layout, [r for r in (rows, test) if r is not None]
-    columns = len(passes) * layout.size
-    totals = Tensor(reserve(TOTAL_BYTES * columns), (columns, 2), FLOAT64)
-    measures = [
-        Measures(totals, number * layout.size, layout.losses, layout.measured, r.number)
-        for number, r in enumerate(passes)
+    passes = [(kind, r) for kind, r in (("train", rows), ("test", test)) if r is not None]
+    layouts = [
+        own_columns(model, kind, r) if owns(model, kind) else model._layout for kind, r in passes
     ]
+    sizes_of = [sum([c.size for c in _columns(layout)]) for layout in layouts]
+    totals = Tensor(reserve(TOTAL_BYTES * sum(sizes_of)), (sum(sizes_of), 2), FLOAT64)
+    measures: list[Measures] = []
+    for (_, r), layout in zip(passes, layouts, strict=True):
+        start = measures[-1].stop if measures else 0
+        if isinstance(layout, list):
+            measures.append(OwnMeasures(totals, start, layout, model.metrics))
+        else:
+            measures.append(Measures(totals, start, layout.losses, layout.measured, r.number))
     if rows is not None and model.run_eagerly:
         # steps from Python read all else when they run, but not which variables there are
         _ = model.trainable_variables
@@ -64,6 +71,8 @@ def epoch_of(
                 continue
             if source.order is not None:
                 found.append(order_of(source.order, name))
+            if found is testing and training and isinstance(measures[-1], OwnMeasures):
+                found.append(Segment("metrics begin anew", measures[-1].begin))
             found += segments_of(name, step, source, batch_size)
         return training, testing
 
@@ -73,8 +82,11 @@ def epoch_of(
 
 def train_step(model: Any, measures: Measures, batch: Rows) -> None:
     """Predict, judge, differentiate, update."""
+    if isinstance(measures, OwnMeasures):
+        measures.note(model.train_step(packed(batch)))
+        return
     optimizer, _ = model._compiled("fit")
-    loss, adding = _judged(model, measures, batch, model(batch.x, training=True))
+    loss, adding = _judged(model, measures, batch, model(batch.x, training=True), True)
     measures.commit(adding)
     optimizer.scale_loss(loss).backward()
     optimizer.step()
@@ -83,44 +95,89 @@ def train_step(model: Any, measures: Measures, batch: Rows) -> None:
 def test_step(model: Any, measures: Measures, batch: Rows) -> None:
     """Predict and judge."""
     with no_grad():
-        _, adding = _judged(model, measures, batch, model(batch.x, training=False))
+        if isinstance(measures, OwnMeasures):
+            measures.note(model.test_step(packed(batch)))
+            return
+        prediction = model(batch.x, training=False)
+        _, adding = _judged(model, measures, batch, prediction, False)
         measures.commit(adding)
 
 
-def _judged(model: Any, measures: Measures, batch: Rows, prediction: Any) -> tuple[Tensor, list]:
+def _judged(
+    model: Any, measures: Measures, batch: Rows, prediction: Any, training: bool
+) -> tuple[Tensor, list]:
     """The loss, and what is added to the measures when the step commits: the loss, and of several
     outputs that of each, as often as the batch has rows; metrics."""
-    _, loss = model._compiled("evaluate")
-    losses, factors, weights, targets = (
-        per_output(prediction, value, what, model.output_names)
-        for value, what in (
-            (loss, "loss"),
-            (model.loss_weights, "loss_weights"),
-            (batch.weights, "sample_weight"),
-            (batch.y, "y"),
-        )
-    )
-    predictions = tree.flatten(prediction)
     terms, each, metrics = [], [], []
-    for number, (y, p, loss_of, factor, weight) in enumerate(
-        zip(targets, predictions, losses, factors, weights, strict=True)
+    for number, (y, p, loss_of_it, factor, weight) in enumerate(
+        _by_output(model, batch.y, prediction, batch.weights)
     ):
-        if loss_of is not None:
-            value = loss_of(y, p, weight)
+        if loss_of_it is not None:
+            value = loss_of_it(y, p, weight)
             each.append((value, p.shape[0]))
             terms.append(value if factor is None else factor * value)
         with no_grad():
             metrics += measures.measure(number, y, p, weight)
-    for value in model.losses:
-        terms.append(ops.sum(value) if getattr(value, "ndim", 0) else value)
-    if not terms:
-        raise RuntimeError(
-            f"model {model.name!r} has no loss: compile with one, or add_loss(...) within call"
-        )
-    total = reduce(add, terms)
-    judged = [(total, predictions[0].shape[0]), *(each if len(predictions) > 1 else ())]
+    if type(model).compute_loss is OwnSteps.compute_loss:
+        total = _sum_of(model, [*terms, *_added(model)])
+    else:
+        total = model.compute_loss(batch.x, batch.y, prediction, batch.weights, training=training)
+    rows = tree.flatten(prediction)[0].shape[0]
+    judged = [(total, rows), *(each if len(measures.losses) > 1 else ())]
     adding = [
         measures.adding(place, value, None, rows)
         for place, (value, rows) in enumerate(judged, measures.start)
     ]
     return total, [*adding, *metrics]
+
+
+def _by_output(model, y, prediction, weights):
+    """(target, prediction, loss, its weight, weights of rows) of each output."""
+    _, loss = model._compiled("evaluate")
+    targets, losses, factors, weights = (
+        per_output(prediction, value, what, model.output_names)
+        for value, what in (
+            (y, "y"),
+            (loss, "loss"),
+            (model.loss_weights, "loss_weights"),
+            (weights, "sample_weight"),
+        )
+    )
+    return zip(targets, tree.flatten(prediction), losses, factors, weights, strict=True)
+
+
+def _added(model):
+    """What layers and regularizers add to the loss."""
+    return [ops.sum(v) if getattr(v, "ndim", 0) else v for v in model.losses]
+
+
+def loss_of(model: Any, y: Any, prediction: Any, weights: Any) -> Tensor:
+    """The loss of a batch, as `compile` has it."""
+    terms = _added(model)
+    for target, p, loss, factor, weight in _by_output(model, y, prediction, weights):
+        if loss is not None:
+            value = loss(target, p, weight)
+            terms.append(value if factor is None else factor * value)
+    return _sum_of(model, terms)
+
+
+def _sum_of(model, terms):
+    if not terms:
+        raise RuntimeError(
+            f"model {model.name!r} has no loss: compile with one, or add_loss(...) within call"
+        )
+    return reduce(add, terms)
+
+
+def update_metrics(model: Any, y: Any, prediction: Any, weights: Any) -> None:
+    """Add a batch to the metrics, as `compile` has them."""
+    given = list(_by_output(model, y, prediction, weights))
+    for (target, p, _, _, weight), chosen in zip(given, model._metrics or (), strict=False):
+        for metric, is_weighted in chosen:
+            metric.update_state(
+                target, p, *([weight] if is_weighted and weight is not None else [])
+            )
+
+
+def _columns(layout):
+    return layout if isinstance(layout, list) else layout.columns

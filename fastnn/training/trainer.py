@@ -11,7 +11,7 @@ from fastnn import checks, losses, optimizers, random, tree
 from fastnn.autograd import no_grad
 from fastnn.callbacks import CallbackList, History
 from fastnn.devices.choice import device, where_it_lies
-from fastnn.errors import RecordingError, ShapeError, shape_text
+from fastnn.errors import ShapeError, shape_text
 from fastnn.layers import Layer
 from fastnn.layers.base import Shape
 from fastnn.locks import lock, making
@@ -28,6 +28,7 @@ from .batches import Batches, are_batches
 from .data import Rows
 from .epoch import Epoch
 from .given import Given
+from .on_batch import OnBatch, expect_no_recording
 from .outputs import (
     Choice,
     Layout,
@@ -39,22 +40,12 @@ from .outputs import (
     targets_of,
     weights_of,
 )
+from .own_steps import OwnSteps, owns
 from .predict import Predictor
 from .progress import CompileNotice, Progress
 from .step import epoch_of
 
 MAX_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
-
-
-def _expect_no_recording(what):
-    """Raise within a step that is recorded: what this does from Python would happen once, and never
-    in a replay."""
-    if context.recorder is not None:
-        raise RecordingError(
-            f"{what}: called while {context.recorder.name} is recorded, whose replays would not "
-            "do it again. Call the model itself "
-            f"there, model(x), or {what} outside."
-        )
 
 
 def _batch_size(given):
@@ -72,7 +63,7 @@ class Outputs:
         return all([watch.holds() for watch in self.watches])
 
 
-class Trainer(Layer, aliases=None):
+class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
     """The part of a model that trains."""
 
     not_recorded = (
@@ -82,6 +73,7 @@ class Trainer(Layer, aliases=None):
     )  # fmt: skip
 
     output_names: list[str] | None = None  # of a list of outputs
+    _can_be_called = True
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
@@ -221,8 +213,8 @@ class Trainer(Layer, aliases=None):
         with run_eagerly=True, the model waits for nobody, and may see half of an update. A second
         `fit` waits for the first.
         """
-        _expect_no_recording("fit")
-        self._compiled("fit")
+        expect_no_recording("fit")
+        self._expect_compiled("fit", "train")
         sizes = _batch_size(batch_size), _batch_size(validation_batch_size or batch_size)
         epochs = checks.whole_number("epochs", epochs, 0)
         is_tested = data.validated_epochs(validation_freq)
@@ -293,8 +285,8 @@ class Trainer(Layer, aliases=None):
     ) -> Any:
         """The loss over data, followed by the metrics if there are any: a number, a list or, with
         return_dict, a dictionary. steps: of how many batches; None: all. Arguments as in `fit`."""
-        _expect_no_recording("evaluate")
-        self._compiled("evaluate")
+        expect_no_recording("evaluate")
+        self._expect_compiled("evaluate", "test")
         progress = Progress(verbose, 0, "Evaluation")
         with CompileNotice(progress.on):
             given = Given.to_evaluate(self, (x, y, sample_weight), _batch_size(batch_size), steps)
@@ -305,7 +297,7 @@ class Trainer(Layer, aliases=None):
                 results = given.driver(self, epoch, called, progress).evaluate()
             finally:
                 epoch.release()
-        named = dict(zip(self._layout.names, results, strict=True))
+        named = dict(zip(epoch.measures[0].names, results, strict=True))
         progress.epoch(0, named)
         if return_dict:
             return named
@@ -329,7 +321,7 @@ class Trainer(Layer, aliases=None):
             # as `where_it_lies` has it, which takes a tenth of a prediction of one row
             with device(arena.device):
                 return self.predict(x, batch_size, verbose, steps, callbacks)
-        _expect_no_recording("predict")
+        expect_no_recording("predict")
         if self.preprocessing is not None and not are_batches(x):
             x = preparing.inputs(self, x)
         if callbacks is None and steps is None:
@@ -412,15 +404,25 @@ class Trainer(Layer, aliases=None):
     ) -> Epoch:
         """The program of an epoch of training, at its beginning. sizes: of batches, those of
         validation last."""
-        (optimizer, _), variables = self._compiled(what), self.trainable_variables
-        if not variables:
-            raise ValueError(f"{what}: model {self.name!r} has no trainable weights")
-        optimizer.build(variables)
-        for variable in variables:
-            variable._gradient = None
+        self._expect_compiled(what, "train")
+        self._build_optimizer(what)
         epoch = self._program("fit", rows, test, sizes, shuffle)
         epoch.begin([r.arrays() for r in (rows, test) if r is not None])
         return epoch
+
+    def _build_optimizer(self, what):
+        variables = self.trainable_variables
+        if not variables:
+            raise ValueError(f"{what}: model {self.name!r} has no trainable weights")
+        if self.optimizer is not None:
+            self.optimizer.build(variables)
+        for variable in variables:
+            variable._gradient = None
+
+    def _expect_compiled(self, what: str, kind: str) -> None:
+        """Raise unless the model can take such steps: its own need no loss."""
+        if not owns(self, kind):
+            self._compiled(what)
 
     def _compiled(self, what: str) -> tuple[Optimizer, Any]:
         if self.optimizer is None:
@@ -452,20 +454,41 @@ class Trainer(Layer, aliases=None):
 
     def _rows(self, x: Any, y: Any, sample_weight: Any, what: str = "") -> Rows:
         """Checked rows of x, y and weights, targets as losses and metrics take them."""
+        if x is not None and (owns(self, "train") or owns(self, "test")):
+            return self._own_rows(x, y, sample_weight, what)
         _, loss = self._compiled("fit")
         if x is None or (y is None and tree.flatten((loss, self._metric_names))):
             raise ValueError(
                 f"{what}x and {what}y are both needed; {what}{'x' if x is None else 'y'} is missing"
             )
         rows = self._inputs(x, f"{what}x")
-        count, outputs = len(tree.flatten(rows)[0]), self._outputs(rows)
-        names = self.output_names
+        return self._judged_rows(rows, self._outputs(rows), y, sample_weight, what)
+
+    def _judged_rows(self, rows: Any, outputs: Any, y: Any, sample_weight: Any, what: str) -> Rows:
+        """Rows of inputs with targets and weights as losses and metrics take them."""
+        count, names = len(tree.flatten(rows)[0]), self.output_names
+        _, loss = self._compiled("fit")
         losses = per_output(outputs, loss, "loss", names)
         if self._metrics is None:
             self._metrics = metrics_of(outputs, *self._metric_names, losses, names)
         targets = targets_of(y, outputs, losses, self._metrics, count, what, names)
         self._layout = layout_of(outputs, losses, self._metrics, targets)
         return Rows(rows, targets, weights_of(sample_weight, outputs, count, self.dtype, names))
+
+    def _own_rows(self, x: Any, y: Any, sample_weight: Any, what: str) -> Rows:
+        """Checked rows for steps of the model's own: y may be left out, or, without a loss, be any
+        arrays."""
+        rows = self._inputs(x, f"{what}x")
+        count = len(tree.flatten(rows)[0])
+        if self._can_be_called:
+            outputs = self._outputs(rows)  # which builds it
+            if y is not None and tree.flatten(self.loss):
+                return self._judged_rows(rows, outputs, y, sample_weight, what)
+        return Rows(
+            rows,
+            None if y is None else data.any_targets(y, count, self.dtype, f"{what}y"),
+            data.weights(sample_weight, count, self.dtype),
+        )
 
     def _outputs(self, rows: Any) -> Any:
         """What the model returns for such rows, an `Output` in the place of each tensor: found by
