@@ -35,7 +35,7 @@ ABSTRACT = (
     "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled",
 )  # fmt: skip
 # What is made of functions; and, tested in tests/models, of what is not in its configuration.
-ODD = ("LambdaCallback", "InputLayer", "Functional")
+ODD = ("LambdaCallback", "BackupAndRestore", "InputLayer", "Functional")
 CLASSES = {
     name: found
     for name, found in ENTRIES.items()
@@ -56,6 +56,7 @@ OTHER = {
     "axes": (1, 2),
     "average": "macro",
     "axis": 1,
+    "class_aggregation": "variance_weighted_average",
     "baseline": 0.5,
     "beta": 0.75,
     "beta_1": 0.5,
