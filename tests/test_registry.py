@@ -56,7 +56,6 @@ OTHER = {
     "axes": (1, 2),
     "average": "macro",
     "axis": 1,
-    "class_aggregation": "variance_weighted_average",
     "baseline": 0.5,
     "beta": 0.75,
     "beta_1": 0.5,
