@@ -60,7 +60,7 @@ OTHER = {
     "beta": 0.75,
     "beta_1": 0.5,
     "beta_2": 0.75,
-    "class_aggregation": None,
+    "class_aggregation": "variance_weighted_average",
     "class_id": 1,
     "curve": "PR",
     "beta_2_decay": -0.5,
