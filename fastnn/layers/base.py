@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, constraints, initializers, regularizers, tree
+from fastnn import checks, config, constraints, initializers, regularizers, tree
 from fastnn.devices.arena import Arena, turn_of
 from fastnn.devices.choice import checked, device
 from fastnn.dtypes import FLOATS, expected
@@ -60,7 +60,7 @@ class Layer(Watched, Configured):
     >>> import fastnn
     >>> class Scale(fastnn.layers.Layer):
     ...     def build(self, input_shape):
-    ...         self.factor = self.add_weight((input_shape[-1],), "ones", "factor")
+    ...         self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
     ...     def call(self, x):
     ...         return x * self.factor
     >>> Scale()([[1.0, 2.0]]).numpy()
@@ -269,30 +269,38 @@ class Layer(Watched, Configured):
 
     def add_weight(
         self,
-        shape: Sequence[int],
-        initializer: Any = "glorot_uniform",
-        name: str = "weight",
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
         trainable: bool = True,
+        *,
         regularizer: Any = None,
         constraint: Any = None,
+        name: str | None = None,
     ) -> Variable:
-        """A new weight of this layer, made by an initializer; an untrainable one gets no
-        gradient. regularizer: adds to the loss; constraint: is applied after each update."""
-        arena = self.arena()
+        """A new weight of this layer; an untrainable one gets no gradient. Keras's arguments.
+
+        shape: None is (), one number. initializer: None is "glorot_uniform" of floats, "zeros" of
+        other numbers. dtype: None is the layer's. regularizer: adds to the loss; constraint: is
+        applied after each update."""
+        name, arena = name or "weight", self.arena()
+        shape = checks.extents(f"layer {self.name!r}: {name}", () if shape is None else shape)
+        dtype = self.dtype if dtype is None else expected(dtype, f"layer {self.name!r}: {name}")
+        if initializer is None:
+            initializer = "glorot_uniform" if dtype in FLOATS else "zeros"
         with outside_the_step(), device("cpu"):  # the same numbers on every device
-            made = initializers.get("glorot_uniform" if initializer is None else initializer)
-            value = made(tuple(shape), self.dtype)
+            value = initializers.get(initializer, f"layer {self.name!r}: initializer")(shape, dtype)
             value = (
                 value.buffer.array(value.shape, value.dtype)
                 if isinstance(value, Tensor)
                 else np.asarray(value)
             )
-            if value.shape != tuple(shape):
+            if value.shape != shape:
                 raise ShapeError(
                     f"layer {self.name!r}: the initializer of {name} gave shape "
                     f"{shape_text(value.shape)}, not {shape_text(shape)}"
                 )
-            variable = Variable(value, trainable, name, self.dtype, arena)
+            variable = Variable(value, trainable, name, dtype, arena)
         variable.regularizer = regularizers.get(regularizer, f"layer {self.name!r}: regularizer")
         variable.constraint = constraints.get(constraint, f"layer {self.name!r}: constraint")
         self._own_weights.append(variable)

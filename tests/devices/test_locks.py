@@ -71,7 +71,7 @@ class Twins(fastnn.Model):
 
     def build(self, input_shape):
         for name in "ab":
-            setattr(self, name, self.add_weight((1 << 18,), "zeros", name))
+            setattr(self, name, self.add_weight((1 << 18,), "zeros", name=name))
 
     def call(self, x, training=False):
         row = ops.reshape(ops.mean(x, axis=1), (-1, 1))

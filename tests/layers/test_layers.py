@@ -199,9 +199,9 @@ class Scale(layers.Layer):
     """A user's own layer."""
 
     def build(self, input_shape):
-        self.offset = self.add_weight((input_shape[-1],), "zeros", "offset", trainable=False)
+        self.offset = self.add_weight((input_shape[-1],), "zeros", name="offset", trainable=False)
         self.factor = self.add_weight(
-            (input_shape[-1],), lambda shape, dtype: np.full(shape, 2.0), "factor"
+            (input_shape[-1],), lambda shape, dtype: np.full(shape, 2.0), name="factor"
         )
 
     def call(self, x):
@@ -525,3 +525,28 @@ def test_a_model_in_float64_computes_in_it():
     got = model.predict(x)
     assert got.dtype == "float64"
     assert_close(got, expected, terms=12)
+
+
+def test_weights_are_added_with_keras_arguments():
+    layer = layers.Layer()
+    first = layer.add_weight((2, 3), "ones", "float64", False, name="first")
+    assert (first.shape, first.dtype, first.trainable, first.name) == (
+        (2, 3),
+        "float64",
+        False,
+        "first",
+    )
+    assert layer.add_weight().shape == ()
+    count = layer.add_weight(3, dtype="int64", trainable=False)
+    assert (count.dtype, count.numpy().tolist()) == ("int64", [0, 0, 0])
+    limited = layer.add_weight((2,), regularizer="l2", constraint="non_neg")
+    assert type(limited.regularizer).__name__ == "L2"
+    assert type(limited.constraint).__name__ == "NonNeg"
+    for call, message in (
+        (lambda: layer.add_weight((2,), "ones", "factor"), "weight: unknown dtype 'factor'"),
+        (lambda: layer.add_weight((2, -1)), "weight: a shape is made of integers from 0"),
+        (lambda: layer.add_weight((2,), dtype="int64"), "int64 has no gradient to learn from"),
+        (lambda: layer.add_weight((2,), "once"), "initializer: unknown initializer 'once'"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            call()

@@ -12,7 +12,7 @@ A, B = np.arange(6, dtype="float32").reshape(2, 3), np.ones((2, 2), "float32")
 class Mixed(layers.Layer):
     def build(self, input_shape):
         self.shape = input_shape
-        self.scale = self.add_weight((input_shape["a"][-1],), "ones", "scale")
+        self.scale = self.add_weight((input_shape["a"][-1],), "ones", name="scale")
 
     def call(self, inputs, other=None, training=None):
         y = inputs["a"] * self.scale
