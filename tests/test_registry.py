@@ -171,9 +171,9 @@ def other(cls, name):
         return regularizers.L2(0.5)
     if name.endswith("_constraint"):
         return constraints.MaxNorm(0.5)
-    found = OTHER.get(f"{cls.__name__}.{name}", OTHER.get(name))
-    if found is not None:
-        return found
+    for key in (f"{cls.__name__}.{name}", name):
+        if key in OTHER:
+            return OTHER[key]
     for kind in cls.__mro__:
         if "__init__" in vars(kind):
             code = registry.signature(vars(kind)["__init__"]).parameters.get(name)
