@@ -151,7 +151,7 @@ class Nadam(Moments):
     >>> weight = fastnn.Variable([1.0])
     >>> fastnn.optimizers.Nadam(0.1).apply([[5.0]], [weight])
     >>> round(weight.item(), 3)
-    0.859
+    0.894
     """
 
     op = updates.nadam

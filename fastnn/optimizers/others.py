@@ -30,7 +30,7 @@ class Ftrl(Optimizer):
     >>> weight = fastnn.Variable([1.0])
     >>> fastnn.optimizers.Ftrl(0.5).apply([[0.5]], [weight])
     >>> round(weight.item(), 3)
-    0.112
+    0.043
     """
 
     states = ("accumulator", "linear")
