@@ -12,7 +12,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.reference import reduce as reference
 from fastnn.kernels.scalar import arithmetic
 
-from .arithmetic import cast, divide, equal, where
+from .arithmetic import cast, divide, equal, maximum, minimum, where
 from .record import Case, Op, expect_dtype
 
 
@@ -145,6 +145,18 @@ DRAWN = [
 ]  # fmt: skip
 
 
+class Extreme(Op):
+    """max and min, which also take Keras's `initial`: a number that is among the elements."""
+
+    def __call__(self, *inputs: Any, initial: Any = None, **attributes: Any) -> Any:
+        if len(inputs) == 4:  # by position
+            *inputs, initial = inputs  # type: ignore[assignment]
+        if initial is None:
+            return super().__call__(*inputs, **attributes)
+        other = maximum if self.name == "max" else minimum
+        return other(super().__call__(*inputs, **attributes), initial)
+
+
 def _extreme(name, formula, choose, doc):
     def infer(x, *, axis=None, keepdims=False):
         dtype, axes = expect_dtype(name, ANY, x=x), normal_axes(name, axis)
@@ -162,7 +174,7 @@ def _extreme(name, formula, choose, doc):
             share = g.run(divide, dys[0].view(kept), count)
             g.pass_on(0, g.run(where, is_found, share, 0.0))
 
-    return Op(
+    return Extreme(
         name,
         infer,
         gradient=gradient,
@@ -177,7 +189,8 @@ def _extreme(name, formula, choose, doc):
         dtypes=ANY,
         aliases=(f"a{name}",),
         doc=f"{doc} element of x, NaN if one is; equal ones share the gradient, as in TensorFlow "
-        "and JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1.",
+        "and JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1; "
+        "initial: a number that counts as one more element.",
         flops=lambda i, o, **_: i[0].size,
     )
 

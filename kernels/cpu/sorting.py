@@ -4,14 +4,17 @@
     put             dx[a, index[a, r]] = dy[a, r], 0 elsewhere: the gradient
     searchsorted    how many of a row are less than a value, or at most
 
-NaN stands behind all others. Sorting is by merging: runs of RUN elements are put in order by
-insertion, then runs are merged two by two, until one is left; equal elements keep their order. A
-thread sorts whole rows.
+NaN stands behind all others. Short rows are sorted by merging: runs of RUN elements are put in
+order by insertion, then runs are merged two by two, until one is left; long ones by radix. Equal
+elements keep their order. A thread sorts whole rows.
 """
 
 from math import prod
 
-from ..declare import ANY, helper, kernel
+import numpy as np
+
+from ..declare import ANY, FLOATS, T, by_dtype, helper, kernel
+from ..intrinsics import bits_of, stack_array
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
 from .simd.rows import clear
 from .threads import ELEMENT_GRAIN
@@ -98,6 +101,98 @@ def sort_rows(x, descending, y, index, other, other_index, start, stop):
                 places[r], places[last] = places[last], places[r]
 
 
+@helper
+def key_of_float_32(x):
+    """An int64 in whose order floats stand: the bits of negative ones are turned round, -0.0 is
+    0.0, NaN is above all."""
+    bits = np.int64(bits_of(x + T(0)))
+    return bits ^ ((bits >> 63) & 0x7FFFFFFF) if x == x else 0x7FFFFFFF
+
+
+@helper
+def key_of_float_64(x):
+    bits = np.int64(bits_of(x + T(0)))
+    return bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF) if x == x else 0x7FFFFFFFFFFFFFFF
+
+
+@helper
+def key_of_integer(x):
+    return np.int64(x)
+
+
+key_of_float = by_dtype(key_of_float_32, key_of_float_64)
+
+
+def radix_sort_by(key, name, dtypes):
+    """The kernel that sorts long rows by radix: byte by byte of the keys, the lowest first, each
+    into the places that a histogram of the byte gives. Bytes that all keys share are left out."""
+
+    @kernel(
+        split=[("A", 1)],
+        dtypes=dtypes,
+        name=name,
+        x="T[A, R]",
+        n_bytes="int",
+        is_signed="int",
+        descending="int",
+        y="out T[A, R]",
+        index="out i8[A, R]",
+        keys="out i8[A, R]",
+        other_keys="out i8[A, R]",
+        other_index="out i8[A, R]",
+    )
+    def radix_sort(
+        x, n_bytes, is_signed, descending, y, index, keys, other_keys, other_index, start, stop
+    ):
+        size = x.shape[1]
+        places = stack_array(size, 256)
+        for a in range(start, stop):
+            own_keys, own_index, to_keys, to_index = (
+                keys[a],
+                index[a],
+                other_keys[a],
+                other_index[a],
+            )
+            for r in range(size):
+                own_keys[r], own_index[r] = key(x[a, r]), r
+            moved = 0
+            for n in range(n_bytes):
+                # in descending order a byte counts from above; the sign is in the last one
+                turn = 255 if descending != 0 else 0
+                if n == n_bytes - 1 and is_signed != 0:
+                    turn ^= 128
+                for d in range(256):
+                    places[d] = 0
+                for r in range(size):
+                    places[((own_keys[r] >> (8 * n)) & 255) ^ turn] += 1
+                if places[((own_keys[0] >> (8 * n)) & 255) ^ turn] == size:
+                    continue
+                before = 0
+                for d in range(256):
+                    count = places[d]
+                    places[d] = before
+                    before += count
+                for r in range(size):
+                    d = ((own_keys[r] >> (8 * n)) & 255) ^ turn
+                    place = places[d]
+                    places[d] = place + 1
+                    to_keys[place], to_index[place] = own_keys[r], own_index[r]
+                own_keys, to_keys = to_keys, own_keys
+                own_index, to_index = to_index, own_index
+                moved += 1
+            if moved % 2 == 1:
+                for r in range(size):
+                    index[a, r] = own_index[r]
+            for r in range(size):
+                y[a, r] = x[a, index[a, r]]
+
+    return radix_sort
+
+
+radix_sort_floats = radix_sort_by(key_of_float, "radix_sort_floats", FLOATS)
+radix_sort_integers = radix_sort_by(key_of_integer, "radix_sort_integers", ANY[len(FLOATS) :])
+
+
 @kernel(split=[("A", 1)], dtypes=ANY, x="T[A, R]", k="int", y="out T[A, K]", index="out i8[A, K]")
 def largest_rows(x, k, y, index, start, stop):
     """The k largest of each row, the largest first, NaN before all; of equals the first. For a
@@ -176,6 +271,9 @@ def search_elements(row, values, right, out, start, stop):
 
 # So many of the largest at most are found without sorting.
 FEW_LARGEST = 32
+# Rows of at least so many elements are sorted by radix, which took 34 ns for each of 1,000 float32
+# where merging took 220 (Xeon); below, histograms of 256 places for each byte take longer.
+RADIX_MIN_COLUMNS = 48
 
 
 def _rows(x):
@@ -184,8 +282,15 @@ def _rows(x):
 
 def _sort(call, x, y, index, descending):
     x, y, index = _rows(x), _rows(y), _rows(index)
-    other, other_index = call.scratch(x.shape, y.dtype), call.scratch(x.shape, index.dtype)
-    call(sort_rows, x, int(descending), y, index, other, other_index)
+    other_index = call.scratch(x.shape, index.dtype)
+    if x.shape[1] < RADIX_MIN_COLUMNS:
+        other = call.scratch(x.shape, y.dtype)
+        call(sort_rows, x, int(descending), y, index, other, other_index)
+        return
+    kind, keys = x.dtype.kind, [call.scratch(x.shape, index.dtype) for _ in range(2)]
+    kernel = radix_sort_floats if kind == "f" else radix_sort_integers
+    given = x.dtype.itemsize, int(kind in "fi"), int(descending)
+    call(kernel, x, *given, y, index, *keys, other_index)
 
 
 def sort(call, x, y, index):

@@ -51,6 +51,24 @@ def test_recorded_is_eager_and_types_meet_as_in_other_ops():
     assert ops.einsum("i,i->", fastnn.tensor([1, 2]), x[0, 0, :2]).dtype == "float32"
 
 
+def test_each_of_a_stack_of_products_has_the_bits_of_one():
+    """In each way in which products are made; and by any number of threads."""
+    rng = np.random.default_rng(0)
+    for rows, depth, columns in [(5, 33, 17), (1, 33, 17), (5, 33, 1), (5, 1, 9), (40, 200, 40)]:
+        for transpose_a in (False, True):
+            for transpose_b in (False, True):
+                a, b = rng.normal(size=(3, rows, depth)), rng.normal(size=(3, depth, columns))
+                a, b = (x.astype("float32") for x in (a, b))
+                a = a.transpose(0, 2, 1) if transpose_a else a
+                b = b.transpose(0, 2, 1) if transpose_b else b
+                options = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+                for threads in (1, 2):
+                    fastnn.set_threads(threads)
+                    found = ops.matmul(a, b, **options).numpy()
+                    ones = [ops.matmul(*x, **options).numpy() for x in zip(a, b, strict=True)]
+                    assert found.tobytes() == np.array(ones).tobytes()
+
+
 def test_the_cheapest_pair_comes_first():
     sizes = (("a", 100), ("b", 100), ("c", 100))
     assert pairs((("a", "b"), ("b", "c"), ("c",)), ("a",), sizes) == ((1, 2), (0, 1))

@@ -38,6 +38,14 @@ def test_of_none_there_is_no_mean_and_a_product_is_1():
             op(none, axis=0)
 
 
+def test_an_initial_number_is_among_the_elements():
+    x = fastnn.tensor([[1.0, 5.0], [2.0, 3.0]], requires_gradient=True)
+    np.testing.assert_array_equal(ops.max(x, axis=1, initial=4.0).numpy(), [5, 4])
+    np.testing.assert_array_equal(ops.min(x, 1, True, 1.5).numpy(), [[1], [1.5]])
+    ops.sum(ops.max(x, axis=1, initial=4.0)).backward()
+    np.testing.assert_array_equal(x.gradient.numpy(), [[0, 1], [0, 0]])
+
+
 def test_weighted_averages():
     x, w = np.arange(6.0).reshape(2, 3), np.array([1.0, 0.0, 3.0])
     for weights, axis in ((None, None), (None, 0), (w, 1), (np.tile(w, (2, 1)), 1), (x + 1, None)):

@@ -22,6 +22,22 @@ def test_rows_are_sorted_stably(size, dtype):
     np.testing.assert_array_equal(np.take_along_axis(x, indices.numpy(), -1), values.numpy())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32"])
+def test_long_rows_are_sorted_as_short_ones(dtype):
+    limits = np.iinfo(dtype) if np.dtype(dtype).kind == "i" else np.finfo(dtype)
+    odd = [limits.min, limits.max, 0, -1, 1, 256, -257, 70000]
+    if isinstance(limits, np.finfo):
+        odd += [np.inf, -np.inf, np.nan, -np.nan, -0.0, limits.tiny, -limits.tiny]
+    x = RNG.choice(np.array(odd, dtype), (3, 300))
+    np.testing.assert_array_equal(ops.argsort(x).numpy(), np.argsort(x, kind="stable"))
+    got = ops.sort(x).numpy()
+    np.testing.assert_array_equal(got, np.take_along_axis(x, np.argsort(x, kind="stable"), -1))
+    values, indices = ops.top_k(x, 299)
+    few = ops.top_k(x, 20)
+    np.testing.assert_array_equal(values.numpy()[:, :20], few[0].numpy())
+    np.testing.assert_array_equal(indices.numpy()[:, :20], few[1].numpy())
+
+
 def test_recorded_is_eager_and_threads_change_nothing():
     x = fastnn.tensor(RNG.normal(size=(40, 200)).astype("float32"))
 
