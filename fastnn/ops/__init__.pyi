@@ -457,7 +457,8 @@ def matmul(
 
 def max(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The largest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
-    JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1."""
+    JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1; initial: a
+    number that counts as one more element."""
 
 def maximum(x: Operand, y: Operand, /) -> Tensor:
     """The larger of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
@@ -479,7 +480,8 @@ def median(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def min(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The smallest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
-    JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1."""
+    JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1; initial: a
+    number that counts as one more element."""
 
 def minimum(x: Operand, y: Operand, /) -> Tensor:
     """The smaller of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
