@@ -62,6 +62,28 @@ def test_a_classifier_ends_with_the_cpus_weights(gpu, optimizer):
     expect_alike(trained("cpu", optimizer), there)
 
 
+@pytest.mark.slow
+def test_metrics_count_as_on_the_cpu(gpu):
+    x = rows(70)[0]
+    y, weights = (x[:, :1] > 0).astype("float32"), np.arange(70, dtype="float32") / 64
+
+    def counted(device):
+        fastnn.utils.set_random_seed(3)
+        model = fastnn.Sequential([layers.Dense(4, "relu"), layers.Dense(1, "sigmoid")])
+        model.to(device)
+        of = fastnn.metrics
+        chosen = [of.AUC(name="auc"), of.Precision([0.25, 0.5], name="p"), of.F1Score(threshold=0.5),
+                  of.R2Score(), of.BinaryIoU(), of.RootMeanSquaredError(), "accuracy",
+                  lambda y, p: float(np.abs(np.asarray(y) - np.asarray(p)).max())]  # fmt: skip
+        model.compile("sgd", "bce", metrics=chosen, weighted_metrics=["auc", "mae"])
+        given = {"epochs": 2, "batch_size": 32, "validation_split": 0.2, "verbose": 0}
+        history = model.fit(x, y, sample_weight=weights, **given).history
+        return [*history.values(), *model.evaluate(x, y, verbose=0)]
+
+    for here, there in zip(counted("cpu"), counted("cuda"), strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-6)
+
+
 def test_rows_in_order(gpu):
     expect_alike(trained("cpu", "sgd", shuffle=False), trained("cuda", "sgd", shuffle=False))
 
