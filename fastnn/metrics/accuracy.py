@@ -9,7 +9,8 @@ from fastnn.checks import whole_number
 from fastnn.losses.base import pair
 from fastnn.tensor import Tensor, operand
 
-from .reduction import MeanOfValues, as_floats
+from .base import as_floats, number
+from .reduction import MeanOfValues
 
 
 def _floats(matches, like):
@@ -30,6 +31,8 @@ class Accuracy(MeanOfValues):
     >>> print(fastnn.metrics.Accuracy()([1, 2, 3, 4], [0, 2, 3, 4]))
     0.75
     """
+
+    _direction = "up"
 
     def __init__(self, name: str | None = "accuracy", dtype: Any = None):
         super().__init__(name, dtype)
@@ -55,13 +58,14 @@ class BinaryAccuracy(MeanOfValues):
     0.5
     """
 
+    _direction = "up"
     one_number_a_row = True
 
     def __init__(
         self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
     ):
         super().__init__(name, dtype)
-        self.threshold = threshold
+        self.threshold = number(f"{self.name}: threshold", threshold)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         shares = ops.binary_accuracy(_rows(y_pred), _rows(y_true), threshold=self.threshold)
@@ -105,6 +109,8 @@ class CategoricalAccuracy(MeanOfValues):
     0.5
     """
 
+    _direction = "up"
+
     def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None):
         super().__init__(name, dtype)
 
@@ -136,6 +142,7 @@ class SparseCategoricalAccuracy(MeanOfValues):
     0.5
     """
 
+    _direction = "up"
     takes_labels = True
 
     def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None):
@@ -174,6 +181,8 @@ class TopKCategoricalAccuracy(MeanOfValues):
     0.5
     """
 
+    _direction = "up"
+
     def __init__(
         self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
     ):
@@ -211,6 +220,7 @@ class SparseTopKCategoricalAccuracy(MeanOfValues):
     0.5
     """
 
+    _direction = "up"
     takes_labels = True
 
     def __init__(

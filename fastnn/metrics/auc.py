@@ -6,10 +6,10 @@ import numpy as np
 
 from fastnn import activations, ops
 from fastnn.checks import whole_number
-from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.errors import ShapeError, shape_text
 from fastnn.tensor import Tensor, operand
 
-from .base import EPSILON, as_floats, ratio
+from .base import EPSILON, as_floats, number
 from .thresholds import AtThresholds, checked_thresholds, even_thresholds
 
 CURVES = ("ROC", "PR", "PRGAIN")
@@ -38,6 +38,8 @@ class AUC(AtThresholds):
     0.75
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         num_thresholds: int = 200,
@@ -61,7 +63,9 @@ class AUC(AtThresholds):
         self.summation_method = _chosen("summation_method", summation_method, SUMMATIONS, str.lower)
         self.init_thresholds = thresholds
         self.multi_label, self.num_labels = bool(multi_label), num_labels
-        self.label_weights = None if label_weights is None else list(map(float, label_weights))
+        self.label_weights = label_weights
+        if label_weights is not None:
+            self.label_weights = [number("AUC: label_weights", w) for w in label_weights]
         self.from_logits = bool(from_logits)
         if num_labels and not multi_label:
             raise ValueError("AUC: num_labels is of use with multi_label=True only")
@@ -88,6 +92,7 @@ class AUC(AtThresholds):
                 )
             if not self._variables:
                 self.build(y_pred.shape[1])
+            self._expect_label_weights(y_pred)
             if y_pred.shape[1] != self._labels:
                 raise ShapeError(
                     f"metric {self.name!r}: it has {self._labels} labels; got predictions of shape "
@@ -98,21 +103,24 @@ class AUC(AtThresholds):
     def with_labels(self, weights: Any, y_pred: Tensor) -> Any:
         if self.multi_label or self.label_weights is None:
             return weights
-        if len(self.label_weights) != y_pred.shape[-1]:
+        self._expect_label_weights(y_pred)
+        shape = (1,) * (y_pred.ndim - 1) + y_pred.shape[-1:]
+        of_labels = ops.reshape(operand(self.label_weights, y_pred.dtype), shape)
+        return of_labels if weights is None else weights * of_labels
+
+    def _expect_label_weights(self, y_pred):
+        if self.label_weights is not None and len(self.label_weights) != y_pred.shape[-1]:
             raise ShapeError(
                 f"metric {self.name!r}: it has {len(self.label_weights)} label_weights; got "
                 f"predictions of shape {shape_text(y_pred.shape)}"
             )
-        shape = (1,) * (y_pred.ndim - 1) + y_pred.shape[-1:]
-        of_labels = ops.reshape(operand(self.label_weights, y_pred.dtype), shape)
-        return of_labels if weights is None else weights * of_labels
 
     def value(self) -> Tensor:
         counts = self.counts()
         if self.curve == "PR" and self.summation_method == "interpolation":
             return self._mean(_interpolated_pr(counts))
         if self.curve == "ROC":
-            x, y = ratio(counts.fp, counts.fp + counts.tn), counts.recall
+            x, y = ops.divide_no_nan(counts.fp, counts.fp + counts.tn), counts.recall
         elif self.curve == "PR":
             x, y = counts.recall, counts.precision
         else:
@@ -138,10 +146,10 @@ class AUC(AtThresholds):
 
 def _gains(counts):
     """Recall gain and precision gain."""
-    scale = ratio(counts.tp + counts.fn, counts.tn + counts.fp)
+    scale = ops.divide_no_nan(counts.tp + counts.fn, counts.tn + counts.fp)
     has_none = ops.equal(counts.tp, 0.0)
-    recall_gain = ops.where(has_none, 0.0, 1.0 - scale * ratio(counts.fn, counts.tp))
-    precision_gain = ops.where(has_none, 1.0, 1.0 - scale * ratio(counts.fp, counts.tp))
+    recall_gain = ops.where(has_none, 0.0, 1.0 - scale * ops.divide_no_nan(counts.fn, counts.tp))
+    precision_gain = ops.where(has_none, 1.0, 1.0 - scale * ops.divide_no_nan(counts.fp, counts.tp))
     return ops.maximum(recall_gain, 0.0), precision_gain
 
 
@@ -149,18 +157,16 @@ def _interpolated_pr(counts):
     """The area of each step: tp is interpolated linearly in tp + fp."""
     positive = counts.tp + counts.fp
     dtp, dp = (v[..., :-1] - v[..., 1:] for v in (counts.tp, positive))
-    slope = ratio(dtp, ops.maximum(dp, 0.0))
+    slope = ops.divide_no_nan(dtp, ops.maximum(dp, 0.0))
     intercept = counts.tp[..., 1:] - slope * positive[..., 1:]
     before, after = positive[..., :-1], positive[..., 1:]
     is_some = ops.multiply(ops.greater(before, 0.0), ops.greater(after, 0.0))
-    safe = ops.where(is_some, ratio(before, after), 1.0)
+    safe = ops.where(is_some, ops.divide_no_nan(before, after), 1.0)
     positives = (counts.tp + counts.fn)[..., 1:]
-    return ratio(slope * (dtp + intercept * ops.log(safe)), positives)
+    return ops.divide_no_nan(slope * (dtp + intercept * ops.log(safe)), positives)
 
 
 def _chosen(argument, value, choices, spelled):
     if not isinstance(value, str) or spelled(value) not in choices:
-        raise ValueError(
-            f"AUC: {argument} must be one of {', '.join(choices)}; {nearest(str(value), choices)}"
-        )
+        raise ValueError(f"AUC: {argument} must be one of {', '.join(choices)}; got {value!r}")
     return spelled(value)

@@ -1,14 +1,17 @@
 """What all metrics share: states that steps add to, by recorded calls, and what is made of them."""
 
 from collections.abc import Sequence
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from fastnn import config, initializers, ops, tree
+from fastnn import config, initializers, tree
 from fastnn.autograd import no_grad
 from fastnn.devices.arena import Arena, own_copy
 from fastnn.dtypes import FLOATS, INT64, expected
+from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.record import Op
 from fastnn.registry import Configured, Kind, snake_case, unique_name
 from fastnn.tape.record import outside_the_step
@@ -33,7 +36,8 @@ class Metric(Watched, Configured):
     and of validation each its own; what the metric itself holds is the user's.
 
     dtype: of results and of variables that say no other; None is `config.floatx()`. What the
-    library's own metrics count is float64 (Keras: dtype), so that an epoch's sums are exact.
+    library's own metrics count is float64 (Keras: dtype), so that an epoch's sums are exact; what a
+    mask of the predictions leaves out does not count (in Keras so of means of functions only).
 
     >>> import fastnn
     >>> class Positives(fastnn.metrics.Metric):
@@ -51,6 +55,8 @@ class Metric(Watched, Configured):
     _kind = KIND
     # whether targets are labels, integers (N,), or values of the prediction's shape; None: either
     takes_labels: bool | None = None
+    # "up" or "down": whether it improves as it rises or as it falls; None: neither is known
+    _direction: str | None = None
 
     def __init__(self, dtype: Any = None, name: str | None = None):
         self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
@@ -107,6 +113,10 @@ class Metric(Watched, Configured):
     ) -> Variable:
         """A new variable of this metric, made by an initializer; dtype: the metric's unless given.
         `aggregation` is Keras's, for several machines, and changes nothing."""
+        if "_variables" not in vars(self):
+            raise RuntimeError(
+                f"{type(self).__name__}.add_variable: call super().__init__() first, in __init__"
+            )
         with outside_the_step():
             self._arena = self._arena or Arena(chunk_bytes=0)
             made = initializers.get(initializer or "zeros")
@@ -210,20 +220,29 @@ class Metric(Watched, Configured):
             y_true = y_true.astype(y_pred.dtype)
         return y_true, y_pred
 
+    def expect_columns(self, variable: Variable, y_pred: Tensor) -> None:
+        """Raise unless predictions have as many columns as a variable that was made for them."""
+        if variable.ndim > 1 and variable.shape[-1] != y_pred.shape[-1]:
+            raise ShapeError(
+                f"metric {self.name!r}: it began with predictions of {variable.shape[-1]} columns; "
+                f"got {shape_text(y_pred.shape)}"
+            )
+
     def __repr__(self):
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-def as_floats(x: Any) -> Tensor:
+def number(name: str, value: Any) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+        raise ValueError(f"{name} must be a finite number; got {value!r}")
+    return float(value)
+
+
+def as_floats(x: Any, name: str = "y_pred") -> Tensor:
     """What is given as a tensor of floats, as it has them or of the process's type."""
-    x = operand(x)
+    x = operand(x, None, name)
     return x if x.dtype in FLOATS else x.astype(config.floatx())
-
-
-def ratio(x: Any, y: Any) -> Tensor:
-    """x / y, 0 where y is 0."""
-    is_zero = ops.equal(y, 0.0)
-    return ops.where(is_zero, 0.0, ops.divide(x, ops.where(is_zero, 1.0, y)))
 
 
 def into(op: Op, inputs: tuple, attributes: dict, *states: Tensor) -> None:

@@ -63,6 +63,8 @@ class FalseNegatives(_Count):
 
 
 class _Rate(_Given, aliases=None):
+    _direction = "up"
+
     def __init__(
         self,
         thresholds: Any = None,
@@ -110,6 +112,7 @@ class _Best(AtThresholds, aliases=None):
     """The largest of one rate at the thresholds where another is at least `least`, of
     `num_thresholds` from 0 to 1; 0 if there is none."""
 
+    _direction = "up"
     rates = "", ""  # what is limited, and what is the result
 
     def __init__(

@@ -29,6 +29,7 @@ class FBetaScore(Metric):
     """
 
     takes_labels = False
+    _direction = "up"
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class FBetaScore(Metric):
             )
         if not self._variables:
             self.build(y_pred.shape[1])
+        self.expect_columns(self.counts, y_pred)
         if self.threshold is None:
             is_largest = ops.greater_equal(y_pred, ops.max(y_pred, axis=-1, keepdims=True))
             is_positive = ops.multiply(is_largest, ops.greater(ops.abs(y_pred), 1e-9))

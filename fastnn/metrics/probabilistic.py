@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import losses
+from fastnn.checks import fraction
 from fastnn.tensor import Tensor
 
 from .reduction import MeanOfValues
@@ -59,6 +60,10 @@ class CategoricalHinge(MeanOfLoss):
         super().__init__(name, dtype)
 
 
+def _smoothing(name, value):
+    return fraction(name, value, one=True) if value else 0
+
+
 class BinaryCrossentropy(MeanOfValues, aliases=("bce", "BCE")):
     """The mean of -y_true log(y_pred) - (1 - y_true) log(1 - y_pred). from_logits, label_smoothing:
     as of the loss.
@@ -67,6 +72,8 @@ class BinaryCrossentropy(MeanOfValues, aliases=("bce", "BCE")):
     >>> print(fastnn.metrics.BinaryCrossentropy()([[1.0], [0.0]], [[0.75], [0.25]]))
     0.28768206
     """
+
+    _direction = "down"
 
     one_number_a_row = True
 
@@ -78,7 +85,8 @@ class BinaryCrossentropy(MeanOfValues, aliases=("bce", "BCE")):
         label_smoothing: float = 0,
     ):
         super().__init__(name, dtype)
-        self.from_logits, self.label_smoothing = from_logits, label_smoothing
+        self.from_logits = from_logits
+        self.label_smoothing = _smoothing(f"{self.name}: label_smoothing", label_smoothing)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return losses.binary_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing)
@@ -87,6 +95,8 @@ class BinaryCrossentropy(MeanOfValues, aliases=("bce", "BCE")):
 class CategoricalCrossentropy(MeanOfValues):
     """The mean of -sum(y_true log(y_pred)), y_pred divided by its sum; both (N, ..., C).
     from_logits, label_smoothing, axis (of the classes): as of the loss."""
+
+    _direction = "down"
 
     def __init__(
         self,
@@ -97,7 +107,8 @@ class CategoricalCrossentropy(MeanOfValues):
         axis: int = -1,
     ):
         super().__init__(name, dtype)
-        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+        self.from_logits, self.axis = from_logits, axis
+        self.label_smoothing = _smoothing(f"{self.name}: label_smoothing", label_smoothing)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return losses.categorical_crossentropy(
@@ -115,6 +126,8 @@ class SparseCategoricalCrossentropy(MeanOfValues):
     >>> print(fastnn.metrics.SparseCategoricalCrossentropy()([1, 0], [[0.25, 0.75], [0.75, 0.25]]))
     0.28768206
     """
+
+    _direction = "down"
 
     takes_labels = True
 

@@ -9,12 +9,12 @@ import numpy as np
 from fastnn import losses, ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.frames import not_finite
-from fastnn.losses.base import mask_of
+from fastnn.losses.base import FUNCTIONS, mask_of
 from fastnn.ops.metrics import accumulate
 from fastnn.registry import deserialize, serialize
 from fastnn.tensor import Tensor, operand
 
-from .base import Metric, as_floats, into, ratio
+from .base import Metric, as_floats, into
 
 
 def weights_for(values: Tensor, sample_weight: Any, owner: str) -> Tensor:
@@ -73,7 +73,7 @@ class Sum(Metric):
         self.total = self.add_variable((), dtype="float64", name="total")
 
     def measure(self, values: Any, sample_weight: Any = None) -> tuple:
-        values = as_floats(values)
+        values = as_floats(values, f"metric {self.name!r}: values")
         if sample_weight is None:
             return values, None
         weights = weights_for(values, sample_weight, f"metric {self.name!r}")
@@ -112,7 +112,7 @@ class Mean(Metric):
         self.count = self.add_variable((), dtype="float64", name="count")
 
     def measure(self, values: Any, sample_weight: Any = None) -> tuple:
-        values, weights, kept = as_floats(values), None, 1
+        values, weights, kept = as_floats(values, f"metric {self.name!r}: values"), None, 1
         if sample_weight is not None:
             weights = weights_for(values, sample_weight, f"metric {self.name!r}")
             kept = max(1, weights.ndim)
@@ -127,7 +127,7 @@ class Mean(Metric):
         into(accumulate, given, {"scale": scale}, self.total, self.count)
 
     def value(self) -> Tensor:
-        return ratio(self.total, self.count)
+        return ops.divide_no_nan(self.total, self.count)
 
 
 def broadcast(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -190,6 +190,8 @@ class MeanMetricWrapper(MeanOfValues):
             raise TypeError(f"MeanMetricWrapper: fn must be a function; got {fn!r}")
         super().__init__(name, dtype)
         self.fn, self.arguments = fn, arguments
+        if any([fn is of_loss for of_loss, _ in FUNCTIONS]):
+            self._direction = "down"
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.fn(y_true, y_pred, **self.arguments)

@@ -18,6 +18,7 @@ from .reduction import MeanOfValues, broadcast, weights_for
 class MeanOfLoss(MeanOfValues, aliases=None):
     """The mean of what a loss's function gives."""
 
+    _direction = "down"
     function: ClassVar[Callable[..., Tensor]]
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -47,6 +48,7 @@ class RootMeanSquaredError(MeanOfValues):
     3.0
     """
 
+    _direction = "down"
     one_number_a_row = True
 
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None):
@@ -108,6 +110,8 @@ class CosineSimilarity(MeanOfValues):
     1.0
     """
 
+    _direction = "up"
+
     def __init__(self, name: str | None = "cosine_similarity", dtype: Any = None, axis: Any = -1):
         super().__init__(name, dtype)
         self.axis = axis
@@ -146,6 +150,8 @@ class PearsonCorrelation(MeanOfValues):
     0.9999999
     """
 
+    _direction = "up"
+
     def __init__(self, name: str | None = "pearson_correlation", dtype: Any = None, axis: Any = -1):
         super().__init__(name, dtype)
         self.axis = axis
@@ -163,6 +169,8 @@ class ConcordanceCorrelation(MeanOfValues):
     >>> print(fastnn.metrics.ConcordanceCorrelation()([[0, 1, 0.5]], [[0, 1, 0.5]]))
     0.9999997
     """
+
+    _direction = "up"
 
     def __init__(
         self, name: str | None = "concordance_correlation", dtype: Any = None, axis: Any = -1
@@ -192,6 +200,7 @@ class R2Score(Metric):
     """
 
     takes_labels = False
+    _direction = "up"
 
     def __init__(
         self,
@@ -226,6 +235,7 @@ class R2Score(Metric):
             )
         if len(self._variables) < 2:
             self.build(y_pred.shape[1])
+        self.expect_columns(self.sums, y_pred)
         y, p = y_true.astype("float64"), y_pred.astype("float64")
         weights: Any = ops.sum(y * 0.0, axis=1, keepdims=True) + 1.0
         if sample_weight is not None:

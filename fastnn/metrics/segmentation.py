@@ -1,6 +1,7 @@
 """Intersection over union of predicted and true classes, of a confusion matrix."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.metrics import confusion_matrix
 from fastnn.tensor import Tensor, operand
 
-from .base import EPSILON, Metric, as_floats, into
-from .reduction import weights_for
+from .base import EPSILON, Metric, as_floats, into, number
+from .reduction import masked, weights_for
 
 
 class IoU(Metric):
@@ -31,6 +32,8 @@ class IoU(Metric):
     0.33333328
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         num_classes: int,
@@ -44,13 +47,15 @@ class IoU(Metric):
     ):
         super().__init__("int32" if dtype in (None, "int") else dtype, name)
         self.num_classes = whole_number(f"{self.name}: num_classes", num_classes, 1)
-        self.target_class_ids = list(target_class_ids)
-        for number in self.target_class_ids:
-            if not is_whole(number) or number >= num_classes:
-                raise ValueError(
-                    f"{self.name}: target_class_ids must be from 0 to {num_classes - 1}; got "
-                    f"{number!r}"
-                )
+        given = target_class_ids if isinstance(target_class_ids, Iterable) else [None]
+        self.target_class_ids = [i if is_whole(i) and i < num_classes else None for i in given]
+        if None in self.target_class_ids:
+            raise ValueError(
+                f"{self.name}: target_class_ids must be classes from 0 to {num_classes - 1}; got "
+                f"{target_class_ids!r}"
+            )
+        if ignore_class is not None and not is_whole(ignore_class, -math.inf):
+            raise ValueError(f"{self.name}: ignore_class must be an integer; got {ignore_class!r}")
         self.ignore_class = ignore_class
         self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
         self.axis = axis
@@ -58,6 +63,7 @@ class IoU(Metric):
         self.total_cm = self.add_variable(shape, dtype="float64", name="total_confusion_matrix")
 
     def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
+        given = y_pred
         y_true = self._classes(y_true, self.sparse_y_true)
         y_pred = self._classes(y_pred, self.sparse_y_pred)
         if y_true.size != y_pred.size:
@@ -65,10 +71,11 @@ class IoU(Metric):
                 f"metric {self.name!r}: there must be as many targets as predictions; got classes "
                 f"of shapes {shape_text(y_true.shape)} and {shape_text(y_pred.shape)}"
             )
-        if sample_weight is None:
+        like, owner = as_floats(y_pred), f"metric {self.name!r}"
+        weights: Any = masked(sample_weight, given, like, owner)
+        if weights is None:
             return y_true.flat(), y_pred.flat()
-        like = as_floats(y_pred)
-        weights = weights_for(like, sample_weight, f"metric {self.name!r}")
+        weights = weights_for(like, weights, owner)
         if weights.ndim:
             weights = ops.reshape(weights, (*weights.shape, *(1,) * (like.ndim - weights.ndim)))
             weights = weights + operand(np.zeros(like.shape, like.dtype), like.dtype)
@@ -77,7 +84,8 @@ class IoU(Metric):
     def _classes(self, y, is_sparse):
         if not isinstance(y, Tensor):
             y = np.asarray(y)
-            y = operand(y, np.dtype("int64") if y.dtype.kind in "biu" else np.dtype("float32"))
+            dtype = np.dtype("int64") if y.dtype.kind in "biu" else np.dtype("float32")
+            y = operand(y, dtype, f"metric {self.name!r}")
         if not is_sparse:
             y = ops.argmax(y, axis=self.axis)
         return y if y.dtype == "int64" else y.astype("int64")
@@ -114,7 +122,7 @@ class BinaryIoU(IoU):
         dtype: Any = None,
     ):
         super().__init__(2, target_class_ids, name, dtype)
-        self.threshold = threshold
+        self.threshold = number(f"{self.name}: threshold", threshold)
 
     def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
         is_above = ops.greater_equal(as_floats(y_pred), float(self.threshold))

@@ -12,7 +12,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.metrics import threshold_counts
 from fastnn.tensor import Tensor, operand
 
-from .base import EPSILON, Metric, as_floats, into, ratio
+from .base import EPSILON, Metric, as_floats, into
 from .reduction import broadcast, masked, weights_for
 
 LOWEST = -1e10  # Keras's: what is not among the top k
@@ -29,15 +29,15 @@ class Counts(NamedTuple):
 
     @property
     def precision(self) -> Tensor:
-        return ratio(self.tp, self.tp + self.fp)
+        return ops.divide_no_nan(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> Tensor:
-        return ratio(self.tp, self.tp + self.fn)
+        return ops.divide_no_nan(self.tp, self.tp + self.fn)
 
     @property
     def specificity(self) -> Tensor:
-        return ratio(self.tn, self.tn + self.fp)
+        return ops.divide_no_nan(self.tn, self.tn + self.fp)
 
 
 def checked_thresholds(name: str, thresholds: Any, default: float) -> list[float]:
@@ -45,6 +45,8 @@ def checked_thresholds(name: str, thresholds: Any, default: float) -> list[float
     if thresholds is None:
         return [default]
     given = list(thresholds) if isinstance(thresholds, Sequence | np.ndarray) else [thresholds]
+    if not given:
+        raise ValueError(f"{name}: thresholds must be one or more; got {thresholds!r}")
     for value in given:
         if not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
             raise ValueError(f"{name}: thresholds must lie in [0, 1]; got {thresholds!r}")

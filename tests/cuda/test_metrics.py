@@ -97,7 +97,14 @@ def test_an_epochs_end():
 
 @pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
 def test_rows_are_collected(dtype):
-    for shape, at in [((0, 2), 0), ((3, 2), 5), ((3, 19), 5), ((300,), 1), ((4, 3), 400), ((5, 2, 2), 397)]:
+    for shape, at in [
+        ((0, 2), 0),
+        ((3, 2), 5),
+        ((3, 19), 5),
+        ((300,), 1),
+        ((4, 3), 400),
+        ((5, 2, 2), 397),
+    ]:
         x, rows = np.ones(shape, dtype), np.zeros((400, *shape[1:]), dtype)
         on_both(ops.collect, x, np.array([at]), places=[rows], schedule="fuzz")
     assert missed(epoch.put_rows, np.dtype(dtype).str[1:]) == []

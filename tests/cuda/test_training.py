@@ -72,9 +72,11 @@ def test_metrics_count_as_on_the_cpu(gpu):
         model = fastnn.Sequential([layers.Dense(4, "relu"), layers.Dense(1, "sigmoid")])
         model.to(device)
         of = fastnn.metrics
-        chosen = [of.AUC(name="auc"), of.Precision([0.25, 0.5], name="p"), of.F1Score(threshold=0.5),
-                  of.R2Score(), of.BinaryIoU(), of.RootMeanSquaredError(), "accuracy",
-                  lambda y, p: float(np.abs(np.asarray(y) - np.asarray(p)).max())]  # fmt: skip
+        chosen = [
+            of.AUC(name="auc"), of.Precision([0.25, 0.5], name="p"), of.F1Score(threshold=0.5),
+            of.R2Score(), of.BinaryIoU(), of.RootMeanSquaredError(), "accuracy",
+            lambda y, p: float(np.abs(np.asarray(y) - np.asarray(p)).max()),
+        ]  # fmt: skip
         model.compile("sgd", "bce", metrics=chosen, weighted_metrics=["auc", "mae"])
         given = {"epochs": 2, "batch_size": 32, "validation_split": 0.2, "verbose": 0}
         history = model.fit(x, y, sample_weight=weights, **given).history
