@@ -11,6 +11,7 @@ from .core import (
     Lambda,
     Masking,
 )
+from .embedding import Embedding
 from .merging import (
     Add,
     Average,
@@ -31,4 +32,5 @@ from .merging import (
 )
 from .normalization import BatchNormalization, LayerNormalization
 from .regularization import Dropout
+from .reshaping import Flatten, Permute, RepeatVector, Reshape
 from .wrappers import TimeDistributed, Wrapper
