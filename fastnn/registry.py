@@ -373,9 +373,9 @@ def get_registered_name(entry: Any) -> str:
 
 
 @contextmanager
-def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: dict[str, Any] | None) -> Iterator[None]:
     """Within it configurations find these classes and functions by these names."""
-    token = _custom.set({**_custom.get({}), **custom_objects})
+    token = _custom.set({**_custom.get({}), **(custom_objects or {})})
     try:
         yield
     finally:

@@ -66,7 +66,7 @@ def fit(case: Fit):
 def epoch_of(case: Fit):
     """The program of an epoch of it: of its tapes the second is a step's."""
     model, (x, y) = compiled(case), case.data()
-    return model._training("fit", model._rows(x, y, None), None, case.batch, True)
+    return model._training("fit", model._rows(x, y, None), None, (case.batch, case.batch), True)
 
 
 def product(case: Product):

@@ -120,8 +120,10 @@ class InputLayer(Layer):
         sparse: Any = None,
         batch_shape: Any = None,
         name: str | None = None,
+        optional: bool = False,
     ):
         super().__init__(name=name)
+        self.optional = bool(optional)
         if (shape is None) == (batch_shape is None):
             raise ValueError(
                 f"Input {self.name!r}: expected shape, of one row, or batch_shape, of a batch; got "
@@ -162,6 +164,7 @@ class InputLayer(Layer):
             "dtype": self.dtype.name,
             "sparse": False,
             "name": self.name,
+            **({"optional": True} if self.optional else {}),
         }
 
     def call(self, x: Tensor) -> Tensor:
@@ -175,6 +178,7 @@ def Input(
     sparse: Any = None,
     batch_shape: Any = None,
     name: str | None = None,
+    optional: bool = False,
 ) -> KerasTensor:
     """The input of a model that is built by calling layers and ops on it, or the first of a
     Sequential model's layers: a symbolic tensor, which has a shape and an element type, but no
@@ -182,6 +186,7 @@ def Input(
 
     shape: of one row; None in it is any extent. batch_size: how many rows, where that is known.
     batch_shape: of a batch, instead of both. dtype: "float32" (`config.floatx()`) unless given.
+    optional: whether the model may be given None for it.
     Arguments and defaults are Keras's; sparse tensors there are none.
 
     >>> import fastnn
@@ -190,7 +195,7 @@ def Input(
     >>> model.output_shape
     (None, 2)
     """
-    return InputLayer(shape, batch_size, dtype, sparse, batch_shape, name).output
+    return InputLayer(shape, batch_size, dtype, sparse, batch_shape, name, optional).output
 
 
 def _extents(name, shape):

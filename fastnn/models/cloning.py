@@ -1,6 +1,7 @@
 """Models made again: with the same layers, as their configurations have them, and new weights."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastnn import tree
@@ -15,11 +16,16 @@ def clone_model(
     model: Model,
     input_tensors: Any = None,
     clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
 ) -> Any:
     """A model of the same layers with weights of their own, freshly drawn. Arguments are Keras's.
 
-    input_tensors: symbolic tensors to build it on; new ones unless given. clone_function: makes a
-    layer for each layer of a functional or Sequential model; unless given, of its configuration.
+    input_tensors: symbolic tensors to build it on, in the structure of the inputs; new ones unless
+    given. clone_function: makes a layer for each layer of a functional or Sequential model; unless
+    given, of its configuration. call_function: of (layer, *args, **kwargs), calls what was made in
+    a functional model, and may call more. recursive: whether models within are cloned in the same
+    way, instead of by clone_function.
 
     >>> import fastnn
     >>> model = fastnn.Sequential([fastnn.Input((3,)), fastnn.layers.Dense(2)])
@@ -28,31 +34,52 @@ def clone_model(
     """
     if not isinstance(model, Model):
         raise ValueError(f"clone_model: expected a model; got {type(model).__name__}")
-    clone = clone_function or _cloned
-    if isinstance(model, Sequential):
-        inputs = model._stack[:1] if isinstance(model._stack[0], InputLayer) else ()
-        made = Sequential(
-            [*[_cloned(i) for i in inputs], *[clone(layer) for layer in model.layers]],
-            name=model.name,
-            trainable=model.trainable,
-        )
-        if model.built and not made.built and model.input_shape is not None:
-            made.build_for(model.input_shape)
-        if input_tensors is not None:
-            made(input_tensors)
-        return made
-    graph = model._graph
-    if graph is None:
-        if input_tensors is not None or clone_function is not None:
+    is_sequential = isinstance(model, Sequential)
+    if model._graph is None and not is_sequential:
+        if input_tensors is not None or clone_function is not None or call_function is not None:
             raise ValueError(
                 f"clone_model: {model.name!r} is a subclass with layers of its own, which it makes "
-                "by itself: input_tensors and clone_function do not apply"
+                "by itself: input_tensors, clone_function and call_function do not apply"
             )
         return _cloned(model)
+
+    def clone(layer):
+        is_known = isinstance(layer, Model) and (layer._graph or isinstance(layer, Sequential))
+        if recursive and is_known:
+            own_call = None if isinstance(layer, Sequential) else call_function
+            return clone_model(layer, None, clone_function, own_call, True)
+        return (clone_function or _cloned)(layer)
+
+    if is_sequential:
+        if call_function is not None:
+            raise ValueError("clone_model: call_function is for functional models")
+        return _sequential(model, input_tensors, clone)
+    return _functional(model, input_tensors, clone, call_function)
+
+
+def _sequential(model, input_tensors, clone):
+    inputs = [_cloned(layer) for layer in model._stack[:1] if isinstance(layer, InputLayer)]
+    layers = [clone(layer) for layer in model.layers]
+    made = Sequential([*inputs, *layers], name=model.name, trainable=model.trainable)
+    if model.built and not made.built and model.input_shape is not None:
+        made.build_for(model.input_shape)
+    if input_tensors is not None:
+        made(input_tensors)
+    return made
+
+
+def _functional(model, input_tensors, clone, call):
+    graph = model._graph
     if input_tensors is None:
         given = [_cloned(layer).output for layer in graph.input_layers]
     else:
-        given = graph.values_of(input_tensors, "clone_model: input_tensors")
+        given = []
+        try:
+            tree.map(lambda slot, tensor: given.append(tensor), graph.inputs, input_tensors)
+        except ValueError as error:
+            raise ValueError(
+                f"clone_model: `input_tensors` must have the same structure as model.input; {error}"
+            ) from None
     clones = {
         id(operation): Operation(operation.function, operation.name)
         if isinstance(operation, Operation)
@@ -60,10 +87,14 @@ def clone_model(
         for operation in graph.operations
         if operation not in graph.input_layers
     }
-    outputs = graph(given, lambda operation: clones[id(operation)])
+
+    def called(operation):
+        made = clones[id(operation)]
+        return made if call is None else partial(call, made)
+
     return type(model)(
         inputs=tree.pack(graph.inputs, given),
-        outputs=outputs,
+        outputs=graph(given, called),
         name=model.name,
         trainable=model.trainable,
     )

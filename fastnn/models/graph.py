@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops, tree
-from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.errors import ShapeError, nearest, shape_text, warn
 from fastnn.layers import InputLayer, Layer
 from fastnn.symbolic import KerasTensor, Node, Operation, Spec, described, expected_shape
 from fastnn.tensor import Tensor, operand
@@ -213,9 +213,20 @@ class Graph:
                     f"{name}: expected a value for each input, {', '.join(map(repr, keys))}; "
                     f"{missing[0]!r} is missing, {nearest(missing[0], map(str, x))}"
                 )
+            if len(x) > len(keys) and isinstance(inputs, dict):
+                more = [repr(key) for key in x if key not in keys]
+                warn(f"{name}: {', '.join(more)} is given, which is no input of the model")
             if not isinstance(inputs, dict):
                 return [x[key] for key in keys]
             x = {key: x[key] for key in keys}
+        elif isinstance(inputs, dict) and isinstance(x, list | tuple) and len(x) == len(inputs):
+            if list(inputs) != sorted(inputs):
+                raise ValueError(
+                    f"{name}: expected a dictionary of {list(inputs)}; got a list, of which it is "
+                    "not clear what stands for what"
+                )
+            warn(f"{name}: a list is taken for the inputs {list(inputs)}, in this order")
+            x = dict(zip(inputs, x, strict=True))
         elif len(names) == 1 and not isinstance(inputs, dict):
             # a list of one array, which has as many dimensions as the input, or the array alone
             is_list = isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape")
@@ -230,15 +241,27 @@ class Graph:
             return operand(x, self.specs[0].dtype, owner)
         values = self.values_of(x, f"model {owner!r}")
         dtypes = [spec.dtype for spec in self.specs]
-        return tree.pack(
-            self.inputs,
-            [operand(v, dtype, owner) for v, dtype in zip(values, dtypes, strict=False)],
-        )
+        self.expect_all(values, owner)
+        found = [
+            None if value is None else operand(value, dtype, owner)
+            for value, dtype in zip(values, dtypes, strict=False)
+        ]
+        return tree.pack(self.inputs, found)
+
+    def expect_all(self, values: list[Any], owner: str) -> None:
+        """Raise if there is None for an input that is not optional."""
+        for value, layer in zip(values, self.input_layers, strict=True):
+            if value is None and not layer.optional:
+                raise ValueError(
+                    f"model {owner!r}: the input {layer.name!r} is not optional, but got None"
+                )
 
     def fitted(self, inputs: Any, owner: str) -> list[Tensor]:
         """Tensors for the inputs as a list, each of its input's shape. As in Keras a last extent of
         1 may be left out, or be one too many."""
-        found = [inputs] if isinstance(inputs, Tensor) else tree.flatten(inputs)
+        found: list[Any] = [inputs] if isinstance(inputs, Tensor) else []
+        if not found:
+            _each(self.inputs, inputs, found)
         if len(found) != len(self.input_layers):
             raise ValueError(
                 f"model {owner!r}: expected {len(self.input_layers)} inputs, "
@@ -246,7 +269,9 @@ class Graph:
             )
         for number, x in enumerate(found):
             wanted = self.specs[number].shape
-            if x.shape[1:] != wanted[1:] or (wanted[0] is not None and wanted != x.shape):
+            if x is not None and (
+                x.shape[1:] != wanted[1:] or (wanted[0] is not None and wanted != x.shape)
+            ):
                 found[number] = ops.reshape(x, self.fitting_shape(number, x.shape, owner))
         return found
 
@@ -264,6 +289,15 @@ class Graph:
                 f"{shape_text(wanted)}; got {shape_text(shape)}"
             )
         return fitting
+
+
+def _each(structure, values, found):
+    """Put what stands in the place of each slot of a structure in a list, None too."""
+    if isinstance(structure, Slot):
+        found.append(values)
+        return
+    for key, inner in tree.children(structure) or ():
+        _each(inner, values[key], found)
 
 
 def _symbolic(structure, what):

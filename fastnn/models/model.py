@@ -96,14 +96,19 @@ class Model(Trainer, aliases=None):
         if graph is None or x is None:
             return super()._inputs(x, name, check)
         values = graph.values_of(x, name)
+        graph.expect_all(values, self.name)
         names = [name + path for path, _ in tree.leaves(graph.inputs)]
-        found = []
+        found: list[Any] = []
         for number, (value, own) in enumerate(zip(values, names, strict=True)):
+            if value is None:
+                found.append(None)
+                continue
             rows = data.inputs(value, graph.specs[number].dtype, own)
             rows = rows.reshape(graph.fitting_shape(number, rows.shape, self.name))
             if check:
                 data.expect_finite(rows, own, value)
-            data.expect_rows(len(found[0]) if found else len(rows), rows, names[0], own)
+            given = [array for array in found if array is not None]
+            data.expect_rows(len(given[0]) if given else len(rows), rows, names[0], own)
             found.append(rows)
         return tree.pack(graph.inputs, found)
 
@@ -219,6 +224,18 @@ class Model(Trainer, aliases=None):
             own = [*self._graph_layers, *self.sublayers()]
             return list({id(layer): layer for layer in own}.values())
         return [layer for layer in self.sublayers() if not isinstance(layer, InputLayer)]
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError(
+            f"model {self.name!r}: `layers` is a name of every model's, for all of its layers; "
+            "call the attribute something else. Use `add()` and `pop()` of a Sequential model."
+        )
+
+    @property
+    def operations(self) -> list[Any]:
+        """The layers and ops of a functional model; of others the layers."""
+        return self.layers if self._graph is None else list(self._graph.operations)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or its number."""

@@ -78,10 +78,15 @@ class Sequential(Model):
                 "one another name"
             )
         first = not self._stack
+        if isinstance(layer, InputLayer) and not first:
+            raise ValueError(
+                f"Sequential {self.name!r} has already been configured for an input: "
+                f"{self._stack[0].name!r} is its first layer"
+            )
         self._stack = (*self._stack, layer)
         row = getattr(layer, "input_shape", None) if first else None
-        if isinstance(layer, Sequential):
-            row = row[1:] if row else None
+        if isinstance(layer, Model):
+            row = row[1:] if isinstance(row, tuple) else None
         if first and row is not None:
             self.input_shape = (None, *row)
         if self.input_shape is not None:

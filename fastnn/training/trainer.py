@@ -97,6 +97,11 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         self._programs = Cache(4 * MAX_PROGRAMS)
         self._lock = lock()  # of `fit`: one at a time
 
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self.optimizer is not None
+
     def __getstate__(self) -> dict[str, Any]:
         state, drawn = super().__getstate__(), self._generator
         del state["_programs"], state["_lock"]

@@ -93,6 +93,23 @@ def test_a_clone_has_weights_of_its_own():
         models.clone_model(layers.Dense(2))
 
 
+def test_clones_of_models_within_and_calls_of_one_s_own():
+    model = nested()
+
+    def call(layer, *args, **kwargs):
+        found = layer(*args, **kwargs)
+        return layers.Dropout(0.5)(found) if isinstance(layer, layers.Dense) else found
+
+    shared = models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    assert [type(layer).__name__ for layer in shared.layers].count("Dropout") == 1
+    np.testing.assert_array_equal(shared.predict(A)["out"], model.predict(A)["out"])
+    deep = models.clone_model(model, call_function=call, recursive=True)
+    inner = next(layer for layer in deep.layers if isinstance(layer, models.Functional))
+    assert [type(layer).__name__ for layer in inner.layers].count("Dropout") == 4
+    with pytest.raises(ValueError, match="must have the same structure"):
+        models.clone_model(two_of_two(), input_tensors=fastnn.Input((3,)))
+
+
 def test_a_sequential_model_has_symbolic_tensors():
     model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4), layers.Dense(2)])
     features = fastnn.Model(model.inputs, [layer.output for layer in model.layers])

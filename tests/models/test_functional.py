@@ -216,9 +216,46 @@ def test_the_same_bits_eagerly_recorded_and_copied():
 def test_inputs_that_nothing_needs_and_outputs_that_are_inputs():
     a, b = fastnn.Input((3,), name="a"), fastnn.Input((4,), name="b")
     model = fastnn.Model({"a": a, "b": b}, [b, a * 2.0])
-    found = model({"a": A, "b": B, "more": 1})
+    with pytest.warns(UserWarning, match="'more' is given, which is no input"):
+        found = model({"a": A, "b": B, "more": 1})
     np.testing.assert_array_equal(found[0].numpy(), B)
     assert [layer.name for layer in fastnn.Model([a, b], a * 2.0).layers] == ["a", "b"]
+
+
+class Sum(layers.Layer):
+    def call(self, x, y=None):
+        return x if y is None else x + y
+
+
+def test_an_input_may_be_optional():
+    a, b = fastnn.Input((3,), name="a"), fastnn.Input((3,), name="b", optional=True)
+    model = fastnn.Model([a, b], Sum()(a, b))
+    np.testing.assert_array_equal(model([A, None]).numpy(), A)
+    np.testing.assert_array_equal(model.predict([A, None]), A)
+    np.testing.assert_array_equal(model.predict({"a": A, "b": A}), 2 * A)
+    with pytest.raises(ValueError, match="input 'a' is not optional, but got None"):
+        model([None, A])
+    assert fastnn.models.clone_model(model).get_config() == model.get_config()
+
+
+def test_a_list_for_inputs_by_name_is_taken_in_their_order():
+    a, b = fastnn.Input((3,)), fastnn.Input((4,))
+    model = fastnn.Model({"a": a, "b": b}, [a * 1.0, b * 1.0])
+    with pytest.warns(UserWarning, match="a list is taken for the inputs"):
+        np.testing.assert_array_equal(model.predict([A, B])[1], B)
+    with pytest.raises(ValueError, match="not clear what stands for what"):
+        fastnn.Model({"b": b, "a": a}, [a * 1.0, b * 1.0])([A, B])
+
+
+def test_a_functional_model_is_a_sequential_one_s_first_layer():
+    x = fastnn.Input((3,))
+    base = fastnn.Model(x, layers.Dense(5)(x))
+    model = fastnn.Sequential([base, layers.Dense(2)])
+    assert (model.input_shape, model.output_shape) == ((None, 3), (None, 2))
+    with pytest.raises(ValueError, match="already been configured"):
+        model.add(fastnn.Input((3,)))
+    with pytest.raises(AttributeError, match="`layers` is a name"):
+        model.layers = []
 
 
 def test_a_step_of_a_functional_model_may_be_recorded():
