@@ -51,6 +51,9 @@ def by_rows(call, transpose, axis, compute, *tensors):
     """compute(*tensors) of matrices whose rows are the elements along `axis`. All have one shape;
     the last is the result."""
     *inputs, out = tensors
+    if axis == -1 and len(out.shape) == 2:  # the usual call, at its former speed
+        compute(*tensors)
+        return
     axis = tuple(axis) if isinstance(axis, list) else axis
     order, matrix, back = rows_along(out.shape, axis)
     if order is None:

@@ -27,7 +27,10 @@ def _rows(name, x, argument="x"):
 
 def _columns(name, x, axis):
     """How many rows there are along the axes, which are checked, and their type."""
-    dtype, axes = expect_dtype(name, x=x), normal_axes(name, axis)
+    dtype = expect_dtype(name, x=x)
+    if axis == -1 and isinstance(axis, int) and x.shape and x.shape[-1] > 0:
+        return prod(x.shape[:-1]), dtype
+    axes = normal_axes(name, axis)
     if x.shape == () or axes == ():
         raise ShapeError(
             f"{name}: x must have a dimension that is named by axis; got shape "
