@@ -48,8 +48,8 @@ def text() -> str:
 
 
 def signature(op: Op) -> str:
-    """An op as a function: inputs are given by position, attributes by position or by name; by name
-    alone where an input may be left out."""
+    """An op as a function: inputs and attributes are given by position or by name; attributes by
+    name alone where an input may be left out."""
     parameters = list(inspect.signature(op.infer).parameters.values())
     inputs = [
         f"{p.name}: Operand" if p.default is p.empty else f"{p.name}: Operand | None = None"
@@ -58,7 +58,7 @@ def signature(op: Op) -> str:
     attributes = [attribute(op, name) for name in op.names]
     required_last = ["=" in a for a in attributes] != sorted("=" in a for a in attributes)
     by_name = attributes and (required_last or any("=" in i for i in inputs))
-    arguments = [*inputs, "/", *(["*"] if by_name else []), *attributes]
+    arguments = [*inputs, *(["*"] if by_name else []), *attributes]
     result = "Tensor" if op.results == 1 else f"tuple[{', '.join(['Tensor'] * op.results)}]"
     return written(op.name, arguments, result, op.doc)
 

@@ -14,69 +14,69 @@ Operand: TypeAlias = Tensor | ArrayLike
 
 __all__: list[str]
 
-def _towards_zero(x: Operand, /) -> Tensor:
+def _towards_zero(x: Operand) -> Tensor:
     """x without its fraction. Its gradient is 0. x: any shape, float32 or float64; the result has
     both."""
 
-def abs(x: Operand, /) -> Tensor:
+def abs(x: Operand) -> Tensor:
     """|x|; its gradient at 0 is 0. x: any shape, float32, float64, int64, int32 or uint8; the
     result has both."""
 
-def add(x: Operand, y: Operand, /) -> Tensor:
+def add(x: Operand, y: Operand) -> Tensor:
     """x + y; of booleans, whether either is True. x, y: float32, float64, int64, int32, uint8 or
     bool, both alike; shapes broadcast."""
 
-def all(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def all(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether no element is 0: of none, True. axis: an integer, several, or None for all; keepdims
     keeps them with extent 1."""
 
-def any(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def any(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether some element is not 0: of none, False. NaN is not 0. axis: an integer, several, or
     None for all; keepdims keeps them with extent 1."""
 
-def arccos(x: Operand, /) -> Tensor:
+def arccos(x: Operand) -> Tensor:
     """The inverse of cos, from 0 to pi; NaN beyond 1 and -1. x: any shape, float32 or float64; the
     result has both."""
 
-def arccosh(x: Operand, /) -> Tensor:
+def arccosh(x: Operand) -> Tensor:
     """The inverse of cosh, from 0 on: ln(x + sqrt(x^2 - 1)); NaN below 1. x: any shape, float32 or
     float64; the result has both."""
 
-def arcsin(x: Operand, /) -> Tensor:
+def arcsin(x: Operand) -> Tensor:
     """The inverse of sin, from -pi/2 to pi/2; NaN beyond 1 and -1. x: any shape, float32 or
     float64; the result has both."""
 
-def arcsinh(x: Operand, /) -> Tensor:
+def arcsinh(x: Operand) -> Tensor:
     """The inverse of sinh: ln(x + sqrt(x^2 + 1)). x: any shape, float32 or float64; the result has
     both."""
 
-def arctan(x: Operand, /) -> Tensor:
+def arctan(x: Operand) -> Tensor:
     """The inverse of tan, from -pi/2 to pi/2. x: any shape, float32 or float64; the result has
     both."""
 
-def arctan2(y: Operand, x: Operand, /) -> Tensor:
+def arctan2(y: Operand, x: Operand) -> Tensor:
     """The angle of the point (y, x), given its ordinate y first: from -pi to pi, as C has it for
     zeros and infinities. y, x: float32 or float64, both alike; shapes broadcast."""
 
-def arctanh(x: Operand, /) -> Tensor:
+def arctanh(x: Operand) -> Tensor:
     """The inverse of tanh: ln((1 + x) / (1 - x)) / 2; infinite at 1 and -1, NaN beyond. x: any
     shape, float32 or float64; the result has both."""
 
-def argmax(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def argmax(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Where the largest element of x stands, int64 (Keras's are int32: here all indices are int64):
     of equal ones the first, of NaN the first NaN. axis: an integer, or None for all, which are
     counted as one row; keepdims keeps what is reduced with extent 1."""
 
-def argmin(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def argmin(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Where the smallest element of x stands, int64 (Keras's are int32: here all indices are
     int64): of equal ones the first, of NaN the first NaN. axis: an integer, or None for all, which
     are counted as one row; keepdims keeps what is reduced with extent 1."""
 
-def argpartition(x: Operand, /, kth: Any, axis: int = -1) -> Tensor:
+def argpartition(x: Operand, kth: Any, axis: int = -1) -> Tensor:
     """Indices, int64, that put element kth in order along axis (None: of all as one row) in its
     place, smaller ones before it: those of `argsort`, which put all in order."""
 
-def argsort(x: Operand, /, axis: int = -1) -> Tensor:
+def argsort(x: Operand, axis: int = -1) -> Tensor:
     """The indices, int64, that put x in ascending order along axis (None: of all as one row): NaN
     last, equal elements as they stand."""
 
@@ -84,7 +84,6 @@ def batch_norm(
     x: Operand,
     gamma: Operand,
     beta: Operand,
-    /,
     epsilon: float = 0.001,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Columns of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,):
@@ -97,78 +96,75 @@ def batch_norm_inference(
     beta: Operand,
     mean: Operand,
     variance: Operand,
-    /,
     epsilon: float = 0.001,
 ) -> Tensor:
     """The same by given statistics, which get no gradient: gamma (x - mean) / sqrt(variance +
     epsilon) + beta."""
 
-def binary_accuracy(p: Operand, target: Operand, /, threshold: float = 0.5) -> Tensor:
+def binary_accuracy(p: Operand, target: Operand, threshold: float = 0.5) -> Tensor:
     """The share of a row's targets that equal 1 where p > threshold and 0 elsewhere. p, target: (N,
     C)."""
 
-def binary_crossentropy(target: Operand, output: Operand, /, from_logits: bool = False) -> Tensor:
+def binary_crossentropy(target: Operand, output: Operand, from_logits: bool = False) -> Tensor:
     """-target log(output) - (1 - target) log(1 - output), element by element; output is kept 1e-7
     away from 0 and 1. from_logits: output is what a sigmoid would make probabilities of."""
 
-def broadcast_to(x: Operand, /, shape: Any) -> Tensor:
+def broadcast_to(x: Operand, shape: Any) -> Tensor:
     """x repeated along new dimensions and those of extent 1, to `shape`, copied. x: any element
     type. Its gradient is the sum over what was repeated."""
 
-def categorical_accuracy(p: Operand, target: Operand, /) -> Tensor:
+def categorical_accuracy(p: Operand, target: Operand) -> Tensor:
     """1 where the largest of a row of p and of a row of target (both (N, C)) stand at the same
     place, else 0."""
 
 def categorical_crossentropy(
     target: Operand,
     output: Operand,
-    /,
     from_logits: bool = False,
     axis: int = -1,
 ) -> Tensor:
     """-(the sum of target log(output)) along axis; output is divided by its sum and kept 1e-7 away
     from 0 and 1. from_logits: output is what a softmax would make probabilities of."""
 
-def cbrt(x: Operand, /) -> Tensor:
+def cbrt(x: Operand) -> Tensor:
     """The cube root, of negative numbers too."""
 
-def ceil(x: Operand, /) -> Tensor:
+def ceil(x: Operand) -> Tensor:
     """The smallest whole number from x on, a float. Its gradient is 0. x: any shape, float32 or
     float64; the result has both."""
 
-def celu(x: Operand, /, alpha: float = 1.0) -> Tensor:
+def celu(x: Operand, alpha: float = 1.0) -> Tensor:
     """x, or alpha (e^(x / alpha) - 1) where x is negative. x: any shape, float32 or float64; the
     result has both."""
 
-def clip(x: Operand, x_min: Operand, x_max: Operand, /) -> Tensor:
+def clip(x: Operand, x_min: Operand, x_max: Operand) -> Tensor:
     """x, but x_min at least and x_max at most: min(max(x, x_min), x_max). Shapes broadcast; NaN
     stays. The gradient is x's where x is between them or at one of them, else the bound's."""
 
-def clipped_binary_cross_entropy(p: Operand, target: Operand, /, clip: float = 1e-07) -> Tensor:
+def clipped_binary_cross_entropy(p: Operand, target: Operand, clip: float = 1e-07) -> Tensor:
     """-target log(p) - (1 - target) log(1 - p), p kept `clip` (1e-7, Keras's) away from 0 and 1. p,
     target: float32 or float64, both alike; of one shape."""
 
-def clipped_sparse_cross_entropy(p: Operand, labels: Operand, /, clip: float = 1e-07) -> Tensor:
+def clipped_sparse_cross_entropy(p: Operand, labels: Operand, clip: float = 1e-07) -> Tensor:
     """log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1;
     labels: (N,), int64."""
 
-def copy(x: Operand, /) -> Tensor:
+def copy(x: Operand) -> Tensor:
     """x in memory of its own, of any element type. It has no gradient: the copy is detached."""
 
-def cos(x: Operand, /) -> Tensor:
+def cos(x: Operand) -> Tensor:
     """The cosine of x; NaN from 6.5 million on (float64: 3.5e15), where floats are further apart
     than the period. x: any shape, float32 or float64; the result has both."""
 
-def cosh(x: Operand, /) -> Tensor:
+def cosh(x: Operand) -> Tensor:
     """(e^x + e^-x) / 2."""
 
-def count_nonzero(x: Operand, /, axis: Any = None) -> Tensor:
+def count_nonzero(x: Operand, axis: Any = None) -> Tensor:
     """How many elements are not 0, int32. axis: an integer, several, or None for all."""
 
 def cross(
     x1: Operand,
     x2: Operand,
-    /,
     axisa: int = -1,
     axisb: int = -1,
     axisc: int = -1,
@@ -178,127 +174,126 @@ def cross(
     axisc of the result; `axis` sets all three. A vector of two has 0 as its third; of two such the
     third element of the product alone is the result. Other dimensions broadcast."""
 
-def cumprod(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
+def cumprod(x: Operand, axis: Any = None, dtype: Any = None) -> Tensor:
     """The products of x up to each element, along axis; None: of all as one row. Its gradient
     divides by nothing. dtype: to which x is cast before."""
 
-def cumsum(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
+def cumsum(x: Operand, axis: Any = None, dtype: Any = None) -> Tensor:
     """The sums of x up to each element, along axis; None: of all as one row. int32 of booleans and
     of uint8. dtype: to which x is cast before."""
 
-def deg2rad(x: Operand, /) -> Tensor:
+def deg2rad(x: Operand) -> Tensor:
     """Degrees in radians: x pi / 180."""
 
-def diag(x: Operand, /, k: int = 0) -> Tensor:
+def diag(x: Operand, k: int = 0) -> Tensor:
     """A matrix with the row x on diagonal number k, and zeros elsewhere; of a matrix, that
     diagonal."""
 
-def diagflat(x: Operand, /, k: int = 0) -> Tensor:
+def diagflat(x: Operand, k: int = 0) -> Tensor:
     """A matrix with all elements of x on diagonal number k, and zeros elsewhere."""
 
-def diagonal(x: Operand, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Diagonal number `offset` of two dimensions, which is the last dimension of the result."""
 
-def diff(x: Operand, /, n: int = 1, axis: int = -1) -> Tensor:
+def diff(x: Operand, n: int = 1, axis: int = -1) -> Tensor:
     """x[i + 1] - x[i] along axis, n times; of booleans, whether they are unequal."""
 
-def digitize(x: Operand, bins: Operand, /) -> Tensor:
+def digitize(x: Operand, bins: Operand) -> Tensor:
     """In which of the bins that ascending numbers (R,) bound x lies, int64: i where bins[i - 1] <=
     x < bins[i], 0 below all of them, R from the last on."""
 
-def divide(x: Operand, y: Operand, /) -> Tensor:
+def divide(x: Operand, y: Operand) -> Tensor:
     """x / y, as IEEE 754 has it for y = 0. x, y: float32 or float64, both alike; shapes
     broadcast."""
 
-def divide_no_nan(x: Operand, y: Operand, /) -> Tensor:
+def divide_no_nan(x: Operand, y: Operand) -> Tensor:
     """x / y, but 0 where y is 0, and so are its gradients there."""
 
-def dot(x1: Operand, x2: Operand, /) -> Tensor:
+def dot(x1: Operand, x2: Operand) -> Tensor:
     """The sum of products over the last dimension of x1 and the last but one of x2, or its only
     one: (..., K) and (..., K, N) give (..., ..., N). With a number, the product with it."""
 
-def dropout(x: Operand, state: Operand, /, rate: Any, draw_offset: int = 0) -> Tensor:
+def dropout(x: Operand, state: Operand, rate: Any, draw_offset: int = 0) -> Tensor:
     """x, of any shape, with each number zero with probability `rate` and the others multiplied with
     1 / (1 - rate). state: (2,), int64, a generator's key and count of draws, to which `draw_offset`
     is added; the gradient drops the same ones."""
 
-def elu(x: Operand, /, alpha: float = 1.0) -> Tensor:
+def elu(x: Operand, alpha: float = 1.0) -> Tensor:
     """x, or alpha (e^x - 1) where x is negative. x: any shape, float32 or float64; the result has
     both."""
 
-def empty_like(x: Operand, /, dtype: Any = None) -> Tensor:
+def empty_like(x: Operand, dtype: Any = None) -> Tensor:
     """The same as zeros_like."""
 
-def equal(x: Operand, y: Operand, /) -> Tensor:
+def equal(x: Operand, y: Operand) -> Tensor:
     """True where x is y, else False; NaN is unequal to everything. x, y: float32, float64, int64,
     int32, uint8 or bool, both alike; shapes broadcast."""
 
-def erf(x: Operand, /) -> Tensor:
+def erf(x: Operand) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x. x: any shape,
     float32 or float64; the result has both."""
 
-def exp(x: Operand, /) -> Tensor:
+def exp(x: Operand) -> Tensor:
     """e^x. x: any shape, float32 or float64; the result has both."""
 
-def exp2(x: Operand, /) -> Tensor:
+def exp2(x: Operand) -> Tensor:
     """2^x."""
 
-def expand_dims(x: Operand, /, axis: Any) -> Tensor:
+def expand_dims(x: Operand, axis: Any) -> Tensor:
     """x with new dimensions of extent 1, at the places `axis` (an integer or several) of the
     result. The memory is shared with x."""
 
-def expm1(x: Operand, /) -> Tensor:
+def expm1(x: Operand) -> Tensor:
     """e^x - 1, with all its digits next to 0. x: any shape, float32 or float64; the result has
     both."""
 
-def flip(x: Operand, /, axis: Any = None) -> Tensor:
+def flip(x: Operand, axis: Any = None) -> Tensor:
     """x with its elements backwards along `axis`: an integer, several, or None for all."""
 
-def fliplr(x: Operand, /) -> Tensor:
+def fliplr(x: Operand) -> Tensor:
     """x with its columns (dimension 1) in reverse order."""
 
-def flipud(x: Operand, /) -> Tensor:
+def flipud(x: Operand) -> Tensor:
     """x with its rows (dimension 0) in reverse order."""
 
-def floor(x: Operand, /) -> Tensor:
+def floor(x: Operand) -> Tensor:
     """The largest whole number up to x, a float. Its gradient is 0. x: any shape, float32 or
     float64; the result has both."""
 
-def floor_divide(x: Operand, y: Operand, /) -> Tensor:
+def floor_divide(x: Operand, y: Operand) -> Tensor:
     """floor(x / y), as in NumPy and Python; of integers, 0 where y is 0. Its gradient is 0. x, y:
     float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
 
-def fmax(x: Operand, y: Operand, /) -> Tensor:
+def fmax(x: Operand, y: Operand) -> Tensor:
     """The larger of x and y, the other one where one is NaN."""
 
-def fmin(x: Operand, y: Operand, /) -> Tensor:
+def fmin(x: Operand, y: Operand) -> Tensor:
     """The smaller of x and y, the other one where one is NaN."""
 
-def fmod(x: Operand, y: Operand, /) -> Tensor:
+def fmod(x: Operand, y: Operand) -> Tensor:
     """x - trunc(x / y) y, of the sign of x, as C's; of integers, 0 where y is 0."""
 
-def full_like(x: Operand, /, fill_value: Any, dtype: Any = None) -> Tensor:
+def full_like(x: Operand, fill_value: Any, dtype: Any = None) -> Tensor:
     """fill_value, a number or what broadcasts to it, of x's shape and, unless another is given, its
     element type."""
 
-def gather(source: Operand, order: Operand, cursor: Operand, /, rows: Any) -> Tensor:
+def gather(source: Operand, order: Operand, cursor: Operand, rows: Any) -> Tensor:
     """Rows of source: those that `order` names from place `cursor` on. order: int64; cursor: int64,
     one element. It has no gradient."""
 
-def gelu(x: Operand, /, approximate: bool = True) -> Tensor:
+def gelu(x: Operand, approximate: bool = True) -> Tensor:
     """x Phi(x), Phi being the normal CDF; by default, as in Keras, x (1 + tanh(sqrt(2 / pi) (x +
     0.044715 x^3))) / 2 instead, which is within 5e-4 of it."""
 
-def gelu_erf(x: Operand, /) -> Tensor:
+def gelu_erf(x: Operand) -> Tensor:
     """x Phi(x), Phi being the normal CDF. x: any shape, float32 or float64; the result has both."""
 
-def gelu_tanh(x: Operand, /) -> Tensor:
+def gelu_tanh(x: Operand) -> Tensor:
     """gelu by way of tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. x: any shape, float32
     or float64; the result has both."""
 
 def general_relu(
     x: Operand,
-    /,
     negative_slope: float = 0.0,
     max_value: float = ...,
     threshold: float = 0.0,
@@ -307,81 +302,81 @@ def general_relu(
     gradient is negative_slope; from max_value on it is 0. x: any shape, float32 or float64; the
     result has both."""
 
-def glu(x: Operand, /, axis: int = -1) -> Tensor:
+def glu(x: Operand, axis: int = -1) -> Tensor:
     """a sigmoid(b), a and b being the halves of x along axis (Dauphin et al., 2017)."""
 
-def greater(x: Operand, y: Operand, /) -> Tensor:
+def greater(x: Operand, y: Operand) -> Tensor:
     """True where x is greater than y, else False; NaN is unequal to everything. x, y: float32,
     float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
-def greater_equal(x: Operand, y: Operand, /) -> Tensor:
+def greater_equal(x: Operand, y: Operand) -> Tensor:
     """True where x is at least y, else False; NaN is unequal to everything. x, y: float32, float64,
     int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
-def hard_shrink(x: Operand, /, threshold: float = 0.5) -> Tensor:
+def hard_shrink(x: Operand, threshold: float = 0.5) -> Tensor:
     """x; 0 where |x| is at most the threshold. NaN stays. x: any shape, float32 or float64; the
     result has both."""
 
-def hard_sigmoid(x: Operand, /) -> Tensor:
+def hard_sigmoid(x: Operand) -> Tensor:
     """(x + 3) / 6, but 0 at least and 1 at most; its gradient at -3 and 3 is 0. x: any shape,
     float32 or float64; the result has both."""
 
-def hard_silu(x: Operand, /) -> Tensor:
+def hard_silu(x: Operand) -> Tensor:
     """x hard_sigmoid(x): 0 up to -3, x from 3 on, x (x + 3) / 6 between. x: any shape, float32 or
     float64; the result has both."""
 
-def hard_tanh(x: Operand, /) -> Tensor:
+def hard_tanh(x: Operand) -> Tensor:
     """x, but -1 at least and 1 at most; its gradient at -1 and 1 is 1, as on JAX and TensorFlow. x:
     any shape, float32 or float64; the result has both."""
 
-def heaviside(x: Operand, y: Operand, /) -> Tensor:
+def heaviside(x: Operand, y: Operand) -> Tensor:
     """0 where x is negative, 1 where it is positive, y where it is 0; the gradient of x is 0."""
 
-def hypot(x: Operand, y: Operand, /) -> Tensor:
+def hypot(x: Operand, y: Operand) -> Tensor:
     """sqrt(x^2 + y^2), which overflows only if the result does; its gradient at 0 is 0. x, y:
     float32 or float64, both alike; shapes broadcast."""
 
-def in_top_k(targets: Operand, predictions: Operand, /, k: Any) -> Tensor:
+def in_top_k(targets: Operand, predictions: Operand, k: Any) -> Tensor:
     """Whether fewer than k of a row of predictions (..., C) are greater than that at its target
     (...), int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
 
-def inner(x1: Operand, x2: Operand, /) -> Tensor:
+def inner(x1: Operand, x2: Operand) -> Tensor:
     """The sum of products over the last dimensions of both: (..., K) and (..., K) give (..., ...).
     With a number, the product with it."""
 
-def isfinite(x: Operand, /) -> Tensor:
+def isfinite(x: Operand) -> Tensor:
     """Whether x is neither NaN nor infinite. x: any shape, float32 or float64; the result has the
     shape."""
 
-def isinf(x: Operand, /) -> Tensor:
+def isinf(x: Operand) -> Tensor:
     """Whether x is infinite. x: any shape, float32 or float64; the result has the shape."""
 
-def isnan(x: Operand, /) -> Tensor:
+def isnan(x: Operand) -> Tensor:
     """Whether x is NaN. x: any shape, float32 or float64; the result has the shape."""
 
-def isneginf(x: Operand, /) -> Tensor:
+def isneginf(x: Operand) -> Tensor:
     """Whether x is -inf."""
 
-def isposinf(x: Operand, /) -> Tensor:
+def isposinf(x: Operand) -> Tensor:
     """Whether x is inf."""
 
-def kron(x1: Operand, x2: Operand, /) -> Tensor:
+def kron(x1: Operand, x2: Operand) -> Tensor:
     """Kronecker's product: a block x1[i, j, ...] x2 for each element of x1."""
 
-def layer_norm(x: Operand, gamma: Operand, beta: Operand, /, epsilon: float = 0.001) -> Tensor:
+def layer_norm(x: Operand, gamma: Operand, beta: Operand, epsilon: float = 0.001) -> Tensor:
     """Rows of x (N, C) less their mean, over their deviation, times gamma (C,) plus beta (C,):
     gamma (x - mean) / sqrt(variance + epsilon) + beta, the variance that of the C numbers
     (biased)."""
 
-def leaky_relu(x: Operand, /, negative_slope: float = 0.2) -> Tensor:
+def leaky_relu(x: Operand, negative_slope: float = 0.2) -> Tensor:
     """x, or negative_slope x where x is negative; its gradient at 0 is negative_slope, as in
     PyTorch and TensorFlow. x: any shape, float32 or float64; the result has both."""
 
-def less(x: Operand, y: Operand, /) -> Tensor:
+def less(x: Operand, y: Operand) -> Tensor:
     """True where x is less than y, else False; NaN is unequal to everything. x, y: float32,
     float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
-def less_equal(x: Operand, y: Operand, /) -> Tensor:
+def less_equal(x: Operand, y: Operand) -> Tensor:
     """True where x is at most y, else False; NaN is unequal to everything. x, y: float32, float64,
     int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
@@ -389,7 +384,6 @@ def linear(
     x: Operand,
     w: Operand,
     bias: Operand | None = None,
-    /,
     *,
     activation: Any = None,
 ) -> Tensor:
@@ -397,55 +391,54 @@ def linear(
     name of a function of one number whose derivative follows from its result: 'relu', 'sigmoid',
     'tanh', 'exp'."""
 
-def log(x: Operand, /) -> Tensor:
+def log(x: Operand) -> Tensor:
     """The natural logarithm; -inf at 0, NaN below. x: any shape, float32 or float64; the result has
     both."""
 
-def log10(x: Operand, /) -> Tensor:
+def log10(x: Operand) -> Tensor:
     """The logarithm of base 10, ln(x) / ln(10); -inf at 0, NaN below."""
 
-def log1p(x: Operand, /) -> Tensor:
+def log1p(x: Operand) -> Tensor:
     """ln(1 + x), with all its digits next to 0; -inf at -1, NaN below. x: any shape, float32 or
     float64; the result has both."""
 
-def log2(x: Operand, /) -> Tensor:
+def log2(x: Operand) -> Tensor:
     """The logarithm of base 2, exact for its powers; -inf at 0, NaN below. x: any shape, float32 or
     float64; the result has both."""
 
-def log_sigmoid(x: Operand, /) -> Tensor:
+def log_sigmoid(x: Operand) -> Tensor:
     """log(sigmoid(x)) = -log(1 + e^-x). x: any shape, float32 or float64; the result has both."""
 
-def log_softmax(x: Operand, /, axis: int = -1) -> Tensor:
+def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     """x - log(sum of e^x along axis), the logarithm of softmax, which neither overflows nor is -inf
     where that is 0. axis: an integer, several, or None for all."""
 
-def logaddexp(x: Operand, y: Operand, /) -> Tensor:
+def logaddexp(x: Operand, y: Operand) -> Tensor:
     """ln(e^x + e^y), which does not overflow. x, y: float32 or float64, both alike; shapes
     broadcast."""
 
-def logaddexp2(x: Operand, y: Operand, /) -> Tensor:
+def logaddexp2(x: Operand, y: Operand) -> Tensor:
     """The logarithm of base 2 of 2^x + 2^y, which does not overflow."""
 
-def logical_and(x: Operand, y: Operand, /) -> Tensor:
+def logical_and(x: Operand, y: Operand) -> Tensor:
     """Whether both are True. x, y: bool; of other numbers 0 is False."""
 
-def logical_not(x: Operand, /) -> Tensor:
+def logical_not(x: Operand) -> Tensor:
     """Whether x is False. x: bool; of other numbers 0 is False."""
 
-def logical_or(x: Operand, y: Operand, /) -> Tensor:
+def logical_or(x: Operand, y: Operand) -> Tensor:
     """Whether x or y, or both, are True. x, y: bool; of other numbers 0 is False."""
 
-def logical_xor(x: Operand, y: Operand, /) -> Tensor:
+def logical_xor(x: Operand, y: Operand) -> Tensor:
     """Whether one of them is True. x, y: bool; of other numbers 0 is False."""
 
-def logsumexp(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def logsumexp(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """log(sum of e^x), which does not overflow where e^x does. axis: an integer, several, or None
     for all; keepdims keeps them with extent 1."""
 
 def matmul(
     a: Operand,
     b: Operand,
-    /,
     transpose_a: bool = False,
     transpose_b: bool = False,
     accumulate: bool = False,
@@ -455,52 +448,45 @@ def matmul(
     column on the right, and its dimension is not in the result. Of integers int64 or int32, exact
     but for overflow."""
 
-def max(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def max(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The largest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
     JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1; initial: a
     number that counts as one more element."""
 
-def maximum(x: Operand, y: Operand, /) -> Tensor:
+def maximum(x: Operand, y: Operand) -> Tensor:
     """The larger of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
     float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
-def mean(
-    x: Operand,
-    /,
-    axis: Any = None,
-    keepdims: bool = False,
-    accumulate: bool = False,
-) -> Tensor:
+def mean(x: Operand, axis: Any = None, keepdims: bool = False, accumulate: bool = False) -> Tensor:
     """The mean of x, a float also of integers; NaN of none. axis: an integer, several, or None for
     all; keepdims keeps them with extent 1."""
 
-def median(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def median(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The middle one of x in order, or the mean of the two in the middle; NaN where x has one.
     axis: an integer, several, or None for all; keepdims keeps them with extent 1."""
 
-def min(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def min(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The smallest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
     JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1; initial: a
     number that counts as one more element."""
 
-def minimum(x: Operand, y: Operand, /) -> Tensor:
+def minimum(x: Operand, y: Operand) -> Tensor:
     """The smaller of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:
     float32, float64, int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
-def mish(x: Operand, /) -> Tensor:
+def mish(x: Operand) -> Tensor:
     """x tanh(softplus(x)). x: any shape, float32 or float64; the result has both."""
 
-def mod(x: Operand, y: Operand, /) -> Tensor:
+def mod(x: Operand, y: Operand) -> Tensor:
     """x - floor(x / y) y, exact and of the sign of y, as in NumPy and Python; of integers, 0 where
     y is 0. x, y: float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
 
-def moveaxis(x: Operand, /, source: Any, destination: Any) -> Tensor:
+def moveaxis(x: Operand, source: Any, destination: Any) -> Tensor:
     """x with the dimensions `source` (an integer or several) at the places `destination`, and the
     others in their order, copied."""
 
 def multi_hot(
     x: Operand,
-    /,
     num_classes: Any,
     axis: int = -1,
     dtype: Any = None,
@@ -509,41 +495,40 @@ def multi_hot(
     """1 for each of `num_classes` that is among a row of x, else 0: the largest of what `one_hot`
     makes of the row's numbers. x: (C,) or (N, C)."""
 
-def multiply(x: Operand, y: Operand, /) -> Tensor:
+def multiply(x: Operand, y: Operand) -> Tensor:
     """x y; of booleans, whether both are True. x, y: float32, float64, int64, int32, uint8 or bool,
     both alike; shapes broadcast."""
 
-def nan_to_num(x: Operand, /, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
+def nan_to_num(x: Operand, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
     """x with numbers in place of NaN and the infinities; None: the type's largest and smallest.
     Where x is replaced its gradient is 0."""
 
-def nanargmax(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanargmax(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`argmax` of what is not NaN: -1 if all are, as in Keras; NumPy raises."""
 
-def nanargmin(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanargmin(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`argmin` of what is not NaN: -1 if all are, as in Keras; NumPy raises."""
 
-def nancumprod(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
+def nancumprod(x: Operand, axis: Any = None, dtype: Any = None) -> Tensor:
     """`cumprod` with 1 in the place of NaN."""
 
-def nancumsum(x: Operand, /, axis: Any = None, dtype: Any = None) -> Tensor:
+def nancumsum(x: Operand, axis: Any = None, dtype: Any = None) -> Tensor:
     """`cumsum` with 0 in the place of NaN."""
 
-def nanmax(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanmax(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`max` of what is not NaN: NaN if all are."""
 
-def nanmean(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanmean(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`mean` of what is not NaN: NaN of nothing. A float also of integers."""
 
-def nanmedian(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanmedian(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`median` of what is not NaN: NaN if all are."""
 
-def nanmin(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanmin(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`min` of what is not NaN: NaN if all are."""
 
 def nanpercentile(
     x: Operand,
-    /,
     q: Any,
     axis: Any = None,
     method: str = 'linear',
@@ -551,12 +536,11 @@ def nanpercentile(
 ) -> Tensor:
     """`percentile` of what is not NaN: NaN if all are."""
 
-def nanprod(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanprod(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`prod` of what is not NaN: 1 of nothing."""
 
 def nanquantile(
     x: Operand,
-    /,
     q: Any,
     axis: Any = None,
     method: str = 'linear',
@@ -564,19 +548,19 @@ def nanquantile(
 ) -> Tensor:
     """`quantile` of what is not NaN: NaN if all are."""
 
-def nanstd(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanstd(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The square root of `nanvar`."""
 
-def nansum(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nansum(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`sum` of what is not NaN: 0 of nothing."""
 
-def nanvar(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanvar(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`var` of what is not NaN: NaN of nothing. A float also of integers."""
 
-def negative(x: Operand, /) -> Tensor:
+def negative(x: Operand) -> Tensor:
     """-x. x: any shape, float32, float64, int64, int32 or uint8; the result has both."""
 
-def norm(x: Operand, /, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
     """A norm of vectors along axis, of matrices along two axes, or of all of x.      Of vectors:
     None and 2, sqrt(sum of x^2); 1, sum of |x|; inf and -inf, the largest and smallest     |x|; 0,
     how many are not 0; another p, (sum of |x|^p)^(1/p). Of matrices: None and "fro",     sqrt(sum
@@ -587,7 +571,6 @@ def norm(x: Operand, /, ord: Any = None, axis: Any = None, keepdims: bool = Fals
 
 def normal(
     state: Operand,
-    /,
     shape: Any,
     mean: float = 0.0,
     deviation: float = 1.0,
@@ -596,13 +579,12 @@ def normal(
 ) -> Tensor:
     """Normally distributed numbers. state, draw_offset: as for dropout."""
 
-def not_equal(x: Operand, y: Operand, /) -> Tensor:
+def not_equal(x: Operand, y: Operand) -> Tensor:
     """True where x is not y, else False; NaN is unequal to everything. x, y: float32, float64,
     int64, int32, uint8 or bool, both alike; shapes broadcast."""
 
 def one_hot(
     x: Operand,
-    /,
     num_classes: Any,
     axis: int = -1,
     dtype: Any = None,
@@ -612,19 +594,13 @@ def one_hot(
     number that is no class. axis: where the new dimension stands. dtype: None is config.floatx().
     sparse tensors there are none."""
 
-def ones_like(x: Operand, /, dtype: Any = None) -> Tensor:
+def ones_like(x: Operand, dtype: Any = None) -> Tensor:
     """Ones of x's shape and, unless another is given, its element type."""
 
-def outer(x1: Operand, x2: Operand, /) -> Tensor:
+def outer(x1: Operand, x2: Operand) -> Tensor:
     """All products of an element of x1 and one of x2, each as one row: (M, N)."""
 
-def pad(
-    x: Operand,
-    /,
-    pad_width: Any,
-    mode: str = 'constant',
-    constant_values: Any = None,
-) -> Tensor:
+def pad(x: Operand, pad_width: Any, mode: str = 'constant', constant_values: Any = None) -> Tensor:
     """x with more elements at its edges. pad_width: how many, an integer, (before, after) of all
     dimensions, or a pair for each. mode: "constant", `constant_values` (0, if None); "edge", the
     last element; "reflect", x mirrored at its last element; "symmetric", x mirrored, its last
@@ -632,7 +608,6 @@ def pad(
 
 def percentile(
     x: Operand,
-    /,
     q: Any,
     axis: Any = None,
     method: str = 'linear',
@@ -640,19 +615,18 @@ def percentile(
 ) -> Tensor:
     """The q-th percentile of x, q from 0 to 100: `quantile` of q / 100."""
 
-def power(x: Operand, y: Operand, /) -> Tensor:
+def power(x: Operand, y: Operand) -> Tensor:
     """x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not
     positive. Of integers an integer, without its fraction where y is negative. x, y: float32,
     float64, int64, int32 or uint8, both alike; shapes broadcast."""
 
-def prod(x: Operand, /, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
+def prod(x: Operand, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
     """The product of x, 1 of none: int32 of booleans and of uint8. Its gradient divides by nothing,
     so that zeros are numbers like others. axis: an integer, several, or None for all; keepdims
     keeps them with extent 1; dtype: to which x is cast before."""
 
 def quantile(
     x: Operand,
-    /,
     q: Any,
     axis: Any = None,
     method: str = 'linear',
@@ -664,50 +638,50 @@ def quantile(
     to 1, or a row of them, which is then the result's first dimension. axis: an integer, several,
     or None for all; keepdims keeps them with extent 1."""
 
-def rad2deg(x: Operand, /) -> Tensor:
+def rad2deg(x: Operand) -> Tensor:
     """Radians in degrees: 180 x / pi."""
 
-def ravel(x: Operand, /) -> Tensor:
+def ravel(x: Operand) -> Tensor:
     """x as one row, in the order of its elements. The memory is shared with x."""
 
-def reciprocal(x: Operand, /) -> Tensor:
+def reciprocal(x: Operand) -> Tensor:
     """1 / x, infinite at 0. Of integers too it is a float, as in Keras."""
 
-def relu(x: Operand, /) -> Tensor:
+def relu(x: Operand) -> Tensor:
     """max(x, 0); its gradient at 0 is 0. x: any shape, float32 or float64; the result has both."""
 
-def relu6(x: Operand, /) -> Tensor:
+def relu6(x: Operand) -> Tensor:
     """max(x, 0), but 6 at most; its gradient at 0 and 6 is 0."""
 
-def repeat(x: Operand, /, repeats: Any, axis: Any = None) -> Tensor:
+def repeat(x: Operand, repeats: Any, axis: Any = None) -> Tensor:
     """x with each element along `axis` `repeats` times in a row: a number, or one for each element;
     None for axis repeats all elements as one row. While a step is recorded, repeats must be
     known: numbers or an array, no tensor that the step computes."""
 
-def reshape(x: Operand, /, newshape: Any) -> Tensor:
+def reshape(x: Operand, newshape: Any) -> Tensor:
     """x under another shape with as many elements; one extent may be -1. The memory is shared with
     x."""
 
-def rint(x: Operand, /) -> Tensor:
+def rint(x: Operand) -> Tensor:
     """The whole number nearest to x, a float; of two, the even one. Its gradient is 0. x: any
     shape, float32 or float64; the result has both."""
 
-def roll(x: Operand, /, shift: Any, axis: Any = None) -> Tensor:
+def roll(x: Operand, shift: Any, axis: Any = None) -> Tensor:
     """x with its elements moved on by `shift` places along `axis`, those beyond the end to its
     beginning: an integer or several of both; None for axis moves all elements as one row."""
 
-def rot90(x: Operand, /, k: int = 1, axes: Any = (0, 1)) -> Tensor:
+def rot90(x: Operand, k: int = 1, axes: Any = (0, 1)) -> Tensor:
     """x turned by k quarters, from the first of two dimensions `axes` towards the second."""
 
-def round(x: Operand, /, decimals: int = 0) -> Tensor:
+def round(x: Operand, decimals: int = 0) -> Tensor:
     """x rounded to so many decimals, of two nearest numbers to the even one; to tens, hundreds, ...
     where decimals is negative, of floats only. Of x's type; its gradient is 0."""
 
-def rsqrt(x: Operand, /) -> Tensor:
+def rsqrt(x: Operand) -> Tensor:
     """1 / sqrt(x); infinite at 0, NaN below. x: any shape, float32 or float64; the result has
     both."""
 
-def scatter(indices: Operand, values: Operand, /, shape: Any) -> Tensor:
+def scatter(indices: Operand, values: Operand, shape: Any) -> Tensor:
     """Zeros of `shape` with values added at the places that `indices` name: as for
     `scatter_update`."""
 
@@ -715,7 +689,6 @@ def scatter_update(
     inputs: Operand,
     indices: Operand,
     updates: Operand,
-    /,
     reduction: Any = None,
 ) -> Tensor:
     """inputs with updates at the places that `indices` name. indices: (M, K), int64, M places by
@@ -723,51 +696,51 @@ def scatter_update(
     of the dimensions that are left. reduction: None, the last update of a place stands there;
     "add", "max", "min", "mul" combine what stands there with each. "mul" has no gradient."""
 
-def searchsorted(sorted_sequence: Operand, values: Operand, /, side: str = 'left') -> Tensor:
+def searchsorted(sorted_sequence: Operand, values: Operand, side: str = 'left') -> Tensor:
     """Where values, of any shape, would be put into an ascending sequence (R,) to keep it so,
     int64: 'left', before its equals; 'right', behind them. NaN is behind all numbers."""
 
-def selu(x: Operand, /) -> Tensor:
+def selu(x: Operand) -> Tensor:
     """1.0507009873554805 x, or 1.758099340847377 (e^x - 1) where x is negative. x: any shape,
     float32 or float64; the result has both."""
 
-def sigmoid(x: Operand, /) -> Tensor:
+def sigmoid(x: Operand) -> Tensor:
     """1 / (1 + e^-x). x: any shape, float32 or float64; the result has both."""
 
-def sigmoid_cross_entropy(z: Operand, target: Operand, /) -> Tensor:
+def sigmoid_cross_entropy(z: Operand, target: Operand) -> Tensor:
     """max(z, 0) - z target + log(1 + e^-|z|): the binary cross-entropy of sigmoid(z). z, target:
     float32 or float64, both alike; of one shape."""
 
-def sign(x: Operand, /) -> Tensor:
+def sign(x: Operand) -> Tensor:
     """1 where x is positive, -1 where it is negative, 0 at 0, NaN of NaN. Its gradient is 0. x: any
     shape, float32, float64, int64, int32 or uint8; the result has both."""
 
-def signbit(x: Operand, /) -> Tensor:
+def signbit(x: Operand) -> Tensor:
     """Whether x has a minus: of -0.0 and some NaN too. x: any shape, float32, float64, int64 or
     int32; the result has the shape."""
 
-def silu(x: Operand, /) -> Tensor:
+def silu(x: Operand) -> Tensor:
     """x sigmoid(x). x: any shape, float32 or float64; the result has both."""
 
-def sin(x: Operand, /) -> Tensor:
+def sin(x: Operand) -> Tensor:
     """The sine of x; NaN from 6.5 million on (float64: 3.5e15), where floats are further apart than
     the period. x: any shape, float32 or float64; the result has both."""
 
-def sinc(x: Operand, /) -> Tensor:
+def sinc(x: Operand) -> Tensor:
     """sin(pi x) / (pi x); 1 at 0, where its gradient is 0."""
 
-def sinh(x: Operand, /) -> Tensor:
+def sinh(x: Operand) -> Tensor:
     """(e^x - e^-x) / 2."""
 
-def slice_copy(x: Operand, /, key: Any) -> Tensor:
+def slice_copy(x: Operand, key: Any) -> Tensor:
     """x[key], copied, for a key of integers, slices, None and Ellipsis, as NumPy has it. x: any
     element type."""
 
-def soft_shrink(x: Operand, /, threshold: float = 0.5) -> Tensor:
+def soft_shrink(x: Operand, threshold: float = 0.5) -> Tensor:
     """x, threshold nearer to 0; 0 where |x| is at most the threshold. NaN stays. x: any shape,
     float32 or float64; the result has both."""
 
-def softmax(x: Operand, /, axis: int = -1) -> Tensor:
+def softmax(x: Operand, axis: int = -1) -> Tensor:
     """e^x over the sum of e^x along axis: an integer, several, or None for all. x: any shape of one
     dimension or more, float32 or float64; along axis at least one element."""
 
@@ -777,29 +750,27 @@ def softmax_cross_entropy(
     p: Operand | None = None,
     row_max: Operand | None = None,
     exp_sum: Operand | None = None,
-    /,
 ) -> Tensor:
     """-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, row_max and exp_sum,
     if at hand, are what softmax made of z."""
 
-def softplus(x: Operand, /) -> Tensor:
+def softplus(x: Operand) -> Tensor:
     """log(1 + e^x). x: any shape, float32 or float64; the result has both."""
 
-def softsign(x: Operand, /) -> Tensor:
+def softsign(x: Operand) -> Tensor:
     """x / (1 + |x|). x: any shape, float32 or float64; the result has both."""
 
-def sort(x: Operand, /, axis: int = -1) -> Tensor:
+def sort(x: Operand, axis: int = -1) -> Tensor:
     """x in ascending order along axis (None: all as one row): NaN last, equal elements as they
     stood, which matters to their gradients."""
 
-def sparse_categorical_accuracy(p: Operand, labels: Operand, /) -> Tensor:
+def sparse_categorical_accuracy(p: Operand, labels: Operand) -> Tensor:
     """1 where the largest of a row of p (N, C) stands at the label (N,), else 0; of equals the
     first counts."""
 
 def sparse_categorical_crossentropy(
     target: Operand,
     output: Operand,
-    /,
     from_logits: bool = False,
     axis: int = -1,
 ) -> Tensor:
@@ -807,119 +778,112 @@ def sparse_categorical_crossentropy(
     output (..., C), which is kept 1e-7 away from 0 and 1 and divided by its sum. from_logits: it is
     what a softmax would make probabilities of."""
 
-def sparse_plus(x: Operand, /) -> Tensor:
+def sparse_plus(x: Operand) -> Tensor:
     """0 up to -1, x from 1 on, (x + 1)^2 / 4 between. x: any shape, float32 or float64; the result
     has both."""
 
-def sparse_sigmoid(x: Operand, /) -> Tensor:
+def sparse_sigmoid(x: Operand) -> Tensor:
     """0 up to -1, 1 from 1 on, (x + 1) / 2 between; its gradient at -1 and 1 is 0. x: any shape,
     float32 or float64; the result has both."""
 
-def sparsemax(x: Operand, /, axis: int = -1) -> Tensor:
+def sparsemax(x: Operand, axis: int = -1) -> Tensor:
     """max(x - level, 0), the level such that the sum along axis is 1: the nearest point of the
     simplex (Martins and Astudillo, 2016). In Keras 3.15 the sum is 1 only where one element is
     left."""
 
-def sqrt(x: Operand, /) -> Tensor:
+def sqrt(x: Operand) -> Tensor:
     """The square root; NaN below 0. x: any shape, float32 or float64; the result has both."""
 
-def square(x: Operand, /) -> Tensor:
+def square(x: Operand) -> Tensor:
     """x^2. x: any shape, float32, float64, int64, int32 or uint8; the result has both."""
 
-def squared_difference(x: Operand, y: Operand, /) -> Tensor:
+def squared_difference(x: Operand, y: Operand) -> Tensor:
     """(x - y)^2. x, y: float32 or float64, both alike; shapes broadcast."""
 
-def squareplus(x: Operand, /, b: float = 4.0) -> Tensor:
+def squareplus(x: Operand, b: float = 4.0) -> Tensor:
     """(x + sqrt(x^2 + b)) / 2. x: any shape, float32 or float64; the result has both."""
 
-def squeeze(x: Operand, /, axis: Any = None) -> Tensor:
+def squeeze(x: Operand, axis: Any = None) -> Tensor:
     """x without dimensions of extent 1: all of them, or those that `axis` (an integer or several)
     names. The memory is shared with x."""
 
-def std(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def std(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The square root of `var`. axis: an integer, several, or None for all; keepdims keeps them
     with extent 1."""
 
-def stop_gradient(x: Operand, /) -> Tensor:
+def stop_gradient(x: Operand) -> Tensor:
     """x, through which no gradient goes. The memory is shared with x."""
 
-def subtract(x: Operand, y: Operand, /) -> Tensor:
+def subtract(x: Operand, y: Operand) -> Tensor:
     """x - y. x, y: float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
 
-def sum(
-    x: Operand,
-    /,
-    axis: Any = None,
-    keepdims: bool = False,
-    accumulate: bool = False,
-) -> Tensor:
+def sum(x: Operand, axis: Any = None, keepdims: bool = False, accumulate: bool = False) -> Tensor:
     """The sum of x: int32 of booleans and of uint8. axis: an integer, several, or None for all;
     keepdims keeps them with extent 1."""
 
-def sums_about_thresholds(counts: Operand, /) -> tuple[Tensor, Tensor]:
+def sums_about_thresholds(counts: Operand) -> tuple[Tensor, Tensor]:
     """Of counts (S, L, K + 1), by how many thresholds lie below a prediction: the sums of those
     above each threshold, counts[..., t + 1:], and of the others, both (S, L, K)."""
 
-def swapaxes(x: Operand, /, axis1: Any, axis2: Any) -> Tensor:
+def swapaxes(x: Operand, axis1: Any, axis2: Any) -> Tensor:
     """x with two dimensions exchanged, copied."""
 
-def take(x: Operand, indices: Operand, /, axis: Any = None) -> Tensor:
+def take(x: Operand, indices: Operand, axis: Any = None) -> Tensor:
     """The rows of x along `axis` that `indices` name, in place of that dimension, as numpy.take has
     it; for None, elements of all of x as one row. x: any element type; indices: any shape, int64,
     counted from the end where they are negative; one out of range is an IndexError (in Keras its
     backends differ: NaN, or the nearest). Gradients of a row taken twice are added, in the order of
     the indices."""
 
-def take_along_axis(x: Operand, indices: Operand, /, axis: Any = None) -> Tensor:
+def take_along_axis(x: Operand, indices: Operand, axis: Any = None) -> Tensor:
     """The elements of x that `indices` name along `axis`, each in its own row: y[a, m, b] =
     x[a, indices[a, m, b], b]. indices: int64, of as many dimensions as x, which broadcast with it
     but along the axis; negative ones count from the end. None for axis: of x and of the indices as
     one row."""
 
-def tan(x: Operand, /) -> Tensor:
+def tan(x: Operand) -> Tensor:
     """sin(x) / cos(x); NaN from 6.5 million on (float64: 3.5e15), where floats are further apart
     than the period. x: any shape, float32 or float64; the result has both."""
 
-def tanh(x: Operand, /) -> Tensor:
+def tanh(x: Operand) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x). x: any shape, float32 or float64; the result has both."""
 
-def tanh_shrink(x: Operand, /) -> Tensor:
+def tanh_shrink(x: Operand) -> Tensor:
     """x - tanh(x)."""
 
-def tensordot(x1: Operand, x2: Operand, /, axes: int = 2) -> Tensor:
+def tensordot(x1: Operand, x2: Operand, axes: int = 2) -> Tensor:
     """The sum of products over several dimensions: the last `axes` of x1 and the first of x2, or
     those that a pair of lists (or of integers) names. Left are those of x1, then those of x2."""
 
-def threshold(x: Operand, /, threshold: Any, default_value: Any) -> Tensor:
+def threshold(x: Operand, threshold: Any, default_value: Any) -> Tensor:
     """x where it is above the threshold, default_value elsewhere, where the gradient is 0."""
 
-def tile(x: Operand, /, repeats: Any) -> Tensor:
+def tile(x: Operand, repeats: Any) -> Tensor:
     """x side by side with itself, `repeats` times along each dimension: as many numbers as it has
     dimensions; where they are fewer they are those of the last ones, where more, of new ones."""
 
-def top_k(x: Operand, /, k: Any, sorted: bool = True) -> tuple[Tensor, Tensor]:
+def top_k(x: Operand, k: Any, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest elements along the last dimension, the largest first (whatever `sorted` says),
     and their indices, int64: NaN before all others, of equal ones the first. The gradient goes to
     the elements found."""
 
-def trace(x: Operand, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum of diagonal number `offset` of two dimensions."""
 
-def transpose(x: Operand, /, axes: Any = None) -> Tensor:
+def transpose(x: Operand, axes: Any = None) -> Tensor:
     """x with its dimensions in another order, copied: reversed, or by `axes`, a permutation."""
 
-def tril(x: Operand, /, k: int = 0) -> Tensor:
+def tril(x: Operand, k: int = 0) -> Tensor:
     """x with zeros above diagonal number k of its last two dimensions."""
 
-def triu(x: Operand, /, k: int = 0) -> Tensor:
+def triu(x: Operand, k: int = 0) -> Tensor:
     """x with zeros below diagonal number k of its last two dimensions."""
 
-def trunc(x: Operand, /) -> Tensor:
+def trunc(x: Operand) -> Tensor:
     """x without its fraction, of x's type; its gradient is 0."""
 
 def uniform(
     state: Operand,
-    /,
     shape: Any,
     low: float = 0.0,
     high: float = 1.0,
@@ -928,19 +892,19 @@ def uniform(
 ) -> Tensor:
     """Numbers in [low, high), each as likely as any other. state, draw_offset: as for dropout."""
 
-def var(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Tensor:
+def var(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean of (x - mean of x)^2, a float also of integers; NaN of none. axis: an integer,
     several, or None for all; keepdims keeps them with extent 1."""
 
-def vdot(x1: Operand, x2: Operand, /) -> Tensor:
+def vdot(x1: Operand, x2: Operand) -> Tensor:
     """The sum of products of the elements of x1 and x2, each as one row."""
 
-def where(condition: Operand, x: Operand, y: Operand, /) -> Tensor:
+def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     """x where condition is True, y elsewhere. condition: bool; of other numbers 0 is False. Of a
     condition alone, where it is True: `nonzero`. x, y: float32, float64, int64, int32, uint8 or
     bool, both alike; shapes broadcast."""
 
-def zeros_like(x: Operand, /, dtype: Any = None) -> Tensor:
+def zeros_like(x: Operand, dtype: Any = None) -> Tensor:
     """Zeros of x's shape and, unless another is given, its element type."""
 
 def append(x1: Any, x2: Any, axis: int | None = None) -> Any:

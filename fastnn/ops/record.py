@@ -16,6 +16,7 @@ from fastnn.dtypes import BOOL, FLOATS, INT64, names_of
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 
 registry: dict[str, "Op"] = {}
+KERAS_NAMES = {"x": "x1", "y": "x2", "a": "x1", "b": "x2"}  # of inputs, besides their own
 BY_POSITION = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 in_place: dict[str, "Op"] = {}
 
@@ -121,6 +122,7 @@ class Op:
     fixed: Mapping[int, np.dtype] = field(init=False)  # types of `indices` and `conditions`
     names: Sequence[str] = field(init=False)  # of the attributes
     arity: int = field(init=False)
+    inputs: Sequence[str] = field(init=False)  # their names
     required: int = field(init=False)  # so many of the inputs; others may be left out, or None
     defaults: dict[str, Any] = field(init=False)
     # by device: its launcher, and what that is given as `call`; once it is called
@@ -140,6 +142,7 @@ class Op:
         required = len([p for p in inputs if p.default is p.empty])
         object.__setattr__(self, "arity", len(inputs))
         object.__setattr__(self, "required", required)
+        object.__setattr__(self, "inputs", tuple([p.name for p in inputs]))
         object.__setattr__(self, "names", tuple([p.name for p in given]))
         object.__setattr__(self, "defaults", defaults)
         if self.reference is not None:
@@ -149,6 +152,7 @@ class Op:
         if len(inputs) < self.arity:
             if self.alone is not None and len(inputs) == 1 and not attributes:
                 return self.alone(*inputs)
+            inputs = self._with_named(inputs, attributes)
         elif len(inputs) > self.arity:
             if len(inputs) > self.arity + len(self.names):
                 raise TypeError(
@@ -160,6 +164,20 @@ class Op:
         while len(inputs) > self.required and inputs[-1] is None:
             inputs = inputs[:-1]
         return Op.run(self, inputs, attributes)
+
+    def _with_named(self, inputs, attributes):
+        """The inputs with those that were given by name, which are taken out of the attributes:
+        their own names, or Keras's."""
+        found = list(inputs)
+        for n in range(len(inputs), self.arity):
+            names = (self.inputs[n], KERAS_NAMES.get(self.inputs[n], ""))
+            given = [name for name in names if name in attributes]
+            if not given and n < self.required:
+                raise TypeError(
+                    f"{self.name}: takes {', '.join(self.inputs)}; got no {self.inputs[n]}"
+                )
+            found.append(attributes.pop(given[0]) if given else None)
+        return tuple(found)
 
     def __reduce__(self) -> str:
         """As a function is: every copy is the op itself, and a pickle its name in the module that

@@ -60,11 +60,15 @@ OTHERS = [
 
 
 def in_minutes(form, bits):
-    """Whether `make test` looks at it: at every formula and some updates in float32, and for
-    vectors of 256 bits in each type; at other updates in float32 for 256 bits."""
+    """Whether `make test` looks at it: at every formula and some updates for vectors of 256 bits,
+    at other updates in float32; for other vectors, at formulas in float32 but broadcasts and
+    gradients."""
+    is_float32, is_variant = form.endswith("f4"), re.search("_broadcast|_gradient", form)
     if form.startswith("updates.") and form.rpartition("-")[0] not in UPDATES:
-        return form.endswith("f4") and bits == 256
-    return form in OTHERS or (form in FORMULAS and (form.endswith("f4") or bits == 256))
+        return is_float32 and bits == 256
+    if form in FORMULAS:
+        return bits == 256 or (is_float32 and not is_variant)
+    return form in OTHERS
 
 
 LISTINGS = [

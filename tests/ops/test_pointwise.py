@@ -153,3 +153,31 @@ def test_steps_have_no_slope_and_stop_no_backward_pass():
     x = fastnn.tensor(X, requires_gradient=True)
     ops.sum(x * ops.floor(x) + ops.sign(x) + x // 2.0).backward()
     np.testing.assert_array_equal(x.gradient.numpy(), np.floor(X))
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda: ops.clip([1.0, 5.0], x_min=2.0, x_max=3.0), [2, 3]),
+        (lambda: ops.add(x1=[1.0], x2=[2.0]), [3]),
+        (lambda: ops.subtract([1.0], y=[2.0]), [-1]),
+        (lambda: ops.where([True, False], x1=[1.0, 1.0], x2=[2.0, 2.0]), [1, 2]),
+        (lambda: ops.softmax(x=[0.0, 0.0], axis=0), [0.5, 0.5]),
+        (lambda: ops.linear(x=[[1.0]], w=[[2.0]], activation="relu"), [[2]]),
+    ],
+)
+def test_inputs_are_given_by_name_too(call, expected):
+    np.testing.assert_array_equal(call().numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ops.add([1.0]), "add: takes x, y; got no y"),
+        (lambda: ops.softmax(axis=0), "softmax: takes x; got no x"),
+        (lambda: ops.add([1.0], z=[2.0]), "add: takes x, y; got no y"),
+    ],
+)
+def test_what_is_missing_is_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
