@@ -157,9 +157,12 @@ def next_of(one):
             one.build([fastnn.Variable(X), fastnn.Variable(X.astype("float64"))])
         one.apply([X, 0 * X])
         return [*(v.numpy() for v in one._trainable_variables), one.learning_rate, one.iterations]
-    if isinstance(one, metrics.Mean):
-        return [one(X)]
-    if isinstance(one, metrics.Metric | losses.Loss):
+    if type(one) in (metrics.Mean, metrics.Sum):
+        return [one(X).numpy()]
+    if isinstance(one, metrics.Metric):
+        y = [0, 1, 0] if one.takes_labels else np.eye(3)[:, ::-1]
+        return [one(y, np.eye(3, dtype="float32")).numpy()]
+    if isinstance(one, losses.Loss):
         return [
             float(
                 one(
