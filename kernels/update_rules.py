@@ -26,6 +26,7 @@ class Rule:
     finite those of `states` that must stay finite, as the parameter must.
     watched     a state for which the margin holds only while it is no larger than FLOAT_MAX /
                 OVERFLOW_MARGIN: a flag, `<state>_is_large`, becomes 1 when it is.
+    unbounded   whether gradients never tell that a step is finite: each check works it out.
     counts      whether the numbers depend on t.
     cells       single numbers in memory, float64, that the numbers are made of besides.
     """
@@ -39,6 +40,7 @@ class Rule:
     attributes: dict[str, float] = field(default_factory=dict)
     finite: tuple[str, ...] = ()
     watched: str | None = None
+    unbounded: bool = False
     counts: bool = False
     cells: tuple[str, ...] = ()
 
@@ -153,7 +155,7 @@ adadelta = _rule(
     finite=("accumulated_delta_var",),
     watched="accumulated_delta_var",
 )
-ftrl = _rule("ftrl", 5, ("accumulator", "linear"), FTRL, finite=("linear",))
+ftrl = _rule("ftrl", 5, ("accumulator", "linear"), FTRL, finite=("linear",), unbounded=True)
 lion = _rule("lion", 3, ("momentum",), {"beta_1": 0.9, "beta_2": 0.99}, finite=("momentum",))
 RULES = (
     sgd, sgd_momentum, adam, amsgrad, adamax, nadam, rmsprop, rmsprop_general, adagrad, adadelta,

@@ -181,6 +181,17 @@ lion = _update(
     {"beta_1": 0.5, "beta_2": 0.5},
 )
 
+sum_of_squares = Op(
+    "sum_of_squares",
+    lambda x: [],
+    kernels="updates.sum_of_squares",
+    in_place=True,
+    float64=(1,),
+    reference=reference.sum_of_squares,
+    cases=[Case(((n,), _number(0.0)), terms=n or 1) for n in (0, 1, 65, 4096, 4097, 9001)],
+    flops=lambda inputs, outputs: 2 * inputs[0].size,
+    doc="out = the sum of x^2, in float64.",
+)
 accumulate_gradient = Op(
     "accumulate_gradient",
     lambda gradient, steps, *, unscale=1.0, steps_before=0, every=1: [],

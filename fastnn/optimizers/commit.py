@@ -14,8 +14,9 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from fastnn import ops
-from fastnn.apply import apply
+from fastnn.apply import apply, device_of
 from fastnn.dtypes import FLOAT64
+from fastnn.emit import new_buffer
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.locks import Turn
 from fastnn.ops import updates
@@ -96,12 +97,19 @@ def _gradients(optimizer, runs, every, counted):
     return found, 1.0, commits
 
 
+def sum_of_squares(x: Tensor) -> Tensor:
+    """That of x, float64 of shape (1,)."""
+    out = Tensor(new_buffer(8, device_of([x])), (1,), FLOAT64)
+    apply(updates.sum_of_squares, (x.flat(),), {}, (out,))
+    return out
+
+
 def _norms(optimizer, runs):
     """Of each run the sum of squares of the gradients whose norm is clipped, and the attribute that
     says how. Those of float32 are added up in float64, where none overflows."""
     if optimizer.clipnorm is None and optimizer.global_clipnorm is None:
         return [None] * len(runs), {}
-    squares = [ops.sum(ops.square(r.gradient.astype(FLOAT64))).view((1,)) for r in runs]
+    squares = [sum_of_squares(r.gradient) for r in runs]
     if optimizer.clipnorm is not None:
         return squares, {"clipnorm": optimizer.clipnorm}
     total = sum(squares[1:], squares[0])

@@ -9,6 +9,7 @@ from fastnn.tensor import Tensor
 
 from .adam import Moments, flag
 from .base import Optimizer
+from .commit import sum_of_squares
 
 STRENGTHS = (
     "l1_regularization_strength",
@@ -120,7 +121,7 @@ class Lamb(Moments):
         v = velocity + (ops.square(gradient) - velocity) * (1.0 - self.beta_2)
         of_m, of_v = [(1.0 - beta**t).astype(dtype) for beta in (self.beta_1, self.beta_2)]
         u = m / of_m / (ops.sqrt(v / of_v) + self.epsilon)
-        length, step = ops.sqrt(ops.sum(ops.square(parameter))), ops.sqrt(ops.sum(ops.square(u)))
+        length, step = [ops.sqrt(sum_of_squares(x)).view(()).astype(dtype) for x in (parameter, u)]
         both = ops.minimum(length, step) > 0.0
         ratio = ops.where(both, length / ops.where(both, step, 1.0), 1.0)
         return parameter - ratio * rate * u, m, v

@@ -34,6 +34,8 @@ is slow on some processors. The kernel of a rule with a state v is
 
 from functools import cache
 
+import numpy as np
+
 from ..declare import T, helper, kernel
 from ..formula_loops import written
 from ..intrinsics import fma
@@ -49,9 +51,10 @@ from ..step_size import (
     updates_done,
 )
 from ..update_rules import launcher_of, listed
-from .threads import ELEMENT_GRAIN
+from .threads import ELEMENT_GRAIN, ceil_div
 
 BY_ELEMENT = [("n", ELEMENT_GRAIN)]
+CHUNK_ELEMENTS = 4096  # whose squares one thread adds up
 
 
 @helper
@@ -116,10 +119,19 @@ def kernel_of(rule):
         f"{listed(new)}= function(fma(-shrink, p[i], p[i]), g[i] * scale, "
         f"{listed(states, '{}[i]')}{listed(numbers)})"
     )
-    finite = " and ".join([f"is_finite({x})" for x in ("new", *[f"new_{s}" for s in rule.finite])])
     watching = [
         "if not is_finite(total):",
         f"    {flag}[0] = 1",
+    ]
+    # vectorised, as a loop that returns is not
+    kept = ["new", *[f"new_{s}" for s in rule.finite]]
+    working_out = [
+        "    total = T(0)",
+        "    for i in range(p.size):",
+        f"        {of_element}",
+        *[f"        total = plus(total, scaled({x}, T(1.0 / MARGIN)))" for x in kept],
+        "    if is_finite(total):",
+        "        return 0",
     ]
     body = [
         "p, g = parameter[start:stop], gradient[start:stop]",
@@ -136,9 +148,10 @@ def kernel_of(rule):
         f"{listed(numbers)}= numbers(rate[0], t, {listed(rule.cells, '{}[0]')}{given})",
         f"{listed(numbers)}= {listed(numbers, 'T({})')}",
         "if commit == 0:",
+        *(working_out if rule.unbounded else []),
         "    for i in range(p.size):",
         f"        {of_element}",
-        f"        if not ({finite}):",
+        f"        if not ({' and '.join([f'is_finite({x})' for x in kept])}):",
         "            return refusal(start + i, g[i])",
         "    return 0",
         *(["total = T(0)"] if flag else []),
@@ -160,6 +173,46 @@ def check_of(rule):
     """The same kernel, called with commit = 0: it writes nothing, and seldom reads more than the
     gradient."""
     return kernel_of(rule).declared(f"check_{rule.name}", **rule.declared_results("some"))
+
+
+# ---- norms
+
+
+@helper(reassociate=True)
+def plus_square(total, x):
+    """total + x^2, in any order."""
+    return total + x * x
+
+
+@helper
+def squares(x):
+    """The sum of squares, in float64: none of float32 overflows."""
+    total = 0.0
+    for i in range(x.size):
+        total = plus_square(total, np.float64(x[i]))
+    return total
+
+
+@kernel(x="T[n]", out="out f8[s]")
+def sum_of_few_squares(x, out):
+    """out = the sum of squares."""
+    out[0] = squares(x)
+
+
+@kernel(split=[("P", 1)], x="T[n]", chunk="int", partial="out f8[P]")
+def squares_of_chunks(x, chunk, partial, start, stop):
+    """partial[p] = the sum of squares of chunk number p."""
+    for p in range(start, stop):
+        partial[p] = squares(x[p * chunk : min((p + 1) * chunk, x.size)])
+
+
+@kernel(partial="f8[P]", out="out f8[s]")
+def sum_of_chunks(partial, out):
+    """out = the sum of the chunks' sums."""
+    total = 0.0
+    for p in range(partial.size):
+        total += partial[p]
+    out[0] = total
 
 
 # ---- what is kept besides
@@ -228,3 +281,13 @@ def update(rule):
 def check(rule):
     """That of its check."""
     return launcher_of(rule, check_of(rule), (0,))
+
+
+def sum_of_squares(call, x, out):
+    """By chunks, whose order depends on the size alone."""
+    if x.size <= CHUNK_ELEMENTS:
+        call(sum_of_few_squares, x, out)
+        return
+    partial = call.scratch((ceil_div(x.size, CHUNK_ELEMENTS),), out.dtype)
+    call(squares_of_chunks, x, CHUNK_ELEMENTS, partial)
+    call(sum_of_chunks, partial, out)

@@ -7,6 +7,8 @@ it is finite; of what is not, the lowest element is reported.
 
 from functools import cache
 
+import numpy as np
+
 from ..declare import T, helper, kernel
 from ..formula_loops import written
 from ..intrinsics import fma
@@ -37,6 +39,7 @@ from .grid import (
 
 THREADS = 256
 FLAT = [("n", THREADS * FOUR)]
+CHUNK_ELEMENTS = 16 * THREADS  # whose squares one block adds up
 
 
 @helper
@@ -217,6 +220,48 @@ def check_of(rule):
     return kernel(threads=THREADS, split=FLAT, batched=True, **declared)(text)
 
 
+# ---- norms
+
+
+@helper
+def sum_of_block(total, shared):
+    """The sum over a block's threads, in pairs; known to the first."""
+    t, half = thread_index(), THREADS // 2
+    shared[t] = total
+    barrier()
+    while half > 0:
+        if t < half:
+            shared[t] += shared[t + half]
+        barrier()
+        half >>= 1
+
+
+@kernel(threads=THREADS, split=[("P", 1)], x="T[n]", chunk="int", partial="out f8[P]")
+def squares_of_chunks(x, chunk, partial):
+    """partial[p] = the sum of squares of chunk number p, in float64: none of float32 overflows."""
+    p, shared, total = block_index(), shared_array(0.0, THREADS), 0.0
+    i, stop = p * chunk + thread_index(), min((p + 1) * chunk, x.size)
+    while i < stop:
+        value = np.float64(x[i])
+        total += value * value
+        i += THREADS
+    sum_of_block(total, shared)
+    if thread_index() == 0:
+        partial[p] = shared[0]
+
+
+@kernel(threads=THREADS, split=[("s", 1)], partial="f8[P]", out="out f8[s]")
+def sum_of_chunks(partial, out):
+    """out = the sum of the chunks' sums."""
+    i, shared, total = thread_index(), shared_array(0.0, THREADS), 0.0
+    while i < partial.size:
+        total += partial[i]
+        i += THREADS
+    sum_of_block(total, shared)
+    if thread_index() == 0:
+        out[0] = shared[0]
+
+
 # ---- what is kept besides
 
 
@@ -287,3 +332,10 @@ def update(rule):
 def check(rule):
     """That of its check."""
     return launcher_of(rule, check_of(rule))
+
+
+def sum_of_squares(call, x, out):
+    """By chunks, whose order depends on the size alone."""
+    partial = call.scratch((max(1, -(-x.size // CHUNK_ELEMENTS)),), out.dtype)
+    call(squares_of_chunks, x, CHUNK_ELEMENTS, partial)
+    call(sum_of_chunks, partial, out)

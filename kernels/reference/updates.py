@@ -136,6 +136,10 @@ def lion(p, g, m, rate, t, beta_1=0.9, beta_2=0.99):
     return p - step, beta_2 * m + (1 - beta_2) * g
 
 
+def sum_of_squares(x, out):
+    return np.sum(x**2).reshape(1)
+
+
 # ---- what is kept besides
 
 

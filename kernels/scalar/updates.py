@@ -164,7 +164,7 @@ def adadelta(p, g, s, e, rate, one_minus_rho, epsilon):
     return fma(-rate, delta, p), square, mean_square(e, delta, one_minus_rho)
 
 
-@helper
+@helper(inline=True)
 def ftrl(p, g, a, linear, rate, exponent, l1, l2, shrinkage):
     """l2: twice the strength, and beta / rate. What has met no gradient, and begins with an
     accumulator of 0, stays."""

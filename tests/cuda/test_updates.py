@@ -10,6 +10,7 @@ from fastnn.compile.target import processor
 from fastnn.kernels.cuda import updates
 from fastnn.kernels.status import NOT_FINITE, UPDATE_OVERFLOW
 from fastnn.ops import updates as ops
+from tests.oracle import as_type, draw
 
 from .both import FLOATS, missed, on_both, on_cuda, same_numbers, sectors, slow
 from .emulator import Failed, mirrored, run
@@ -48,6 +49,7 @@ UPDATES = [
     (ops.ftrl, {"l1_regularization_strength": 0.5, "beta": 0.3}),
     (ops.lion, {}),
 ]
+BESIDES = (ops.accumulate_gradient, ops.moving_average, ops.nadam_product, ops.sum_of_squares)
 EVERY_BRANCH = (
     {},
     {"steps_before": 0},
@@ -201,3 +203,24 @@ def test_memory_is_moved_by_whole_sectors(op, attributes):
     stats = on_cuda(ops.check_of[op], given, written, **attributes)
     numbers = stats.threads // 32 * 4  # which each warp reads
     assert stats.global_sectors() - numbers <= 1.1 * given[0].nbytes / 32
+
+
+@pytest.mark.parametrize(
+    "op",
+    [ops.accumulate_gradient, ops.moving_average, ops.nadam_product, ops.sum_of_squares],
+    ids=str,
+)
+def test_what_is_kept_besides(op):
+    """In another order, sums of squares: within some last places of float64."""
+
+    def close(op, attributes, expected, found):
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-13 if op is ops.sum_of_squares else 0)
+
+    for number, case in enumerate(op.cases):
+        drawn = draw(case, number)
+        arrays = [a if i in op.float64 else as_type([a], "float32")[0] for i, a in enumerate(drawn)]
+        if op is ops.sum_of_squares:
+            arrays[0] *= np.float32(1e30)  # none overflows
+        given, written = arrays[: op.arity], arrays[op.arity :]
+        on_both(op, *given, places=written, check=close, shift=1, **case.attributes)
