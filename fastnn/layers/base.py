@@ -88,6 +88,7 @@ class Layer(Watched, Configured):
         self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
         self.dtype = expected(dtype or config.floatx(), f"layer {self.name!r}", FLOATS)
         self.built = False
+        self._built_for: Any = None  # a shape, or a structure of shapes
         self.take(activity_regularizer=activity_regularizer)
         self._losses: list[Any] = []  # of the last call
         self._with_losses: set[Layer] = set()  # layers that it called and that have some
@@ -259,7 +260,17 @@ class Layer(Watched, Configured):
                 for layer in self.sublayers():
                     layer._arena = layer._arena or self.arena()
                 self.build(input_shape)
-            self.built = True
+            self._built_for, self.built = input_shape, True
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` builds it with: the shape of its input; None if it is not built
+        for one."""
+        return None if self._built_for is None else {"input_shape": self._built_for}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build with what `get_build_config` gave."""
+        if config.get("input_shape") is not None:
+            self.build_for(tuple_of(config["input_shape"]))
 
     def arena(self) -> Arena:
         """Where its weights lie: a model's lie together."""
@@ -527,6 +538,11 @@ def _parts(masks):
 
 def _one_or_all(tensors):
     return tensors[0] if len(tensors) == 1 else tensors
+
+
+def tuple_of(shape: Any) -> Any:
+    """A shape, or a structure of shapes, of JSON's lists."""
+    return _of_shapes(lambda one: one, shape)
 
 
 def _of_shapes(function, shape):

@@ -7,7 +7,7 @@ from typing import Any
 from fastnn import ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer
-from fastnn.tensor import Tensor, mask_of, set_mask
+from fastnn.tensor import Tensor, mask_of, operand, set_mask
 
 
 class Merge(Layer):
@@ -27,6 +27,12 @@ class Merge(Layer):
         ):
             raise ShapeError(f"{self._who()}: expected {expected}; got one of shape {input_shape}")
         self._expect_number(len(input_shape))
+
+    def _operands(self, inputs):
+        """Each of a list is an input, nested lists of numbers too."""
+        if not isinstance(inputs, list | tuple):
+            return super()._operands(inputs)
+        return [operand(x, self.dtype, self.name) for x in inputs]
 
     def _who(self):
         return f"{type(self).__name__} {self.name!r}"

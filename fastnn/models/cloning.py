@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fastnn import tree
+from fastnn import registry, tree
 from fastnn.layers import InputLayer, Layer
 from fastnn.symbolic import Operation
 
@@ -19,7 +19,8 @@ def clone_model(
     call_function: Callable[..., Any] | None = None,
     recursive: bool = False,
 ) -> Any:
-    """A model of the same layers with weights of their own, freshly drawn. Arguments are Keras's.
+    """A model of the same layers with weights of their own, freshly drawn, compiled as the model
+    is. Arguments are Keras's.
 
     input_tensors: symbolic tensors to build it on, in the structure of the inputs; new ones unless
     given. clone_function: makes a layer for each layer of a functional or Sequential model; unless
@@ -50,11 +51,23 @@ def clone_model(
             return clone_model(layer, None, clone_function, own_call, True)
         return (clone_function or _cloned)(layer)
 
+    if is_sequential and call_function is not None:
+        raise ValueError("clone_model: call_function is for functional models")
     if is_sequential:
-        if call_function is not None:
-            raise ValueError("clone_model: call_function is for functional models")
-        return _sequential(model, input_tensors, clone)
-    return _functional(model, input_tensors, clone, call_function)
+        made = _sequential(model, input_tensors, clone)
+    else:
+        made = _functional(model, input_tensors, clone, call_function)
+    if model.compiled:
+        made.compile(**{name: _copied(value) for name, value in model.compiled_with().items()})
+    return made
+
+
+def _copied(value):
+    """An argument of `compile` for another model: an optimizer of its own."""
+    try:
+        return tree.map(lambda one: registry.deserialize(registry.serialize(one)), value)
+    except TypeError:  # a function without a name
+        return value
 
 
 def _sequential(model, input_tensors, clone):

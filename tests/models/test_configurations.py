@@ -89,6 +89,10 @@ def test_a_clone_has_weights_of_its_own():
         fastnn.Model(x, layers.ReLU()(x)), clone_function=lambda layer: Twice(name=layer.name)
     )
     np.testing.assert_array_equal(doubled.predict(A), 2 * A)
+    model.compile(fastnn.optimizers.Adam(0.5), lambda y, p: ops.mean(abs(y - p)), ["mae"])
+    compiled = models.clone_model(model)
+    assert (compiled.optimizer.learning_rate, compiled.loss) == (0.5, model.loss)
+    assert compiled.optimizer is not model.optimizer
     with pytest.raises(ValueError, match="expected a model; got Dense"):
         models.clone_model(layers.Dense(2))
 
@@ -158,3 +162,14 @@ def test_what_is_no_json_is_refused():
         entry["class_name"] = "Popen"
     with pytest.raises(ValueError, match=r"unknown (class|layer) 'Popen'"):
         models.model_from_json(json.dumps(config))
+
+
+def test_a_layer_is_built_from_its_build_configuration():
+    layer = layers.Concatenate()
+    layer([A, B])
+    written = json.loads(json.dumps(layer.get_build_config()))
+    assert written == {"input_shape": [[None, 3], [None, 4]]}
+    dense = layers.Dense(2)
+    assert dense.get_build_config() is None
+    dense.build_from_config({"input_shape": [None, 3]})
+    assert dense.kernel.shape == (3, 2)
