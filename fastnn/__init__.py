@@ -35,7 +35,7 @@ from fastnn import keras  # isort: skip  # last: it holds names of all the other
 
 choice.from_environment()
 
-IMPORTED_WHEN_USED = ("preprocessing",)
+IMPORTED_WHEN_USED = ("preprocessing", "sklearn")
 
 
 def __getattr__(name: str) -> object:

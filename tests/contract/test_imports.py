@@ -17,7 +17,7 @@ ORDER = [
     "own_ops", "foreign_random", "recording", "random", "profiling", "utils", "initializers",
     "regularizers", "constraints", "activations", "layers", "targets", "losses", "metrics",
     "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models",
-    "saving", "keras", "article", "demo", "__main__",
+    "saving", "sklearn", "keras", "article", "demo", "__main__",
 ]  # fmt: skip
 # Imports within functions, or for type checkers, of what comes later.
 LAZY = {
