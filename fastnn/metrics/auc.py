@@ -58,7 +58,7 @@ class AUC(AtThresholds):
         else:
             found = sorted(checked_thresholds("AUC", thresholds, 0.5))
         super().__init__(name, dtype, [-EPSILON, *found, 1 + EPSILON])
-        self.num_thresholds = len(self.thresholds)
+        self.num_thresholds = len(self._thresholds)
         self.curve = _chosen("curve", curve, CURVES, str.upper)
         self.summation_method = _chosen("summation_method", summation_method, SUMMATIONS, str.lower)
         self.init_thresholds = thresholds

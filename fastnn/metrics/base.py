@@ -14,7 +14,7 @@ from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.record import Op
 from fastnn.registry import Configured, Kind, snake_case, unique_name
-from fastnn.tape.record import outside_the_step
+from fastnn.tape.record import context, outside_the_step
 from fastnn.targets import Shape, aligned, targets
 from fastnn.tensor import Tensor, operand
 from fastnn.variable import Variable
@@ -149,7 +149,10 @@ class Metric(Watched, Configured):
         return list(found.values())
 
     def another(self) -> "Metric":
-        """One like it, with variables of its own, which are 0. All else is shared."""
+        """One like it, with variables of its own, which are 0. All else is shared. A step that is
+        recorded meanwhile depends on what is assigned to this one."""
+        if context.reads is not None:
+            context.reads.note(self, "__dict__")
         made: dict[int, Any] = {}
         arena = Arena(chunk_bytes=0)
 

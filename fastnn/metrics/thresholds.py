@@ -70,16 +70,21 @@ class AtThresholds(Metric, aliases=None):
 
     def __init__(self, name: str | None, dtype: Any, thresholds: list[float]):
         super().__init__(dtype, name)
-        self.thresholds = tuple(thresholds)
+        self._thresholds = tuple(thresholds)
         # As in Keras, predictions are then kept in [0, 1]; there it is how buckets are found.
         even = np.linspace(0, 1, max(3, len(thresholds)))
         self._clip = len(thresholds) > 2 and bool(np.allclose(thresholds, even, atol=EPSILON))
         self._order = np.argsort(thresholds, kind="stable")
 
+    @property
+    def thresholds(self) -> list[float]:
+        """As they were given; of AUC, with those at both ends."""
+        return list(self._thresholds)
+
     def build(self, labels: int | None = None) -> None:
         """Make the histogram, of one label or several."""
         self._labels = labels
-        shape = (2, labels or 1, len(self.thresholds) + 1)
+        shape = (2, labels or 1, len(self._thresholds) + 1)
         self.histogram = self.add_variable(shape, dtype="float64", name="histogram")
 
     def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
@@ -105,7 +110,7 @@ class AtThresholds(Metric, aliases=None):
         return weights
 
     def add(self, y_true: Tensor, y_pred: Tensor, *weights: Tensor) -> None:
-        thresholds = np.array(self.thresholds, y_pred.dtype)[self._order]
+        thresholds = np.array(self._thresholds, y_pred.dtype)[self._order]
         given = (y_true, y_pred, operand(thresholds, y_pred.dtype), *weights)
         into(threshold_counts, given, {"clip": self._clip}, self.histogram)
 

@@ -151,8 +151,6 @@ class Measures:
         for of_it in measured:
             mine = []
             for one in of_it:
-                if context.reads is not None:  # what is assigned to the original counts here
-                    context.reads.note(one.metric, "__dict__")
                 made = one._replace(metric=one.metric.another())
                 self.places[id(made.metric)] = place
                 self.columns += one.columns
@@ -227,7 +225,7 @@ class Measures:
             if one.kind == "state":
                 one.metric.reset_state()
         for held in self.collected.values():
-            held.cursor.value = 0
+            held.reset()
 
     def end(self) -> None:
         """The step at an epoch's end: results go into the totals, and all begins again."""
@@ -255,16 +253,21 @@ class Measures:
             if one.kind == "collected":
                 held = self.collected[id(one.metric)]
                 results[self.places[id(one.metric)]] = held.value(one.metric)
-                held.cursor.value = 0
+                held.reset()
 
     # ---- what it comes to
 
     def so_far(self) -> list[Any]:
-        """The results so far, by column. Those of functions of all predictions come at the end."""
+        """The results so far, by column. Those of functions of all predictions are None until all
+        have been made."""
         totals = self.totals.buffer.array(self.totals.shape, self.totals.dtype)
         found = [_mean(*totals[n]) for n in range(self.start, self.start + len(self.losses))]
         for one in self.metrics:
-            place = self.places[id(one.metric)]
+            place, held = self.places[id(one.metric)], self.collected.get(id(one.metric))
+            if one.kind == "collected":
+                is_whole = held is not None and held.cursor.value >= self.rows
+                found.append(held.value(one.metric) if held and is_whole else None)
+                continue
             if one.kind == "state" and not totals[place, 1]:  # within an epoch
                 values = [v.numpy() for v in _leaves(result_of(one.metric))]
                 found += [v if v.ndim else float(v) for v in values]
@@ -297,6 +300,11 @@ class Collected:
         ]
         self.place = Tensor(reserve(8), (1,), INT64)
         self.cursor = Counter(self.place.buffer)
+        self.found: float | None = None  # of all of them
+
+    def reset(self) -> None:
+        """Begin again."""
+        self.cursor.value, self.found = 0, None
 
     def adding(self, batch: Sequence[Tensor | None]) -> Callable[[], None]:
         def put():
@@ -308,7 +316,12 @@ class Collected:
         return put
 
     def value(self, metric: Any) -> float:
-        """What the metric's function gives of them."""
+        """What the metric's function gives of them, called once."""
+        if self.found is None:
+            self.found = self._value(metric)
+        return self.found
+
+    def _value(self, metric):
         arrays = [None if t is None else t.numpy()[: self.cursor.value] for t in self.held]
         arrays = [
             a[:, 0] if a is not None and a.ndim == 2 and a.shape[1] == 1 else a for a in arrays

@@ -147,7 +147,7 @@ def test_callbacks_see_them_within_an_epoch():
         def on_train_batch_end(self, batch, logs=None):
             seen.append(logs)
 
-    model = network([m for m in chosen() if m is not largest])
+    model = network()
     model.optimizer.learning_rate = 0.0
     fit(model, epochs=1, shuffle=False, callbacks=[Watching()])
     p = model.predict(X)
@@ -157,19 +157,22 @@ def test_callbacks_see_them_within_an_epoch():
         np.testing.assert_allclose(logs["auc"], metric.result().numpy(), rtol=1e-6)
         np.testing.assert_allclose(logs["above"], (p[:rows] > 0.5).sum() / rows, rtol=1e-6)
     assert seen[-1]["f1_score"].shape == (C,)
+    assert ["largest" in logs for logs in seen] == [False] * 5 + [True]
 
 
 def test_what_changes_in_a_metric_counts_from_then_on():
     share, precision = Share(), metrics.Precision(name="precision")
+    share.inner = metrics.Precision()
     model = network([share, precision])
     p = model.predict(X)
     for limit, number in ((0.5, None), (0.3, 1), (0.5, None)):
-        share.limit, precision.class_id = limit, number
+        share.limit, precision.class_id, share.inner.class_id = limit, number, number
         found = model.evaluate(X, Y, 16, verbose=0, return_dict=True)
         np.testing.assert_allclose(found["above"], (p > limit).sum() / N, rtol=1e-6)
         metric = metrics.Precision(class_id=number)
         metric.update_state(Y, p)
         assert found["precision"] == pytest.approx(metric.result().item())
+        assert found["inner"] == pytest.approx(found["precision"])
 
 
 def test_a_step_that_fails_counts_nothing():
@@ -256,6 +259,7 @@ def test_scikit_learns_functions_are_metrics():
         assert found["roc_auc_score"] == of.roc_auc_score(y, p)
         assert found["weighted_roc_auc_score"] == of.roc_auc_score(y, p, sample_weight=w)
         assert found["f1"] == of.f1_score(y, p > 0.5)
+    assert model.test_on_batch(x, y, w, return_dict=True) == pytest.approx(found)
 
 
 @pytest.mark.parametrize(
