@@ -14,10 +14,6 @@ Operand: TypeAlias = Tensor | ArrayLike
 
 __all__: list[str]
 
-def _towards_zero(x: Operand) -> Tensor:
-    """x without its fraction. Its gradient is 0. x: any shape, float32 or float64; the result has
-    both."""
-
 def abs(x: Operand) -> Tensor:
     """|x|; its gradient at 0 is 0. x: any shape, float32, float64, int64, int32 or uint8; the
     result has both."""
@@ -246,6 +242,10 @@ def expand_dims(x: Operand, axis: Any) -> Tensor:
 def expm1(x: Operand) -> Tensor:
     """e^x - 1, with all its digits next to 0. x: any shape, float32 or float64; the result has
     both."""
+
+def fix(x: Operand) -> Tensor:
+    """x without its fraction, a float. Its gradient is 0. x: any shape, float32 or float64; the
+    result has both."""
 
 def flip(x: Operand, axis: Any = None) -> Tensor:
     """x with its elements backwards along `axis`: an integer, several, or None for all."""

@@ -56,7 +56,7 @@ ceil = _constant(rounding.ceil, np.ceil, "The smallest whole number from x on, a
 rint = _constant(
     rounding.rint, np.rint, "The whole number nearest to x, a float; of two, the even one."
 )
-_towards_zero = _constant(rounding.trunc, np.trunc, "x without its fraction.", "_towards_zero")
+fix = _constant(rounding.trunc, np.trunc, "x without its fraction, a float.", "fix")
 
 
 def _rounded(x, decimals=0):
@@ -70,7 +70,7 @@ def _rounded(x, decimals=0):
 )
 def trunc(x: Any) -> Any:
     """x without its fraction, of x's type; its gradient is 0."""
-    return _towards_zero(x) if x.dtype in FLOATS else copy(x)
+    return fix(x) if x.dtype in FLOATS else copy(x)
 
 
 @composite(
