@@ -9,6 +9,7 @@ import numpy as np
 
 from .kinds import (
     FLOAT,
+    STREAMS_OF_UPDATE,
     Both,
     Case,
     Chain,
@@ -141,7 +142,12 @@ def often(elements: int) -> int:
 
 
 def update(optimizer: str, parameters: int) -> Update:
-    names = {"adam": "Adam's", "sgd": "SGD's"}
+    names = {
+        "adam": "Adam's",
+        "sgd": "SGD's",
+        "adamw": "AdamW's",
+        "nadam": "Nadam's",
+    }
     return Update(
         name=optimizer,
         title=f"{names[optimizer]} update of {parameters:,} parameters",
@@ -293,7 +299,7 @@ CASES: list[Case] = [
         limits=FASTER,
         limits_of_two=FASTER,
     ),
-    *[update(optimizer, 1_000_000) for optimizer in ("adam", "sgd")],
+    *[update(optimizer, 1_000_000) for optimizer in STREAMS_OF_UPDATE],
 ]
 
 

@@ -23,9 +23,9 @@ from .kinds import (
     Update,
 )
 
-# Of one parameter: Adam's root keeps its unit busy for 10 cycles a vector on Zen 4; its nine
+# Of one parameter: a root keeps its unit busy for 10 cycles a vector on Zen 4; some nine
 # multiply-adds run beside it.
-INSTRUCTIONS_OF_UPDATE = {"sgd": 1, "adam": 10}
+INSTRUCTIONS_OF_UPDATE = {**dict.fromkeys(STREAMS_OF_UPDATE, 10), "sgd": 2}
 
 
 def seconds_of_case(case: Case, threads: int = 1) -> float | None:

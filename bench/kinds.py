@@ -246,4 +246,9 @@ class Process(Case):
 
 
 # What an update reads, writes and updates in place.
-STREAMS_OF_UPDATE = {"sgd": (1, 0, 1), "adam": (1, 0, 3)}
+STREAMS_OF_UPDATE = {
+    "sgd": (1, 0, 1),
+    "adam": (1, 0, 3),
+    "adamw": (1, 0, 3),
+    "nadam": (1, 0, 3),
+}

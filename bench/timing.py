@@ -10,10 +10,11 @@ import pytest
 
 from .cases import CASES
 from .conftest import THREADS
-from .kinds import Case, OpCall
+from .kinds import Case, OpCall, Update
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS, SECONDS_IF_QUICK = 5.0, 0.5  # for the rounds of a case
+FEW = ("sgd", "adam")  # updates that every peer has
 MIN_ROUNDS, MIN_ROUNDS_IF_QUICK, MAX_ROUNDS = 3, 1, 100
 
 
@@ -28,6 +29,7 @@ def made(peer: Any, case: Case) -> Any:
     """What the peer makes of a case."""
     make = getattr(peer, case.kind, None)
     missing = isinstance(case, OpCall) and case.op not in getattr(peer, "OPS", [case.op])
+    missing |= isinstance(case, Update) and case.optimizer not in getattr(peer, "UPDATES", FEW)
     has_no_norm = getattr(case, "norm", False) and not getattr(peer, "NORM", True)
     if make is None or missing or has_no_norm:
         pytest.skip(f"{peer.__name__} has no {case}")

@@ -5,6 +5,7 @@ import numpy as np
 import fastnn
 from bench.kinds import (
     FLOAT,
+    STREAMS_OF_UPDATE,
     Both,
     Chain,
     Decay,
@@ -22,6 +23,7 @@ from fastnn.devices.cpu.program import Program
 
 IMPORT = "import fastnn"
 OPTIMIZERS = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}
+UPDATES = STREAMS_OF_UPDATE
 PROGRAM = "import runpy; runpy.run_module('fastnn.article')"  # as printed
 
 
@@ -206,7 +208,7 @@ def replayed(tape, times):
 def update(case: Update):
     values, gradient = case.arrays()
     variables, gradients = [fastnn.Variable(values)], [fastnn.tensor(gradient)]
-    optimizer = OPTIMIZERS[case.optimizer](1e-3)
+    optimizer = fastnn.optimizers.get(case.optimizer)
     optimizer.build(variables)
     return replayed(fastnn.record(lambda: optimizer.apply(gradients)).recording().tape, case.units)
 
