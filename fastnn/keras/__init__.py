@@ -26,5 +26,8 @@ from fastnn.models import Model, Sequential
 
 for _name, _module in list(vars().items()):
     if isinstance(_module, ModuleType) and _module.__name__.startswith("fastnn."):
-        # so that import statements find them here
-        sys.modules[f"{__name__}.{_name}"] = _module
+        # so that import statements find them here, and what is within them, which would be imported
+        # once more
+        for _known in [n for n in sys.modules if f"{n}.".startswith(f"{_module.__name__}.")]:
+            _within = _known.removeprefix(_module.__name__)
+            sys.modules[f"{__name__}.{_name}{_within}"] = sys.modules[_known]

@@ -60,6 +60,7 @@ def test_keras_import_lines_work():
         from fastnn.keras.metrics import BinaryAccuracy, CategoricalAccuracy, Mean
         from fastnn.keras.metrics import SparseCategoricalAccuracy
         from fastnn.keras.optimizers import SGD, Adam, RMSprop
+        from fastnn.keras.optimizers.schedules import CosineDecay
         from fastnn.keras.callbacks import Callback, EarlyStopping, History
         from fastnn.keras.initializers import GlorotUniform, RandomNormal, RandomUniform
         from fastnn.keras.utils import set_random_seed
@@ -70,6 +71,7 @@ def test_keras_import_lines_work():
     exec(inspect.cleandoc(lines), names)
     assert names["keras"] is names["other"] is names["tf"].keras
     assert names["Dense"] is fastnn.layers.Dense
+    assert names["CosineDecay"] is fastnn.optimizers.schedules.CosineDecay
     assert names["keras"].Sequential is names["Sequential"] is fastnn.Sequential
 
 
