@@ -181,3 +181,27 @@ def test_inputs_are_given_by_name_too(call, expected):
 def test_what_is_missing_is_named(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+# where they are defined, and reduced
+DOMAINS = {
+    "expm1": (-100, 88.7), "log1p": (-1, 1e38), "log2": (0, 1e38), "rsqrt": (0, 1e38),
+    "sin": (-6e6, 6e6), "cos": (-6e6, 6e6), "tan": (-6e6, 6e6), "arcsin": (-1, 1),
+    "arccos": (-1, 1), "arctan": (-1e38, 1e38), "arcsinh": (-1e38, 1e38), "arccosh": (1, 1e38),
+    "arctanh": (-1, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_float32_is_within_three_units_in_the_last_place(name):
+    """Numbers of every size, and those next to 0 and 1."""
+    rng, count = np.random.default_rng(0), 50_000
+    near = np.exp2(rng.uniform(-24, 0, count))
+    x = np.concatenate([np.exp2(rng.uniform(-125, 127, count)), rng.uniform(0, 9, count), near])
+    x = np.concatenate([x, -x, 1 - near, 1 + near, near - 1]).astype("f4")
+    low, high = DOMAINS[name]
+    x = x[(x > low) & (x < high)]
+    exact = (1 / np.sqrt(x.astype("f8"))) if name == "rsqrt" else getattr(np, name)(x.astype("f8"))
+    ordinary = np.abs(exact) >= np.finfo("f4").tiny
+    error = np.abs(getattr(ops, name)(x).numpy() - exact) / np.spacing(np.abs(exact).astype("f4"))
+    assert error[ordinary].max() <= 3
