@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.dtypes import ANY, BOOL
+from fastnn.dtypes import ANY, BOOL, NUMBERS
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.reference import reduce as reference
 
@@ -65,6 +65,20 @@ def std(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     with extent 1."""
     checked_axes("std", x.shape, axis)
     return elementary.sqrt(var(x, axis=axis, keepdims=keepdims))
+
+
+@composite(
+    reference=lambda x, axis=None, keepdims=False: (
+        reference.largest(x, axis=axis, keepdims=keepdims)
+        - reference.smallest(x, axis=axis, keepdims=keepdims)
+    ),
+    cases=_cases(SOME[5:10]),
+    dtypes=NUMBERS,
+)
+def ptp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The largest element of x less the smallest. axis: an integer, several, or None for all;
+    keepdims keeps them with extent 1."""
+    return subtract(max(x, axis=axis, keepdims=keepdims), min(x, axis=axis, keepdims=keepdims))
 
 
 def _logsumexp(x, axis=None, keepdims=False):
