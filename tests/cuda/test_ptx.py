@@ -47,7 +47,11 @@ LOAD, STORE, COPY = (
 )
 LOAD_SHARED = r"ld\.shared\.v[24]\.\w+"
 # what the kernel says it takes element by element in this type, though its other type does not
-ONE_BY_ONE = ("scatter.scatter_add_rows-f8",)
+ONE_BY_ONE = [
+    "scatter.scatter_add_rows-f8",
+    # reads C only where it is added to
+    *[f for f in FORMS if f.startswith("gemm.batch_gemm") and f.endswith("-f8")],
+]
 AT_ONCE = {
     "load_four": f"{LOAD}|{LOAD_SHARED}",
     "store_four": STORE,
