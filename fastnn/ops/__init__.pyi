@@ -625,6 +625,10 @@ def prod(x: Operand, axis: Any = None, keepdims: bool = False, dtype: Any = None
     so that zeros are numbers like others. axis: an integer, several, or None for all; keepdims
     keeps them with extent 1; dtype: to which x is cast before."""
 
+def ptp(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The largest element of x less the smallest. axis: an integer, several, or None for all;
+    keepdims keeps them with extent 1."""
+
 def quantile(
     x: Operand,
     q: Any,
