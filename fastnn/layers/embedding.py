@@ -7,7 +7,6 @@ import numpy as np
 from fastnn import checks, ops
 from fastnn.dtypes import FLOATS, INT64
 from fastnn.layers.base import Layer, Shape
-from fastnn.registry import arguments_of
 from fastnn.tensor import Tensor, operand
 
 
@@ -41,9 +40,9 @@ class Embedding(Layer):
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
-        weights: Any = None,
         **base: Any,
     ):
+        weights = base.pop("weights", None)  # no part of its configuration
         super().__init__(**base)
         self.input_dim = checks.whole_number("Embedding: input_dim", input_dim, 1)
         self.output_dim = checks.whole_number("Embedding: output_dim", output_dim, 1)
@@ -57,9 +56,6 @@ class Embedding(Layer):
             self.build_for((None,))
             one = isinstance(weights, list | tuple) and len(weights) == 1
             self.set_weights([np.asarray(weights[0] if one else weights)])
-
-    def get_config(self) -> dict[str, Any]:
-        return arguments_of(self, True, left_out=("weights",))
 
     def build(self, input_shape: Shape) -> None:
         self.embeddings = self.weight_of("embeddings", (self.input_dim, self.output_dim))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import prod
 
 from .. import places
-from ..declare import ANY, helper, kernel
+from ..declare import ANY, T, helper, kernel
 from ..intrinsics import flat
 from ..places import around, counted
 from ..status import INDEX_OUT_OF_RANGE, lowest_place
@@ -59,6 +59,16 @@ def row_place(outer, start, row):
     return place
 
 
+@helper
+def equal_steps(outer, row, stop):
+    """How many rows from `row` on, before `stop`, are one step apart, and that step: only the first
+    of them needs `row_place`, whose divisions take longer than the copy of a short row."""
+    last = outer.shape[0] - 1
+    if last < 0:
+        return stop - row, 0
+    return min(stop - row, outer[last, 0] - row % outer[last, 0]), outer[last, 1]
+
+
 @kernel(
     split=ROWS_OR_COLUMNS,
     dtypes=ANY,
@@ -70,22 +80,25 @@ def row_place(outer, start, row):
 )
 def strided_copy(x, outer, start, step, out, row_start, row_stop, col_start, col_stop):
     """out[r, j] = x[row_place(outer, start, r) + j step]. Steps may be negative."""
-    for r in range(row_stop - row_start):
-        row, place = (
-            out[row_start + r, col_start:col_stop],
-            row_place(outer, start, row_start + r) + col_start * step,
-        )
-        if step == 1:
-            source = x[place : place + row.size]
-            for j in range(row.size):
-                row[j] = source[j]
-        elif step == 0:
-            value = x[place]
-            for j in range(row.size):
-                row[j] = value
-        else:
-            for j in range(row.size):
-                row[j] = x[place + j * step]
+    r = row_start
+    while r < row_stop:
+        count, row_step = equal_steps(outer, r, row_stop)
+        place = row_place(outer, start, r) + col_start * step
+        for n in range(count):
+            row = out[r + n, col_start:col_stop]
+            if step == 1:
+                source = x[place : place + row.size]
+                for j in range(row.size):
+                    row[j] = source[j]
+            elif step == 0:
+                value = x[place]
+                for j in range(row.size):
+                    row[j] = value
+            else:
+                for j in range(row.size):
+                    row[j] = x[place + j * step]
+            place += row_step
+        r += count
 
 
 @kernel(
@@ -99,18 +112,21 @@ def strided_copy(x, outer, start, step, out, row_start, row_stop, col_start, col
 )
 def strided_put(dy, outer, start, step, dx, row_start, row_stop, col_start, col_stop):
     """dx[row_place(outer, start, r) + j step] = dy[r, j]: no two elements have one place."""
-    for r in range(row_stop - row_start):
-        row, place = (
-            dy[row_start + r, col_start:col_stop],
-            row_place(outer, start, row_start + r) + col_start * step,
-        )
-        if step == 1:
-            target = dx[place : place + row.size]
-            for j in range(row.size):
-                target[j] = row[j]
-        else:
-            for j in range(row.size):
-                dx[place + j * step] = row[j]
+    r = row_start
+    while r < row_stop:
+        count, row_step = equal_steps(outer, r, row_stop)
+        place = row_place(outer, start, r) + col_start * step
+        for n in range(count):
+            row = dy[r + n, col_start:col_stop]
+            if step == 1:
+                target = dx[place : place + row.size]
+                for j in range(row.size):
+                    target[j] = row[j]
+            else:
+                for j in range(row.size):
+                    dx[place + j * step] = row[j]
+            place += row_step
+        r += count
 
 
 @kernel(split=[("n", ELEMENT_GRAIN)], dtypes=ANY, x="T[m]", place="int", out="inout T[n]")
@@ -175,20 +191,29 @@ def flat_index_elements(x, y, extent, z, start, stop):
 )
 def take_rows(x, index, out, row_start, row_stop, col_start, col_stop):
     """out[a, m] = x[a, index[m]]."""
-    status = 0
+    status, extent = 0, x.shape[1]
+    if x.shape[2] == 1:
+        source, target = flat(x), flat(out)
+        for a in range(row_start, row_stop):
+            for m in range(col_start, col_stop):
+                place = counted(index[m], extent)
+                if place < 0:
+                    status = lowest_place(status, INDEX_OUT_OF_RANGE, m)
+                    target[a * index.size + m] = T(0)
+                else:
+                    target[a * index.size + m] = source[a * extent + place]
+        return status
     for a in range(row_start, row_stop):
         for m in range(col_start, col_stop):
-            row, place = out[a, m], counted(index[m], x.shape[1])
+            row, place = out[a, m], counted(index[m], extent)
             if place < 0:
                 status = lowest_place(status, INDEX_OUT_OF_RANGE, m)
                 clear(row)
-            elif row.size == 1:
-                row[0] = x[a, place, 0]
             elif row.size < MASKED_COPY_MAX_COLUMNS:
                 row_copy(x[a, place], row)
             else:
                 if x.size > HALF_L2_ELEMENTS and m + PREFETCH_ROWS < index.size:
-                    ahead = counted(index[m + PREFETCH_ROWS], x.shape[1])
+                    ahead = counted(index[m + PREFETCH_ROWS], extent)
                     row_prefetch(x[a, max(ahead, 0)])
                 source = x[a, place]
                 for j in range(row.size):
