@@ -16,7 +16,7 @@ from fastnn.buffer import CACHE_LINE
 from fastnn.checks import fraction, not_negative, positive, whole_number
 from fastnn.devices.arena import Arena, Mirrors
 from fastnn.devices.cpu.memory import reserve
-from fastnn.dtypes import FLOAT64, INT64
+from fastnn.dtypes import FLOAT64, FLOATS, INT64
 from fastnn.errors import DTypeError, RecordingError, ShapeError, nearest, shape_text, warn
 from fastnn.locks import combined
 from fastnn.ops import updates
@@ -292,6 +292,11 @@ class Optimizer(Watched, Configured):
                 )
         for variable, array in zip(own, arrays, strict=True):
             variable.assign(array.reshape(variable.shape))
+        # what an update would have noted of a state that it watches (kernels/update_rules.py)
+        states = [v.numpy() for v in own if v.dtype in FLOATS]
+        with np.errstate(over="ignore"):
+            fits = [np.isfinite(s * s.dtype.type(2.0**60)).all() for s in states]
+        self.is_large.buffer.array((1,), INT64)[0] = not all(fits)
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Say which variables `step()` updates. What it keeps of variables it has met stays."""

@@ -129,6 +129,18 @@ def test_bits_do_not_depend_on_threads(name):
     assert_same(*found)
 
 
+def test_a_large_velocity_is_known_where_it_is_put():
+    """Which the gradient alone does not tell (tests/optimizers/test_updates.py)."""
+    weight, largest = fastnn.Variable(np.zeros(2)), float(np.finfo("float32").max)
+    one, other = optimizers.SGD(1.0, 0.9), optimizers.SGD(1.0, 0.9)
+    one.apply([[1.0, largest / 3]], [weight])
+    other.build([weight])
+    other.set_weights([v.numpy() for v in one.variables])
+    weight.assign([0.0, -0.9 * largest])
+    with pytest.raises(FloatingPointError, match="the update of element 1 would overflow"):
+        other.apply([[0.0, 0.0]], [weight])
+
+
 # ---- each of them
 
 
