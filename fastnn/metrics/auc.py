@@ -29,6 +29,9 @@ class AUC(AtThresholds):
     label_weights multiply what each column counts. from_logits: a sigmoid makes probabilities of
     y_pred.
 
+    true_positives, false_positives, true_negatives and false_negatives, by threshold, are sums of
+    one variable, `histogram` (Keras: four variables).
+
     A prediction is compared with the thresholds (Keras multiplies it with their number and rounds,
     which may differ by one unit in the last place from a threshold).
 

@@ -84,7 +84,8 @@ class Precision(_Rate):
 
     thresholds: one, or several, for each of which there is a result; 0.5 unless given. top_k:
     the k largest of each row of predictions are positive, and none else. class_id: the column of
-    the class that counts, all of them if None.
+    the class that counts, all of them if None. The counts, `true_positives` and the others, are
+    sums of one variable, `histogram` (Keras: a variable each).
 
     >>> import fastnn
     >>> print(fastnn.metrics.Precision()([0, 1, 1, 1], [1, 0, 1, 1]))
