@@ -188,7 +188,7 @@ class Configured:
 def arguments_of(configured: Any, strict: bool, left_out: Sequence[str] = ()) -> dict[str, Any]:
     """The constructor's arguments as they are now, in a configuration. strict: whether each must be
     an attribute; else the class's own get_config adds those that are not."""
-    config = {}
+    config, given = {}, _given(configured)
     for name in parameters(type(configured)):
         if name in left_out:
             continue
@@ -196,12 +196,26 @@ def arguments_of(configured: Any, strict: bool, left_out: Sequence[str] = ()) ->
             if name in configured.unwritten and getattr(configured, name) is None:
                 continue
             config[name] = serialize(getattr(configured, name))
+        elif name in given:
+            config[name] = serialize(given[name])
         elif strict:
             raise TypeError(
                 f"{type(configured).__name__} has no attribute {name!r}, which its configuration "
                 f"needs: keep the argument as self.{name}, or define get_config"
             )
     return config
+
+
+def _given(configured):
+    """What an object's constructor was given, by name, if the object knows."""
+    arguments, named = vars(configured).get("_given", ((), {}))
+    kind = type(configured)
+    try:
+        bound = signature(kind.__init__).bind(configured, *arguments, **named)
+    except TypeError:
+        return {}
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def parameters(cls: type) -> list[str]:

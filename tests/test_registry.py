@@ -384,7 +384,7 @@ def test_custom_objects_are_found_by_their_names():
         layers.deserialize(written)
 
 
-class Forgetful(layers.Layer):
+class Forgetful(losses.Loss):
     def __init__(self, factor):
         super().__init__()
 

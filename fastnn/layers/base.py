@@ -74,6 +74,13 @@ class Layer(Watched, Configured):
     supports_masking = False  # whether its results are masked as `compute_mask` says
     activity_regularizer: Any
 
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        made = super().__new__(cls)
+        if not cls.__module__.startswith("fastnn.") and not is_symbolic((arguments, named)):
+            # for a configuration, where the constructor does not keep them as attributes
+            vars(made)["_given"] = arguments, named
+        return made
+
     def __init__(
         self,
         *,

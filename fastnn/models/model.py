@@ -51,7 +51,7 @@ class Model(Trainer, aliases=None):
             from .functional import Functional
 
             cls = Functional
-        return super().__new__(cls)
+        return super().__new__(cls, *args, **named)
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, **base: Any
@@ -153,7 +153,8 @@ class Model(Trainer, aliases=None):
             from .configuration import graph_tensors
 
             inputs, outputs = graph_tensors(config)
-            others = {name: config[name] for name in ("name", "trainable") if name in config}
+            ends = ("layers", "input_layers", "output_layers")
+            others = {n: registry.deserialize(v) for n, v in config.items() if n not in ends}
             return cls(inputs=inputs, outputs=outputs, **others)
 
     def to_json(self) -> str:

@@ -343,12 +343,15 @@ def _call(function, arguments):
     return lambda: function(*arguments)
 
 
-def unique(names: Sequence[str], taken: dict[str, int], weighted: bool = False) -> list[str]:
-    """Names that differ from those taken, as Keras makes them so: name_1, or weighted_name."""
+def unique(
+    names: Sequence[str], taken: dict[str, int], weighted: bool = False, prefix: str = ""
+) -> list[str]:
+    """Names that differ from those taken, as Keras makes them so: name_1, or weighted_name; behind
+    a prefix that all have."""
     found = []
     for name in names:
         if name in taken and weighted:
-            name = f"weighted_{name}"
+            name = f"{prefix}weighted_{name.removeprefix(prefix)}"
         number = taken.get(name, 0)
         taken[name] = number + 1
         found.append(f"{name}_{number}" if number else name)

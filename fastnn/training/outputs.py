@@ -61,6 +61,8 @@ def per_output(outputs: Any, value: Any, what: str, names: list[str] | None = No
             return [value.get(name) for name in keys]
         value = {key: value.get(key) for key in keys}
     if tree.children(outputs) is None:
+        if what == "loss" and isinstance(value, list | tuple) and len(value) == 1:
+            return per_output(outputs, value[0], what)
         raise ValueError(
             f"{what}: the model has one output, and needs no {type(value).__name__} for it"
         )
@@ -70,6 +72,21 @@ def per_output(outputs: Any, value: Any, what: str, names: list[str] | None = No
 
 
 Choice = tuple[Metric, bool]  # a metric, and whether weights of rows count in it
+
+
+def losses_of(outputs: Any, given: Any, names: list[str] | None = None) -> list[Loss | None]:
+    """The loss of each output, or None; as Keras has it, a list of one stands for that one."""
+    found = []
+    for part in per_output(outputs, given, "loss", names):
+        while isinstance(part, list | tuple) and len(part) == 1:
+            part = part[0]
+        if isinstance(part, list | tuple | dict):
+            raise ValueError(
+                f"loss: expected one for each output; got {len(part)} for one of them. A function "
+                "of (y_true, y_pred) may add several."
+            )
+        found.append(part)
+    return found
 
 
 def metrics_of(
@@ -144,7 +161,8 @@ def layout_of(
                 if counts_weights == weighted:
                     name = f"{output.name}_{metric.name}" if several else metric.name
                     made, kind = columns_of(metric, name, y, output)
-                    named = unique([column.name for column in made], taken, weighted)
+                    prefix = f"{output.name}_" if several else ""
+                    named = unique([column.name for column in made], taken, weighted, prefix)
                     made = [c._replace(name=n) for c, n in zip(made, named, strict=True)]
                     mine.append(Measured(metric, weighted, made, kind))
     return Layout(columns, measured)

@@ -16,7 +16,7 @@ from . import data
 from .data import Rows
 from .epoch import Epoch
 from .measures import TOTAL_BYTES, Measures
-from .outputs import per_output
+from .outputs import losses_of, per_output
 from .own_steps import OwnMeasures, OwnSteps, own_columns, owns, packed
 from .segments import InOrder, Permutation, Segment, Source, order_of, segments_of
 
@@ -134,11 +134,11 @@ def _judged(
 def _by_output(model, y, prediction, weights):
     """(target, prediction, loss, its weight, weights of rows) of each output."""
     _, loss = model._compiled("evaluate")
-    targets, losses, factors, weights = (
+    losses = losses_of(prediction, loss, model.output_names)
+    targets, factors, weights = (
         per_output(prediction, value, what, model.output_names)
         for value, what in (
             (y, "y"),
-            (loss, "loss"),
             (model.loss_weights, "loss_weights"),
             (weights, "sample_weight"),
         )

@@ -34,9 +34,9 @@ from .outputs import (
     Layout,
     Output,
     layout_of,
+    losses_of,
     metrics_of,
     outputs_of,
-    per_output,
     targets_of,
     weights_of,
 )
@@ -473,7 +473,7 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         """Rows of inputs with targets and weights as losses and metrics take them."""
         count, names = len(tree.flatten(rows)[0]), self.output_names
         _, loss = self._compiled("fit")
-        losses = per_output(outputs, loss, "loss", names)
+        losses = losses_of(outputs, loss, names)
         if self._metrics is None:
             self._metrics = metrics_of(outputs, *self._metric_names, losses, names)
         targets = targets_of(y, outputs, losses, self._metrics, count, what, names)

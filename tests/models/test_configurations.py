@@ -173,3 +173,31 @@ def test_a_layer_is_built_from_its_build_configuration():
     assert dense.get_build_config() is None
     dense.build_from_config({"input_shape": [None, 3]})
     assert dense.kernel.shape == (3, 2)
+
+
+class Wrapped(layers.Layer):
+    """Keeps its argument in a layer, and says nothing of it."""
+
+    def __init__(self, units, **base):
+        super().__init__(**base)
+        self.dense = layers.Dense(units)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class WithParameter(fastnn.Model):
+    def __init__(self, *args, parameter=1, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.parameter = parameter
+
+    def get_config(self):
+        return {**super().get_config(), "parameter": self.parameter}
+
+
+def test_arguments_that_are_no_attributes_and_those_of_a_subclass():
+    x = fastnn.Input((3,))
+    model = WithParameter(inputs=x, outputs=Wrapped(2)(x), parameter=3)
+    custom = {"Wrapped": Wrapped, "WithParameter": WithParameter}
+    found = models.model_from_json(model.to_json(), custom_objects=custom)
+    assert (found.parameter, found.output_shape) == (3, (None, 2))

@@ -306,6 +306,21 @@ def test_what_does_not_fit_is_refused(make, error, message):
         make(a, b)
 
 
+@pytest.mark.filterwarnings("ignore:sgd. no gradient reaches")
+def test_a_list_of_one_loss_is_that_loss():
+    model = two_of_two()
+    model.compile("sgd", {"p": ["mse"]}, metrics={"p": ["mae"]}, weighted_metrics={"p": ["mae"]})
+    names = ["loss", "p_loss", "p_mae", "p_weighted_mae"]
+    assert list(model.fit([A, B], {"p": Y}, verbose=0).history) == names
+    x = fastnn.Input((3,))
+    one = fastnn.Model(x, layers.Dense(1)(x))
+    one.compile("sgd", ["mse"])
+    assert list(one.fit(A, Y, verbose=0).history) == ["loss"]
+    model.compile("sgd", ["mse", ["mse", "mae"]])
+    with pytest.raises(ValueError, match="loss: expected one for each output; got 2 for one"):
+        model.fit([A, B], [Y, LABELS], verbose=0)
+
+
 def test_an_unknown_output_is_refused():
     model = two_of_two()
     model.compile("sgd", {"r": "mse"})
