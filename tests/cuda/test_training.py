@@ -317,3 +317,14 @@ def test_a_label_that_is_none_is_named_by_its_row(gpu):
 def test_too_little_memory_is_named(gpu):
     with fastnn.device("cuda"), pytest.raises(MemoryError, match="OUT_OF_MEMORY"):
         fastnn.tensor(np.zeros(1 << 25, "f4"))
+
+
+@pytest.mark.slow
+def test_schedules_norms_and_averages(gpu):
+    def made():
+        schedule = fastnn.optimizers.schedules.CosineDecay(0.01, 10)
+        return fastnn.optimizers.Nadam(
+            schedule, global_clipnorm=0.5, weight_decay=0.1, use_ema=True, ema_overwrite_frequency=3
+        )
+
+    expect_alike(trained("cpu", made()), trained("cuda", made()), 2e-5)
