@@ -92,6 +92,13 @@ class Operators:
 
         return getitem(self, key)
 
+    def __setitem__(self, key, value):
+        raise TypeError(
+            "x[...] = y: a tensor does not change. Make another one: ops.where(condition, y, x), "
+            "ops.slice_update(x, start_indices, y), ops.scatter_update(x, indices, y); a variable "
+            "is given new values by assign."
+        )
+
     # A tensor is what it is, whatever it is equal to: `==` compares elements.
     __hash__ = object.__hash__
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.checks import whole_number
 from fastnn.dtypes import ANY, FLOATS, INT32, INT64
 from fastnn.errors import ShapeError, shape_text
 
 from .arithmetic import cast, where
 from .composite import composite
 from .movement import Span, broadcast_to, concatenated, slice_copy, slice_updated, take, zeros
-from .record import Case, Op, expect_axis
+from .record import Case, Op, expect_axis, expect_integer
 from .reduce import normal_axes, sum
 from .shapes import ravel, reshape, transpose
 
@@ -135,7 +136,7 @@ def rot90(x: Any, *, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
     one, other = _axes("rot90", tuple(axes), x.shape)
     if one == other:
         raise ShapeError(f"rot90: axes must be two dimensions; got {axes}")
-    k %= 4
+    k = expect_integer("rot90", "k", k) % 4
     if k in (2, 3):
         x = flip(x, axis=one)
     if k in (1, 2):
@@ -157,12 +158,10 @@ def rot90(x: Any, *, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
 def tile(x: Any, *, repeats: Any) -> Any:
     """x side by side with itself, `repeats` times along each dimension: as many numbers as it has
     dimensions; where they are fewer they are those of the last ones, where more, of new ones."""
-    times = [int(n) for n in np.ravel(repeats)]
+    times = [whole_number("tile: repeats", n, 0) for n in np.ravel(repeats).tolist()]
     ndim = max(len(times), x.ndim)
     times = [1] * (ndim - len(times)) + times
     shape = (1,) * (ndim - x.ndim) + x.shape
-    if any([n < 0 for n in times]):
-        raise ValueError(f"tile: repeats must be numbers from 0 on; got {repeats}")
     pairs = list(zip(times, shape, strict=True))
     apart = [e for n, extent in pairs for e in ((extent,) if n == 1 else (1, extent))]
     together = [e for n, extent in pairs for e in ((extent,) if n == 1 else (n, extent))]
@@ -217,7 +216,8 @@ def _triangle(name, x, k, is_lower):
         raise ShapeError(
             f"{name}: x must have two dimensions at least; got shape {shape_text(x.shape)}"
         )
-    mask = _lower(*x.shape[-2:], k if is_lower else k - 1)
+    k = expect_integer(name, "k", k) - (not is_lower)
+    mask = _lower(*x.shape[-2:], k)
     nothing = np.zeros((), x.dtype)
     return where(mask, x, nothing) if is_lower else where(mask, nothing, x)
 
@@ -287,7 +287,7 @@ def diag(x: Any, *, k: int = 0) -> Any:
         raise ShapeError(
             f"diag: x must have one or two dimensions; got shape {shape_text(x.shape)}"
         )
-    n = x.shape[0] + abs(k)
+    n = x.shape[0] + abs(expect_integer("diag", "k", k))
     start = k if k >= 0 else -k * n
     key = Span(start, start + x.shape[0] * (n + 1) - n if x.shape[0] else start, n + 1)
     whole = Op.run(zeros, (), {"shape": (n * n,), "dtype": x.dtype})

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.checks import whole_number
 from fastnn.dtypes import ANY
 
 from .arithmetic import equal, where
@@ -39,6 +40,7 @@ def one_hot(
     sparse tensors there are none."""
     if sparse:
         raise NotImplementedError("one_hot: there are no sparse tensors; leave out sparse=True")
+    whole_number("one_hot: num_classes", num_classes, 0)
     place = expect_axis("one_hot", axis, (*x.shape, num_classes))
     shape = [1] * (x.ndim + 1)
     shape[place] = -1

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import dtypes
+from fastnn.checks import whole_number
 from fastnn.dtypes import ANY, FLOATS, INT32, INT64
 
 from .arithmetic import cast as cast_op
@@ -158,7 +159,7 @@ def linspace(
     >>> print(ops.linspace(0, 1, 5))
     [0.   0.25 0.5  0.75 1.  ]
     """
-    start, stop = np.asarray(start), np.asarray(stop)
+    start, stop, num = np.asarray(start), np.asarray(stop), whole_number("linspace: num", num, 0)
     row, step = np.linspace(start, stop, num, endpoint, retstep=True, axis=axis)
     dtype = _type("linspace", dtype)
     found = _tensor(row, dtype)

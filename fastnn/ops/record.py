@@ -238,6 +238,13 @@ def expect_axis(name: str, axis: Any, shape: Sequence[int]) -> int:
     return as_index(axis) % len(shape)
 
 
+def expect_integer(name: str, argument: str, value: Any) -> int:
+    """An attribute that is an integer."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: {argument} must be an integer; got {value!r}")
+    return as_index(value)
+
+
 def expect_shape_attribute(name: str, shape: Any) -> tuple[int, ...]:
     """A shape that is an attribute, as a tuple."""
     given = (shape,) if hasattr(shape, "__index__") else shape
