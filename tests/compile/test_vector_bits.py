@@ -41,9 +41,10 @@ def run(program, bits, **environment):
     )
 
 
-@pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize(
-    "kernel", [loops.flat_kernel(Formula(elementary.exp)), gemm.gemm], ids=["exp", "matmul"]
+    ("kernel", "bits"),
+    [(loops.flat_kernel(Formula(elementary.exp)), bits) for bits in WIDTHS]
+    + [pytest.param(gemm.gemm, b, marks=pytest.mark.slow if b > 128 else ()) for b in WIDTHS],
 )
 def test_kernels_use_vectors_of_that_width_and_registers_of_such_a_processor(kernel, bits):
     from fastnn.compile.backend import optimised

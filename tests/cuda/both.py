@@ -23,6 +23,9 @@ def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
+QUICKLY = ("float32", slow("float64"))  # where the kernels differ in their elements alone
+
+
 def some(rng, shape, dtype):
     """An array of any numbers that the type has, odd ones among them."""
     dtype = np.dtype(dtype)

@@ -7,14 +7,14 @@ from fastnn.kernels.cuda import confusion, epoch, metrics
 from fastnn.ops import metrics as ops
 from tests.oracle import difference
 
-from .both import FLOATS, missed, on_both, on_cuda, sectors
+from .both import FLOATS, QUICKLY, missed, on_both, on_cuda, sectors
 from .emulator import run
 
 floats = pytest.mark.parametrize("dtype", FLOATS)
 SHAPES = [(0, 3), (1, 1), (31, 1), (257, 1), (7, 2), (8, 31), (9, 32), (17, 33), (5, 70), (3, 0)]
 
 
-@floats
+@pytest.mark.parametrize("dtype", QUICKLY)
 @pytest.mark.parametrize("shift", [0, 1])
 def test_accuracies(dtype, shift):
     """Counts are whole numbers: exact in any order."""
@@ -36,7 +36,7 @@ def test_accuracies(dtype, shift):
         assert missed(kernel, np.dtype(dtype).str[1:]) == []
 
 
-@floats
+@pytest.mark.parametrize("dtype", QUICKLY)
 def test_counts(dtype):
     """A thread a count, in the order of the rows: the CPU's bits."""
     rng, kind = np.random.default_rng(4), np.dtype(dtype).str[1:]

@@ -9,7 +9,7 @@ from fastnn.apply import apply
 from fastnn.kernels.cuda import layer_norm, normalization, strips
 from fastnn.ops import normalization as records
 
-from .both import FLOATS, as_tensor, same_bits, sectors
+from .both import FLOATS, QUICKLY, as_tensor, same_bits, sectors
 from .emulator import run
 from .rounding import ROWS, close, hold_to_cpu, not_covered
 
@@ -56,7 +56,7 @@ def test_batch_norm_in_one_launch(dtype):
     assert not_covered(normalization.batch_norm_gradient_strips, dtype) == []
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype", QUICKLY)
 def test_batch_norm_by_chunks(dtype, small_chunks):
     for shape in [(65, 3), (161, 16), (400, 9)]:
         hold_to_cpu(work, ops.batch_norm, *drawn(dtype, shape))
@@ -71,7 +71,7 @@ def test_batch_norm_by_chunks(dtype, small_chunks):
         assert not_covered(kernel, dtype) == []
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype", QUICKLY)
 def test_batch_norm_by_given_statistics(dtype, small_chunks):
     for shape in [(0, 3), *SHAPES]:
         given = *drawn(dtype, shape), *statistics(dtype, shape[1])
@@ -84,7 +84,7 @@ def test_batch_norm_by_given_statistics(dtype, small_chunks):
         assert not_covered(kernel, dtype) == []
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype", QUICKLY)
 def test_layer_norm(dtype, small_chunks):
     for shape in [*ROWS, (200, 5)]:
         hold_to_cpu(work, ops.layer_norm, *drawn(dtype, shape))
@@ -95,7 +95,7 @@ def test_layer_norm(dtype, small_chunks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype", QUICKLY)
 def test_many_rows(dtype):
     """On both sides of the number from which there are chunks, and of more than 16 of them."""
     for shape in [(2048, 9), (2049, 8), (5000, 17)]:
@@ -138,7 +138,7 @@ def close_results(op, attributes, expected, found):
     close(op, attributes, expected[:1], found[:1])
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype", QUICKLY)
 def test_extreme_numbers(dtype, small_chunks):
     """Columns and rows that are all alike, tiny, huge, infinite or NaN in one place."""
     for shape in [(40, 6), (200, 6), (6, 40)]:

@@ -21,13 +21,12 @@ from .listings import ARCHITECTURES, FORMS, intrinsics, listings_of
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
 
-# Of each family the first kernel: in float32 for one architecture, in float64 for the other.
+# Of each family the first kernel: of one in float32 for the older architecture, of the next in
+# float64 for the newer.
 FIRST = {form.partition(".")[0]: form.rpartition("-")[0] for form in sorted(FORMS, reverse=True)}
 IN_MINUTES = [
-    (f"{form}-{dtype}", architecture)
-    for form in FIRST.values()
-    for dtype, architecture in zip(("f4", "f8"), ARCHITECTURES, strict=True)
-    if f"{form}-{dtype}" in FORMS
+    (f"{form}-{FLOATS[n % 2]}", ARCHITECTURES[n % 2])
+    for n, form in enumerate(form for form in FIRST.values() if f"{form}-f4" in FORMS)
 ]
 ALL = [(form, architecture) for form in FORMS for architecture in ARCHITECTURES]
 LISTINGS = [
@@ -168,7 +167,7 @@ def test_forms_are_derived():
     """From the kernels there are; a change of names that left them out would be noticed here."""
     assert {f"loops.{name}-{t}" for name in ("exp", "tanh_gradient") for t in FLOATS} <= {*FORMS}
     assert {f"loops.{name}-f4" for name in ("exp", "add")} <= {*POINTWISE}
-    assert len(IN_MINUTES) > len(FIRST)
+    assert len(IN_MINUTES) > 0.8 * len(FIRST)
 
 
 # ---- what is refused

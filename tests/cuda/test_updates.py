@@ -12,7 +12,7 @@ from fastnn.kernels.status import NOT_FINITE, UPDATE_OVERFLOW
 from fastnn.ops import updates as ops
 from tests.oracle import as_type, draw
 
-from .both import FLOATS, missed, on_both, on_cuda, same_numbers, sectors, slow
+from .both import FLOATS, QUICKLY, missed, on_both, on_cuda, same_numbers, sectors, slow
 from .emulator import Failed, mirrored, run
 
 BLOCK = updates.THREADS * 4
@@ -73,15 +73,8 @@ def as_on_the_cpu(op, attributes, expected, found):
     same_numbers(op, attributes, expected, found)
 
 
-@pytest.mark.parametrize(
-    ("op", "attributes", "dtype"),
-    [
-        pytest.param(op, given, t, marks=() if t == "float32" or op in FIRST else pytest.mark.slow)
-        for op, given in UPDATES
-        for t in FLOATS
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("dtype", QUICKLY)
+@every_update
 def test_updates_are_the_cpus(op, attributes, dtype):
     for n in SIZES if op in FIRST else SIZES[::3]:
         given, written = made(op, n, dtype)
@@ -138,7 +131,7 @@ def refused(op, given, written, **options):
     return failed.value.code, failed.value.place
 
 
-@floats
+@pytest.mark.parametrize("dtype", QUICKLY)
 @pytest.mark.parametrize("op", FIRST, ids=str)
 def test_the_lowest_element_that_is_refused_is_reported(op, dtype):
     check, n, largest = ops.check_of[op], 3 * BLOCK - 1, float(np.finfo(dtype).max)

@@ -77,7 +77,7 @@ def test_code_finds_its_constants_and_its_jumps(kind):
     ]
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("dtype", ["f4", pytest.param("f8", marks=pytest.mark.slow)])
 def test_kernels_compute_the_same_bits_however_they_are_loaded(dtype):
     rng = np.random.default_rng(0)
     x, w, bias = (rng.normal(size=size).astype(dtype) for size in ((33, 65), (65, 47), (47,)))

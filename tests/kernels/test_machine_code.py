@@ -51,7 +51,6 @@ FORMULAS = [
     # integers are divided one by one, and remainders and powers take as many steps as they need
     and not re.search(r"sums|cast|^loops\.(floor_divide|mod|power-[iu])", form)
 ]
-UPDATES = ("updates.adam", "updates.check_finite", "updates.rmsprop", "updates.sgd_momentum")
 OTHERS = [
     "gemm.gemm-f4",
     "softmax.softmax-f4",
@@ -59,20 +58,15 @@ OTHERS = [
 ]
 
 
-def in_minutes(form, bits):
-    """Whether `make test` looks at it: at every formula and some updates for vectors of 256 bits,
-    at other updates in float32; for other vectors, at formulas in float32 but broadcasts and
-    gradients."""
-    is_float32, is_variant = form.endswith("f4"), re.search("_broadcast|_gradient", form)
-    if form.startswith("updates.") and form.rpartition("-")[0] not in UPDATES:
-        return is_float32 and bits == 256
-    if form in FORMULAS:
-        return bits == 256 or (is_float32 and not is_variant)
-    return form in OTHERS
-
-
+# What `make test` looks at: every formula and update in float32 for vectors of 256 bits; and of
+# those for other vectors, or in other types, every fourth.
+IN_MINUTES = {(form, bits) for form in OTHERS for bits in PROCESSORS}
+IN_MINUTES |= {(form, 256) for form in FORMULAS if form.endswith("f4")}
+IN_MINUTES |= {
+    *[(f, b) for f in FORMULAS for b in PROCESSORS if f.endswith("f4") != (b == 256)][::4]
+}
 LISTINGS = [
-    pytest.param(form, bits, marks=() if in_minutes(form, bits) else pytest.mark.slow)
+    pytest.param(form, bits, marks=() if (form, bits) in IN_MINUTES else pytest.mark.slow)
     for form in FORMS
     for bits in PROCESSORS
 ]

@@ -132,11 +132,16 @@ def test_integers_have_no_gradients():
     assert fastnn.Variable([1], dtype="int32", trainable=False).dtype == "int32"
 
 
-INTEGER_OPS = [
-    (name, dtype.name)
+INTEGER_DTYPES = {
+    name: [dtype.name for dtype in op.dtypes if dtype not in dtypes.FLOATS]
     for name, op in sorted(ops.registry.items())
-    for dtype in op.dtypes
-    if dtype not in dtypes.FLOATS and not op.indices and not op.compares
+    if not op.indices and not op.compares
+}
+# `make test` takes each op in one type, the next op in the next.
+INTEGER_OPS = [
+    pytest.param(name, dtype, marks=() if n == number % len(types) else pytest.mark.slow)
+    for number, (name, types) in enumerate(INTEGER_DTYPES.items())
+    for n, dtype in enumerate(types)
 ]
 
 
