@@ -356,7 +356,7 @@ def test_what_moves_elements_takes_every_type(kind):
             r"take: axis 2 is not one of the 2 dimensions of shape \(2, 3\)",
         ),
         (
-            lambda: ops.take(X, [2]),
+            lambda: ops.take(X, [2], axis=0),
             IndexError,
             "take: the index in row 0 of the batch is out of range",
         ),
