@@ -18,9 +18,11 @@ from fastnn.ops.movement import copy
 from fastnn.ops.updates import check_finite
 from fastnn.tape.record import context
 from fastnn.tensor import Tensor
+from fastnn.utils import pack_x_y_sample_weight
 
 from . import data
 from .outputs import Output
+from .own_steps import OwnSteps
 from .programs import Programs
 from .segments import Source, segments_of
 
@@ -82,7 +84,11 @@ class Predictor:
             if tensor.dtype in FLOATS:
                 apply(check_finite, (tensor,), {})
         with no_grad():
-            results = tree.flatten(self.model(tree.pack(self.inputs, x), training=False))
+            given = tree.pack(self.inputs, x)
+            if type(self.model).predict_step is OwnSteps.predict_step:
+                results = tree.flatten(self.model(given, training=False))
+            else:
+                results = tree.flatten(self.model.predict_step(pack_x_y_sample_weight(given)))
             for result, out in zip(results, y, strict=True):
                 if (result.shape, result.dtype) != (out.shape, out.dtype):
                     raise ShapeError(

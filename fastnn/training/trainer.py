@@ -20,6 +20,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.profiling import profile_step
 from fastnn.symbolic import expected_shape
 from fastnn.tape.record import Recorder, context
+from fastnn.utils import pack_x_y_sample_weight
 from fastnn.watch import Cache, Watch
 from fastnn.weights import named
 
@@ -349,7 +350,7 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
             count = checks.whole_number("steps", steps, 1) * batch_size
             rows = x = tree.map(lambda array: array[:count], rows)
         with CompileNotice(bool(verbose)):
-            output, count = self._outputs(rows), len(tree.flatten(rows)[0])
+            output, count = self._predicted(rows), len(tree.flatten(rows)[0])
             size = count if count <= batch_size else None
             key: tuple = "predict", size, data.signature(rows), batch_size, self.run_eagerly
             if type(x) is np.ndarray and size is not None and x.shape == getattr(rows, "shape", ()):
@@ -502,11 +503,21 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
             declared = self._declared_output_shape(rows.shape)
             if declared is not None:
                 return Output("", declared, self.dtype)
+        return self._found_outputs("outputs", self, rows)
 
+    def _predicted(self, rows: Any) -> Any:
+        """What prediction returns for such rows."""
+        if type(self).predict_step is OwnSteps.predict_step:
+            return self._outputs(rows)
+        return self._found_outputs(
+            "predicted", lambda x: self.predict_step(pack_x_y_sample_weight(x)), rows
+        )
+
+    def _found_outputs(self, what: str, call: Callable[[Any], Any], rows: Any) -> Any:
         def called():
             with making:
                 with Recorder(self.name) as recorder, no_grad():
-                    y = self(tree.map(lambda a: np.zeros((2, *a.shape[1:]), a.dtype), rows))
+                    y = call(tree.map(lambda a: np.zeros((2, *a.shape[1:]), a.dtype), rows))
                 recorder.restore_gradients()
             for path, result in tree.leaves(y):
                 if not result.shape or result.shape[0] != 2:
@@ -516,7 +527,7 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
                     )
             return Outputs(outputs_of(y, self.output_names))
 
-        return self._kept(("outputs", data.signature(rows)), called).outputs
+        return self._kept((what, data.signature(rows)), called).outputs
 
     def _declared_output_shape(self, input_shape: Sequence[int]) -> Shape | None:
         """The shape of predictions where layers that are built say it, or None."""

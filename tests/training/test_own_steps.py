@@ -169,6 +169,19 @@ def test_two_optimizers():
     assert len(set(history["critic"])) == 3
 
 
+class Halves(fastnn.Model):
+    def predict_step(self, data):
+        return {"half": 0.5 * self(data, training=False)}
+
+
+def test_a_prediction_of_its_own():
+    model, usual = made(Halves), made(fastnn.Model)
+    for rows in (X[:1], X):
+        found = model.predict(rows)
+        np.testing.assert_array_equal(found["half"], 0.5 * usual.predict(rows))
+        np.testing.assert_array_equal(model.predict(rows)["half"], found["half"])
+
+
 def returning(logs):
     return type("Returning", (OwnStep,), {"train_step": lambda self, data: logs(self, data)})
 
