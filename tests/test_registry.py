@@ -31,6 +31,7 @@ ENTRIES = {
     if getattr(sys.modules[entry.__module__], entry.__name__, None) is entry
 }
 ABSTRACT = (
+    "Drawing",
     "Trainer", "Model", "BuiltIn", "Elementwise", "Moments", "Binary", "Monitor", "MeanOfValues",
     "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled",
 )  # fmt: skip
@@ -77,6 +78,9 @@ OTHER = {
     "delta": 2.0,
     "distribution": "uniform",
     "dtype": "float64",
+    "bias_axes": "d",
+    "noise_shape": (None, 1),
+    "equation": "abc,cd->abd",
     "epsilon": 0.125,
     "epsilon_1": 0.125,
     "epsilon_2": 0.125,

@@ -11,6 +11,7 @@ from .core import (
     Lambda,
     Masking,
 )
+from .einsum import EinsumDense
 from .embedding import Embedding
 from .merging import (
     Add,
@@ -30,7 +31,20 @@ from .merging import (
     multiply,
     subtract,
 )
-from .normalization import BatchNormalization, LayerNormalization
-from .regularization import Dropout
+from .normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
+from .regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+)
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
 from .wrappers import TimeDistributed, Wrapper
