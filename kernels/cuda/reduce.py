@@ -79,7 +79,6 @@ def plus(x, total):
 
 
 SUM = Combination(from_zero, element, plus)
-sum_of_block, sum_of_warp = of_group(THREADS, SUM), of_group(WARP, SUM)
 sum_of_thread, sum_of_small = of_thread(SUM), of_small(SUM)
 
 
@@ -124,40 +123,32 @@ def sum_small(x, scale, accumulate, out):
         put(total, scale, accumulate, out, q)
 
 
-@kernel(
-    batched=True,
-    threads=THREADS,
-    split=[("Q", THREADS // WARP), ("B", COLUMNS)],
-    dtypes=SUM_DTYPES,
-    x="T[A, R, B]",
-    scale="float",
-    accumulate="int",
-    chunk="int",
-    out="inout T[Q, B]",
-)
-def sum_by_warp(x, scale, accumulate, chunk, out):
-    partial = shared_array(T(0), THREADS)
-    q, b, is_mine, total = sum_of_warp(x, x, chunk, out.shape[0], partial)
-    if is_mine:
-        put(total, scale, accumulate, flat(out), q * out.shape[1] + b)
+def sum_by(group, threads):
+    """The kernel by which a group of `threads` makes each result, or that of a chunk."""
+    sum_of_group = of_group(threads, SUM)
+
+    @kernel(
+        batched=True,
+        threads=THREADS,
+        split=[("Q", THREADS // threads), ("B", COLUMNS)],
+        dtypes=SUM_DTYPES,
+        name=f"sum_by_{group}",
+        x="T[A, R, B]",
+        scale="float",
+        accumulate="int",
+        chunk="int",
+        out="inout T[Q, B]",
+    )
+    def by_group(x, scale, accumulate, chunk, out):
+        partial = shared_array(T(0), THREADS)
+        q, b, is_mine, total = sum_of_group(x, x, chunk, out.shape[0], partial)
+        if is_mine:
+            put(total, scale, accumulate, flat(out), q * out.shape[1] + b)
+
+    return by_group
 
 
-@kernel(
-    batched=True,
-    threads=THREADS,
-    split=[("Q", 1), ("B", COLUMNS)],
-    dtypes=SUM_DTYPES,
-    x="T[A, R, B]",
-    scale="float",
-    accumulate="int",
-    chunk="int",
-    out="inout T[Q, B]",
-)
-def sum_by_block(x, scale, accumulate, chunk, out):
-    partial = shared_array(T(0), THREADS)
-    q, b, is_mine, total = sum_of_block(x, x, chunk, out.shape[0], partial)
-    if is_mine:
-        put(total, scale, accumulate, flat(out), q * out.shape[1] + b)
+sum_by_warp, sum_by_block = sum_by("warp", WARP), sum_by("block", THREADS)
 
 
 class Reduction(NamedTuple):
