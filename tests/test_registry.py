@@ -33,7 +33,7 @@ ENTRIES = {
 ABSTRACT = (
     "Drawing",
     "Trainer", "Model", "BuiltIn", "Elementwise", "Moments", "Binary", "Monitor", "MeanOfValues",
-    "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled",
+    "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled", "Course",
 )  # fmt: skip
 # What is made of functions; and, tested in tests/models, of what is not in its configuration.
 ODD = ("LambdaCallback", "BackupAndRestore", "InputLayer", "Functional")

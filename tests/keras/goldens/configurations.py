@@ -1,6 +1,45 @@
 """What Keras and fastnn both have and write as configurations, with arguments left out and given:
 `make(library)` with `library` the module keras or fastnn.keras."""
 
+MOMENTS = {"beta_1": 0.5, "beta_2": 0.75}
+OPTIMIZERS = {  # arguments of their own
+    "SGD": {"momentum": 0.5, "nesterov": True},
+    "Adam": {**MOMENTS, "epsilon": 0.125, "amsgrad": True},
+    "AdamW": {**MOMENTS, "epsilon": 0.125, "amsgrad": True},
+    "Adamax": {**MOMENTS, "epsilon": 0.125},
+    "Nadam": {**MOMENTS, "epsilon": 0.125},
+    "Lamb": {**MOMENTS, "epsilon": 0.125},
+    "Lion": MOMENTS,
+    "RMSprop": {"rho": 0.5, "momentum": 0.5, "epsilon": 0.125, "centered": True},
+    "Adagrad": {"initial_accumulator_value": 0.5, "epsilon": 0.125},
+    "Adadelta": {"rho": 0.5, "epsilon": 0.125},
+    "Adafactor": {
+        "beta_2_decay": -0.5,
+        "epsilon_1": 0.125,
+        "epsilon_2": 0.25,
+        "clip_threshold": 0.5,
+        "relative_step": False,
+    },
+    "Ftrl": {
+        "learning_rate_power": -0.25,
+        "initial_accumulator_value": 0.5,
+        "l1_regularization_strength": 0.5,
+        "l2_regularization_strength": 0.25,
+        "l2_shrinkage_regularization_strength": 0.125,
+        "beta": 0.5,
+    },
+}
+OF_ALL_OPTIMIZERS = {
+    "weight_decay": 0.5,
+    "clipnorm": 0.5,
+    "use_ema": True,
+    "ema_momentum": 0.5,
+    "ema_overwrite_frequency": 3,
+    "loss_scale_factor": 4.0,
+    "gradient_accumulation_steps": 3,
+    "name": "other",
+}
+
 CONFIGURATIONS = {
     # activations
     **{
@@ -189,12 +228,13 @@ CONFIGURATIONS = {
     "OneHotIoU": lambda k: k.metrics.OneHotIoU(3, [0, 2], "other", "float32", 1, True, 1),
     "OneHotMeanIoU": lambda k: k.metrics.OneHotMeanIoU(3, "other", "float32", 1, True, 1),
     # optimizers
-    "SGD": lambda k: k.optimizers.SGD(),
-    "SGD of all": lambda k: k.optimizers.SGD(0.25, momentum=0.5, nesterov=True, name="other"),
-    "Adam": lambda k: k.optimizers.Adam(),
-    "Adam of all": lambda k: k.optimizers.Adam(0.25, 0.5, 0.75, epsilon=0.125, name="other"),
-    "RMSprop": lambda k: k.optimizers.RMSprop(),
-    "RMSprop of all": lambda k: k.optimizers.RMSprop(0.25, rho=0.5, epsilon=0.125, name="other"),
+    **{name: lambda k, name=name: getattr(k.optimizers, name)() for name in OPTIMIZERS},
+    **{
+        f"{name} of all": lambda k, name=name, own=own: getattr(k.optimizers, name)(
+            0.25, **own, **OF_ALL_OPTIMIZERS
+        )
+        for name, own in OPTIMIZERS.items()
+    },
     # layers
     "Dense": lambda k: k.layers.Dense(4),
     "Dense of all": lambda k: k.layers.Dense(
