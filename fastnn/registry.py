@@ -53,6 +53,11 @@ def unique_name(base: str) -> str:
     return f"{base}_{number}" if number else base
 
 
+def reset_names() -> None:
+    """Let names count from the start."""
+    _used_names.clear()
+
+
 class Kind:
     """The classes, or functions, of a kind, by every name they have.
 

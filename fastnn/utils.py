@@ -7,6 +7,10 @@ import numpy as np
 from fastnn import config, random
 from fastnn.checks import whole_number
 from fastnn.errors import DTypeError
+from fastnn.registry import custom_object_scope as custom_object_scope
+from fastnn.registry import get_registered_name as get_registered_name
+from fastnn.registry import register_keras_serializable as register_keras_serializable
+from fastnn.registry import reset_names
 
 
 def set_random_seed(seed: int) -> None:
@@ -98,6 +102,18 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     if y is not None:
         return x, y
     return (x,) if isinstance(x, tuple | list) else x
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Let names that are made up count from the start: dense, dense_1, ... There is nothing else
+    that models leave behind. free_memory: taken for Keras's sake.
+
+    >>> import fastnn
+    >>> fastnn.utils.clear_session()
+    >>> fastnn.layers.Dense(2).name, fastnn.layers.Dense(2).name
+    ('dense', 'dense_1')
+    """
+    reset_names()
 
 
 def plot_model(model: Any, to_file: Any = "model.svg", **shown: Any) -> str:

@@ -21,8 +21,15 @@ from fastnn import (
     saving,
     utils,
 )
-from fastnn.layers import Input
+from fastnn.initializers import Initializer
+from fastnn.layers import Input, Layer
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
 from fastnn.models import Model, Sequential
+from fastnn.optimizers import Optimizer
+from fastnn.regularizers import Regularizer
+from fastnn.symbolic import KerasTensor
+from fastnn.variable import Variable
 
 for _name, _module in list(vars().items()):
     if isinstance(_module, ModuleType) and _module.__name__.startswith("fastnn."):

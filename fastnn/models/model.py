@@ -18,7 +18,8 @@ from .graph import Graph, Slot
 
 class Model(Trainer, aliases=None):
     """A layer that trains. Subclasses make layers in `__init__` and call them in `call(inputs)` or
-    `call(inputs, training)`.
+    `call(inputs, training)`. `Model(inputs, outputs)` is a functional model: of the symbolic
+    tensors, or structures of them, that `Input` gives and that layers and ops make of these.
 
     `fit`, `evaluate` and `predict` record what `call` asks to compute. What it reads may change at
     any time: attributes of the model, its layers, loss, metrics and optimizer, also private ones,

@@ -31,6 +31,7 @@ LAZY = {
     ("callbacks", "saving"),  # that writes checkpoints
     ("symbolic", "indexing"),
     ("utils", "models"),
+    ("models", "saving"),  # keras.models.load_model
 }
 SOURCES = [
     p

@@ -63,7 +63,9 @@ def test_keras_import_lines_work():
         from fastnn.keras.optimizers.schedules import CosineDecay
         from fastnn.keras.callbacks import Callback, EarlyStopping, History
         from fastnn.keras.initializers import GlorotUniform, RandomNormal, RandomUniform
-        from fastnn.keras.utils import set_random_seed
+        from fastnn.keras.utils import clear_session, plot_model, set_random_seed
+        from fastnn.keras import KerasTensor, Layer, Loss, Metric, Optimizer, Variable
+        from fastnn.keras.models import clone_model, load_model, model_from_json
         import fastnn as tf
         from fastnn.keras import activations
         """
