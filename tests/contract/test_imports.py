@@ -14,8 +14,8 @@ ORDER = [
     "kernels", "errors", "dtypes", "checks", "tree", "registry", "locks", "frames", "ops",
     "buffer", "tape", "compile", "devices", "emit", "watch", "config", "convert", "operators",
     "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck",
-    "own_ops", "foreign_random", "recording", "random", "profiling", "utils", "initializers",
-    "regularizers", "constraints", "activations", "layers", "targets", "losses", "metrics",
+    "scalar_text", "own_ops", "foreign_random", "recording", "random", "profiling", "utils",
+    "initializers", "regularizers", "constraints", "activations", "layers", "targets", "losses", "metrics",
     "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models",
     "saving", "sklearn", "keras", "article", "demo", "__main__",
 ]  # fmt: skip
