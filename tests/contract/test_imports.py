@@ -15,8 +15,8 @@ ORDER = [
     "buffer", "tape", "compile", "devices", "emit", "watch", "config", "convert", "operators",
     "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd", "gradcheck",
     "scalar_text", "own_ops", "foreign_random", "recording", "random", "profiling", "utils",
-    "initializers", "regularizers", "constraints", "activations", "layers", "targets", "losses", "metrics",
-    "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models",
+    "initializers", "regularizers", "constraints", "activations", "layers", "targets", "losses",
+    "metrics", "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models",
     "saving", "sklearn", "keras", "article", "demo", "__main__",
 ]  # fmt: skip
 # Imports within functions, or for type checkers, of what comes later.
