@@ -221,18 +221,24 @@ class Layer(Watched, Configured):
 
     def _symbolic(self, inputs, others, training, named):
         """A call while a model is built: noted, for what stands for its results."""
+        if self.takes_one_tensor and not isinstance(inputs, KerasTensor):
+            self._expect_one(inputs)
         if training is not None:
             named = {**named, "training": training}
         specs = self.compute_output_spec(inputs, *others, **named)
         return symbolic_call(self, (inputs, *others), named, specs)
 
+    def _expect_one(self, inputs):
+        """Raise for a structure of tensors."""
+        raise TypeError(
+            f"{type(self).__name__} {self.name!r}: takes one tensor; got a "
+            f"{type(inputs).__name__} of {len(inputs)}"
+        )
+
     def _of_one(self, inputs):
         """Nested lists, a frame, whatever is one array."""
         if any([isinstance(value, Tensor) for value in tree.flatten(inputs)]):
-            raise TypeError(
-                f"{type(self).__name__} {self.name!r}: takes one tensor; got a "
-                f"{type(inputs).__name__} of {len(inputs)}"
-            )
+            self._expect_one(inputs)
         return operand(inputs, self.dtype, self.name)
 
     def _tensors(self, value, kinds=(object,)):

@@ -87,6 +87,10 @@ class Model(Trainer, aliases=None):
     def takes_one_tensor(self) -> bool:  # type: ignore[override]
         return self._graph is not None and self._graph.takes_one_tensor
 
+    def _expect_one(self, inputs):
+        if self._graph is None:  # which takes a dictionary of its one input, or a list
+            super()._expect_one(inputs)
+
     def _operands(self, inputs):
         if self._graph is None:
             return super()._operands(inputs)

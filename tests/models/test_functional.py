@@ -98,6 +98,8 @@ def test_what_is_between_inputs_and_outputs_is_a_model_too():
 
 def test_models_are_called_on_symbolic_tensors():
     model, a = two_of_two(), fastnn.Input((3,))
+    one = fastnn.Model(a, a * 2.0)
+    assert one([a]).shape == one({a.name: a}).shape == (None, 3)
     outer = fastnn.Model(a, model({"a": a, "b": layers.Dense(4)(a)}))
     assert [t.shape for t in outer.outputs] == [(None, 1), (None, 3)]
     given = [A, outer.layers[1](A).numpy()]
@@ -277,6 +279,7 @@ def test_a_step_of_a_functional_model_may_be_recorded():
         (lambda a, b: fastnn.Model(a), ValueError, "no outputs"),
         (lambda a, b: layers.Dense(2, name="d")(a[:, 0]), ShapeError, r"'d'.*got \(any\)"),
         (lambda a, b: ops.add(a, b[:, 1:] * 1.0) if ops.add(a, b) else 0, ShapeError, "add"),
+        (lambda a, b: layers.Dense(2)([a, a]), TypeError, "takes one tensor; got a list of 2"),
         (lambda a, b: bool(a), TypeError, "has no values"),
         (lambda a, b: np.asarray(a), TypeError, "has no values"),
         (lambda a, b: list(a), TypeError, "has no values"),
