@@ -40,6 +40,7 @@ class ReLU(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(
@@ -70,6 +71,7 @@ class LeakyReLU(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(self, negative_slope: float = 0.3, **base: Any):
@@ -90,6 +92,7 @@ class ELU(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(self, alpha: float = 1.0, **base: Any):
@@ -113,6 +116,7 @@ class PReLU(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(
@@ -170,6 +174,7 @@ class Softmax(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(self, axis: Any = -1, **base: Any):

@@ -71,6 +71,7 @@ class Layer(Watched, Configured):
     unwritten = ("activity_regularizer",)
     not_recorded: tuple[str, ...] = ("_losses", "_with_losses")
     takes_one_tensor = False  # and no structure of several
+    keeps_shape = False  # whether its result has the shape of its input, whatever that is
     supports_masking = False  # whether its results are masked as `compute_mask` says
     activity_regularizer: Any
 
@@ -117,7 +118,9 @@ class Layer(Watched, Configured):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The result's shape for an input's, in which None is any extent. Unless a layer says
-        otherwise, `call` is asked, without computing."""
+        otherwise, or that it `keeps_shape`, `call` is asked, without computing."""
+        if self.keeps_shape:
+            return input_shape
         inputs = _of_shapes(lambda shape: KerasTensor(shape, self.dtype, "x"), input_shape)
         return tree.map(lambda spec: spec.shape, self.compute_output_spec(inputs))
 
@@ -181,6 +184,8 @@ class Layer(Watched, Configured):
                 self._regularize(y)
         finally:
             context.layers, context.training = before
+            if not context.layers:
+                context.outermost = None  # which may be freed
         if isinstance(y, Tensor) and isinstance(x, Tensor):
             return copied(y) if y.buffer is x.buffer and not isinstance(inputs, Tensor) else y
         return self._results(y, inputs, x)

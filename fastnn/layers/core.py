@@ -110,6 +110,7 @@ class InputLayer(Layer):
     """Says what a model's input looks like. It computes nothing. Arguments as of `Input`."""
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(
@@ -235,6 +236,7 @@ class Masking(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(self, mask_value: float = 0.0, **base: Any):

@@ -90,6 +90,7 @@ class BatchNormalization(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(
@@ -171,6 +172,7 @@ class LayerNormalization(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(
@@ -222,6 +224,7 @@ class GroupNormalization(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(
@@ -286,6 +289,7 @@ class RMSNormalization(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **base: Any):
@@ -313,6 +317,7 @@ class UnitNormalization(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(self, axis: int | Sequence[int] = -1, **base: Any):

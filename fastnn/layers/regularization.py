@@ -20,6 +20,7 @@ class Drawing(Layer, aliases=None):
     process's when the layer is first called."""
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(self, seed: int | None, **base: Any):
@@ -196,6 +197,7 @@ class ActivityRegularization(Layer):
     """
 
     takes_one_tensor = True
+    keeps_shape = True
     supports_masking = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **base: Any):

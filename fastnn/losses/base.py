@@ -103,6 +103,8 @@ class Loss(Watched, Configured):
         """Targets as a tensor beside these predictions."""
         shape, dtype = y_pred.shape, INT64 if self.takes_labels else y_pred.dtype
         if not isinstance(y_true, Tensor):
+            if isinstance(y_true, list | tuple):  # numbers as a tensor of them has, and a tape
+                y_true = as_array(y_true, None, "y")
             y_true = operand(self.targets(y_true, shape, y_pred.dtype), dtype)
         wanted = self._target_shape(y_true.shape, shape)
         expect_rows(wanted, shape, self.name)

@@ -155,8 +155,8 @@ class Sequential(Model):
 
 
 def _declares_its_shape(layer):
-    """Whether its `compute_output_shape` can be trusted: a user's own layer need not define one;
-    the base's gives the input's."""
+    """Whether its `compute_output_shape` can be trusted, and need not be found by calling it: a
+    user's own layer need not define one."""
     if isinstance(layer, Sequential):
         plain = type(layer).call is Sequential.call and bool(layer._stack)
         return plain and all(_declares_its_shape(inner) for inner in layer._stack)

@@ -375,9 +375,9 @@ LAYERS = [
         "epsilon must be a finite number above 0; got 0",
     ),
     (
-        lambda: layers.BatchNormalization(axis=1)(np.ones((2, 3, 4))),
+        lambda: layers.BatchNormalization(axis=3)(np.ones((2, 3, 4))),
         ShapeError,
-        "last dimension, axis=-1, .* got axis=1",
+        "axis must name dimensions of x but its first.* got axis=3 for 3 dimensions",
     ),
     (
         lambda: fastnn.Sequential([fastnn.Input((3,)), layers.Softmax(), 5]),
