@@ -37,9 +37,6 @@ from .reduction_forms import (
     of_thread,
 )
 
-CHUNKS_BY_WARP = [("Q", THREADS // WARP), ("B", COLUMNS)]
-CHUNKS_BY_BLOCK = [("Q", 1), ("B", COLUMNS)]
-
 
 @helper
 def from_element(x, found, place, q):
@@ -55,7 +52,6 @@ def extreme_kernels(function):
 
 def kernels_of(combination, name, dtypes):
     """The reduction by a Combination that needs no numbers."""
-    of_block, of_warp = of_group(THREADS, combination), of_group(WARP, combination)
     of_column, of_few = of_thread(combination), of_small(combination)
 
     @kernel(
@@ -85,37 +81,28 @@ def kernels_of(combination, name, dtypes):
         if q < out.size:
             out[q] = of_column(x, x, q)
 
-    @kernel(
-        threads=THREADS,
-        split=CHUNKS_BY_WARP,
-        dtypes=dtypes,
-        name=f"{name}_by_warp",
-        x="T[A, R, B]",
-        chunk="int",
-        out="out T[Q, B]",
-    )
-    def by_warp(x, chunk, out):
-        partial = shared_array(flat(x)[0], THREADS)
-        q, b, is_mine, found = of_warp(x, x, chunk, out.shape[0], partial)
-        if is_mine:
-            out[q, b] = found
+    def by(group, threads):
+        """The kernel by which a group of `threads` makes each result, or that of a chunk."""
+        of_a_group = of_group(threads, combination)
 
-    @kernel(
-        threads=THREADS,
-        split=CHUNKS_BY_BLOCK,
-        dtypes=dtypes,
-        name=f"{name}_by_block",
-        x="T[A, R, B]",
-        chunk="int",
-        out="out T[Q, B]",
-    )
-    def by_block(x, chunk, out):
-        partial = shared_array(flat(x)[0], THREADS)
-        q, b, is_mine, found = of_block(x, x, chunk, out.shape[0], partial)
-        if is_mine:
-            out[q, b] = found
+        @kernel(
+            threads=THREADS,
+            split=[("Q", THREADS // threads), ("B", COLUMNS)],
+            dtypes=dtypes,
+            name=f"{name}_by_{group}",
+            x="T[A, R, B]",
+            chunk="int",
+            out="out T[Q, B]",
+        )
+        def by_group(x, chunk, out):
+            partial = shared_array(flat(x)[0], THREADS)
+            q, b, is_mine, found = of_a_group(x, x, chunk, out.shape[0], partial)
+            if is_mine:
+                out[q, b] = found
 
-    return Reduction(small, by_thread, by_warp, by_block)
+        return by_group
+
+    return Reduction(small, by_thread, by("warp", WARP), by("block", THREADS))
 
 
 # ---- where the extreme stands: of the rows in which it does, the smallest
@@ -136,7 +123,6 @@ def row_if_extreme(x, place, r, extreme):
 
 
 FIRST = Combination(from_nowhere, row_if_extreme, minimum)
-first_of_block, first_of_warp = of_group(THREADS, FIRST), of_group(WARP, FIRST)
 first_of_thread, first_of_small = of_thread(FIRST), of_small(FIRST)
 
 
@@ -169,39 +155,30 @@ def place_by_thread(x, extreme, out):
         out[q] = first_of_thread(x, extreme, q)
 
 
-@kernel(
-    threads=THREADS,
-    split=CHUNKS_BY_WARP,
-    dtypes=ANY,
-    x="T[A, R, B]",
-    extreme="T[n]",
-    chunk="int",
-    out="out i8[Q, B]",
-)
-def place_by_warp(x, extreme, chunk, out):
-    partial = shared_array(NOWHERE, THREADS)
-    q, b, is_mine, found = first_of_warp(x, extreme, chunk, out.shape[0], partial)
-    if is_mine:
-        out[q, b] = found
+def place_by(group, threads):
+    """The kernel by which a group of `threads` finds each place, or that of a chunk."""
+    first_of_group = of_group(threads, FIRST)
+
+    @kernel(
+        threads=THREADS,
+        split=[("Q", THREADS // threads), ("B", COLUMNS)],
+        dtypes=ANY,
+        name=f"place_by_{group}",
+        x="T[A, R, B]",
+        extreme="T[n]",
+        chunk="int",
+        out="out i8[Q, B]",
+    )
+    def by_group(x, extreme, chunk, out):
+        partial = shared_array(NOWHERE, THREADS)
+        q, b, is_mine, found = first_of_group(x, extreme, chunk, out.shape[0], partial)
+        if is_mine:
+            out[q, b] = found
+
+    return by_group
 
 
-@kernel(
-    threads=THREADS,
-    split=CHUNKS_BY_BLOCK,
-    dtypes=ANY,
-    x="T[A, R, B]",
-    extreme="T[n]",
-    chunk="int",
-    out="out i8[Q, B]",
-)
-def place_by_block(x, extreme, chunk, out):
-    partial = shared_array(NOWHERE, THREADS)
-    q, b, is_mine, found = first_of_block(x, extreme, chunk, out.shape[0], partial)
-    if is_mine:
-        out[q, b] = found
-
-
-PLACES = Reduction(place_small, place_by_thread, place_by_warp, place_by_block)
+PLACES = Reduction(place_small, place_by_thread, place_by("warp", WARP), place_by("block", THREADS))
 
 
 # ---- launchers
