@@ -46,10 +46,12 @@ def _name(path):
 
 def per_output(outputs: Any, value: Any, what: str, names: list[str] | None = None) -> list[Any]:
     """What belongs to each output: of a list, tuple or dictionary like them the part at its place,
-    of a dictionary by their names that of its name, else the same for all. A dictionary may leave
-    some out, for which there is None."""
+    of a dictionary by their names that of its name, of a list for outputs in a dictionary the part
+    at the place of its name in order, else the same for all. A dictionary may leave some out, for
+    which there is None."""
     if not isinstance(value, list | tuple | dict):
         return [value] * len(tree.flatten(outputs))
+    value = _by_names(outputs, value)
     keys = list(outputs) if isinstance(outputs, dict) else names
     if isinstance(value, dict) and keys:
         unknown = [key for key in value if key not in keys]
@@ -69,6 +71,18 @@ def per_output(outputs: Any, value: Any, what: str, names: list[str] | None = No
     found: list[Any] = []
     tree.map(lambda output, part: found.append(part), outputs, value, path=what)
     return found
+
+
+def _by_names(outputs, value):
+    """Lists where outputs are dictionaries, as dictionaries, names in order: as Keras takes
+    them."""
+    if not isinstance(outputs, dict):
+        return value
+    if isinstance(value, list | tuple) and len(value) == len(outputs):
+        value = dict(zip(sorted(outputs), value, strict=True))
+    if not isinstance(value, dict):
+        return value
+    return {key: _by_names(outputs.get(key), part) for key, part in value.items()}
 
 
 Choice = tuple[Metric, bool]  # a metric, and whether weights of rows count in it

@@ -147,7 +147,7 @@ def fit(x=X, y=Y, model=None, **arguments):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: fit(y=[1, 2]), r"^y: expected a dictionary of \['value', 'kind'\]; got a list"),
+        (lambda: fit(y=[1, 2, 3]), r"^y: expected a dictionary of \['value', 'kind'\]; got a list"),
         (lambda: fit(y={**Y, "kind": Y["kind"][:9]}), r"x and y\['kind'\] must have as many rows"),
         (lambda: fit({**X, "u": X["u"][:9]}), r"x and x\['v'\]\[0\] must have as many rows"),
         (lambda: fit({**X, "u": X["u"] * np.nan}), r"x\['u'\] has 200 values that are NaN"),
@@ -177,3 +177,18 @@ def test_a_structure_for_the_one_output_of_a_model_is_refused():
     model.compile("sgd", {"a": "mse"})
     with pytest.raises(ValueError, match="loss: the model has one output, and needs no dict for"):
         model.fit(X["u"], Y["value"], verbose=0)
+
+
+def test_lists_for_outputs_in_a_dictionary_are_in_the_order_of_names():
+    """As in Keras."""
+    x = fastnn.Input((3,))
+    model = fastnn.Model(x, {"b": layers.Dense(1)(x), "a": layers.Dense(2)(x)})
+    rows, a, b = np.ones((8, 3)), np.ones((8, 2)), np.zeros((8, 1))
+    start = model.get_weights()
+
+    def losses(loss, y):
+        model.compile("sgd", loss)
+        model.set_weights(start)
+        return model.fit(rows, y, verbose=0).history
+
+    assert losses(["mse", "mae"], [a, b]) == losses({"a": "mse", "b": "mae"}, {"a": a, "b": b})
