@@ -1,6 +1,7 @@
 """What a program of one's own can do while a model trains, at the moments that Keras names."""
 
 from .actions import LambdaCallback, LearningRateScheduler, ProgbarLogger, TerminateOnNaN
+from .averages import SwapEMAWeights
 from .base import KIND, Callback, CallbackList, Logs, deserialize, get, serialize
 from .checkpoints import BackupAndRestore, ModelCheckpoint
 from .history import History
@@ -21,6 +22,7 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "deserialize",

@@ -127,9 +127,10 @@ class BackupAndRestore(Callback):
         return Path(self.backup_dir) / "training.fastnn"
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._is_due = self._path.exists()
-        if self._is_due:
+        is_due = self._path.exists()
+        if is_due:
             self._restore()  # now, for the number of the first epoch
+        self._is_due = is_due  # which is among what is restored, too
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self._is_due:  # and again: callbacks after this one have begun anew since

@@ -13,6 +13,8 @@ from .core import (
 )
 from .einsum import EinsumDense
 from .embedding import Embedding
+from .hashing import Hashing
+from .lookup import IntegerLookup, StringLookup
 from .merging import (
     Add,
     Average,
@@ -38,6 +40,7 @@ from .normalization import (
     RMSNormalization,
     UnitNormalization,
 )
+from .preprocessing import CategoryEncoding, Discretization, Normalization, Rescaling
 from .regularization import (
     ActivityRegularization,
     AlphaDropout,

@@ -14,7 +14,7 @@ from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.buffer import CACHE_LINE
 from fastnn.checks import fraction, not_negative, positive, whole_number
-from fastnn.devices.arena import Arena, Mirrors
+from fastnn.devices.arena import Arena, Mirrors, turn_of
 from fastnn.devices.cpu.memory import reserve
 from fastnn.dtypes import FLOAT64, FLOATS, INT64
 from fastnn.errors import DTypeError, RecordingError, ShapeError, nearest, shape_text, warn
@@ -319,6 +319,9 @@ class Optimizer(Watched, Configured):
             for name, value in self.initial.items() if id(v) not in before else ():
                 place = self._memory.of(v.chunk, name).part(v.offset, v.buffer.nbytes)
                 place.write(np.full(v.shape, value, v.dtype))
+            if self.use_ema and id(v) not in before:  # that of one which no gradient reaches
+                place = self._memory.of(v.chunk, "average").part(v.offset, v.buffer.nbytes)
+                place.write(v.buffer.array(v.shape, v.dtype))
         self._trainable_variables = variables
 
     def exclude_from_weight_decay(
@@ -425,12 +428,30 @@ class Optimizer(Watched, Configured):
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Put the averages of `use_ema` in the variables' place, as `fit` does at its end."""
-        if self.use_ema and self._count.value:
-            for v in var_list:
-                if (v.chunk, "average") in self._memory:
-                    average = self._memory.of(v.chunk, "average")
-                    place = average.part(v.offset, v.buffer.nbytes)
-                    v.assign(place.array(v.shape, v.dtype))
+        for v, average in self._averages(var_list):
+            v.assign(average.array(v.shape, v.dtype))
+
+    def swap_averages(self) -> None:
+        """Exchange the variables and their averages of `use_ema`: done twice, nothing changed."""
+        pairs = self._averages(self._trainable_variables)
+
+        def swap():
+            for v, average in pairs:
+                value = v.numpy()
+                v.assign(average.array(v.shape, v.dtype))
+                average.write(value)
+
+        if pairs:
+            turn_of([v.buffer for v, _ in pairs]).run(swap)
+
+    def _averages(self, variables):
+        """Variables with the memory of their averages, once there has been an update."""
+        kept = self._memory if self.use_ema and self._count.value else ()
+        return [
+            (v, self._memory.of(v.chunk, "average").part(v.offset, v.buffer.nbytes))
+            for v in variables
+            if (v.chunk, "average") in kept
+        ]
 
     # ---- what subclasses say
 
