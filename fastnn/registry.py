@@ -156,6 +156,11 @@ class Kind:
             return self.get(config)
 
 
+def kind(module: str) -> Kind:
+    """That of a module, for what comes before it."""
+    return _kinds[module]
+
+
 class Configured:
     """What has a configuration. The constructor's arguments are attributes of the same names."""
 
@@ -383,6 +388,27 @@ def register_keras_serializable(
         return entry
 
     return register
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The classes and functions that were registered, by name: what is put in is registered.
+
+    >>> import fastnn
+    >>> fastnn.saving.get_custom_objects()["third"] = lambda x: x / 3
+    >>> fastnn.activations.get("third")(3.0)
+    1.0
+    >>> del fastnn.saving.get_custom_objects()["third"]
+    """
+    return _registered
+
+
+def get_registered_object(
+    name: str, custom_objects: dict[str, Any] | None = None, module_objects: Any = None
+) -> Any:
+    """The class or function of a name, as custom_object_scope, `register_keras_serializable`, the
+    custom objects given and the module's know it; None if none does."""
+    known = {**(module_objects or {}), **(custom_objects or {}), **_registered, **_custom.get({})}
+    return known.get(name)
 
 
 def get_registered_name(entry: Any) -> str:

@@ -4,13 +4,26 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, random
+from fastnn import config, dtypes, random, registry, tree
 from fastnn.checks import whole_number
-from fastnn.errors import DTypeError
-from fastnn.registry import custom_object_scope as custom_object_scope
-from fastnn.registry import get_registered_name as get_registered_name
-from fastnn.registry import register_keras_serializable as register_keras_serializable
-from fastnn.registry import reset_names
+from fastnn.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+from fastnn.errors import DTypeError, ShapeError
+from fastnn.registry import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
+from fastnn.registry import deserialize as deserialize_keras_object
+from fastnn.registry import serialize as serialize_keras_object
+from fastnn.symbolic import KerasTensor
+
+CustomObjectScope = custom_object_scope
 
 
 def set_random_seed(seed: int) -> None:
@@ -104,6 +117,156 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     return (x,) if isinstance(x, tuple | list) else x
 
 
+def plot_model(model: Any, to_file: Any = "model.svg", **shown: Any) -> str:
+    """Draw a model as SVG: see `models.plot.plot_model`."""
+    from fastnn.models.plot import plot_model as drawn
+
+    return drawn(model, to_file, **shown)
+
+
+def pad_sequences(
+    sequences: Any,
+    maxlen: int | None = None,
+    dtype: Any = "int32",
+    padding: str = "pre",
+    truncating: str = "pre",
+    value: Any = 0.0,
+) -> np.ndarray:
+    """Sequences of any lengths as rows of one array (N, maxlen, ...).
+
+    maxlen: the longest one's length unless given. padding: whether `value` fills up a short one
+    before what it holds ("pre") or after ("post"). truncating: which end of a long one is cut off.
+    dtype: of the array, NumPy's.
+
+    >>> import fastnn
+    >>> fastnn.utils.pad_sequences([[1], [2, 3], [4, 5, 6]], maxlen=2)
+    array([[0, 1],
+           [2, 3],
+           [5, 6]], dtype=int32)
+    """
+    for name, end in (("padding", padding), ("truncating", truncating)):
+        if end not in ("pre", "post"):
+            raise ValueError(f"pad_sequences: {name} must be 'pre' or 'post'; got {end!r}")
+    try:
+        rows = [np.asarray(s) if len(s) else None for s in sequences]
+    except TypeError:
+        raise ValueError(
+            f"pad_sequences: expected a list of sequences; got {sequences!r:.80}"
+        ) from None
+    kind = np.dtype(dtype)
+    if isinstance(value, str) and kind.kind not in "OUS":
+        raise ValueError(
+            f"pad_sequences: value {value!r} is no number, as dtype {dtype} has them: pass "
+            "dtype=object"
+        )
+    if maxlen is None:
+        maxlen = max([0 if row is None else len(row) for row in rows], default=0)
+    else:
+        maxlen = whole_number("pad_sequences: maxlen", maxlen, 1)
+    inner = next((row.shape[1:] for row in rows if row is not None), ())
+    result = np.full((len(rows), maxlen, *inner), value, kind)
+    for place, row in enumerate(rows):
+        if row is None:
+            continue
+        if row.shape[1:] != inner:
+            raise ShapeError(
+                f"pad_sequences: entries of sequence {place} have shape {row.shape[1:]}, those of "
+                f"the first {inner}"
+            )
+        kept = row[-maxlen:] if truncating == "pre" else row[:maxlen]
+        result[place, slice(-len(kept), None) if padding == "pre" else slice(len(kept))] = kept
+    return result
+
+
+def split_dataset(
+    dataset: Any,
+    left_size: float | None = None,
+    right_size: float | None = None,
+    shuffle: bool = False,
+    seed: int | None = None,
+) -> tuple[Any, Any]:
+    """Two parts of arrays, in lists, tuples and dictionaries as they are given: the first rows and
+    the last ones, of each array alike. Keras makes TensorFlow's or PyTorch's data sets of them.
+
+    left_size, right_size: how many rows, or, of type float, which fraction of them; the other part
+    of one that is left out is the rest. shuffle: take rows in another order, which `seed` tells.
+
+    >>> import fastnn
+    >>> train, test = fastnn.utils.split_dataset(np.arange(10), left_size=0.8)
+    >>> test
+    array([8, 9])
+    """
+    arrays = [np.asarray(a) for a in tree.flatten(dataset)]
+    counts = {a.shape[:1] for a in arrays}
+    if len(counts) != 1 or counts == {()}:
+        raise ShapeError(
+            "split_dataset: expected arrays of the same number of rows; got shapes "
+            f"{', '.join(str(a.shape) for a in arrays) or 'of none'}"
+        )
+    ((count,),) = counts
+    left, right = (
+        None if size is None else _rows(name, size, count)
+        for name, size in (("left_size", left_size), ("right_size", right_size))
+    )
+    if left is None and right is None:
+        raise ValueError("split_dataset: expected left_size, right_size or both; got neither")
+    left = count - right if left is None else left
+    right = count - left if right is None else right
+    if left + right > count:
+        raise ValueError(
+            f"split_dataset: left_size and right_size are {left + right} rows together; there are "
+            f"{count}"
+        )
+    order: Any = slice(None)
+    if shuffle:
+        order = random._generator(seed).uniform((count,), dtype="float64").numpy().argsort()
+    parts = (
+        (order[:left], order[left : left + right])
+        if shuffle
+        else (slice(left), slice(left, left + right))
+    )
+    first, second = (tree.pack(dataset, [a[part] for a in arrays]) for part in parts)
+    return first, second
+
+
+def _rows(name, size, count):
+    """How many rows a size stands for: one at least, and not all."""
+    if isinstance(size, float) and 0 < size < 1 and 0 < round(size * count) < count:
+        return round(size * count)
+    if isinstance(size, int | np.integer) and not isinstance(size, bool) and 0 < size < count:
+        return int(size)
+    raise ValueError(
+        f"split_dataset: {name} must be a whole number from 1 to {count - 1}, or a fraction that "
+        f"leaves rows on both sides; got {size!r}"
+    )
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether it stands for a tensor in a functional model, as `Input` and layers called on it
+    give it.
+
+    >>> import fastnn
+    >>> fastnn.utils.is_keras_tensor(fastnn.Input((3,)))
+    True
+    """
+    return isinstance(x, KerasTensor)
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The name of an element type: `config.floatx()` for None, int32 for int. Raises DTypeError for
+    one that tensors do not have.
+
+    >>> import fastnn
+    >>> fastnn.utils.standardize_dtype(int)
+    'int32'
+    """
+    if dtype is None or dtype is float:
+        return config.floatx()
+    if dtype in (int, bool, str):
+        return {int: "int32", bool: "bool", str: "string"}[dtype]
+    return dtypes.expected(dtype, "standardize_dtype").name
+
+
 def clear_session(free_memory: bool = True) -> None:
     """Let names that are made up count from the start: dense, dense_1, ... There is nothing else
     that models leave behind. free_memory: taken for Keras's sake.
@@ -113,14 +276,7 @@ def clear_session(free_memory: bool = True) -> None:
     >>> fastnn.layers.Dense(2).name, fastnn.layers.Dense(2).name
     ('dense', 'dense_1')
     """
-    reset_names()
-
-
-def plot_model(model: Any, to_file: Any = "model.svg", **shown: Any) -> str:
-    """Draw a model as SVG: see `models.plot.plot_model`."""
-    from fastnn.models.plot import plot_model as drawn
-
-    return drawn(model, to_file, **shown)
+    registry.reset_names()
 
 
 class PyDataset:
@@ -156,3 +312,6 @@ class PyDataset:
 
     def on_epoch_end(self) -> None:
         """After every pass through the batches."""
+
+
+Sequence = PyDataset

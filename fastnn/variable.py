@@ -5,32 +5,82 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, dtypes, ops
+from fastnn import checks, config, dtypes, ops, registry
 from fastnn.buffer import whole_lines
-from fastnn.convert import as_array
+from fastnn.convert import as_array, own_type
 from fastnn.devices.arena import Arena, Place
+from fastnn.dtypes import INT32, INT64
 from fastnn.errors import DTypeError, ShapeError, shape_text
-from fastnn.tape.record import context, has_gradient
+from fastnn.tape.record import context, has_gradient, outside_the_step
 from fastnn.tensor import Tensor, copied, copy_to, gradient_for, operand
 from fastnn.watch import moved
 
 
+def _values(initializer, shape, dtype, trainable, owner):
+    """The first values of a variable, as an array."""
+    if not isinstance(initializer, str | dict) and not callable(initializer):
+        if dtype is None:
+            dtype = np.dtype(config.floatx())
+            if not trainable and not isinstance(initializer, float):
+                own = own_type(initializer, owner)
+                dtype = dtype if own.kind == "f" else own
+                if own == INT64 and isinstance(initializer, int):
+                    dtype = INT32
+        array = as_array(initializer, dtype, owner)
+        if shape is not None and array.shape != checks.extents(owner, shape):
+            raise ShapeError(
+                f"{owner}: expected values of shape {shape}; got {shape_text(array.shape)}"
+            )
+        return array
+    if shape is None:
+        raise ValueError(f"{owner}: an initializer needs a shape: pass shape=")
+    shape, dtype = checks.extents(owner, shape), dtype or np.dtype(config.floatx())
+    with outside_the_step():
+        made = registry.kind("initializers").get(initializer, owner)(shape, dtype)
+        array = as_array(made.numpy() if isinstance(made, Tensor) else made, dtype, owner)
+    if array.shape != shape:
+        raise ShapeError(
+            f"{owner}: the initializer gave shape {shape_text(array.shape)}, not "
+            f"{shape_text(shape)}"
+        )
+    return array
+
+
 class Variable(Tensor):
     """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of
-    its own."""
+    its own. Arguments are Keras's.
+
+    initializer: values, or with a `shape` the name of an initializer, an initializer, or a function
+    of (shape, dtype). dtype: None is `config.floatx()`; of values that are not trained, and no
+    floats, their own. autocast, aggregation, synchronization: Keras's for half precision and
+    several machines; they change nothing.
+
+    >>> import fastnn
+    >>> count = fastnn.Variable(0, trainable=False, name="count")
+    >>> count.assign_add(2)
+    >>> count.numpy()
+    array(2, dtype=int32)
+    >>> fastnn.Variable("ones", (2,)).numpy()
+    array([1., 1.], dtype=float32)
+    """
 
     __slots__ = ("_trainable", "chunk", "constraint", "name", "offset", "regularizer")
 
     def __init__(
         self,
-        value: Any,
-        trainable: bool = True,
-        name: str = "variable",
+        initializer: Any,
+        shape: Any = None,
         dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str = "variable",
         arena: Arena | None = None,
     ):
         owner = f"variable {name!r}"
-        array = as_array(value, dtypes.expected(dtype or config.floatx(), owner), owner)
+        dtype = None if dtype is None else dtypes.expected(dtype, owner)
+        array = _values(initializer, shape, dtype, trainable, owner)
         if trainable and array.dtype not in dtypes.FLOATS:
             raise DTypeError(
                 f"{owner}: {array.dtype} has no gradient to learn from. Pass trainable=False."
@@ -132,6 +182,11 @@ class Variable(Tensor):
                 f"variable {self.name!r} has shape {shape_text(self.shape)}; got values of "
                 f"{shape_text(shape)}"
             )
+
+    @property
+    def value(self) -> Tensor:
+        """The variable itself, for it is a tensor."""
+        return self
 
     def __repr__(self):
         values = self.buffer.array(self.shape, self.dtype)

@@ -2,7 +2,10 @@
 import Dense`."""
 
 import sys
+from functools import partial
+from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from fastnn import (
     activations,
@@ -21,6 +24,8 @@ from fastnn import (
     saving,
     utils,
 )
+from fastnn.devices.choice import device
+from fastnn.errors import nearest
 from fastnn.initializers import Initializer
 from fastnn.layers import Input, Layer
 from fastnn.losses import Loss
@@ -31,10 +36,66 @@ from fastnn.regularizers import Regularizer
 from fastnn.symbolic import KerasTensor
 from fastnn.variable import Variable
 
+__version__ = "3.15.1"  # of the Keras whose names these are
+IMPORTED_WHEN_USED = ("backend", "tree")
+
+
+def version() -> str:
+    """The version of Keras whose names these are.
+
+    >>> import fastnn.keras as keras
+    >>> keras.version()
+    '3.15.1'
+    """
+    return __version__
+
+
+def names() -> dict[str, list[str]]:
+    """Keras's public names, by namespace: those that fastnn has not yet, too."""
+    from pathlib import Path  # here, for it is for errors and tools alone
+
+    found: dict[str, list[str]] = {}
+    for line in Path(__file__).with_name("names.txt").read_text().splitlines()[1:]:
+        if not line.startswith(" "):
+            namespace, _, line = line.partition(":")
+            found[namespace] = []
+        found[namespace] += line.split()
+    return found
+
+
+def _missing(module: ModuleType, namespace: str, name: str) -> Any:
+    """What a namespace says of a name that it has not: `__getattr__` of its module."""
+    message = f"module {module.__name__!r} has no attribute {name!r}"
+    if name.startswith("_"):
+        raise AttributeError(message, name=name, obj=module)
+    listed = names().get(namespace, [])
+    known = getattr(module, "__all__", None) or [n for n in listed if n in vars(module)]
+    if name in listed:
+        message = f"{namespace}.{name} is in Keras {__version__}, but not in fastnn yet"
+    raise AttributeError(f"{message}; {nearest(name, known)}", name=name, obj=module)
+
+
+def _as_keras(namespace: str, module: ModuleType) -> None:
+    """Let import statements find a module here, and what is within it, which would be imported once
+    more."""
+    module.__dict__.setdefault("__getattr__", partial(_missing, module, f"keras.{namespace}"))
+    for known in [n for n in sys.modules if f"{n}.".startswith(f"{module.__name__}.")]:
+        within = known.removeprefix(module.__name__)
+        sys.modules[f"{__name__}.{namespace}{within}"] = sys.modules[known]
+
+
+models.load_model, models.save_model = saving.load_model, saving.save_model  # type: ignore
 for _name, _module in list(vars().items()):
     if isinstance(_module, ModuleType) and _module.__name__.startswith("fastnn."):
-        # so that import statements find them here, and what is within them, which would be imported
-        # once more
-        for _known in [n for n in sys.modules if f"{n}.".startswith(f"{_module.__name__}.")]:
-            _within = _known.removeprefix(_module.__name__)
-            sys.modules[f"{__name__}.{_name}{_within}"] = sys.modules[_known]
+        _as_keras(_name, _module)
+_as_keras("optimizers.schedules", optimizers.schedules)
+
+
+def __getattr__(name: str) -> Any:
+    if name in IMPORTED_WHEN_USED:
+        return import_module(f"{__name__}.{name}")
+    return _missing(sys.modules[__name__], "keras", name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *IMPORTED_WHEN_USED])

@@ -329,7 +329,7 @@ class Layer(Watched, Configured):
                     f"layer {self.name!r}: the initializer of {name} gave shape "
                     f"{shape_text(value.shape)}, not {shape_text(shape)}"
                 )
-            variable = Variable(value, trainable, name, dtype, arena)
+            variable = Variable(value, None, dtype, trainable, name=name, arena=arena)
         variable.regularizer = regularizers.get(regularizer, f"layer {self.name!r}: regularizer")
         variable.constraint = constraints.get(constraint, f"layer {self.name!r}: constraint")
         self._own_weights.append(variable)

@@ -121,8 +121,9 @@ class Metric(Watched, Configured):
             self._arena = self._arena or Arena(chunk_bytes=0)
             made = initializers.get(initializer or "zeros")
             value = np.asarray(made(tuple(shape), np.dtype("float64")))
+            dtype = dtype or self.dtype
             variable = Variable(
-                value, False, name or "variable", dtype or self.dtype, arena=self._arena
+                value, None, dtype, False, name=name or "variable", arena=self._arena
             )
         self._variables = (*self._variables, variable)
         return variable
@@ -162,7 +163,9 @@ class Metric(Watched, Configured):
                     made[id(value)] = value.another()
                 elif isinstance(value, Variable) and not value.trainable:
                     zeros = np.zeros(value.shape, value.dtype)
-                    made[id(value)] = Variable(zeros, False, value.name, value.dtype, arena)
+                    made[id(value)] = Variable(
+                        zeros, None, value.dtype, False, name=value.name, arena=arena
+                    )
             return made.get(id(value), value)
 
         one = object.__new__(type(self))

@@ -262,15 +262,17 @@ class Model(Trainer, aliases=None):
 
         save_model(self, filepath, overwrite, include_optimizer)
 
-    def save_weights(self, path: Any) -> None:
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write all weights to a file, in the safetensors format: see `fastnn.weights`. An existing
-        one is replaced as a whole."""
-        weights.save(path, self._named_weights())
+        one is replaced as a whole, or, with overwrite=False, kept: FileExistsError."""
+        if not overwrite and weights.checked(filepath, "save_weights", ".safetensors").exists():
+            raise FileExistsError(f"save_weights: {filepath} exists; overwrite=True replaces it")
+        weights.save(filepath, self._named_weights())
 
-    def load_weights(self, path: Any) -> None:
+    def load_weights(self, filepath: Any) -> None:
         """Put in the weights of such a file. If one is missing or of another shape, nothing is
         changed."""
-        weights.load(path, self._named_weights())
+        weights.load(filepath, self._named_weights())
 
     def _named_weights(self):
         if not self.weights:

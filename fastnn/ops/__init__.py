@@ -5,7 +5,6 @@ from importlib import import_module
 from typing import Any
 
 from fastnn import registry as registry_of_names
-from fastnn.errors import nearest
 
 from .functions import functions
 from .record import Op, registry
@@ -52,7 +51,3 @@ _names |= functions
 registry_of_names.functions.update(_names)
 __all__ = sorted(_names)
 globals().update(_names)
-
-
-def __getattr__(name: str) -> Any:
-    raise AttributeError(f"fastnn.ops has no {name!r}; {nearest(name, _names)}")

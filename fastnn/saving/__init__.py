@@ -2,10 +2,14 @@
 
 from fastnn.registry import (
     custom_object_scope,
+    get_custom_objects,
     get_registered_name,
+    get_registered_object,
     register_keras_serializable,
 )
 from fastnn.registry import deserialize as deserialize_keras_object
 from fastnn.registry import serialize as serialize_keras_object
 
-from .models import load_model, save_model
+from .models import load_model, load_weights, save_model, save_weights
+
+CustomObjectScope = custom_object_scope

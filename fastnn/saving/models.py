@@ -112,6 +112,16 @@ def load_model(
     return model
 
 
+def save_weights(model: Model, filepath: Any, overwrite: bool = True) -> None:
+    """`model.save_weights(filepath, overwrite)`."""
+    model.save_weights(filepath, overwrite)
+
+
+def load_weights(model: Model, filepath: Any) -> None:
+    """`model.load_weights(filepath)`."""
+    model.load_weights(filepath)
+
+
 def described(path: Path, contents: files.Contents) -> dict[str, Any]:
     """What a file says of its model; raises if it is damaged, or no model's."""
     text = contents.metadata.get(MODEL)

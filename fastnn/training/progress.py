@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.compile import object_code
+from fastnn.config import is_interactive_logging_enabled
 
 LIVE_LINE_SECONDS = 0.2  # seconds between two changes of the live line
 
@@ -23,7 +24,9 @@ class Progress:
         if verbose not in (0, 1, 2, "auto", False, True):
             raise ValueError(f"verbose must be 0, 1, 2 or 'auto'; got {verbose!r}")
         self.on = bool(verbose)
-        self.live = self.on and verbose != 2 and sys.stdout.isatty()
+        self.live = (
+            self.on and verbose != 2 and sys.stdout.isatty() and is_interactive_logging_enabled()
+        )
         self.epochs, self.title = epochs, title
         self.start = self.shown = time.perf_counter()
         self.steps = 0

@@ -42,7 +42,7 @@ def test_the_wheel_holds_everything_and_trains_in_a_fresh_environment(tmp_path):
         str(path.relative_to(source))
         for folder, _, names in os.walk(source / "fastnn", followlinks=True)
         for path in (Path(folder, name) for name in names)
-        if path.suffix in (".py", ".pyi") or path.name == "py.typed"
+        if path.suffix in (".py", ".pyi") or path.name in ("py.typed", "names.txt")
     }
     assert "fastnn/kernels/cpu/matmul.py" in expected
     assert expected == {n for n in zipfile.ZipFile(wheel).namelist() if n.startswith("fastnn/")}
