@@ -77,7 +77,8 @@ class BatchNormalization(Layer):
     In training mean and variance (biased) are the batch's, and moving averages go along: moving =
     momentum moving + (1 - momentum) batch; otherwise, and wherever `trainable` is False, the moving
     averages are used. Ioffe and Szegedy, "Batch normalization: accelerating deep network training
-    by reducing internal covariate shift", 2015. Defaults are Keras's.
+    by reducing internal covariate shift", 2015. Defaults are Keras's. A mask, of one dimension less
+    than x, leaves what it has 0 for out of mean and variance.
 
     momentum: of the moving averages, 0.99. epsilon: added to the variance, 1e-3. center, scale:
     whether there are beta and gamma. Of both, an initializer, a regularizer and a constraint.
@@ -137,10 +138,21 @@ class BatchNormalization(Layer):
         self.moving_mean = self.weight_of("moving_mean", columns, trainable=False)
         self.moving_variance = self.weight_of("moving_variance", columns, trainable=False)
 
-    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
+    def call(self, x: Tensor, training: bool | None = None, mask: Any = None) -> Tensor:
         rows, shaped = rows_of(self, x)
+        if mask is not None and mask.ndim != x.ndim - 1:
+            raise ShapeError(
+                f"BatchNormalization {self.name!r}: mask must have one dimension less than x, of "
+                f"shape {shape_text(x.shape)}; got shape {shape_text(mask.shape)}"
+            )
         if training and self.trainable:
-            y, mean, variance = ops.batch_norm(rows, self.gamma, self.beta, epsilon=self.epsilon)
+            if mask is None:
+                y, mean, variance = ops.batch_norm(
+                    rows, self.gamma, self.beta, epsilon=self.epsilon
+                )
+            else:
+                places = ops.broadcast_to(ops.expand_dims(mask != 0, -1), x.shape)
+                y, mean, variance = self._masked(rows, rows_of(self, places)[0])
             # which is not finite where the mean is not
             commit(lambda: self._move(mean, variance), variance)
         else:
@@ -153,6 +165,15 @@ class BatchNormalization(Layer):
                 epsilon=self.epsilon,
             )
         return shaped(y)
+
+    def _masked(self, rows, places):
+        """y, mean and variance, of what the mask leaves in; 1e-7 for none, as in Keras."""
+        count = ops.sum(ops.cast(places, rows.dtype), axis=0) + 1e-7
+        mean = ops.sum(ops.where(places, rows, 0.0), axis=0) / count
+        apart = rows - mean
+        variance = ops.sum(ops.square(ops.where(places, apart, 0.0)), axis=0) / count
+        y = apart * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
+        return y, mean, variance
 
     def _move(self, mean, variance):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
