@@ -24,6 +24,7 @@ OURS = {
     "Huber": {"delta"},
     "Identity": {"gain"},
     "Dense": {"input_shape"},
+    "SpatialDropout1D": {"trainable"},  # which Keras 3.15 forgets
     "Sequential": {"build_input_shape", "compile_config"},
 }
 
