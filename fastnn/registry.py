@@ -42,8 +42,8 @@ _custom: ContextVar[dict[str, Any]] = ContextVar("custom objects")
 
 
 def snake_case(name: str) -> str:
-    """BatchNormalization: batch_normalization."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])|(?<=[A-Z])([A-Z])(?=[a-z])", r"_\1\2", name).lower()
+    """BatchNormalization: batch_normalization; SpatialDropout1D: spatial_dropout1d, as in Keras."""
+    return re.sub(r"(?<=[a-z])([A-Z])|(?<=[A-Z0-9])([A-Z])(?=[a-z])", r"_\1\2", name).lower()
 
 
 def unique_name(base: str) -> str:

@@ -62,7 +62,7 @@ class L2(Regularizer):
         return self.l2 * ops.sum(ops.square(x))
 
 
-class L1L2(Regularizer, aliases=("l1l2",)):
+class L1L2(Regularizer, aliases=("l1_l2",)):
     """l1 times the sum of |x|, and l2 times the sum of x^2. Defaults 0, Keras's.
 
     >>> import fastnn
