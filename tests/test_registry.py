@@ -33,7 +33,8 @@ ENTRIES = {
 ABSTRACT = (
     "Drawing",
     "Trainer", "Model", "BuiltIn", "Elementwise", "Moments", "Binary", "Monitor", "MeanOfValues",
-    "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled", "Course",
+    "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled", "_Lookup",
+    "Course",
 )  # fmt: skip
 # What is made of functions; and, tested in tests/models, of what is not in its configuration.
 ODD = ("LambdaCallback", "BackupAndRestore", "InputLayer", "Functional")
@@ -160,6 +161,31 @@ OTHER = {
     "top_k": 2,
     "units": 4,
     "value": 0.5,
+    "bin_boundaries": [0.5, 1.5],
+    "encoding": "utf-8",  # the one there is, as of those below
+    "idf_weights": None,
+    "max_tokens": 10,
+    "num_bins": 3,
+    "num_tokens": 5,
+    "offset": 0.5,
+    "oov_method": "floormod",
+    "output_mode": "one_hot",
+    "salt": 3,
+    "scale": 2.0,
+    "sparse": False,
+    "variance": 0.5,
+    "vocabulary_dtype": "int64",
+    "Discretization.num_bins": None,  # or bin_boundaries
+    "Hashing.mask_value": "mask",
+    "IntegerLookup.invert": False,  # or another output_mode
+    "IntegerLookup.mask_token": 7,
+    "IntegerLookup.oov_token": 8,
+    "IntegerLookup.salt": None,
+    "IntegerLookup.vocabulary": [1, 2],
+    "StringLookup.invert": False,
+    "StringLookup.mask_token": "mask",
+    "StringLookup.oov_token": "unknown",
+    "StringLookup.vocabulary": ["a", "b"],
     "OrthogonalRegularizer.mode": "columns",
     "VarianceScaling.mode": "fan_avg",
     "VarianceScaling.scale": 2.0,

@@ -52,11 +52,17 @@ def compiled(model, optimizer="adam"):
     return model
 
 
+def adapted(layer):
+    layer.adapt(X)
+    return layer
+
+
 def sequential():
     return compiled(
         fastnn.Sequential(
             [fastnn.Input((4,)), layers.Dense(40, "relu"), layers.Dropout(0.2), layers.Dense(4)]
-        )
+        ),
+        optimizers.Adam(use_ema=True),
     )
 
 
@@ -88,6 +94,13 @@ MAKE = {
     fastnn.Model: lambda: compiled(Tied()),
     fastnn.Sequential: sequential,
     layers.InputLayer: lambda: layers.InputLayer((4,)),
+    layers.EinsumDense: lambda: layers.EinsumDense("abc,cd->abd", (None, 3)),
+    layers.GroupNormalization: lambda: layers.GroupNormalization(2),
+    layers.Normalization: lambda: adapted(layers.Normalization()),
+    layers.Discretization: lambda: adapted(layers.Discretization(num_bins=3)),
+    layers.CategoryEncoding: lambda: layers.CategoryEncoding(2),
+    layers.IntegerLookup: lambda: layers.IntegerLookup(vocabulary=[1]),
+    layers.StringLookup: lambda: layers.StringLookup(vocabulary=["a", "c"]),
     losses.FunctionLoss: lambda: losses.FunctionLoss(doubled_difference),
     optimizers.SGD: lambda: optimizers.SGD(0.1, momentum=0.9),
     callbacks.CallbackList: lambda: callbacks.CallbackList([], sequential(), {}),
@@ -97,9 +110,12 @@ MAKE = {
 }
 STEPS = X.reshape(70, 2, 2)
 INPUTS = {  # of layers that do not take X
+    **dict.fromkeys((layers.CategoryEncoding, layers.IntegerLookup), (X > 0).astype("int64")),
+    **dict.fromkeys((layers.Hashing, layers.StringLookup), np.array([["a", "b"], ["c", "a"]])),
     layers.Embedding: (X > 0).astype("int64"),
-    layers.Permute: STEPS,
-    layers.TimeDistributed: STEPS,
+    **dict.fromkeys(
+        (layers.EinsumDense, layers.Permute, layers.SpatialDropout1D, layers.TimeDistributed), STEPS
+    ),
 }
 KINDS = sorted(CLASSES, key=lambda c: f"{c.__module__}.{c.__name__}")
 ABSTRACT = {
