@@ -23,6 +23,7 @@ check: .venv/dev
 
 stub: .venv/dev
 	$(BIN)/python -m tools.ops_stub
+	$(BIN)/python -m tools.keras_page
 
 # One mark for each extra that is installed; installed anew when the project's requirements change.
 .venv/%: pyproject.toml | .venv
