@@ -13,6 +13,7 @@ from fastnn.devices.arena import Arena, turn_of
 from fastnn.devices.choice import checked, device
 from fastnn.dtypes import FLOATS, expected
 from fastnn.errors import ShapeError, shape_text, warn
+from fastnn.layers.building import in_work, of_shapes, once, tuple_of
 from fastnn.locks import making
 from fastnn.registry import Configured, Kind, snake_case, unique_name
 from fastnn.symbolic import KerasTensor, Nodes, arena_of, inferred, is_symbolic, symbolic_call
@@ -82,6 +83,11 @@ class Layer(Watched, Configured):
             vars(made)["_given"] = arguments, named
         return made
 
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if "build" in vars(cls):
+            cls.build = once(cls.build)  # type: ignore[method-assign]
+
     def __init__(
         self,
         *,
@@ -121,7 +127,7 @@ class Layer(Watched, Configured):
         otherwise, or that it `keeps_shape`, `call` is asked, without computing."""
         if self.keeps_shape:
             return input_shape
-        inputs = _of_shapes(lambda shape: KerasTensor(shape, self.dtype, "x"), input_shape)
+        inputs = of_shapes(lambda shape: KerasTensor(shape, self.dtype, "x"), input_shape)
         return tree.map(lambda spec: spec.shape, self.compute_output_spec(inputs))
 
     def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
@@ -277,7 +283,11 @@ class Layer(Watched, Configured):
                 self._arena = self._arena or arena
                 for layer in self.sublayers():
                     layer._arena = layer._arena or self.arena()
-                self.build(input_shape)
+                in_work.append(self)
+                try:
+                    self.build(input_shape)
+                finally:
+                    in_work.pop()
             self._built_for, self.built = input_shape, True
 
     def get_build_config(self) -> dict[str, Any] | None:
@@ -556,20 +566,6 @@ def _parts(masks):
 
 def _one_or_all(tensors):
     return tensors[0] if len(tensors) == 1 else tensors
-
-
-def tuple_of(shape: Any) -> Any:
-    """A shape, or a structure of shapes, of JSON's lists."""
-    return _of_shapes(lambda one: one, shape)
-
-
-def _of_shapes(function, shape):
-    """A structure with function(shape) in the place of each shape in it."""
-    if isinstance(shape, dict):
-        return {key: _of_shapes(function, inner) for key, inner in shape.items()}
-    if all([extent is None or isinstance(extent, int | np.integer) for extent in shape]):
-        return function(tuple(shape))
-    return [_of_shapes(function, inner) for inner in shape]
 
 
 def _layers_in(value: Any) -> Iterator[Layer]:
