@@ -9,6 +9,17 @@ from fastnn.errors import DTypeError
 from fastnn.tape.instruction import NUMBERS
 
 
+def _reduced(op: Any, x: Any, axis: Any, keepdims: bool, numpys: dict[str, Any]) -> Any:
+    """numpys: what NumPy's function of the same name passes on, as in numpy.mean(tensor)."""
+    for argument, value in numpys.items():
+        if argument not in ("dtype", "out", "ddof") or value not in (None, 0):
+            raise TypeError(
+                f"{op.name}: unknown argument {argument}={value!r}; it takes axis and keepdims. "
+                "Convert before by x.astype, or take x.numpy()."
+            )
+    return op(x, axis=axis, keepdims=keepdims)
+
+
 class Operators:
     """`+ - * / // % ** @`, `abs`, `round`, `[...]` and comparisons, element by element as NumPy has
     them; `& | ^ ~` of booleans; and its methods that reduce."""
@@ -120,49 +131,49 @@ class Operators:
     def __ge__(self, other):
         return ops.greater_equal(self, other) if _is_array(other) else NotImplemented
 
-    def sum(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def sum(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.sum`."""
-        return ops.sum(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.sum, self, axis, keepdims, numpys)
 
-    def mean(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def mean(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.mean`."""
-        return ops.mean(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.mean, self, axis, keepdims, numpys)
 
-    def var(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def var(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.var`."""
-        return ops.var(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.var, self, axis, keepdims, numpys)
 
-    def std(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def std(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.std`."""
-        return ops.std(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.std, self, axis, keepdims, numpys)
 
-    def prod(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def prod(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.prod`."""
-        return ops.prod(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.prod, self, axis, keepdims, numpys)
 
-    def max(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def max(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.max`."""
-        return ops.max(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.max, self, axis, keepdims, numpys)
 
-    def min(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def min(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.min`."""
-        return ops.min(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.min, self, axis, keepdims, numpys)
 
-    def argmax(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def argmax(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.argmax`."""
-        return ops.argmax(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.argmax, self, axis, keepdims, numpys)
 
     def argmin(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """`ops.argmin`."""
         return ops.argmin(self, axis=axis, keepdims=keepdims)
 
-    def any(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def any(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.any`."""
-        return ops.any(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.any, self, axis, keepdims, numpys)
 
-    def all(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def all(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.all`."""
-        return ops.all(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.all, self, axis, keepdims, numpys)
 
     def cumsum(self: Any, axis: Any = None) -> Any:
         """`ops.cumsum`."""

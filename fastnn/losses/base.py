@@ -181,7 +181,13 @@ class FunctionLoss(Loss):
         self.function = function
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return self.function(y_true, y_pred)
+        found = self.function(y_true, y_pred)
+        if found is None:
+            raise TypeError(
+                f"loss {self.name}: the function returned None; it must return a tensor, made of "
+                "y_pred by fastnn.ops"
+            )
+        return found
 
 
 del KIND.names[snake_case(FunctionLoss.__name__)]  # no name that users need

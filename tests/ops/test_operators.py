@@ -340,3 +340,14 @@ def test_in_looks_at_elements():
     x = fastnn.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert 3.0 in x
     assert 5.0 not in x
+
+
+def test_numpys_reductions_take_tensors():
+    t = fastnn.tensor([[1.0, 2.0], [3.0, 5.0]])
+    for function in (np.sum, np.mean, np.min, np.max, np.std, np.var, np.prod, np.argmax):
+        for axis in (None, 0):
+            found = function(t, axis=axis)
+            assert isinstance(found, fastnn.Tensor)
+            np.testing.assert_allclose(found.numpy(), function(t.numpy(), axis=axis), rtol=1e-6)
+    with pytest.raises(TypeError, match="mean: unknown argument dtype='float16'"):
+        t.mean(dtype="float16")
