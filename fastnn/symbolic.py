@@ -18,7 +18,7 @@ from fastnn.ops.arithmetic import cast
 from fastnn.ops.functions import Symbolic
 from fastnn.registry import unique_name
 from fastnn.tape.record import Recorder, context, outside_the_step
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, mask_of, set_mask
 
 Shape = tuple[int | None, ...]
 # What extents that may be any are taken for while shapes are worked out: those of results that
@@ -130,6 +130,7 @@ class KerasTensor(Operators):
         self.name = name or unique_name("keras_tensor")
         self.node: Node | None = None  # the call it is a result of, number `place` of them
         self.place = 0
+        self._keras_mask: Spec | None = None  # what is known of its mask
         self.arena: Arena | None = None  # of the weights of layers that are called on it
         Symbolic.exist = True
 
@@ -171,12 +172,12 @@ class KerasTensor(Operators):
 
 
 class Spec:
-    """Shape and element type of a tensor."""
+    """Shape and element type of a tensor, and those of its mask, if it has one."""
 
-    __slots__ = ("dtype", "shape")
+    __slots__ = ("dtype", "mask", "shape")
 
-    def __init__(self, shape: Shape, dtype: np.dtype):
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, shape: Shape, dtype: np.dtype, mask: "Spec | None" = None):
+        self.shape, self.dtype, self.mask = shape, dtype, mask
 
     def __repr__(self) -> str:
         return f"{shape_text(self.shape)} {self.dtype}"
@@ -195,7 +196,13 @@ def symbolic_call(operation: Any, args: tuple, kwargs: dict, specs: Any = None) 
     """Note a call of a layer or an `Operation`; what stands for its results. specs: what has the
     shape and element type of each, if they are known."""
     specs = inferred(operation, args, kwargs) if specs is None else specs
-    results = tree.map(lambda spec: KerasTensor(spec.shape, spec.dtype), specs)
+
+    def stands_for(spec):
+        tensor = KerasTensor(spec.shape, spec.dtype)
+        tensor._keras_mask = getattr(spec, "mask", None)
+        return tensor
+
+    results = tree.map(stands_for, specs)
     Node(operation, (args, kwargs), results).note()
     return results
 
@@ -229,7 +236,9 @@ def _specs(name, traces):
             raise ShapeError(
                 f"{name}: how many dimensions its result has depends on an extent that may be any"
             )
-        return Spec(_common_shape(x.shape, *[other.shape for other in others]), x.dtype)
+        masks = [mask_of(t) for t in (x, *others)]
+        shape = _common_shape(x.shape, *[other.shape for other in others])
+        return Spec(shape, x.dtype, None if None in masks else common(*masks))
 
     return tree.map(common, *traces)
 
@@ -248,11 +257,15 @@ def _traced(operation, args, kwargs, extent):
     as of a step that is recorded; and the recorder."""
 
     def stand_in(value):
-        if not isinstance(value, KerasTensor):
+        if not isinstance(value, KerasTensor | Spec):
             return value
         shape = tuple([extent if e is None else e for e in value.shape])
         nbytes = int(np.prod(shape, dtype=np.int64)) * value.dtype.itemsize
-        return Tensor(Buffer(None, nbytes, None, 0, recorder), shape, value.dtype)
+        tensor = Tensor(Buffer(None, nbytes, None, 0, recorder), shape, value.dtype)
+        mask = mask_of(value)
+        if mask is not None:
+            set_mask(tensor, stand_in(mask))
+        return tensor
 
     with making, outside_the_step():
         recorder = Recorder(operation.name, getattr(operation, "device", None))

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 from fastnn import registry, tree
 from fastnn.layers import InputLayer, Layer
+from fastnn.metrics import Metric
+from fastnn.optimizers import Optimizer
 from fastnn.symbolic import Operation
 
 from .model import Model
@@ -64,10 +67,18 @@ def clone_model(
 
 def _copied(value):
     """An argument of `compile` for another model: an optimizer of its own."""
-    try:
-        return tree.map(lambda one: registry.deserialize(registry.serialize(one)), value)
-    except TypeError:  # a function without a name
-        return value
+
+    def copied(one):
+        if isinstance(one, FunctionType):
+            return one
+        try:
+            return registry.deserialize(registry.serialize(one))
+        except (TypeError, ValueError):  # of a function or class that no configuration finds
+            if isinstance(one, Optimizer):
+                raise
+            return one.another() if isinstance(one, Metric) else one
+
+    return tree.map(copied, value)
 
 
 def _sequential(model, input_tensors, clone):

@@ -110,10 +110,24 @@ class Sequential(Model):
         self._build_stack(self.input_shape or input_shape)
 
     def _build_stack(self, shape):
-        for layer in self._stack:
-            layer.build_for(shape, self.arena())
-            shape = layer.compute_output_shape(shape)
+        for _ in self._shapes(shape, build=True):
+            pass
         self.built = True
+
+    def _shapes(self, shape, build=False):
+        """The shape after each layer, for an input's. Masks are passed on from one to the next."""
+        mask = None
+        for layer in self._stack:
+            if build:
+                layer.build_for(shape, self.arena())
+            if mask is None and not layer._makes_masks:
+                shape = layer.compute_output_shape(shape)
+            else:
+                inputs = KerasTensor(shape, layer.dtype, "x")
+                inputs._keras_mask = mask
+                spec = layer.compute_output_spec(inputs)
+                shape, mask = spec.shape, getattr(spec, "mask", None)
+            yield shape
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not self._stack:
@@ -130,8 +144,8 @@ class Sequential(Model):
         )
 
     def compute_output_shape(self, input_shape: Shape) -> tuple:
-        for layer in self._stack:
-            input_shape = layer.compute_output_shape(input_shape)
+        for shape in self._shapes(input_shape):
+            input_shape = shape
         return input_shape
 
     def _symbolic_graph(self):

@@ -97,10 +97,10 @@ def shapes_of(model: Any) -> dict[int, Any]:
             shapes = tree.map(lambda slot: graph.spec_of(slot).shape, step.results)
             found.setdefault(id(step.operation), shapes)
         return found
-    found, shape = {}, getattr(model, "input_shape", None)
-    for layer in model.layers if shape is not None and hasattr(model, "_stack") else ():
-        shape = found[id(layer)] = layer.compute_output_shape(shape)
-    return found
+    shape = getattr(model, "input_shape", None)
+    if shape is None or not hasattr(model, "_stack"):
+        return {}
+    return {id(layer): s for layer, s in zip(model._stack, model._shapes(shape), strict=True)}
 
 
 def flops_of(model: Any) -> dict[int, float]:
