@@ -51,15 +51,35 @@ class TensorBoard(Callback):
     """Write loss, metrics and learning rate for TensorBoard, as Keras names them: epoch_loss in
     the folders train and validation of log_dir. update_freq: "epoch", or every how many batches
     also batch_loss ("batch" is 1). histogram_freq: every how many epochs histograms of the weights;
-    0 is never. Keras's other arguments (graphs, images, profiles, embeddings) have no counterpart
-    here.
+    0 is never. Arguments are Keras's, whose graphs, images, profiles and embeddings have no
+    counterpart here: write_graph changes nothing, of the others all but their defaults is refused.
 
     Needs tensorboard: pip install tensorboard.
     """
 
     def __init__(
-        self, log_dir: Any = "logs", histogram_freq: int = 0, update_freq: int | str = "epoch"
+        self,
+        log_dir: Any = "logs",
+        histogram_freq: int = 0,
+        write_graph: bool = True,
+        write_images: bool = False,
+        write_steps_per_second: bool = False,
+        update_freq: int | str = "epoch",
+        profile_batch: Any = 0,
+        embeddings_freq: int = 0,
+        embeddings_metadata: Any = None,
     ):
+        for name, value in (
+            ("write_images", write_images),
+            ("write_steps_per_second", write_steps_per_second),
+            ("profile_batch", profile_batch),
+            ("embeddings_freq", embeddings_freq),
+            ("embeddings_metadata", embeddings_metadata),
+        ):
+            if value:
+                raise ValueError(
+                    f"TensorBoard: {name}={value!r} has no counterpart in fastnn: leave it out"
+                )
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = whole_number("TensorBoard: histogram_freq", histogram_freq, 0)
         self.update_freq = update_freq

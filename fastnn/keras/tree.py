@@ -45,7 +45,7 @@ def _map(function, structures, path, is_leaf=lambda structure: False):
     keys = [key for key, _ in inner]
     for other in structures[1:]:
         found = _children(other)
-        if found is None or [key for key, _ in found] != keys or not _alike(first, other):
+        if found is None or not _alike(first, other) or {key for key, _ in found} != {*keys}:
             raise ValueError(
                 f"keras.tree: structures differ at {_written(path)}: expected "
                 f"{_described(first)}; got {_described(other)}"

@@ -1,6 +1,7 @@
 """Keras's namespace: what a Keras program finds under its import line."""
 
 import copy
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,7 @@ def test_names_stand_for_what_fastnn_has():
         (lambda: keras.utils.split_dataset(np.ones(3), 2, 2), ValueError),
         (lambda: keras.utils.split_dataset((np.ones(3), np.ones(4)), 2), ShapeError),
         (lambda: keras.Variable("zeros"), ValueError),
+        (lambda: keras.callbacks.TensorBoard(embeddings_freq=1), ValueError),
         (lambda: keras.Variable(np.ones(3), shape=(2,)), ShapeError),
         (lambda: keras.Variable(lambda shape, dtype: np.ones(3), shape=(2,)), ShapeError),
         (lambda: keras.tree.map_structure(lambda a, b: a, [1, 2], [1]), ValueError),
@@ -247,4 +249,6 @@ def test_structures_are_walked_as_keras_walks_them():
     none = lambda s: tree.MAP_TO_NONE if s == 1 else None  # noqa: E731
     assert tree.traverse(none, [1, [1, 2]]) == [None, [None, 2]]
     assert tree.map_shape_structure(tuple, [[None, 3], {"a": (2,)}]) == [(None, 3), {"a": (2,)}]
-    tree.assert_same_structure({"a": 1, "b": 2}, {"b": "x", "a": None})
+    ordered = OrderedDict([("b", "x"), ("a", None)])
+    tree.assert_same_structure({"a": 1, "b": 2}, ordered)
+    assert tree.flatten(ordered) == ["x", None]
