@@ -58,13 +58,23 @@ class Step(Configured):
 
     def transform(self, x: Any) -> np.ndarray:
         """The rows as the model takes them."""
-        return self.apply_to(columns_of(x, type(self).__name__)).astype(config.floatx())
+        return self.floats(self.apply_to(columns_of(x, type(self).__name__)))
 
     def fit_transform(self, x: Any) -> np.ndarray:
         """`fit`, and `transform` of the same rows."""
         columns = columns_of(x, type(self).__name__)
         self.fit_columns(columns)
-        return self.apply_to(columns).astype(config.floatx())
+        return self.floats(self.apply_to(columns))
+
+    def floats(self, values: np.ndarray, dtype: Any = None) -> np.ndarray:
+        """What comes of the step as numbers; raises where it is still text."""
+        if values.dtype == object:
+            row, column, value = _first_of_no_number(values)
+            raise DTypeError(
+                f"{type(self).__name__}: its result is still text: {value!r} in row {row} of "
+                f"column {column}. Encode it after this step, as OneHot does."
+            )
+        return values.astype(dtype or config.floatx())
 
     def keeps(self, columns: Columns, *others: np.ndarray) -> np.ndarray | None:
         """Which rows of a training set are used, (N,) booleans, or None for all. others: the

@@ -73,6 +73,8 @@ class Clean(Step):
                 f"Clean: {label} has no value to take the {self.missing} of. Leave it out, or fill "
                 "it with missing='constant', value=..."
             )
+        if values.dtype == object and all([isinstance(v, int | float) for v in values]):
+            values = values.astype(np.float64)  # beside columns of text
         if values.dtype == object and self.missing != "most_frequent":
             raise ValueError(
                 f"Clean: {label} is text, which has no {self.missing}; use 'most_frequent' or "

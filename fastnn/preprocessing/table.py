@@ -43,12 +43,12 @@ class Pipeline(Step):
     def learn(self, columns: Columns) -> dict[str, Any]:
         for step in self.steps:
             step.fit_columns(columns)
-            columns = Columns(step.apply_to(columns))
+            columns = _after(step, columns)
         return {}
 
     def apply(self, columns: Columns) -> np.ndarray:
         for step in self.steps:
-            columns = Columns(step.apply_to(columns))
+            columns = _after(step, columns)
         return columns.values
 
     def state(self) -> Any:
@@ -58,6 +58,12 @@ class Pipeline(Step):
         for step, its in zip(self.steps, (state or {}).get("steps", ()), strict=False):
             step.set_state(its)
         self.learnt = state and {k: v for k, v in state.items() if k != "steps"}
+
+
+def _after(step, columns):
+    """What a step gives, by the same names where there are as many columns."""
+    values = step.apply_to(columns)
+    return Columns(values, columns.names if values.shape == columns.values.shape else None)
 
 
 class Table(Step):

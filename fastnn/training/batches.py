@@ -73,9 +73,8 @@ class Batches:
         """The batches of an epoch."""
         taken = 0
         while self.steps is None or taken < self.steps:
-            left = self._pass() if self._left is None else self._left
-            self._left = left
-            found = 0
+            is_new, found = self._left is None, 0
+            left = self._left = self._pass() if self._left is None else self._left
             for batch in islice(left, None if self.steps is None else self.steps - taken):
                 found += 1
                 yield self._parts(batch)
@@ -85,13 +84,14 @@ class Batches:
             self._left = None  # it is through
             if hasattr(self.source, "on_epoch_end"):
                 self.source.on_epoch_end()
-            if self.steps is None or self.is_once or not found:
+            # a pass that goes on from the last epoch may have nothing left
+            if self.steps is None or self.is_once or (is_new and not found):
                 break
         self._is_over = self.is_once
         if self.steps is not None and taken < self.steps:
             warn(
                 f"{self.name}: it ran out of batches after {taken} of the {self.steps} of an "
-                "epoch. Let the generator go on for ever, or take fewer steps_per_epoch."
+                "epoch. Let it give more, a generator for ever, or take fewer steps_per_epoch."
             )
 
     @property
@@ -175,6 +175,13 @@ class BatchDriver(Driver):
         rest = len(self.epoch.train) if kind == "train" else len(self.epoch.segments) - 1
         self.epoch.program.position = (number, rest, 0)
 
-    def is_over(self) -> bool:
+    def is_over(self, is_last: bool) -> bool:
         train = self.batches["train"]
-        return train is not None and train.is_over
+        if train is None or not train.is_over:
+            return False
+        if not is_last and train.steps is None:
+            warn(
+                f"{train.name}: the generator is through after one epoch, and training with it. "
+                "Let it go on for ever, and give steps_per_epoch."
+            )
+        return True

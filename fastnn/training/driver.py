@@ -70,11 +70,11 @@ class Driver:
             self.noted({n: v for n, v in logs.items() if n not in self.names_of_epoch})
             for callback in self.callbacks.callbacks:
                 callback.after_epoch(number)
-            if self.model.stop_training or self.is_over():
+            if self.model.stop_training or self.is_over(number + 1 == epochs):
                 break
 
-    def is_over(self) -> bool:
-        """Whether there is nothing to train another epoch with."""
+    def is_over(self, is_last: bool) -> bool:
+        """Whether there is nothing to train another epoch with. is_last: whether none is wanted."""
         return False
 
     def _stand(self, number, renew, tested=True):

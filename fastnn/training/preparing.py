@@ -38,7 +38,7 @@ def inputs(model: "Trainer", x: Any) -> Any:
         return x
     steps, columns = _raw(model, x)
     return _packed(
-        model, [s.apply_to(c).astype(model.dtype) for s, c in zip(steps, columns, strict=True)]
+        model, [s.floats(s.apply_to(c), model.dtype) for s, c in zip(steps, columns, strict=True)]
     )
 
 
@@ -77,7 +77,7 @@ def fitted(
     parts = []
     for rows in (training, *([held] if held else [])):
         arrays = [
-            s.apply_to(_part(c, rows)).astype(model.dtype)
+            s.floats(s.apply_to(_part(c, rows)), model.dtype)
             for s, c in zip(steps, columns, strict=True)
         ]
         its_x = _packed(model, arrays) if steps else _each(lambda a: _array(a)[rows], x)

@@ -139,6 +139,17 @@ def test_a_table_finds_columns_by_name():
         Table({"agee": MinMax()}).fit(data)
 
 
+def test_columns_of_numbers_beside_text():
+    data = {"a": [1.0, None, 3.0], "b": ["x", "y", None]}
+    with pytest.raises(ValueError, match="column 'b' is text, which has no mean"):
+        Clean("mean").fit(data)
+    with pytest.raises(DTypeError, match="its result is still text: 'x' in row 0 of column 1"):
+        Clean("most_frequent").fit(data).transform(data)
+    table = Table({"a": [Clean(), MinMax()], "b": "one_hot"}).fit(data)
+    with pytest.raises(DTypeError, match="got 'q' in row 0 of column 'a'"):
+        table.transform({"a": ["q"], "b": ["x"]})
+
+
 def test_a_table_that_is_told_nothing():
     y = Table().fit_transform([[1.0, "a"], [None, "b"], [3.0, None]])
     np.testing.assert_array_equal(y, [[0, 1, 0, 0], [0.5, 0, 1, 0], [1, 0, 0, 1]])

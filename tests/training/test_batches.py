@@ -87,7 +87,17 @@ def test_a_generator_that_ends_ends_training():
     with pytest.warns(UserWarning, match="ran out of batches after 3 of the 4"):
         history = network().fit(batches(), epochs=5, steps_per_epoch=4, verbose=0)
     assert history.epoch == [0]
-    assert network().fit(batches(), epochs=5, verbose=0).epoch == [0]
+    with pytest.warns(UserWarning, match="the generator is through after one epoch"):
+        assert network().fit(batches(), epochs=5, verbose=0).epoch == [0]
+    assert network().fit(batches(), epochs=1, verbose=0).epoch == [0]
+
+
+def test_epochs_of_arrays_go_round_and_round():
+    history = network().fit(X, Y, 16, 3, steps_per_epoch=6, shuffle=False, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    several = [b for _ in range(6) for b in batches()]
+    found = network().fit(iter(several), epochs=3, steps_per_epoch=6, verbose=0).history
+    assert found == history
 
 
 def test_weights_in_batches():
