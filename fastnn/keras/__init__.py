@@ -70,9 +70,11 @@ def _missing(module: ModuleType, namespace: str, name: str) -> Any:
         raise AttributeError(message, name=name, obj=module)
     listed = names().get(namespace, [])
     known = getattr(module, "__all__", None) or [n for n in listed if n in vars(module)]
-    if name in listed:
+    hint = nearest(name, known)
+    if name in listed:  # and so no slip: all that is there would be a long list
         message = f"{namespace}.{name} is in Keras {__version__}, but not in fastnn yet"
-    raise AttributeError(f"{message}; {nearest(name, known)}", name=name, obj=module)
+        hint = hint if hint.startswith("did you mean") else "docs/keras.md lists what is there"
+    raise AttributeError(f"{message}; {hint}", name=name, obj=module)
 
 
 def _as_keras(namespace: str, module: ModuleType) -> None:
