@@ -42,6 +42,8 @@ CLASSES = {
     name: found
     for name, found in ENTRIES.items()
     if isinstance(found[1], type) and found[1].__name__ not in ODD
+    # whose steps, which are there once another test imports them, have tests of their own
+    if found[0].module != "preprocessing"
 }
 
 
@@ -187,6 +189,11 @@ OTHER = {
     "StringLookup.oov_token": "unknown",
     "StringLookup.vocabulary": ["a", "b"],
     "OrthogonalRegularizer.mode": "columns",
+    "embeddings_freq": 0,  # TensorBoard takes nothing else
+    "embeddings_metadata": None,
+    "profile_batch": 0,
+    "write_images": False,
+    "write_steps_per_second": False,
     "VarianceScaling.mode": "fan_avg",
     "VarianceScaling.scale": 2.0,
     "update_freq": 3,

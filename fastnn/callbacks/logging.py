@@ -80,6 +80,9 @@ class TensorBoard(Callback):
                 raise ValueError(
                     f"TensorBoard: {name}={value!r} has no counterpart in fastnn: leave it out"
                 )
+        self.write_graph, self.write_images = write_graph, write_images
+        self.write_steps_per_second, self.profile_batch = write_steps_per_second, profile_batch
+        self.embeddings_freq, self.embeddings_metadata = embeddings_freq, embeddings_metadata
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = whole_number("TensorBoard: histogram_freq", histogram_freq, 0)
         self.update_freq = update_freq
