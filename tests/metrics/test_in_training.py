@@ -229,13 +229,13 @@ def test_outputs_have_metrics_of_their_own():
     targets = {"a": Y, "b": X[:, :1]}
     history = model.fit(X, targets, 16, verbose=0, sample_weight=WEIGHTS).history
     assert list(history) == [
-        "loss", "a_loss", "b_loss", "a_accuracy", "a_auc", "b_mae", "weighted_b_mae",
+        "loss", "a_loss", "b_loss", "a_accuracy", "a_auc", "b_mae", "b_weighted_mae",
     ]  # fmt: skip
     found = model.evaluate(X, targets, 16, verbose=0, sample_weight=WEIGHTS, return_dict=True)
     error = np.abs(model.predict(X)["b"] - X[:, :1])[:, 0]
     np.testing.assert_allclose(found["b_mae"], error.mean(), rtol=1e-6)
     weighted = (error * WEIGHTS).sum() / WEIGHTS.sum()
-    np.testing.assert_allclose(found["weighted_b_mae"], weighted, rtol=1e-6)
+    np.testing.assert_allclose(found["b_weighted_mae"], weighted, rtol=1e-6)
 
 
 def test_scikit_learns_functions_are_metrics():
