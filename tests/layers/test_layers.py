@@ -470,7 +470,7 @@ def test_names_are_unique_and_tell_the_kind():
             return x
 
     names = [HTTPLayer2D().name for _ in range(3)]
-    assert names == ["http_layer2_d", "http_layer2_d_1", "http_layer2_d_2"]
+    assert names == ["http_layer2d", "http_layer2d_1", "http_layer2d_2"]
     assert layers.Dense(1, name="mine").name == "mine"
     assert len({layers.BatchNormalization().name for _ in range(3)}) == 3
 
