@@ -68,9 +68,8 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
     """The part of a model that trains."""
 
     not_recorded = (
-        "history", "stop_training", "run_eagerly", "_programs", "_generator", "_lock",
-        "_initial_epoch",
-        "preprocessing", "labels", "_layout",
+        *Layer.not_recorded, "history", "stop_training", "run_eagerly", "_programs", "_generator",
+        "_lock", "_initial_epoch", "preprocessing", "labels", "_layout",
     )  # fmt: skip
 
     output_names: list[str] | None = None  # of a list of outputs
@@ -261,7 +260,8 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
                 called.call("on_train_begin", None)
                 driver.fit(self._initial_epoch, epochs, program, is_tested)
                 optimizer, _ = self._compiled("fit")
-                optimizer.finalize_variable_values(self.trainable_variables)
+                if optimizer.use_ema:
+                    optimizer.finalize_variable_values(self.trainable_variables)
             except KeyboardInterrupt:
                 self.stop_training = history.interrupted = True
                 history.cut()

@@ -91,7 +91,7 @@ def test_the_gradient_goes_away_from_rows_of_negative_weight():
 @pytest.mark.parametrize("kind", [metrics.MeanSquaredError, metrics.MeanAbsoluteError])
 def test_a_metric_is_the_weighted_mean(kind, form):
     given, weights = FORMS[form]
-    p = RNG.normal(size=(ROWS, 2)).astype("f4")
+    p = np.random.default_rng(3).normal(size=(ROWS, 2)).astype("f4")
     metric = kind()
     rows = {"mean_squared_error": (p - Y) ** 2, "mean_absolute_error": np.abs(p - Y)}[
         metric.name
