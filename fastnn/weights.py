@@ -100,7 +100,12 @@ def put(path: Path, arrays: Mapping[str, np.ndarray], variables: Mapping[str, Va
 def checked(path: Any, what: str, suffix: str) -> Path:
     """A path as one, unless its name says that it is a file of another format; in saving, of a
     folder that is there."""
-    path = Path(path)
+    try:
+        path = Path(path)
+    except TypeError:
+        raise TypeError(f"{what}: expected the path of a file; got {path!r}") from None
+    if not path.name:
+        raise ValueError(f"{what}: expected the path of a file; got {str(path)!r}, a folder")
     if path.suffix.lower() in OTHER_FORMATS:
         kind = "weights are safetensors" if suffix == ".safetensors" else "models are .fastnn"
         raise ValueError(

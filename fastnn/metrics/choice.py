@@ -9,7 +9,7 @@ from .probabilistic import (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
-from .reduction import MeanMetricWrapper
+from .reduction import Mean, MeanMetricWrapper, Sum
 
 BY_TARGETS = {
     **dict.fromkeys(
@@ -34,10 +34,17 @@ def for_targets(
             kind: Any = kinds[1] if takes_labels else kinds[0] if columns == 1 else kinds[2]
         else:
             kind = KIND.find(identifier, argument, tuple(BY_TARGETS))
+        if kind in (Mean, Sum):
+            return for_targets(kind(), takes_labels, columns, argument)
         if isinstance(kind, type):
             return kind(name=identifier)
         return MeanMetricWrapper(kind, identifier)
     found = KIND.get(identifier, argument)
+    if type(found) in (Mean, Sum):
+        raise TypeError(
+            f"{argument}: {found.name!r} is a {type(found).__name__} of values, not of y_true and "
+            "y_pred. Keep it in a loop of your own, or name a metric, such as 'mae'."
+        )
     if isinstance(found, Metric):
         return found
     return MeanMetricWrapper(found, getattr(found, "__name__", None))

@@ -323,3 +323,9 @@ def test_stateless_forms_leave_the_metric_as_it_is():
     assert float(metric.result()) == 0.0
     with pytest.raises(ValueError, match="2 variables; got 1"):
         metric.stateless_result([1.0])
+
+
+@pytest.mark.parametrize("metric", [metrics.Sum(), metrics.Mean(), "sum", "mean"])
+def test_what_is_of_values_is_no_metric_of_predictions(metric):
+    with pytest.raises(TypeError, match="of values, not of y_true and y_pred"):
+        fastnn.Sequential([layers.Dense(1)]).compile("sgd", "mse", metrics=[metric])

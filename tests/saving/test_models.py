@@ -165,6 +165,10 @@ def test_what_cannot_be_loaded_is_named(tmp_path):
         ValueError, match=r"models are \.fastnn files; got 'm.keras'. Call it m.fast"
     ):
         model.save(tmp_path / "m.keras")
+    with pytest.raises(ValueError, match=r"save: expected the path of a file; got '\.', a folder"):
+        model.save("")
+    with pytest.raises(TypeError, match="load_model: expected the path of a file; got 5"):
+        fastnn.load_model(5)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         model.save(tmp_path / "none" / "m.fastnn")
     model.save(tmp_path / "m.fastnn")
