@@ -1,6 +1,8 @@
 """fastnn: neural networks that train and predict at the limit of the machine, from readable
 Python."""
 
+from typing import TYPE_CHECKING
+
 from fastnn import (
     activations,
     callbacks,
@@ -25,7 +27,6 @@ from fastnn.devices.choice import device, get_device, set_device
 from fastnn.gradcheck import gradcheck
 from fastnn.layers import Input
 from fastnn.models import Model, Sequential
-from fastnn.own_ops import elementwise
 from fastnn.recording import record
 from fastnn.saving import load_model
 from fastnn.tensor import Tensor, tensor
@@ -35,10 +36,18 @@ from fastnn import keras  # isort: skip  # last: it holds names of all the other
 
 choice.from_environment()
 
-IMPORTED_WHEN_USED = ("preprocessing", "sklearn")
+if TYPE_CHECKING:
+    from fastnn.own_ops import elementwise
+del TYPE_CHECKING
+
+IMPORTED_WHEN_USED = ("elementwise", "preprocessing", "sklearn")
 
 
 def __getattr__(name: str) -> object:
+    if name == "elementwise":  # which reads the texts of functions
+        from fastnn.own_ops import elementwise
+
+        return elementwise
     if name in IMPORTED_WHEN_USED:
         from importlib import import_module
 

@@ -1,6 +1,6 @@
 """How far a training is, in a file, so that another process goes on with the same bits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,9 @@ PLAIN = (bool, int, float, str, type(None))
 def generators(model: Any) -> list[Generator]:
     """All that draw random numbers for a model: the process's, its own, those of its layers."""
     found = [random.default, model._drawing()]
-    for layer in _layers(model):
+    for layer in model._all_layers():
         found += [v for v in vars(layer).values() if isinstance(v, Generator)]
     return found
-
-
-def _layers(layer: Any) -> Iterator[Any]:
-    yield layer
-    for inner in layer.sublayers():
-        yield from _layers(inner)
 
 
 def save(path: Path, model: Any, epoch: int, callbacks: Sequence[Any]) -> None:
@@ -43,15 +37,14 @@ def save(path: Path, model: Any, epoch: int, callbacks: Sequence[Any]) -> None:
         "epoch": epoch,
         "history": model.history.history,
         "generators": [g.position() for g in generators(model)],
-        "learning_rate": float(model.optimizer.learning_rate),
         "callbacks": known,
     }
     write(model, path, others=arrays, training=training)
 
 
 def restore(path: Path, model: Any, callbacks: Sequence[Any]) -> int:
-    """Go on from such a file: everything is put in place, or nothing. The number of the next
-    epoch."""
+    """Go on from such a file, and give the number of the next epoch. Raises where it is damaged or
+    of another training."""
     contents = files.read(path)
     about = described(path, contents)
     training = about["training"]

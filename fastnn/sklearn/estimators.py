@@ -1,7 +1,7 @@
 """FastNNClassifier and FastNNRegressor, which take the place of MLPClassifier and MLPRegressor."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -53,44 +53,15 @@ ARGUMENTS = """
 
 
 class Perceptron(BaseEstimator):
-    """What both share."""
+    """What both share. Their constructors stand in full, for scikit-learn and editors to read."""
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: int = 10,
-        dtype: str | None = None,
-    ):
-        self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
-        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
-        self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
-        self.power_t, self.max_iter, self.shuffle = power_t, max_iter, shuffle
-        self.random_state, self.tol, self.verbose = random_state, tol, verbose
-        self.warm_start, self.momentum = warm_start, momentum
-        self.nesterovs_momentum, self.early_stopping = nesterovs_momentum, early_stopping
-        self.validation_fraction, self.beta_1, self.beta_2 = validation_fraction, beta_1, beta_2
-        self.epsilon, self.n_iter_no_change, self.dtype = epsilon, n_iter_no_change, dtype
+    if TYPE_CHECKING:  # the arguments, which are attributes of the same names
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init__(self, **arguments: Any):
+        for name, value in arguments.items():
+            setattr(self, name, value)
 
     # ---- what was trained
 
@@ -281,9 +252,7 @@ class FastNNClassifier(ClassifierMixin, Perceptron):
         class_weight: Any = None,
         dtype: str | None = None,
     ):
-        given = {k: v for k, v in locals().items() if k not in ("self", "class_weight")}
-        super().__init__(**{k: v for k, v in given.items() if not k.startswith("__")})
-        self.class_weight = class_weight
+        super().__init__(**{k: v for k, v in locals().items() if k not in ("self", "__class__")})
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "FastNNClassifier":
         """Train with rows X (N, K), an array, frame or sparse matrix, and their labels y (N,), or
@@ -422,9 +391,7 @@ class FastNNRegressor(RegressorMixin, Perceptron):
         n_iter_no_change: int = 10,
         dtype: str | None = None,
     ):
-        given = {k: v for k, v in locals().items() if k not in ("self", "loss")}
-        super().__init__(**{k: v for k, v in given.items() if not k.startswith("__")})
-        self.loss = loss
+        super().__init__(**{k: v for k, v in locals().items() if k not in ("self", "__class__")})
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "FastNNRegressor":
         """Train with rows X (N, K) and their numbers y, (N,) or (N, M)."""

@@ -9,6 +9,7 @@ import numpy as np
 from fastnn import checks
 from fastnn.errors import warn
 from fastnn.tensor import Tensor
+from fastnn.utils import unpack_x_y_sample_weight
 
 from .data import Rows
 from .driver import Driver
@@ -47,7 +48,7 @@ class Batches:
         self.is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
         self.is_once = iter(source) is source if hasattr(source, "__iter__") else False
         self._left: Iterator[Any] | None = None  # of the pass that goes on
-        self._is_over = False
+        self.is_over = False  # whether it was a generator, and ended
         self.are_checked = False  # being parts of arrays
 
     @property
@@ -87,17 +88,12 @@ class Batches:
             # a pass that goes on from the last epoch may have nothing left
             if self.steps is None or self.is_once or (is_new and not found):
                 break
-        self._is_over = self.is_once
+        self.is_over = self.is_once
         if self.steps is not None and taken < self.steps:
             warn(
                 f"{self.name}: it ran out of batches after {taken} of the {self.steps} of an "
                 "epoch. Let it give more, a generator for ever, or take fewer steps_per_epoch."
             )
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no other epoch can follow: it was a generator, and ended."""
-        return self._is_over
 
     def _pass(self):
         if not self.is_sequence:
@@ -107,14 +103,13 @@ class Batches:
         return (self.source[int(i)] for i in places)
 
     def _parts(self, batch):
-        if isinstance(batch, dict) or not isinstance(batch, list | tuple):
-            batch = (batch,)
-        if not 1 <= len(batch) <= 3:
+        try:
+            return unpack_x_y_sample_weight(batch)
+        except ValueError:
             raise ValueError(
                 f"{self.name}: a batch must be x, (x, y) or (x, y, sample_weight); got "
                 f"{len(batch)} parts"
-            )
-        return tuple([*batch, None, None][:3])
+            ) from None
 
 
 def of_rows(rows: Rows, batch_size: int, order: Callable[[int], Any] | None) -> Any:
@@ -171,7 +166,6 @@ class BatchDriver(Driver):
             if kind == "train" and self.model.stop_training:
                 break
         self.batches_done = 0
-        self.epoch.go_on(self.held)  # where no batch came
         rest = len(self.epoch.train) if kind == "train" else len(self.epoch.segments) - 1
         self.epoch.program.position = (number, rest, 0)
 

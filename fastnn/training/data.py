@@ -18,6 +18,8 @@ from fastnn.ops.updates import check_finite
 from fastnn.targets import row_weights, value_weights
 from fastnn.tensor import Tensor
 
+ALL_ROWS = 1 << 40  # a size of batches: each is one step, however many rows it has
+
 
 class Rows(NamedTuple):
     """Inputs, targets and weights (or None) of as many rows each: arrays, or structures of them."""

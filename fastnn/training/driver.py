@@ -67,7 +67,8 @@ class Driver:
             self.epoch.collect(over - 1)
             logs = self._finish(number, over - 1, over)
             self.callbacks.call("on_epoch_end", number, logs)
-            self.noted({n: v for n, v in logs.items() if n not in self.names_of_epoch})
+            own = self.names_of_epoch
+            self.noted({name: value for name, value in logs.items() if name not in own})
             for callback in self.callbacks.callbacks:
                 callback.after_epoch(number)
             if self.model.stop_training or self.is_over(number + 1 == epochs):

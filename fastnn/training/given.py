@@ -9,12 +9,10 @@ from fastnn.callbacks import CallbackList
 
 from . import data, preparing
 from .batches import BatchDriver, Batches, are_batches, of_rows
-from .data import Rows
+from .data import ALL_ROWS, Rows
 from .driver import Driver
 from .epoch import Epoch
 from .progress import Progress
-
-ANY_SIZE = 1 << 40  # of a batch that comes from elsewhere: it is one step
 
 
 class Given(NamedTuple):
@@ -120,20 +118,22 @@ def part(
                 f"{'validation_split' if is_split else 'y'} has no meaning beside it"
             )
         batches = Batches(x, steps, f"{what}x", order)
-        return checked(model, batches.first(), class_weight, what), batches, ANY_SIZE
+        return checked(model, batches.first(), class_weight, what), batches, ALL_ROWS
     rows = checked(model, given, class_weight, what, is_ready)
     if steps is None or is_split:
         return rows, None, size
     batches = Batches(of_rows(rows, size, order), steps, f"{what}x")
     batches.are_checked = True
     first = Rows(*batches.first())
-    return first, batches, ANY_SIZE
+    return first, batches, ALL_ROWS
 
 
-def checked(model: Any, given: Any, class_weight: Any, what: str, ready: bool = False) -> Rows:
-    """Rows of x, y and weights. ready: whether x and y are preprocessed already."""
+def checked(
+    model: Any, given: Any, class_weight: Any = None, what: str = "", is_ready: bool = False
+) -> Rows:
+    """Rows of x, y and weights. is_ready: whether x and y are preprocessed already."""
     x, y, weights = given
-    if not ready:
+    if not is_ready:
         x, y = preparing.inputs(model, x), preparing.targets(model, y)
     rows: Rows = model._rows(x, y, data.with_class_weights(class_weight, y, weights), what=what)
     return rows

@@ -7,11 +7,10 @@ from fastnn.devices.choice import where_it_lies
 from fastnn.errors import RecordingError
 from fastnn.tape.record import context
 
-from . import data, preparing
+from .data import ALL_ROWS
 from .driver import Driver
+from .given import checked
 from .progress import CompileNotice, Progress
-
-ALL_ROWS = 1 << 40  # a batch of as many as there are
 
 
 def expect_no_recording(what: str) -> None:
@@ -42,10 +41,8 @@ class OnBatch:
         model: Any = self
         expect_no_recording("train_on_batch")
         model._expect_compiled("train_on_batch", "train")
-        x, y = preparing.inputs(model, x), preparing.targets(model, y)
-        weights = data.with_class_weights(class_weight, y, sample_weight)
         with model._lock, CompileNotice(False):
-            rows = model._rows(x, y, weights)
+            rows = checked(model, (x, y, sample_weight), class_weight)
             model._build_optimizer("train_on_batch")
             return model._one_step("train_on_batch", rows, None, return_dict)
 
@@ -58,9 +55,8 @@ class OnBatch:
         model: Any = self
         expect_no_recording("test_on_batch")
         model._expect_compiled("test_on_batch", "test")
-        x, y = preparing.inputs(model, x), preparing.targets(model, y)
         with model._lock, CompileNotice(False):
-            rows = model._rows(x, y, sample_weight)
+            rows = checked(model, (x, y, sample_weight))
             return model._one_step("test_on_batch", None, rows, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:

@@ -28,7 +28,7 @@ from . import data, preparing
 from .batches import Batches, are_batches
 from .data import Rows
 from .epoch import Epoch
-from .given import Given
+from .given import Given, checked
 from .on_batch import OnBatch, expect_no_recording
 from .outputs import (
     Choice,
@@ -388,9 +388,8 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
                 "profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to "
                 "see its calls"
             )
-        x, y = preparing.inputs(self, x), preparing.targets(self, y)
         with self._lock:
-            rows = self._rows(x, y, sample_weight)
+            rows = checked(self, (x, y, sample_weight))
             gradients = [(v, v._gradient) for v in self.trainable_variables]
             epoch = self._training("profile", rows, None, (batch_size, batch_size), True)
             try:
