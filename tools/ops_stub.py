@@ -50,10 +50,9 @@ def text() -> str:
 def signature(op: Op) -> str:
     """An op as a function: inputs and attributes are given by position or by name; attributes by
     name alone where an input may be left out."""
-    parameters = list(inspect.signature(op.infer).parameters.values())
     inputs = [
-        f"{p.name}: Operand" if p.default is p.empty else f"{p.name}: Operand | None = None"
-        for p in parameters[: op.arity]
+        f"{x}: Operand" if n < op.required else f"{x}: Operand | None = None"
+        for n, x in enumerate(op.inputs)
     ]
     attributes = [attribute(op, name) for name in op.names]
     required_last = ["=" in a for a in attributes] != sorted("=" in a for a in attributes)

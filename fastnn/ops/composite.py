@@ -1,10 +1,9 @@
 """Ops made of ops: no kernel, and the gradient of what they call. The tape fuses them."""
 
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
-from .record import Op, expect_dtype
+from .record import Op, expect_dtype, parameters_of
 
 
 def composite(**record: Any) -> Callable[[Callable], Op]:
@@ -12,8 +11,8 @@ def composite(**record: Any) -> Callable[[Callable], Op]:
     it is. Its documentation is the op's, and its name, unless that is given."""
 
     def made(function):
-        name, parameters = record.pop("name", function.__name__), signature(function)
-        names = list(parameters.parameters)
+        name, parameters = record.pop("name", function.__name__), parameters_of(function)
+        names = parameters.inputs
 
         def infer(*inputs, **attributes):
             alike = {
@@ -28,8 +27,8 @@ def composite(**record: Any) -> Callable[[Callable], Op]:
             results = function(*inputs, **attributes)
             return list(results) if isinstance(results, tuple) else [results]
 
-        setattr(infer, "__signature__", parameters)  # noqa: B010
-        op = Op(name, infer, composite=True, doc=function.__doc__, **record)
+        doc = function.__doc__
+        op = Op(name, infer, parameters=parameters, composite=True, doc=doc, **record)
         return op
 
     return made

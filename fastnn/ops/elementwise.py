@@ -3,7 +3,6 @@ add one: its formula and gradient in kernels/scalar/, and one record made by `el
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from inspect import Parameter, Signature
 from math import inf
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.declare import FLOATS as FLOAT_LETTERS
 from fastnn.kernels.scalar import Formula
 
-from .record import Case, Op, expect_attribute, expect_dtype, expect_shape
+from .record import Case, Op, Parameters, expect_attribute, expect_dtype, expect_shape
 
 # Sizes around a vector register (4 to 16 elements), around a thread's grain (64), and a prime; with
 # all of them one formula stands for those that the same loop is made of.
@@ -118,8 +117,6 @@ def elementwise(
             shape = broadcast_shape(name, *[x.shape for x in inputs])
         return [(shape, dtype if result == "T" else BOOL)]
 
-    setattr(infer, "__signature__", _signature(names, defaults))  # noqa: B010
-
     def changed(given):
         return {a: value for a, value in given.items() if value != defaults[a]}
 
@@ -156,6 +153,7 @@ def elementwise(
     op = Op(
         name,
         infer,
+        parameters=Parameters(tuple(names), len(names), tuple(defaults), defaults),
         kernels="loops.elementwise",
         formula=formula,
         dtypes=taken,
@@ -175,12 +173,6 @@ def elementwise(
             function, gradient, gradient_ops[0], _gradient_and_sums(name, gradient, flops + 1)
         )
     return op
-
-
-def _signature(inputs, attributes):
-    """Inputs by position, attributes by name."""
-    named = [Parameter(n, Parameter.KEYWORD_ONLY, default=d) for n, d in attributes.items()]
-    return Signature([*[Parameter(x, Parameter.POSITIONAL_ONLY) for x in inputs], *named])
 
 
 def _drawn(shapes, conditions, count):

@@ -1,7 +1,6 @@
 """What an op is: everything other code asks about it, in one place. Dispatch, tests, benchmarks and
 tables are derived."""
 
-import inspect
 import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,6 @@ from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 
 registry: dict[str, "Op"] = {}
 KERAS_NAMES = {"x": "x1", "y": "x2", "a": "x1", "b": "x2"}  # of inputs, besides their own
-BY_POSITION = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 in_place: dict[str, "Op"] = {}
 
 
@@ -40,6 +38,28 @@ class Case(NamedTuple):
     domain: tuple[float, float] = (-4.0, 4.0)
 
 
+class Parameters(NamedTuple):
+    """What may be given: inputs by position, of which the last may be left out beyond `required`,
+    and attributes by name."""
+
+    inputs: tuple[str, ...]
+    required: int
+    attributes: tuple[str, ...]
+    defaults: Mapping[str, Any]
+
+
+def parameters_of(function: Callable) -> Parameters:
+    """What a function takes, from its code: inspect.signature takes 20 us, for each op there is."""
+    code = function.__code__
+    named = code.co_argcount + code.co_kwonlyargcount
+    return Parameters(
+        code.co_varnames[: code.co_argcount],
+        code.co_argcount - len(function.__defaults__ or ()),
+        code.co_varnames[code.co_argcount : named],
+        function.__kwdefaults__ or {},
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Op:
     """A differentiable function of tensors.
@@ -50,6 +70,7 @@ class Op:
     kernels    the launcher that computes the outputs, "family.name" of kernels/<device>/, or the
                kernel, where one call does it all: see `devices/launchers.py`. None: a view.
     formula    what the launcher is made of, where it is made of a formula.
+    parameters what `infer` takes, where its code does not say so.
     gradient   (g, dys, inputs, outputs, **attributes): says, through `g`, by which ops the inputs'
                gradients are made. dys: one upstream gradient for each of `results`; None for a
                result that the loss does not use (of a single one, never).
@@ -119,6 +140,7 @@ class Op:
     doc: str = ""
     kernels: str | None = None
     formula: Any = None
+    parameters: Parameters | None = None
     fixed: Mapping[int, np.dtype] = field(init=False)  # types of `indices` and `conditions`
     names: Sequence[str] = field(init=False)  # of the attributes
     arity: int = field(init=False)
@@ -135,16 +157,12 @@ class Op:
         object.__setattr__(self, "__doc__", self.doc)
         object.__setattr__(self, "__name__", self.name)
         # what may be given by position: the inputs, then the attributes in their order
-        own = inspect.signature(self.infer).parameters.values()
-        given = [p for p in own if p.kind is p.KEYWORD_ONLY]
-        defaults = {p.name: p.default for p in given if p.default is not p.empty}
-        inputs = [p for p in own if p.kind in BY_POSITION]
-        required = len([p for p in inputs if p.default is p.empty])
+        inputs, required, names, defaults = self.parameters or parameters_of(self.infer)
         object.__setattr__(self, "arity", len(inputs))
         object.__setattr__(self, "required", required)
-        object.__setattr__(self, "inputs", tuple([p.name for p in inputs]))
-        object.__setattr__(self, "names", tuple([p.name for p in given]))
-        object.__setattr__(self, "defaults", defaults)
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "defaults", dict(defaults))
         if self.reference is not None:
             (in_place if self.in_place else registry)[self.name] = self
 

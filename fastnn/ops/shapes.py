@@ -3,7 +3,6 @@ and transposes, which copy."""
 
 from collections.abc import Sequence
 from functools import lru_cache
-from inspect import Parameter, Signature, signature
 from math import prod
 from operator import index as as_index
 
@@ -12,7 +11,7 @@ import numpy as np
 from fastnn.dtypes import ANY
 from fastnn.errors import ShapeError, shape_text
 
-from .record import Case, Op, expect_axis
+from .record import Case, Op, Parameters, expect_axis, parameters_of
 
 
 @lru_cache(maxsize=1024)
@@ -94,13 +93,11 @@ def _view(name, shape_of, reference, cases, doc):
     def infer(x, **given):
         return [x.view(shape_of(x.shape, **given))]
 
-    attributes = list(signature(shape_of).parameters.values())[1:]
-    named = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in attributes]
-    position = Parameter("x", Parameter.POSITIONAL_ONLY)
-    setattr(infer, "__signature__", Signature([position, *named]))  # noqa: B010
+    attributes = parameters_of(shape_of)
     return Op(
         name,
         infer,
+        parameters=Parameters(("x",), 1, attributes.attributes, attributes.defaults),
         gradient=lambda g, dys, inputs, outputs, **_: g.pass_on(0, dys[0].view(inputs[0].shape)),
         reference=reference,
         cases=[Case((shape,), given) for shape, given in cases],
@@ -112,7 +109,7 @@ def _view(name, shape_of, reference, cases, doc):
 
 reshape = _view(
     "reshape",
-    lambda x_shape, newshape: reshaped(newshape, x_shape),
+    lambda x_shape, *, newshape: reshaped(newshape, x_shape),
     lambda x, newshape: np.reshape(x, newshape),
     [
         ((), {"newshape": (1,)}),
@@ -125,7 +122,7 @@ reshape = _view(
 )
 
 
-def _expanded(x_shape, axis):
+def _expanded(x_shape, *, axis):
     axes = axis if isinstance(axis, tuple | list) else (axis,)
     ndim = len(x_shape) + len(axes)
     places = {expect_axis("expand_dims", a, (1,) * ndim) for a in axes}
@@ -145,7 +142,7 @@ expand_dims = _view(
 )
 
 
-def _squeezed(x_shape, axis=None):
+def _squeezed(x_shape, *, axis=None):
     if axis is None:
         return tuple([extent for extent in x_shape if extent != 1])
     axes = axis if isinstance(axis, tuple | list) else (axis,)

@@ -2,14 +2,12 @@
 and the checks before them (kernels/cpu/updates.py). All arrays have one dimension: an optimizer
 updates runs of variables, whatever their shapes."""
 
-from inspect import Parameter, Signature
-
 import numpy as np
 
 from fastnn.kernels import update_rules as rules
 from fastnn.kernels.reference import updates as reference
 
-from .record import Case, Op, Tolerance
+from .record import Case, Op, Parameters, Tolerance
 
 
 def _number(value):
@@ -42,27 +40,19 @@ def _cases(rule, tested):
     ]
 
 
-def _signature(rule):
-    inputs = ("gradient", "rate", "steps", "squares", *rule.cells)
-    attributes = {**rule.attributes, **rules.COMMON}
-    return Signature(
-        [
-            *[Parameter(x, Parameter.POSITIONAL_ONLY) for x in inputs],
-            *[Parameter(n, Parameter.KEYWORD_ONLY, default=d) for n, d in attributes.items()],
-        ]
-    )
-
-
 def _update(rule, flops, doc, *tested, optimizer=None, **record):
     """The op of a rule; its check, named after the optimizer, is in `check_of`."""
 
     def infer(*inputs, **attributes):
         return []
 
-    setattr(infer, "__signature__", _signature(rule))  # noqa: B010
+    inputs = ("gradient", "rate", "steps", "squares", *rule.cells)
+    attributes = {**rule.attributes, **rules.COMMON}
+    parameters = Parameters(inputs, len(inputs), tuple(attributes), attributes)
     op = Op(
         rule.name,
         infer,
+        parameters=parameters,
         kernels="updates.update",
         formula=rule,
         in_place=True,
@@ -76,6 +66,7 @@ def _update(rule, flops, doc, *tested, optimizer=None, **record):
     check_of[op] = Op(
         f"{optimizer or rule.name}'s check",
         infer,
+        parameters=parameters,
         kernels="updates.check",
         formula=rule,
         in_place=True,
