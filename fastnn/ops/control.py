@@ -6,24 +6,19 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from fastnn import tree
-from fastnn.errors import RecordingError
 
-from .functions import as_tensor, public
+from .functions import as_tensor, public, values_of
 from .join import stack
 from .movement import slice_copy
 
 
 def _known(name, what, value, way_out):
-    try:
-        return np.asarray(value)
-    except RecordingError:
-        raise RecordingError(
-            f"{name}: {what} is a tensor that the step computes, which is not known while it is "
-            f"being recorded. {way_out}"
-        ) from None
+    return values_of(
+        value,
+        f"{name}: {what} is a tensor that the step computes, which is not known while it is being "
+        f"recorded. {way_out}",
+    )
 
 
 @public()

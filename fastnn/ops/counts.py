@@ -5,22 +5,19 @@ from typing import Any
 import numpy as np
 
 from fastnn.dtypes import FLOATS
-from fastnn.errors import DTypeError, RecordingError, shape_text
+from fastnn.errors import DTypeError, shape_text
 
-from .functions import public
+from .functions import public, values_of
 from .movement import copy
-from .record import expect_shape
-from .sorting import whole
+from .record import expect_shape, expect_whole
 
 
 def _values(name, x):
-    try:
-        return np.asarray(x)
-    except RecordingError:
-        raise RecordingError(
-            f"{name}: how large its result is depends on values, but a recorded step has fixed "
-            "shapes. Call it before the step, and pass what it gives."
-        ) from None
+    return values_of(
+        x,
+        f"{name}: how large its result is depends on values, but a recorded step has fixed shapes. "
+        "Call it before the step, and pass what it gives.",
+    )
 
 
 @public()
@@ -90,7 +87,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
             f"bincount: x must be rows (N,) or (M, N) of numbers from 0 on; got {what}"
         )
     size = int(numbers.max(initial=-1)) + 1
-    size = size if size > minlength else whole("bincount", "minlength", minlength, 0)
+    size = size if size > minlength else expect_whole("bincount", "minlength", minlength, 0)
     rows = numbers.astype(np.int64).reshape(-1, numbers.shape[-1])
     given = None if weights is None else _values("bincount", weights)
     if given is not None:
@@ -116,6 +113,6 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
     numbers = _values("histogram", x)
     if range is not None and not (len(range) == 2 and range[0] <= range[1]):
         raise ValueError(f"histogram: range must be two numbers in order; got {range!r}")
-    counts, ends = np.histogram(numbers, whole("histogram", "bins", bins), range)
+    counts, ends = np.histogram(numbers, expect_whole("histogram", "bins", bins), range)
     dtype = numbers.dtype if numbers.dtype in FLOATS else np.float32
     return copy(counts.astype(np.int32)), copy(ends.astype(dtype))

@@ -12,7 +12,7 @@ from fastnn.dtypes import ANY, FLOATS, INT32, INT64
 from .arithmetic import cast as cast_op
 from .arithmetic import maximum, minimum
 from .composite import composite
-from .functions import as_tensor, public
+from .functions import as_tensor, public, values_of
 from .movement import broadcast_to
 from .movement import zeros as zeros_op
 from .record import Case, Op, expect_shape_attribute
@@ -329,14 +329,10 @@ def nonzero(x: Any) -> tuple:
     >>> print(*ops.nonzero([0, 3, 0, 4]))
     [1 3]
     """
-    from fastnn.errors import RecordingError
-
-    try:
-        values = np.asarray(x)
-    except RecordingError:
-        raise RecordingError(
-            "nonzero, where(condition): how many elements are True depends on their values, but a "
-            "recorded step has fixed shapes. Use where(condition, x1, x2), or call it before the "
-            "step and pass the indices."
-        ) from None
+    values = values_of(
+        x,
+        "nonzero, where(condition): how many elements are True depends on their values, but a "
+        "recorded step has fixed shapes. Use where(condition, x1, x2), or call it before the step "
+        "and pass the indices.",
+    )
     return tuple([_tensor(index.astype(np.int32)) for index in np.nonzero(values)])

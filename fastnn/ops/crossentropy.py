@@ -20,7 +20,7 @@ from .losses import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
-from .record import Case
+from .record import Case, expect_axis
 from .reduce import sum
 from .shapes import reshape, transpose
 
@@ -122,12 +122,7 @@ def sparse_categorical_crossentropy(
     output (..., C), which is kept 1e-7 away from 0 and 1 and divided by its sum. from_logits: it is
     what a softmax would make probabilities of."""
     name, dims = "sparse_categorical_crossentropy", len(output.shape)
-    if not -dims <= axis < dims:
-        raise ShapeError(
-            f"{name}: axis {axis} is not one of the {dims} dimensions of output, whose shape is "
-            f"{shape_text(output.shape)}"
-        )
-    axis %= dims
+    axis = expect_axis(name, axis, output.shape)
     kept = tuple([e for d, e in enumerate(output.shape) if d != axis])
     with_axis = tuple([1 if d == axis else e for d, e in enumerate(output.shape)])
     if target.shape not in (kept, with_axis):

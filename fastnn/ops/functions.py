@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from fastnn.dtypes import ANY
+from fastnn.errors import RecordingError
 
 from .record import Case, Op
 
@@ -74,6 +75,15 @@ identity = Op(
 def as_tensor(x: Any) -> Any:
     """x as a tensor; what is one of fastnn's stays what it is."""
     return x if type(x).__module__.startswith("fastnn.") else identity(x)
+
+
+def values_of(x: Any, refusal: str) -> np.ndarray:
+    """x as an array; what a recorded step computes has no values yet: `refusal` says so, and names
+    the way out."""
+    try:
+        return np.asarray(x)
+    except RecordingError:
+        raise RecordingError(refusal) from None
 
 
 def tensors_of(name: str, argument: str, xs: Any) -> list:

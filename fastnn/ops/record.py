@@ -263,6 +263,16 @@ def expect_integer(name: str, argument: str, value: Any) -> int:
     return as_index(value)
 
 
+def expect_whole(name: str, argument: str, value: Any, low: int = 1) -> int:
+    """An attribute that is a whole number from `low` on."""
+    try:
+        if as_index(value) >= low:
+            return as_index(value)
+    except TypeError:
+        pass
+    raise ValueError(f"{name}: {argument} must be a whole number from {low} on; got {value!r}")
+
+
 def expect_shape_attribute(name: str, shape: Any) -> tuple[int, ...]:
     """A shape that is an attribute, as a tuple."""
     given = (shape,) if hasattr(shape, "__index__") else shape

@@ -13,7 +13,7 @@ from fastnn.kernels.reference import reduce as reference
 from fastnn.kernels.scalar import arithmetic
 
 from .arithmetic import cast, divide, equal, maximum, minimum, where
-from .record import Case, Op, expect_dtype
+from .record import Case, Op, expect_axis, expect_dtype
 
 
 @lru_cache(maxsize=1024)
@@ -21,14 +21,8 @@ def reduced_shape(
     name: str, shape: tuple[int, ...], axis: tuple[int, ...] | None, keepdims: bool
 ) -> tuple[int, ...]:
     """The result's shape."""
-    axes = range(len(shape)) if axis is None else axis
-    for a in axes:
-        if not -len(shape) <= a < len(shape):
-            raise ShapeError(
-                f"{name}: axis {a} is not one of the {len(shape)} dimensions of shape "
-                f"{shape_text(shape)}"
-            )
-    reduced = {a % len(shape) for a in axes} if shape else set()
+    axes = range(len(shape)) if axis is None else [expect_axis(name, a, shape) for a in axis]
+    reduced = {*axes}
     if len(reduced) < len(axes):
         raise ShapeError(
             f"{name}: axis names a dimension twice: {axis}, of shape {shape_text(shape)}"

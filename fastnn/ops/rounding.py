@@ -14,7 +14,7 @@ from .arithmetic import divide, multiply
 from .composite import composite
 from .elementwise import EXTREMES, PASS, elementwise
 from .movement import copy
-from .record import Case
+from .record import Case, expect_integer
 
 HALVES = (*EXTREMES, 0.5, -0.5, 1.5, 2.5, -2.5, 0.7, -0.7, 8388607.5, 0.49999997)
 SIGNED = (0.0, -0.0, 1.0, -1.0, 2.5, -3.0, inf, -inf, nan, 1e30, -7e-30)
@@ -81,8 +81,7 @@ def trunc(x: Any) -> Any:
 def round(x: Any, *, decimals: int = 0) -> Any:
     """x rounded to so many decimals, of two nearest numbers to the even one; to tens, hundreds, ...
     where decimals is negative, of floats only. Of x's type; its gradient is 0."""
-    if not isinstance(decimals, int | np.integer) or isinstance(decimals, bool):
-        raise TypeError(f"round: decimals must be an integer; got {decimals!r}")
+    decimals = expect_integer("round", "decimals", decimals)
     if x.dtype not in FLOATS:
         if decimals < 0:
             raise DTypeError(

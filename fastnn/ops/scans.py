@@ -1,6 +1,5 @@
 """Products along dimensions, cumulative sums and products, and differences of neighbours."""
 
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,11 @@ from fastnn.kernels.reduction_passes import passes
 from .arithmetic import cast, not_equal, subtract
 from .composite import composite
 from .movement import slice_copy
-from .record import Case, Op, expect_dtype
+from .record import Case, Op, expect_axis, expect_dtype, expect_whole
 from .reduce import SHAPES_AND_AXES, checked_axes
 from .shapes import reshape
 
 SUMMED = (*FLOATS, INT64, INT32)
-
-
-def one_axis(name: str, shape: tuple[int, ...], axis: Any) -> int:
-    """An axis counted from 0."""
-    (found,) = checked_axes(name, shape, (axis,))
-    return found
 
 
 def _along(name, reverses=False):
@@ -109,7 +102,7 @@ def _cumulative(name, x, axis, dtype, op):
         x = cast(x, dtype=dtype)
     if axis is None:
         return op(reshape(x, newshape=(-1,)), axis=0)
-    return op(x, axis=one_axis(name, x.shape, axis))
+    return op(x, axis=expect_axis(name, axis, x.shape))
 
 
 SCANS = [
@@ -153,19 +146,10 @@ def cumprod(x: Any, *, axis: Any = None, dtype: Any = None) -> Any:
 )  # fmt: skip
 def diff(x: Any, *, n: int = 1, axis: int = -1) -> Any:
     """x[i + 1] - x[i] along axis, n times; of booleans, whether they are unequal."""
-    times, axis = _times(n), one_axis("diff", x.shape, axis)
+    times, axis = expect_whole("diff", "n", n, 0), expect_axis("diff", axis, x.shape)
     ahead = (slice(None),) * axis
     for _ in range(times):
         after = slice_copy(x, key=(*ahead, slice(1, None)))
         before = slice_copy(x, key=(*ahead, slice(None, -1)))
         x = not_equal(after, before) if x.dtype == bool else subtract(after, before)
     return x
-
-
-def _times(n):
-    try:
-        if index(n) >= 0:
-            return index(n)
-    except TypeError:
-        pass
-    raise ValueError(f"diff: n must be a whole number from 0 on; got {n!r}")

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from fastnn.dtypes import FLOATS, INT64, NUMBERS
-from fastnn.errors import DTypeError, RecordingError, ShapeError, shape_text
+from fastnn.errors import DTypeError, ShapeError, shape_text
 
 from .arithmetic import cast, greater_equal, less, multiply, where
-from .functions import as_tensor, public
+from .functions import as_tensor, public, values_of
 from .indices import scatter_update
 from .movement import broadcast_to, slice_copy
+from .record import expect_whole
 from .shapes import reshape
-from .sorting import whole
 
 
 def _segments(
@@ -32,14 +32,13 @@ def _segments(
             f"{data.dtype}"
         )
     if num_segments is None:
-        try:
-            num_segments = int(np.max(np.asarray(ids), initial=-1)) + 1
-        except RecordingError:
-            raise RecordingError(
-                f"{name}: without num_segments the result is as large as the largest of "
-                "segment_ids, but a recorded step has fixed shapes: pass it."
-            ) from None
-    count = whole(name, "num_segments", num_segments, 0)
+        values = values_of(
+            ids,
+            f"{name}: without num_segments the result is as large as the largest of segment_ids, "
+            "but a recorded step has fixed shapes: pass it.",
+        )
+        num_segments = int(values.max(initial=-1)) + 1
+    count = expect_whole(name, "num_segments", num_segments, 0)
     ids = cast(ids, dtype=INT64)
     is_one = multiply(greater_equal(ids, 0), less(ids, count))
     ids = reshape(where(is_one, ids, count), newshape=(-1, 1))  # one more row for all others

@@ -19,9 +19,8 @@ from .arithmetic import (
     where,
 )
 from .composite import composite
-from .record import Case, Op, expect_dtype, expect_shape
+from .record import Case, Op, expect_axis, expect_dtype, expect_shape, expect_whole
 from .reduce import max, sum
-from .scans import one_axis
 from .shapes import reshape, transpose
 
 # ---- along the last dimension: elements in order, and where they stood
@@ -64,7 +63,7 @@ def _swap(x, axis):
 def _put_in_order(name, x, axis, result):
     if not x.shape or axis is None:
         x, axis = reshape(x, newshape=(-1,)), 0
-    axis = one_axis(name, x.shape, axis)
+    axis = expect_axis(name, axis, x.shape)
     return _along_last(in_order(_along_last(x, axis))[result], axis)
 
 
@@ -116,7 +115,7 @@ def argsort(x: Any, *, axis: Any = -1) -> Any:
 def argpartition(x: Any, *, kth: int, axis: Any = -1) -> Any:
     """Indices, int64, that put element kth in order along axis (None: of all as one row) in its
     place, smaller ones before it: those of `argsort`, which put all in order."""
-    size = prod(x.shape) if axis is None else x.shape[one_axis("argpartition", x.shape, axis)]
+    size = prod(x.shape) if axis is None else x.shape[expect_axis("argpartition", axis, x.shape)]
     if not -size <= kth < size:
         raise ValueError(f"argpartition: kth must be an index of {size} elements; got {kth!r}")
     return argsort(x, axis=axis)
@@ -178,7 +177,7 @@ def in_top_k(targets: Any, predictions: Any, *, k: int) -> Any:
     """Whether fewer than k of a row of predictions (..., C) are greater than that at its target
     (...), int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
     expect_shape("in_top_k", "predictions", predictions.shape, (*targets.shape, None))
-    k, columns = whole("in_top_k", "k", k), predictions.shape[-1]
+    k, columns = expect_whole("in_top_k", "k", k), predictions.shape[-1]
     if not columns:
         return equal(targets, targets)
     is_target = equal(np.arange(columns), reshape(targets, newshape=(*targets.shape, 1)))
@@ -186,16 +185,6 @@ def in_top_k(targets: Any, predictions: Any, *, k: int) -> Any:
     low = where(multiply(is_target, is_number), predictions, -inf)
     ahead = sum(greater(predictions, max(low, axis=-1, keepdims=True)), axis=-1)
     return less_equal(ahead, k - 1)
-
-
-def whole(name: str, argument: str, value: Any, low: int = 1) -> int:
-    """A whole number from `low` on."""
-    try:
-        if as_index(value) >= low:
-            return as_index(value)
-    except TypeError:
-        pass
-    raise ValueError(f"{name}: {argument} must be a whole number from {low} on; got {value!r}")
 
 
 # ---- among sorted numbers
