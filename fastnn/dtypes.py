@@ -42,6 +42,7 @@ ANY = tuple(map(np.dtype, declare.ANY))  # what users' tensors hold
 FLOAT32, FLOAT64 = FLOATS
 INTEGERS = NUMBERS[len(FLOATS) :]
 INT64, INT32, UINT8, BOOL = map(np.dtype, ("int64", "int32", "uint8", "bool"))
+SUMMED = (*FLOATS, INT64, INT32)  # what sums and products are made of; of smaller integers, int32
 
 # Of several types the last one here. Python's numbers are weak: an int gives way to every type of
 # integers, a float to both of floats. Integers become floats beside a float, as in Keras and JAX:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import whole_number
-from fastnn.dtypes import ANY, FLOATS, INT32, INT64
+from fastnn.dtypes import ANY, SUMMED
 from fastnn.errors import ShapeError, shape_text
 
 from .arithmetic import cast, where
@@ -266,7 +266,7 @@ def diagonal(x: Any, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 @composite(
     reference=np.trace,
     cases=[Case(((3, 4),), terms=3), Case(((2, 3, 4),), {"offset": 1})],
-    dtypes=(*FLOATS, INT64, INT32),
+    dtypes=SUMMED,
 )
 def trace(x: Any, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The sum of diagonal number `offset` of two dimensions."""

@@ -5,13 +5,13 @@ from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
+from fastnn.dtypes import SUMMED
 from fastnn.errors import ShapeError, shape_text
 
 from .arithmetic import multiply
 from .arrange import diagonal
 from .functions import public
 from .matmul import matmul
-from .products import MULTIPLIED
 from .record import Op, expect_dtype
 from .reduce import sum
 from .shapes import reshape, transpose
@@ -106,7 +106,7 @@ def pairs(operands: tuple, result: tuple, sizes: tuple) -> tuple[tuple[int, int]
 
 def _infer(*operands, subscripts):
     named = {f"operand {n}": x for n, x in enumerate(operands)}
-    expect_dtype("einsum", MULTIPLIED, **named)
+    expect_dtype("einsum", SUMMED, **named)
     equation = parsed(subscripts, tuple([x.shape for x in operands]))
     left = [
         _without_repeats(x, names) for x, names in zip(operands, equation.operands, strict=True)
@@ -199,7 +199,7 @@ def _spread(x, names, wanted, extents):
     return reshape(x, newshape=[1 if n is None else extents[n] for n in wanted])
 
 
-_einsum = Op("einsum", _infer, composite=True, dtypes=MULTIPLIED)
+_einsum = Op("einsum", _infer, composite=True, dtypes=SUMMED)
 
 
 @public()

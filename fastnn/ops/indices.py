@@ -8,8 +8,7 @@ import numpy as np
 
 from fastnn.dtypes import ANY, INT64
 from fastnn.errors import RecordingError, ShapeError, shape_text
-from fastnn.kernels.declare import ANY as ANY_LETTER
-from fastnn.kernels.declare import NUMBERS as NUMBER_LETTERS
+from fastnn.kernels import declare
 from fastnn.kernels.scalar import Formula, arithmetic
 
 from .arithmetic import add, divide, equal, multiply, where
@@ -125,9 +124,10 @@ def select(condlist: Sequence, choicelist: Sequence, default: Any = 0) -> Any:
 # ---- scattered
 
 
-def _scatter_op(formula, gradient, name):
-    """y = x, then y[index[m]] = formula(y[index[m]], updates[m]) for each m in turn."""
-    taken = tuple(map(np.dtype, formula.dtypes))
+def _scatter_op(function, dtypes, gradient):
+    """y = x, then y[index[m]] = function(y[index[m]], updates[m]) for each m in turn."""
+    name, formula = "scatter_update", Formula(function, dtypes=dtypes)
+    taken = tuple(map(np.dtype, dtypes))
 
     def infer(x, index, updates):
         expect_dtype(name, taken, inputs=x, updates=updates)
@@ -183,21 +183,11 @@ def _extreme_gradient(g, dys, inputs, outputs):
         g.pass_on(2, g.run(multiply, g.run(take, share, index, axis=0), is_update))
 
 
-def _formula(function, dtypes):
-    return Formula(function, dtypes=dtypes)
-
-
-scatter_set = _scatter_op(_formula(arithmetic.second, ANY_LETTER), _set_gradient, "scatter_update")
-scatter_add = _scatter_op(_formula(arithmetic.add, NUMBER_LETTERS), _add_gradient, "scatter_update")
-scatter_max = _scatter_op(
-    _formula(arithmetic.maximum, NUMBER_LETTERS), _extreme_gradient, "scatter_update"
-)
-scatter_min = _scatter_op(
-    _formula(arithmetic.minimum, NUMBER_LETTERS), _extreme_gradient, "scatter_update"
-)
-scatter_multiply = _scatter_op(
-    _formula(arithmetic.multiply, NUMBER_LETTERS), None, "scatter_update"
-)
+scatter_set = _scatter_op(arithmetic.second, declare.ANY, _set_gradient)
+scatter_add = _scatter_op(arithmetic.add, declare.NUMBERS, _add_gradient)
+scatter_max = _scatter_op(arithmetic.maximum, declare.NUMBERS, _extreme_gradient)
+scatter_min = _scatter_op(arithmetic.minimum, declare.NUMBERS, _extreme_gradient)
+scatter_multiply = _scatter_op(arithmetic.multiply, declare.NUMBERS, None)
 REDUCTIONS = {
     None: scatter_set,
     "add": scatter_add,
@@ -392,17 +382,7 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
     return taken
 
 
-def _slice_update_reference(inputs, updates, start_indices):
-    x = inputs.astype(np.result_type(inputs, updates))
-    x[tuple([np.s_[a : a + n] for a, n in zip(start_indices, updates.shape, strict=True)])] = (
-        updates
-    )
-    return x
-
-
-@public(
-    lambda inputs, start_indices, updates: _slice_update_reference(inputs, updates, start_indices)
-)
+@public()
 def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     """inputs with `updates`, of as many dimensions, in place of the part that begins at
     `start_indices`, as for `slice`.

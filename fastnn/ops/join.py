@@ -92,7 +92,7 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
     return concatenate([x1, x2], axis)
 
 
-def _cut(name, x, places, axis):
+def _cut(x, places, axis):
     """x cut along the axis before each of these places, as NumPy's slices have it."""
     before = (Span(None, None, None),) * axis
     bounds = zip([0, *places], [*places, x.shape[axis]], strict=True)
@@ -105,7 +105,7 @@ def _split(name, x, indices_or_sections, axis, expect_even):
     extent = x.shape[axis]
     if not hasattr(indices_or_sections, "__index__"):
         places = [int(place) for place in np.asarray(indices_or_sections).ravel()]
-        return _cut(name, x, places, axis)
+        return _cut(x, places, axis)
     count = int(indices_or_sections)
     if count < 1 or (expect_even and extent % count):
         raise ShapeError(
@@ -113,7 +113,7 @@ def _split(name, x, indices_or_sections, axis, expect_even):
             f"{axis}; array_split makes some of them larger"
         )
     each, larger = divmod(extent, count)
-    return _cut(name, x, [n * each + min(n, larger) for n in range(1, count)], axis)
+    return _cut(x, [n * each + min(n, larger) for n in range(1, count)], axis)
 
 
 SPLIT = [

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastnn.dtypes import FLOATS, INT32, INT64
+from fastnn.dtypes import SUMMED
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.kernels.batches import batch_of
 from fastnn.kernels.reference import linear as reference
@@ -10,8 +10,6 @@ from fastnn.kernels.reference import linear as reference
 from .elementwise import gradient_from_output
 from .record import Case, Op, expect_dtype, expect_shape
 from .reduce import sum as sum_op
-
-MULTIPLIED = (*FLOATS, INT64, INT32)
 
 # Around a micro-tile (14 or 6 rows, 8 to 32 columns), a thread's grain and a prime.
 EXTENTS = [
@@ -52,7 +50,7 @@ DOMAIN = (-1.0, 1.0)
 
 
 def _matmul_infer(a, b, *, transpose_a=False, transpose_b=False, accumulate=False):
-    dtype = expect_dtype("matmul", MULTIPLIED, a=a, b=b)
+    dtype = expect_dtype("matmul", SUMMED, a=a, b=b)
     if len(a.shape) == len(b.shape) == 2:
         rows, depth = a.shape[::-1] if transpose_a else a.shape
         other, columns = b.shape[::-1] if transpose_b else b.shape
@@ -171,7 +169,7 @@ matmul = Op(
     "matmul",
     _matmul_infer,
     kernels="matmul.matmul",
-    dtypes=MULTIPLIED,
+    dtypes=SUMMED,
     gradient=_matmul_gradient,
     reference=reference.matmul,
     cases=[

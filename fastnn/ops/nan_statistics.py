@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.dtypes import ANY, FLOATS, INT64
+from fastnn.dtypes import ANY, FLOATS, SUMMED
 from fastnn.kernels.reference import reduce as reference
 from fastnn.kernels.reference import sorting
 
-from .arithmetic import cast, divide, equal, squared_difference, where
+from .arithmetic import cast, divide, equal, logical_not, squared_difference, where
 from .composite import composite, detached
 from .elementary import sqrt
 from .quantiles import quantiles
 from .record import Case
 from .reduce import argmax, argmin, checked_axes, max, min, sum
-from .scans import SUMMED, cumprod, cumsum, prod
-from .statistics import all
+from .scans import cumprod, cumsum, prod
+from .statistics import any
 
 SHAPES = [((9,), None), ((5, 7), 0), ((5, 7), -1), ((3, 4, 5), (0, 2))]
 
@@ -44,12 +44,13 @@ def _without(x, value):
     return where(_is_number(x), x, value) if x.dtype in FLOATS else x
 
 
-def _nan_if_none(found, x, axes, keepdims):
-    """NaN where all are NaN."""
+def _of_numbers(op, x, axis, keepdims, lost, if_none):
+    """op of x with `lost` in the place of NaN; `if_none` where all are NaN."""
+    found = op(_without(x, lost), axis=axis, keepdims=keepdims)
     if x.dtype not in FLOATS:
         return found
-    none = all(equal(_is_number(x), False), axis=axes, keepdims=keepdims)
-    return where(none, np.asarray(np.nan, x.dtype), found)
+    none = logical_not(any(_is_number(x), axis=axis, keepdims=keepdims))
+    return where(none, np.asarray(if_none, found.dtype), found)
 
 
 @composite(reference=np.nansum, cases=_cases(), dtypes=SUMMED)
@@ -112,8 +113,7 @@ def _nanmax(x, axis=None, keepdims=False):
 def nanmax(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """`max` of what is not NaN: NaN if all are."""
     axes = checked_axes("nanmax", x.shape, axis)
-    found = max(_without(x, -inf), axis=axes, keepdims=keepdims)
-    return _nan_if_none(found, x, axes, keepdims)
+    return _of_numbers(max, x, axes, keepdims, -inf, np.nan)
 
 
 def _nanmin(x, axis=None, keepdims=False):
@@ -125,28 +125,19 @@ def _nanmin(x, axis=None, keepdims=False):
 def nanmin(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """`min` of what is not NaN: NaN if all are."""
     axes = checked_axes("nanmin", x.shape, axis)
-    found = min(_without(x, inf), axis=axes, keepdims=keepdims)
-    return _nan_if_none(found, x, axes, keepdims)
-
-
-def _place(x, axis, keepdims, op, value):
-    found = op(_without(x, value), axis=axis, keepdims=keepdims)
-    if x.dtype not in FLOATS:
-        return found
-    none = all(equal(_is_number(x), False), axis=axis, keepdims=keepdims)
-    return where(none, np.asarray(-1, INT64), found)
+    return _of_numbers(min, x, axes, keepdims, inf, np.nan)
 
 
 @composite(reference=np.nanargmax, cases=_cases(shapes=SHAPES[:3]), constant=(0,), dtypes=ANY)
 def nanargmax(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """`argmax` of what is not NaN: -1 if all are, as in Keras; NumPy raises."""
-    return _place(x, axis, keepdims, argmax, -inf)
+    return _of_numbers(argmax, x, axis, keepdims, -inf, -1)
 
 
 @composite(reference=np.nanargmin, cases=_cases(shapes=SHAPES[:3]), constant=(0,), dtypes=ANY)
 def nanargmin(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """`argmin` of what is not NaN: -1 if all are, as in Keras; NumPy raises."""
-    return _place(x, axis, keepdims, argmin, inf)
+    return _of_numbers(argmin, x, axis, keepdims, inf, -1)
 
 
 @composite(reference=np.nancumsum, cases=_cases(shapes=SHAPES[:3], keeps=False), dtypes=SUMMED)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.dtypes import FLOATS, INTEGERS
+from fastnn.dtypes import FLOATS, NUMBERS
 
 from .arithmetic import (
     abs,
@@ -30,7 +30,6 @@ from .record import Case
 from .rounding import mod, sign
 from .trigonometric import sin
 
-NUMBERS = (*FLOATS, *INTEGERS)
 LN2 = log(2)
 
 

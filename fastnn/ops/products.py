@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.dtypes import FLOATS, INT32, INT64
+from fastnn.dtypes import SUMMED
 from fastnn.errors import ShapeError, shape_text
 
 from .arithmetic import multiply, subtract
@@ -16,8 +16,6 @@ from .matmul import DOMAIN, matmul
 from .movement import take
 from .record import Case, expect_axis
 from .shapes import reshape, transpose
-
-MULTIPLIED = (*FLOATS, INT64, INT32)
 
 
 def _cases(*shapes, terms=1, **attributes):
@@ -30,7 +28,7 @@ def _cases(*shapes, terms=1, **attributes):
         ((), (3, 2)), ((5,), (5,)), ((3, 5), (5,)), ((5,), (5, 7)), ((3, 5), (5, 7)),
         ((2, 3, 5), (5,)), ((2, 3, 5), (4, 5, 7)), ((3, 0), (0, 2)), terms=5,
     ),
-    dtypes=MULTIPLIED,
+    dtypes=SUMMED,
 )  # fmt: skip
 def dot(x1: Any, x2: Any) -> Any:
     """The sum of products over the last dimension of x1 and the last but one of x2, or its only
@@ -46,7 +44,7 @@ def dot(x1: Any, x2: Any) -> Any:
 @composite(
     reference=np.inner,
     cases=_cases(((), (3, 2)), ((5,), (5,)), ((3, 5), (5,)), ((3, 5), (2, 4, 5)), terms=5),
-    dtypes=MULTIPLIED,
+    dtypes=SUMMED,
 )
 def inner(x1: Any, x2: Any) -> Any:
     """The sum of products over the last dimensions of both: (..., K) and (..., K) give (..., ...).
@@ -59,7 +57,7 @@ def inner(x1: Any, x2: Any) -> Any:
 @composite(
     reference=lambda x1, x2: np.dot(x1.ravel(), x2.ravel()),
     cases=_cases(((5,), (5,)), ((3, 5), (5, 3)), ((0,), (0,)), terms=15),
-    dtypes=MULTIPLIED,
+    dtypes=SUMMED,
 )
 def vdot(x1: Any, x2: Any) -> Any:
     """The sum of products of the elements of x1 and x2, each as one row."""
@@ -71,7 +69,7 @@ def vdot(x1: Any, x2: Any) -> Any:
 @composite(
     reference=np.outer,
     cases=_cases(((5,), (7,)), ((2, 3), (5,)), ((), (3,)), ((0,), (3,))),
-    dtypes=MULTIPLIED,
+    dtypes=SUMMED,
 )
 def outer(x1: Any, x2: Any) -> Any:
     """All products of an element of x1 and one of x2, each as one row: (M, N)."""
@@ -87,7 +85,7 @@ def outer(x1: Any, x2: Any) -> Any:
         *_cases(((3, 4, 5), (2, 5)), terms=5, axes=(-1, 1)),
         *_cases(((3, 5), (5, 2)), terms=5, axes=1),
     ],
-    dtypes=MULTIPLIED,
+    dtypes=SUMMED,
 )
 def tensordot(x1: Any, x2: Any, *, axes: Any = 2) -> Any:
     """The sum of products over several dimensions: the last `axes` of x1 and the first of x2, or
@@ -170,7 +168,7 @@ def _cross(x1, x2, axisa=-1, axisb=-1, axisc=-1, axis=None):
         *_cases(((3, 5), (5, 3)), axisa=0, axisc=0),
         *_cases(((3, 5), (3, 5)), axis=0),
     ],
-    dtypes=MULTIPLIED,
+    dtypes=SUMMED,
 )
 def cross(
     x1: Any, x2: Any, *, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None
@@ -220,7 +218,7 @@ def _last_to(x, axis):
 @composite(
     reference=np.kron,
     cases=_cases(((2, 3), (4, 5)), ((3,), (4,)), ((2, 3), (4,)), ((), (3,)), ((2, 1, 3), (2, 2))),
-    dtypes=MULTIPLIED,
+    dtypes=SUMMED,
 )
 def kron(x1: Any, x2: Any) -> Any:
     """Kronecker's product: a block x1[i, j, ...] x2 for each element of x1."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.dtypes import ANY, FLOATS, INT32, INT64
+from fastnn.dtypes import ANY, FLOATS, INT64, SUMMED
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.reference import reduce as reference
 from fastnn.kernels.scalar import arithmetic
@@ -100,7 +100,7 @@ sum = _reduction(
     lambda x, axis=None, keepdims=False: np.sum(x, axis=axis, keepdims=keepdims),
     False,
     "The sum of x: int32 of booleans and of uint8.",
-    (*FLOATS, INT64, INT32),
+    SUMMED,
 )
 mean = _reduction(
     "mean",

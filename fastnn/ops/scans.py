@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.dtypes import FLOATS, INT32, INT64
+from fastnn.dtypes import ANY, SUMMED
 from fastnn.kernels.reduction_passes import passes
 
 from .arithmetic import cast, not_equal, subtract
@@ -13,8 +13,6 @@ from .movement import slice_copy
 from .record import Case, Op, expect_axis, expect_dtype, expect_whole
 from .reduce import SHAPES_AND_AXES, checked_axes
 from .shapes import reshape
-
-SUMMED = (*FLOATS, INT64, INT32)
 
 
 def _along(name, reverses=False):
@@ -142,7 +140,7 @@ def cumprod(x: Any, *, axis: Any = None, dtype: Any = None) -> Any:
         for s, n, axis in [((5,), 1, -1), ((5, 7), 1, 0), ((5, 7), 2, 1), ((3, 4, 5), 3, 1),
                            ((5, 7), 0, 0), ((2,), 3, 0), ((0, 3), 1, 0)]
     ],
-    dtypes=(*FLOATS, INT64, INT32, np.dtype("uint8"), np.dtype("bool")),
+    dtypes=ANY,
 )  # fmt: skip
 def diff(x: Any, *, n: int = 1, axis: int = -1) -> Any:
     """x[i + 1] - x[i] along axis, n times; of booleans, whether they are unequal."""
