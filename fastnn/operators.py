@@ -163,9 +163,9 @@ class Operators:
         """`ops.argmax`."""
         return _reduced(ops.argmax, self, axis, keepdims, numpys)
 
-    def argmin(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    def argmin(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.argmin`."""
-        return ops.argmin(self, axis=axis, keepdims=keepdims)
+        return _reduced(ops.argmin, self, axis, keepdims, numpys)
 
     def any(self: Any, axis: Any = None, keepdims: bool = False, **numpys: Any) -> Any:
         """`ops.any`."""

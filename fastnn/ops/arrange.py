@@ -75,6 +75,10 @@ def swapaxes(x: Any, *, axis1: int, axis2: int) -> Any:
 def flip(x: Any, *, axis: Any = None) -> Any:
     """x with its elements backwards along `axis`: an integer, several, or None for all."""
     axes = _axes("flip", axis, x.shape)
+    if len({*axes}) < len(axes):
+        raise ShapeError(
+            f"flip: axis names a dimension twice: {axis}, of shape {shape_text(x.shape)}"
+        )
     return slice_copy(x, key=tuple([BACKWARDS if d in axes else WHOLE for d in range(x.ndim)]))
 
 
@@ -108,7 +112,8 @@ def roll(x: Any, *, shift: Any, axis: Any = None) -> Any:
     if axis is None:
         return reshape(roll(ravel(x), shift=shift, axis=0), x.shape)
     shifts, axes = np.broadcast_arrays(np.ravel(shift), _axes("roll", axis, x.shape))
-    moved = [(d, int(by) % x.shape[d]) for d, by in zip(axes, shifts, strict=True) if x.shape[d]]
+    places = [expect_integer("roll", "shift", by) for by in shifts.tolist()]
+    moved = [(d, by % x.shape[d]) for d, by in zip(axes, places, strict=True) if x.shape[d]]
     if not any([by for _, by in moved]):
         return flip(x, axis=())
     for d, by in moved:

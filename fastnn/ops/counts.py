@@ -48,6 +48,7 @@ def unique(
     found: Any = np.unique(_values("unique", x), **options)
     parts = list(found) if isinstance(found, tuple) else [found]
     if size is not None:
+        size = expect_whole("unique", "size", size, 0)
         counts = len(parts) - 1 if return_counts else None
         for n in range(len(parts)):
             if n != 1 + return_index or not return_inverse:
@@ -86,9 +87,9 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
         raise ValueError(
             f"bincount: x must be rows (N,) or (M, N) of numbers from 0 on; got {what}"
         )
-    size = int(numbers.max(initial=-1)) + 1
-    size = size if size > minlength else expect_whole("bincount", "minlength", minlength, 0)
-    rows = numbers.astype(np.int64).reshape(-1, numbers.shape[-1])
+    rows = np.atleast_2d(numbers).astype(np.int64)
+    least = expect_whole("bincount", "minlength", minlength, 0)
+    size = max(int(rows.max(initial=-1)) + 1, least)
     given = None if weights is None else _values("bincount", weights)
     if given is not None:
         expect_shape("bincount", "weights", given.shape, numbers.shape)

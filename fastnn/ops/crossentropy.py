@@ -80,6 +80,7 @@ def categorical_crossentropy(
     """-(the sum of target log(output)) along axis; output is divided by its sum and kept 1e-7 away
     from 0 and 1. from_logits: output is what a softmax would make probabilities of."""
     _expect_alike("categorical_crossentropy", target, output)
+    axis = expect_axis("categorical_crossentropy", axis, output.shape)
     if from_logits:
         log_p = log_softmax(output, axis=axis)
     else:

@@ -16,7 +16,15 @@ from .composite import composite
 from .create import as_type
 from .functions import as_tensor, public
 from .movement import Span, broadcast_to, flat_index, slice_copy, slice_updated, take, zeros
-from .record import Case, Op, expect_axis, expect_dtype, expect_shape, expect_shape_attribute
+from .record import (
+    Case,
+    Op,
+    expect_axis,
+    expect_dtype,
+    expect_integer,
+    expect_shape,
+    expect_shape_attribute,
+)
 from .shapes import ravel, reshape
 
 # ---- along an axis
@@ -292,10 +300,10 @@ def scatter(indices: Any, values: Any, *, shape: Any) -> Any:
 # ---- slices that begin at indices
 
 
-def _known(start):
+def _known(name, start):
     """An index as an integer; a tensor whose value a recorded step does not know yet, as it is."""
     try:
-        return int(np.asarray(start))
+        return expect_integer(name, "start_indices", np.asarray(start).item())
     except RecordingError:
         return start
 
@@ -314,7 +322,7 @@ def _starts(name, x, start_indices):
             f"{name}: start_indices must be {len(x.shape)} integers, one for each dimension of "
             f"{shape_text(x.shape)}; got {len(start_indices)}"
         )
-    return [_known(start) for start in start_indices]
+    return [_known(name, start) for start in start_indices]
 
 
 def _spans(name, x, starts, shape):

@@ -9,7 +9,7 @@ from fastnn.errors import ShapeError, shape_text
 
 from .functions import as_tensor, public, tensors_of
 from .movement import Span, broadcast_to, concatenated, slice_copy
-from .record import Case, Op, expect_axis
+from .record import Case, Op, expect_axis, expect_integer
 from .shapes import expand_dims, ravel, reshape
 
 JOINED = [
@@ -104,7 +104,8 @@ def _split(name, x, indices_or_sections, axis, expect_even):
     axis = expect_axis(name, axis, x.shape)
     extent = x.shape[axis]
     if not hasattr(indices_or_sections, "__index__"):
-        places = [int(place) for place in np.asarray(indices_or_sections).ravel()]
+        places = np.asarray(indices_or_sections).ravel().tolist()
+        places = [expect_integer(name, "indices_or_sections", place) for place in places]
         return _cut(x, places, axis)
     count = int(indices_or_sections)
     if count < 1 or (expect_even and extent % count):

@@ -1,5 +1,6 @@
 """Sums, means, maxima and minima over any axes, and where maxima stand."""
 
+from contextlib import suppress
 from functools import lru_cache, partial
 from math import prod
 from operator import index
@@ -36,12 +37,13 @@ def normal_axes(name: str, axis: Any) -> tuple[int, ...] | None:
     """The axes as a tuple of integers, or None."""
     if axis is None:
         return None
-    try:
-        return tuple(index(a) for a in (axis if isinstance(axis, tuple | list) else (axis,)))
-    except TypeError:
-        raise TypeError(
-            f"{name}: axis must be an integer, several in a tuple, or None for all; got {axis!r}"
-        ) from None
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    with suppress(TypeError):
+        if not any([isinstance(a, bool) for a in axes]):  # keepdims in the place of axis
+            return tuple([index(a) for a in axes])
+    raise TypeError(
+        f"{name}: axis must be an integer, several in a tuple, or None for all; got {axis!r}"
+    )
 
 
 def checked_axes(name: str, shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:

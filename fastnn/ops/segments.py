@@ -37,7 +37,7 @@ def _segments(
             f"{name}: without num_segments the result is as large as the largest of segment_ids, "
             "but a recorded step has fixed shapes: pass it.",
         )
-        num_segments = int(values.max(initial=-1)) + 1
+        num_segments = int(values.astype(np.int64).max(initial=-1)) + 1
     count = expect_whole(name, "num_segments", num_segments, 0)
     ids = cast(ids, dtype=INT64)
     is_one = multiply(greater_equal(ids, 0), less(ids, count))

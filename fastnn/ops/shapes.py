@@ -17,13 +17,15 @@ from .record import Case, Op, Parameters, expect_axis, parameters_of
 @lru_cache(maxsize=1024)
 def _order(shape, axes):
     """The permutation in full."""
-    axes = tuple(reversed(range(len(shape)))) if axes is None else axes
-    if sorted(a % len(shape) if shape else a for a in axes) != list(range(len(shape))):
+    if axes is None:
+        return tuple(reversed(range(len(shape))))
+    order = tuple([expect_axis("transpose", a, shape) for a in axes])
+    if sorted(order) != list(range(len(shape))):
         raise ShapeError(
             f"transpose: axes must be a permutation of the {len(shape)} dimensions of "
             f"{shape_text(shape)}; got {axes}"
         )
-    return tuple(a % len(shape) for a in axes)
+    return order
 
 
 def _transpose_infer(x, *, axes=None):

@@ -19,7 +19,15 @@ from .arithmetic import (
     where,
 )
 from .composite import composite
-from .record import Case, Op, expect_axis, expect_dtype, expect_shape, expect_whole
+from .record import (
+    Case,
+    Op,
+    expect_axis,
+    expect_dtype,
+    expect_integer,
+    expect_shape,
+    expect_whole,
+)
 from .reduce import max, sum
 from .shapes import reshape, transpose
 
@@ -116,7 +124,7 @@ def argpartition(x: Any, *, kth: int, axis: Any = -1) -> Any:
     """Indices, int64, that put element kth in order along axis (None: of all as one row) in its
     place, smaller ones before it: those of `argsort`, which put all in order."""
     size = prod(x.shape) if axis is None else x.shape[expect_axis("argpartition", axis, x.shape)]
-    if not -size <= kth < size:
+    if not -size <= expect_integer("argpartition", "kth", kth) < size:
         raise ValueError(f"argpartition: kth must be an index of {size} elements; got {kth!r}")
     return argsort(x, axis=axis)
 

@@ -218,8 +218,21 @@ X = np.arange(6.0, dtype="f4").reshape(2, 3)
         (lambda: fastnn.tensor(X).__setitem__(0, 1.0), TypeError, "a tensor does not change"),
         (lambda: ops.meshgrid([1], indexing="ab"), ValueError, "'xy' or 'ij'"),
         (lambda: ops.map(abs, np.ones((0, 2))), ValueError, "no rows"),
+        (lambda: ops.flip(X, (0, -2)), ShapeError, "flip: axis names a dimension twice"),
+        (lambda: ops.roll(X, 1.5), TypeError, "roll: shift must be an integer; got 1.5"),
+        (lambda: ops.split(X, [1.5]), TypeError, "indices_or_sections must be an integer; got 1.5"),
+        (lambda: ops.slice(X, [0.5, 0], [1, 1]), TypeError, "start_indices must be an integer"),
+        (lambda: ops.transpose(X, (2, 3)), ShapeError, "transpose: axis 2 is not one of the 2"),
+        (lambda: ops.transpose(X, (0, -2)), ShapeError, "transpose: axes must be a permutation"),
     ],
 )  # fmt: skip
 def test_errors_name_function_and_argument(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_axes_that_are_refused_leave_those_that_are_right():
+    x = np.ones((7, 3, 2), "f4")  # of a shape of its own, for what is known of shapes is kept
+    with pytest.raises(TypeError, match="transpose: axis must be an integer; got 0"):
+        ops.transpose(x, (0.0, 2.0, 1.0))
+    assert ops.transpose(x, (0, 2, 1)).shape == (7, 2, 3)

@@ -344,7 +344,17 @@ def test_in_looks_at_elements():
 
 def test_numpys_reductions_take_tensors():
     t = fastnn.tensor([[1.0, 2.0], [3.0, 5.0]])
-    for function in (np.sum, np.mean, np.min, np.max, np.std, np.var, np.prod, np.argmax):
+    for function in (
+        np.sum,
+        np.mean,
+        np.min,
+        np.max,
+        np.std,
+        np.var,
+        np.prod,
+        np.argmax,
+        np.argmin,
+    ):
         for axis in (None, 0):
             found = function(t, axis=axis)
             assert isinstance(found, fastnn.Tensor)

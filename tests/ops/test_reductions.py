@@ -24,6 +24,12 @@ def test_tensors_have_numpys_methods(name):
         assert recorded.numpy().tobytes() == got.numpy().tobytes()
 
 
+@pytest.mark.parametrize("name", [*METHODS, "softmax", "logsumexp", "sort"])
+def test_true_is_no_axis(name):
+    with pytest.raises(TypeError, match=f"{name}: axis must be an integer.* got True"):
+        getattr(ops, name)(X, axis=True)
+
+
 def test_of_none_there_is_no_mean_and_a_product_is_1():
     none = np.zeros((0, 3), "float32")
     for op in (ops.mean, ops.var, ops.std):

@@ -101,6 +101,13 @@ def test_of_nothing_but_nan():
     assert ops.nanmax(fastnn.tensor([1, 2])).numpy() == 2
 
 
+def test_small_unsigned_numbers_and_rows_of_none_are_counted():
+    small = np.array([0, 2, 2], "uint8")
+    np.testing.assert_array_equal(ops.bincount(small).numpy(), [1, 0, 2])
+    np.testing.assert_array_equal(ops.bincount(np.zeros((2, 0), "int32"), minlength=1), [[0], [0]])
+    np.testing.assert_array_equal(ops.segment_sum([1.0, 2.0, 4.0], small).numpy(), [1, 0, 6])
+
+
 def test_what_depends_on_values_is_not_recorded():
     for f in (ops.unique, ops.bincount, ops.histogram):
         with pytest.raises(RecordingError, match=f"{f.__name__}: how large its result is"):
@@ -120,6 +127,8 @@ def test_what_depends_on_values_is_not_recorded():
         (lambda: ops.searchsorted([1.0], 2.0, side="up"), "side must be 'left' or 'right'"),
         (lambda: ops.bincount([-1]), "bincount: x must be rows .* got a number below 0"),
         (lambda: ops.in_top_k([0], [[1.0, 2.0]], k=0), "in_top_k: k must be a whole number from 1"),
+        (lambda: ops.bincount([1], minlength=-1), "bincount: minlength must be a whole number"),
+        (lambda: ops.unique([1, 2], size=-1), "unique: size must be a whole number from 0 on"),
     ],
 )
 def test_what_is_refused(call, message):
