@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
+from fastnn.checks import is_whole
 from fastnn.convert import as_array
 from fastnn.dtypes import INT64
 from fastnn.errors import ShapeError, shape_text
@@ -15,12 +16,20 @@ from fastnn.tensor import Tensor
 Shape = Sequence[int | None]  # None for any extent
 
 
-def targets(y_true: Any, shape: Shape, dtype: Any, takes_labels: bool, name: str) -> np.ndarray:
+def targets(
+    y_true: Any,
+    shape: Shape,
+    dtype: Any,
+    takes_labels: bool,
+    name: str,
+    axis: int = -1,
+    ignored: int | None = None,
+) -> np.ndarray:
     """Values as `dtype`, of the predictions' shape; or labels as int64, whole numbers from 0 to
-    their columns less one."""
+    their extent along `axis` less one, or `ignored`."""
     y = as_array(y_true, None if takes_labels else dtype, "y")
-    y = y.reshape(aligned_shape(y.shape, shape, takes_labels, name))
-    return labels(y, shape[-1] or 0, name) if takes_labels else y
+    y = y.reshape(aligned_shape(y.shape, shape, takes_labels, name, axis))
+    return labels(y, shape[axis] or 0, name, ignored) if takes_labels else y
 
 
 def labels(y: np.ndarray, classes: int, name: str, ignored: int | None = None) -> np.ndarray:
@@ -53,6 +62,15 @@ def whole_numbers(y: np.ndarray, name: str) -> np.ndarray:
     return y
 
 
+def expect_axis(name: str, shape: Shape, axis: Any) -> None:
+    """Raise unless the axis of the classes is one of predictions of this shape."""
+    if not is_whole(axis, -len(shape)) or axis >= len(shape):
+        raise ValueError(
+            f"{name}: axis must be one of the dimensions of y_pred, whose shape is "
+            f"{shape_text(shape)}; got {axis!r}"
+        )
+
+
 def aligned_shape(
     y_shape: Sequence[int], shape: Shape, takes_labels: bool, name: str, axis: int = -1
 ) -> tuple[int, ...]:
@@ -61,6 +79,7 @@ def aligned_shape(
     (N, 1) would silently become (N, N)."""
     inner: tuple[Any, ...] = tuple(shape[1:])
     if takes_labels:
+        expect_axis(name, shape, axis)
         inner = tuple(e for d, e in enumerate(shape) if d and d != axis % len(shape))
     y_shape = tuple(y_shape)
     if y_shape[1:] == inner:
@@ -80,9 +99,9 @@ def aligned_shape(
     )
 
 
-def aligned(y: Tensor, shape: Shape, takes_labels: bool, name: str) -> Tensor:
+def aligned(y: Tensor, shape: Shape, takes_labels: bool, name: str, axis: int = -1) -> Tensor:
     """The same for a tensor."""
-    wanted = aligned_shape(y.shape, shape, takes_labels, name)
+    wanted = aligned_shape(y.shape, shape, takes_labels, name, axis)
     expect_rows(wanted, shape, name)
     return y if wanted == y.shape else ops.reshape(y, wanted)
 

@@ -276,16 +276,6 @@ def alike(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
     return y_true, y_pred
 
 
-def expect_axis(name: str, y_pred: Tensor, axis: Any) -> None:
-    """Raise unless the axis of the classes is one."""
-    is_one = isinstance(axis, int | np.integer) and not isinstance(axis, bool)
-    if not is_one or not -y_pred.ndim <= axis < y_pred.ndim:
-        raise ValueError(
-            f"{name}: axis must be one of the dimensions of y_pred, whose shape is "
-            f"{shape_text(y_pred.shape)}; got {axis!r}"
-        )
-
-
 def made_by(op: Any, prediction: Tensor) -> Any:
     """The call that made a prediction, if it was one of this op."""
     node = prediction.node

@@ -6,10 +6,10 @@ import numpy as np
 
 from fastnn import checks, ops
 from fastnn.errors import shape_text, warn
-from fastnn.targets import Shape
+from fastnn.targets import Shape, expect_axis
 from fastnn.tensor import Tensor
 
-from .base import EPSILON, BuiltIn, Elementwise, alike, expect_axis, made_by, made_by_softmax
+from .base import EPSILON, BuiltIn, Elementwise, alike, made_by, made_by_softmax
 
 
 def _clipped(p):
@@ -179,7 +179,7 @@ class BinaryFocalCrossentropy(Binary, of=binary_focal_crossentropy):
 
 
 def _expect_classes(name, y_pred, axis):
-    expect_axis(name, y_pred, axis)
+    expect_axis(name, y_pred.shape, axis)
     if y_pred.shape[axis] == 1:
         warn(
             f"{name}: of one class alone, predictions of shape {shape_text(y_pred.shape)}, the "

@@ -7,10 +7,10 @@ import numpy as np
 from fastnn import checks, ops
 from fastnn.dtypes import INT64
 from fastnn.errors import ShapeError, shape_text
-from fastnn.targets import labels, whole_numbers
+from fastnn.targets import expect_axis, labels, whole_numbers
 from fastnn.tensor import Tensor, operand
 
-from .base import BuiltIn, expect_axis, made_by_softmax
+from .base import BuiltIn, made_by_softmax
 
 
 def labels_of(y_true: Any, shape: tuple[int, ...], name: str, axis: int = -1) -> Tensor:
@@ -53,7 +53,7 @@ def sparse_categorical_crossentropy(
     array([0.2231], dtype=float32)
     """
     y_pred, name = operand(y_pred), "sparse_categorical_crossentropy"
-    expect_axis(name, y_pred, axis)
+    expect_axis(name, y_pred.shape, axis)
     if not isinstance(y_true, Tensor):
         y_true = labels(np.asarray(y_true), y_pred.shape[axis], name, ignore_class)
     y_true = labels_of(y_true, y_pred.shape, name, axis)

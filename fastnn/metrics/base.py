@@ -55,6 +55,8 @@ class Metric(Watched, Configured):
     _kind = KIND
     # whether targets are labels, integers (N,), or values of the prediction's shape; None: either
     takes_labels: bool | None = None
+    axis: Any = -1  # where they are labels: along which predictions have classes
+    ignore_class: int | None = None  # and one that need not be a class
     # "up" or "down": whether it improves as it rises or as it falls; None: neither is known
     _direction: str | None = None
 
@@ -211,7 +213,8 @@ class Metric(Watched, Configured):
 
     def targets(self, y_true: Any, shape: Shape, dtype: Any) -> np.ndarray:
         """Targets as the kernels take them, as `Loss.targets`."""
-        return targets(y_true, shape, dtype, bool(self.takes_labels), self.name)
+        labelled = bool(self.takes_labels), self.name, self.axis, self.ignore_class
+        return targets(y_true, shape, dtype, *labelled)
 
     def operands(self, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
         """Targets and predictions as tensors, checked to fit each other."""
@@ -221,7 +224,7 @@ class Metric(Watched, Configured):
                 self.targets(y_true, y_pred.shape, y_pred.dtype),
                 INT64 if self.takes_labels else y_pred.dtype,
             )
-        y_true = aligned(y_true, y_pred.shape, bool(self.takes_labels), self.name)
+        y_true = aligned(y_true, y_pred.shape, bool(self.takes_labels), self.name, self.axis)
         if not self.takes_labels and y_true.dtype != y_pred.dtype:
             y_true = y_true.astype(y_pred.dtype)
         return y_true, y_pred

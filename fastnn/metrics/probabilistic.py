@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from fastnn import losses
 from fastnn.checks import fraction
 from fastnn.tensor import Tensor
@@ -141,11 +139,6 @@ class SparseCategoricalCrossentropy(MeanOfValues):
     ):
         super().__init__(name, dtype)
         self.from_logits, self.ignore_class, self.axis = from_logits, ignore_class, axis
-
-    def targets(self, y_true: Any, shape: Any, dtype: Any) -> np.ndarray:
-        return losses.SparseCategoricalCrossentropy(
-            self.from_logits, self.ignore_class, axis=self.axis, name=self.name
-        ).targets(y_true, shape, dtype)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return losses.sparse_categorical_crossentropy(

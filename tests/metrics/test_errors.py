@@ -46,6 +46,11 @@ def test_a_batch_that_does_not_fit(kind, given, error, message):
     [
         (lambda: m.SparseCategoricalAccuracy()([-1, 0, 1], P), ValueError, "between 0 and 1.* -1"),
         (lambda: m.SparseCategoricalAccuracy()(Y, P), ShapeError, r"y\.argmax"),
+        (
+            lambda: m.SparseCategoricalCrossentropy(axis=2)([0, 1, 0], P),
+            ValueError,
+            r"axis must be one of the dimensions of y_pred, whose shape is \(3, 2\); got 2",
+        ),
         (lambda: m.TopKCategoricalAccuracy(k=0), ValueError, "k must be a whole number from 1"),
         (lambda: m.BinaryAccuracy(threshold="a"), ValueError, "threshold must be a finite number"),
         (lambda: m.Precision(top_k="a"), ValueError, "top_k must be a whole number from 1 on"),
@@ -92,6 +97,20 @@ def test_nothing_is_zero_and_too_few_rows_are_said():
     with pytest.warns(UserWarning, match="3 rows are too few for num_regressors=2"):
         got = metric(Y, P)
     assert got.item() == m.R2Score()(Y, P).item()
+
+
+def test_labels_of_classes_along_another_axis():
+    p = np.array([[[0.25, 0.5, 0.25], [0.75, 0.5, 0.75]]])  # (N, C, T)
+    rows = p.transpose(0, 2, 1).reshape(-1, 2)
+    for y, ignored in (([[0, 1, 1]], None), ([[0, 1, 1]], 9), (fastnn.tensor([[1, 0, 0]]), None)):
+        got = m.SparseCategoricalCrossentropy(ignore_class=ignored, axis=1)(y, p)
+        flat = np.asarray(y).reshape(-1)
+        assert got.item() == m.SparseCategoricalCrossentropy()(flat, rows).item()
+    model = fastnn.Sequential([fastnn.Input((2, 3)), fastnn.layers.Softmax(axis=1)])
+    metric = m.SparseCategoricalCrossentropy(axis=1)
+    model.compile("sgd", fastnn.losses.SparseCategoricalCrossentropy(axis=1), metrics=[metric])
+    loss, measured = model.evaluate(p, [[0, 1, 1]], verbose=0)
+    assert measured == pytest.approx(loss, rel=1e-6)
 
 
 def test_masks_leave_out():
