@@ -7,11 +7,11 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.checks import is_whole
-from fastnn.convert import as_array
+from fastnn.convert import as_array, as_numbers
 from fastnn.dtypes import INT64
 from fastnn.errors import ShapeError, shape_text
 from fastnn.frames import not_finite
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, operand
 
 Shape = Sequence[int | None]  # None for any extent
 
@@ -60,6 +60,14 @@ def whole_numbers(y: np.ndarray, name: str) -> np.ndarray:
                 "are y.argmax(-1)."
             )
     return y
+
+
+def as_labels(y: Any, name: str) -> Tensor:
+    """Labels as a tensor of int64; of arrays they are whole numbers."""
+    if not isinstance(y, Tensor):
+        y = whole_numbers(as_numbers(y, f"{name}: labels"), name).astype(INT64)
+        return operand(y, INT64)
+    return y if y.dtype == INT64 else y.astype(INT64)
 
 
 def expect_axis(name: str, shape: Shape, axis: Any) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, ops
-from fastnn.dtypes import INT64
+from fastnn.convert import as_numbers
 from fastnn.errors import ShapeError, shape_text
-from fastnn.targets import expect_axis, labels, whole_numbers
+from fastnn.targets import as_labels, expect_axis, labels
 from fastnn.tensor import Tensor, operand
 
 from .base import BuiltIn, made_by_softmax
@@ -16,9 +16,7 @@ from .base import BuiltIn, made_by_softmax
 def labels_of(y_true: Any, shape: tuple[int, ...], name: str, axis: int = -1) -> Tensor:
     """Labels for predictions of this shape, whose classes stand along `axis`, as int64 of that
     shape without them. Of arrays they are whole numbers."""
-    if not isinstance(y_true, Tensor):
-        y_true = operand(whole_numbers(np.asarray(y_true), name).astype(INT64), INT64)
-    y_true = y_true if y_true.dtype == INT64 else y_true.astype(INT64)
+    y_true = as_labels(y_true, name)
     wanted = tuple([e for d, e in enumerate(shape) if d != axis % len(shape)])
     kept = tuple([1 if d == axis % len(shape) else e for d, e in enumerate(shape)])
     if y_true.shape not in (wanted, kept):
@@ -55,7 +53,8 @@ def sparse_categorical_crossentropy(
     y_pred, name = operand(y_pred), "sparse_categorical_crossentropy"
     expect_axis(name, y_pred.shape, axis)
     if not isinstance(y_true, Tensor):
-        y_true = labels(np.asarray(y_true), y_pred.shape[axis], name, ignore_class)
+        y_true = as_numbers(y_true, f"{name}: labels")
+        y_true = labels(y_true, y_pred.shape[axis], name, ignore_class)
     y_true = labels_of(y_true, y_pred.shape, name, axis)
     if ignore_class is None:
         return _sparse(y_true, y_pred, from_logits, axis)

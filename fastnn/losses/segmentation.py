@@ -8,7 +8,7 @@ from fastnn import checks, ops
 from fastnn.convert import as_array
 from fastnn.dtypes import INT64
 from fastnn.errors import ShapeError, shape_text
-from fastnn.targets import Shape, whole_numbers
+from fastnn.targets import Shape, as_labels, whole_numbers
 from fastnn.tensor import Tensor, operand
 
 from .base import EPSILON, BuiltIn, alike
@@ -102,9 +102,7 @@ class Tversky(BuiltIn, of=tversky):
 
 def _column(labels, rows, name, argument):
     """Labels (N,) or (N, 1) as (N, 1), int64."""
-    if not isinstance(labels, Tensor):
-        labels = operand(whole_numbers(np.asarray(labels), name).astype(INT64), INT64)
-    labels = labels if labels.dtype == INT64 else labels.astype(INT64)
+    labels = as_labels(labels, name)
     if labels.shape not in ((rows,), (rows, 1)):
         raise ShapeError(
             f"{name}: {argument} must hold a label for each embedding, shape "

@@ -7,6 +7,7 @@ import numpy as np
 from fastnn import config, ops
 from fastnn.checks import whole_number
 from fastnn.losses.base import pair
+from fastnn.targets import as_labels
 from fastnn.tensor import Tensor, operand
 
 from .base import as_floats, number
@@ -118,18 +119,17 @@ class CategoricalAccuracy(MeanOfValues):
         return categorical_accuracy(y_true, y_pred)
 
 
-def _labels(y_true, y_pred):
-    """Labels (any,), of predictions (..., C)."""
-    y_true = operand(y_true, np.dtype("int64"))
-    y_true = y_true if y_true.dtype == "int64" else y_true.astype("int64")
-    return ops.reshape(y_true, (-1,))
+def _labels(y_true, name):
+    """Labels (any,)."""
+    return ops.reshape(as_labels(y_true, name), (-1,))
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 for each row of y_pred (..., C) that has its largest number at the label, else 0. y_true:
     (...) or (..., 1)."""
     y_pred = as_floats(y_pred)
-    matches = ops.sparse_categorical_accuracy(_rows(y_pred), _labels(y_true, y_pred))
+    labels = _labels(y_true, "sparse_categorical_accuracy")
+    matches = ops.sparse_categorical_accuracy(_rows(y_pred), labels)
     return ops.reshape(matches, y_pred.shape[:-1])
 
 
@@ -199,7 +199,7 @@ def sparse_top_k_categorical_accuracy(
     """1 for each row where the label is that of one of the k largest numbers of y_pred (..., C),
     else 0. from_sorted_ids: whether y_pred holds labels, the likeliest first."""
     y_pred = as_floats(y_pred)
-    labels, rows = _labels(y_true, y_pred), _rows(y_pred)
+    labels, rows = _labels(y_true, "sparse_top_k_categorical_accuracy"), _rows(y_pred)
     if from_sorted_ids:
         first = rows[:, :k]
         is_first = ops.equal(ops.reshape(labels, (-1, 1)).astype(first.dtype), first)

@@ -51,6 +51,21 @@ def test_a_batch_that_does_not_fit(kind, given, error, message):
             ValueError,
             r"axis must be one of the dimensions of y_pred, whose shape is \(3, 2\); got 2",
         ),
+        (
+            lambda: m.sparse_categorical_accuracy([0.5], P[:1]),
+            ValueError,
+            "sparse_categorical_accuracy: labels must be whole numbers; got 0.5",
+        ),
+        (
+            lambda: m.sparse_top_k_categorical_accuracy([np.nan], P[:1]),
+            ValueError,
+            "sparse_top_k_categorical_accuracy: labels must be whole numbers; got nan",
+        ),
+        (
+            lambda: fastnn.losses.sparse_categorical_crossentropy(["a"], P[:1]),
+            DTypeError,
+            "sparse_categorical_crossentropy: labels: expected numbers",
+        ),
         (lambda: m.TopKCategoricalAccuracy(k=0), ValueError, "k must be a whole number from 1"),
         (lambda: m.BinaryAccuracy(threshold="a"), ValueError, "threshold must be a finite number"),
         (lambda: m.Precision(top_k="a"), ValueError, "top_k must be a whole number from 1 on"),
