@@ -126,7 +126,7 @@ def expect_rows(y_shape: Sequence[int], shape: Shape, name: str) -> None:
 def row_weights(sample_weight: Any, rows: int, dtype: Any, owner: str = "") -> Any:
     """Weights of rows as (N,), an array or, of a tensor, a tensor: given so, as (N, 1) or as one
     number for all. Raises where an array's are not finite."""
-    given = _weights(sample_weight, dtype, owner)
+    given = checked_weights(sample_weight, dtype, owner)
     if given.shape not in ((), (rows,), (rows, 1)):
         raise ShapeError(
             f"{owner}sample_weight must have shape {shape_text((rows,))}, one for each row, or "
@@ -142,26 +142,33 @@ def value_weights(sample_weight: Any, shape: tuple[int, ...], dtype: Any, owner:
     """Weights as what is multiplied with a loss's values of this shape: one number; one for each
     row, (N,), or for each part of one, as each time step's (N, T); or (N, 1) and the like, which
     broadcast. An array or, of a tensor, a tensor."""
-    given = _weights(sample_weight, dtype, owner)
-    of = given.shape
-    if not shape or not of:
+    given = checked_weights(sample_weight, dtype, owner)
+    if not shape or not given.shape:
         return given
-    if len(of) == len(shape) + 1 and of[-1] == 1:
-        of = of[:-1]
+    of = weights_shape(given.shape, shape, owner)
     of += (1,) * (len(shape) - len(of))
-    if len(of) > len(shape) or not all([a in (1, b) for a, b in zip(of, shape, strict=True)]):
-        rows, each = shape[:1], f", or {shape_text(shape)}, one for each value"
-        raise ShapeError(
-            f"{owner}sample_weight must have shape {shape_text(rows)}, one for each row, or "
-            f"{shape_text((*rows, 1))}{each * (len(shape) > 1)}, or be one number for all; got "
-            f"{shape_text(given.shape)}"
-        )
     if of == given.shape:
         return given
     return ops.reshape(given, of) if isinstance(given, Tensor) else given.reshape(of)
 
 
-def _weights(sample_weight, dtype, owner):
+def weights_shape(of: tuple[int, ...], shape: tuple[int, ...], owner: str) -> tuple[int, ...]:
+    """The shape that weights get beside values of this shape: theirs, but for a last extent of 1
+    too many. It must begin as the values' does, 1 standing for any extent."""
+    wanted = of[:-1] if len(of) == len(shape) + 1 and of[-1] == 1 else of
+    fits = [a in (1, b) for a, b in zip(wanted, shape, strict=False)]
+    if len(wanted) > len(shape) or not all(fits):
+        rows, each = shape[:1], f", or {shape_text(shape)}, one for each value"
+        raise ShapeError(
+            f"{owner}sample_weight must have shape {shape_text(rows)}, one for each row, or "
+            f"{shape_text((*rows, 1))}{each * (len(shape) > 1)}, or be one number for all; got "
+            f"{shape_text(of)}"
+        )
+    return wanted
+
+
+def checked_weights(sample_weight: Any, dtype: Any, owner: str) -> Any:
+    """Weights as they are given, of an element type: an array, which is finite, or a tensor."""
     if isinstance(sample_weight, Tensor):
         return sample_weight if sample_weight.dtype == dtype else sample_weight.astype(dtype)
     given = as_array(sample_weight, dtype, f"{owner}sample_weight")

@@ -13,6 +13,7 @@ from fastnn.devices.arena import Arena, own_copy
 from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.record import Op
+from fastnn.ops.reduce import add_to
 from fastnn.registry import Configured, Kind, snake_case, unique_name
 from fastnn.tape.record import context, outside_the_step
 from fastnn.targets import Shape, aligned, targets
@@ -257,3 +258,11 @@ def as_floats(x: Any, name: str = "y_pred") -> Tensor:
 def into(op: Op, inputs: tuple, attributes: dict, *states: Tensor) -> None:
     """Let an op that works in place write over states."""
     Op.run(op, inputs, attributes, states)
+
+
+def add_to_parts(variable: Variable, values: Sequence[Tensor]) -> None:
+    """Add to the parts of a variable along its first dimension, to each its values."""
+    size = variable.buffer.nbytes // len(values)
+    for number, x in enumerate(values):
+        part = Tensor(variable.buffer.part(number * size, size), x.shape, x.dtype)
+        into(add_to, (x,), {}, part)

@@ -5,11 +5,10 @@ from typing import Any
 from fastnn import ops
 from fastnn.checks import fraction, positive
 from fastnn.errors import ShapeError, shape_text
-from fastnn.ops.reduce import add_to
 from fastnn.tensor import Tensor
 
-from .base import EPSILON, Metric, as_floats, into
-from .reduction import weights_for
+from .base import EPSILON, Metric, add_to_parts, as_floats
+from .reduction import weights_for, with_dimensions
 
 AVERAGES = (None, "micro", "macro", "weighted")
 
@@ -77,7 +76,7 @@ class FBetaScore(Metric):
         weights = None
         if sample_weight is not None:
             weights = weights_for(y_pred, sample_weight, f"metric {self.name!r}").astype("float64")
-            weights = ops.reshape(weights, (*weights.shape, *(1,) * (2 - weights.ndim)))
+            weights = with_dimensions(weights, 2)
 
         def counted(x):
             return ops.sum(x if weights is None else x * weights, axis=axis)
@@ -85,10 +84,7 @@ class FBetaScore(Metric):
         return counted(p * y), counted(p * (1.0 - y)), counted((1.0 - p) * y)
 
     def add(self, *counted: Tensor) -> None:
-        size = self.counts.buffer.nbytes // 3
-        for number, values in enumerate(counted):
-            part = self.counts.buffer.part(number * size, size)
-            into(add_to, (values,), {}, Tensor(part, values.shape, values.dtype))
+        add_to_parts(self.counts, counted)
 
     def value(self) -> Tensor:
         tp, fp, fn = (self.counts[number] for number in range(3))

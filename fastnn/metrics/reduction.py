@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import losses, ops
-from fastnn.errors import ShapeError, shape_text
-from fastnn.frames import not_finite
 from fastnn.losses.base import FUNCTIONS, mask_of
 from fastnn.ops.metrics import accumulate
 from fastnn.registry import deserialize, serialize
+from fastnn.targets import checked_weights, weights_shape
 from fastnn.tensor import Tensor, operand
 
 from .base import Metric, as_floats, into
@@ -20,26 +19,16 @@ from .base import Metric, as_floats, into
 def weights_for(values: Tensor, sample_weight: Any, owner: str) -> Tensor:
     """Weights as a tensor whose shape begins as that of the values, in which 1 stands for any
     extent."""
-    if isinstance(sample_weight, Tensor):
-        weights = sample_weight
-        weights = weights if weights.dtype == values.dtype else weights.astype(values.dtype)
-    else:
-        weights = operand(sample_weight, values.dtype, f"{owner}: sample_weight")
-        if not np.isfinite(weights.numpy()).all():
-            raise not_finite(weights.numpy(), f"{owner}: sample_weight", sample_weight)
-    shape = weights.shape
-    if len(shape) == values.ndim + 1 and shape[-1] == 1:
-        shape = shape[:-1]
-    fits = len(shape) <= values.ndim and all(
-        [a in (1, b) for a, b in zip(shape, values.shape, strict=False)]
-    )
-    if not fits:
-        rows = values.shape[:1]
-        raise ShapeError(
-            f"{owner}: sample_weight must have shape {shape_text(rows)}, one for each row, or "
-            f"{shape_text((*rows, 1))}, or be one number for all; got {shape_text(weights.shape)}"
-        )
+    owner = f"{owner}: "
+    weights = operand(checked_weights(sample_weight, values.dtype, owner), values.dtype)
+    shape = weights_shape(weights.shape, values.shape, owner)
     return weights if shape == weights.shape else ops.reshape(weights, shape)
+
+
+def with_dimensions(weights: Tensor, count: int) -> Tensor:
+    """Weights with as many dimensions, those that they lack of extent 1."""
+    more = count - weights.ndim
+    return weights if more <= 0 else ops.reshape(weights, (*weights.shape, *(1,) * more))
 
 
 def masked(sample_weight: Any, y_pred: Any, values: Tensor, owner: str) -> Any:
@@ -52,10 +41,7 @@ def masked(sample_weight: Any, y_pred: Any, values: Tensor, owner: str) -> Any:
         if weights is None:
             weights = kept
             continue
-        weights = weights_for(values, weights, owner)
-        if weights.ndim < kept.ndim:
-            weights = ops.reshape(weights, (*weights.shape, *(1,) * (kept.ndim - weights.ndim)))
-        weights = weights * kept
+        weights = with_dimensions(weights_for(values, weights, owner), kept.ndim) * kept
     return weights
 
 

@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
+
 from fastnn import losses, ops
 from fastnn.checks import whole_number
+from fastnn.dtypes import FLOAT64
 from fastnn.errors import ShapeError, shape_text, warn
 from fastnn.losses.base import pair
-from fastnn.ops.reduce import add_to
 from fastnn.tape.record import context
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, operand
 
-from .base import EPSILON, Metric, as_floats, into
-from .reduction import MeanOfValues, broadcast, weights_for
+from .base import EPSILON, Metric, add_to_parts, as_floats
+from .reduction import MeanOfValues, broadcast, weights_for, with_dimensions
 
 
 class MeanOfLoss(MeanOfValues, aliases=None):
@@ -237,10 +239,10 @@ class R2Score(Metric):
             self.build(y_pred.shape[1])
         self.expect_columns(self.sums, y_pred)
         y, p = y_true.astype("float64"), y_pred.astype("float64")
-        weights: Any = ops.sum(y * 0.0, axis=1, keepdims=True) + 1.0
+        weights = operand(np.ones((1, 1)), FLOAT64)
         if sample_weight is not None:
             weights = weights_for(y_pred, sample_weight, f"metric {self.name!r}").astype("float64")
-            weights = ops.reshape(weights, (*weights.shape, *(1,) * (2 - weights.ndim)))
+            weights = with_dimensions(weights, 2)
         weighted = y * weights
         parts = (broadcast(weights, y.shape), weighted, y * weighted)
         errors = ops.squared_difference(y, p) * weights
@@ -248,10 +250,7 @@ class R2Score(Metric):
 
     def add(self, number: float, *summed: Tensor) -> None:
         self.num_samples.assign_add(number)
-        size = self.sums.buffer.nbytes // 4
-        for place, values in enumerate(summed):
-            part = self.sums.buffer.part(place * size, size)
-            into(add_to, (values,), {}, Tensor(part, values.shape, values.dtype))
+        add_to_parts(self.sums, summed)
 
     def value(self) -> Tensor:
         count, total, squares, errors = (self.sums[number] for number in range(4))

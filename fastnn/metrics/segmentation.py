@@ -13,7 +13,7 @@ from fastnn.ops.metrics import confusion_matrix
 from fastnn.tensor import Tensor, operand
 
 from .base import EPSILON, Metric, as_floats, into, number
-from .reduction import masked, weights_for
+from .reduction import broadcast, masked, weights_for, with_dimensions
 
 
 class IoU(Metric):
@@ -77,8 +77,7 @@ class IoU(Metric):
             return y_true.flat(), y_pred.flat()
         weights = weights_for(like, weights, owner)
         if weights.ndim:
-            weights = ops.reshape(weights, (*weights.shape, *(1,) * (like.ndim - weights.ndim)))
-            weights = weights + operand(np.zeros(like.shape, like.dtype), like.dtype)
+            weights = broadcast(with_dimensions(weights, like.ndim), like.shape)
         return y_true.flat(), y_pred.flat(), weights.flat()
 
     def _classes(self, y, is_sparse):

@@ -13,7 +13,7 @@ from fastnn.ops.metrics import threshold_counts
 from fastnn.tensor import Tensor, operand
 
 from .base import EPSILON, Metric, as_floats, into
-from .reduction import broadcast, masked, weights_for
+from .reduction import broadcast, masked, weights_for, with_dimensions
 
 LOWEST = -1e10  # Keras's: what is not among the top k
 
@@ -96,8 +96,7 @@ class AtThresholds(Metric, aliases=None):
         if self.class_id is not None:
             y_true, y_pred = self._of_class(y_true), self._of_class(y_pred)
         if weights is not None:
-            weights = weights_for(y_pred, weights, owner)
-            weights = ops.reshape(weights, (*weights.shape, *(1,) * (y_pred.ndim - weights.ndim)))
+            weights = with_dimensions(weights_for(y_pred, weights, owner), y_pred.ndim)
         weights = self.with_labels(weights, y_pred)
         if self._labels is None:
             if weights is not None:
