@@ -75,11 +75,10 @@ class BinaryAccuracy(MeanOfValues):
     def measure(  # type: ignore[override]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> tuple:
-        y_true, y_pred = self.operands(y_true, y_pred)
+        y, p = self.operands(y_true, y_pred)
         shape = np.shape(sample_weight) if sample_weight is not None else (1,)
-        if len(shape) < y_pred.ndim or shape[-1] == 1:
-            return super().measure(y_true, y_pred, sample_weight)
-        values = binary_accuracy(y_true, y_pred, self.threshold)  # each element has a weight
+        is_by_row = len(shape) < p.ndim or shape[-1] == 1  # or each element has a weight
+        values = self.values(y, p) if is_by_row else binary_accuracy(y, p, self.threshold)
         return self.weighted(values, y_pred, sample_weight)
 
 

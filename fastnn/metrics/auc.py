@@ -9,7 +9,7 @@ from fastnn.checks import whole_number
 from fastnn.errors import ShapeError, shape_text
 from fastnn.tensor import Tensor, operand
 
-from .base import EPSILON, as_floats, number
+from .base import EPSILON, number
 from .thresholds import AtThresholds, checked_thresholds, even_thresholds
 
 CURVES = ("ROC", "PR", "PRGAIN")
@@ -83,8 +83,8 @@ class AUC(AtThresholds):
             del config["thresholds"]
         return config
 
-    def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
-        y_pred = as_floats(y_pred)
+    def predicted(self, y_pred: Any) -> Tensor:
+        y_pred = super().predicted(y_pred)
         if self.from_logits:
             y_pred = activations.sigmoid(y_pred)
         if self.multi_label:
@@ -101,7 +101,7 @@ class AUC(AtThresholds):
                     f"metric {self.name!r}: it has {self._labels} labels; got predictions of shape "
                     f"{shape_text(y_pred.shape)}"
                 )
-        return super().measure(y_true, y_pred, sample_weight)
+        return y_pred
 
     def with_labels(self, weights: Any, y_pred: Tensor) -> Any:
         if self.multi_label or self.label_weights is None:

@@ -8,7 +8,7 @@ from fastnn.errors import ShapeError, shape_text
 from fastnn.tensor import Tensor
 
 from .base import EPSILON, Metric, add_to_parts, as_floats
-from .reduction import weights_for, with_dimensions
+from .reduction import masked, weights_for, with_dimensions
 
 AVERAGES = (None, "micro", "macro", "weighted")
 
@@ -56,10 +56,11 @@ class FBetaScore(Metric):
         self.counts = self.add_variable(shape, dtype="float64", name="counts")
 
     def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
+        given, owner = y_pred, f"metric {self.name!r}"
         y_true, y_pred = self.operands(y_true, as_floats(y_pred))
         if y_pred.ndim != 2:
             raise ShapeError(
-                f"metric {self.name!r}: predictions must have shape (any, classes); got "
+                f"{owner}: predictions must have shape (any, classes); got "
                 f"{shape_text(y_pred.shape)}"
             )
         if not self._variables:
@@ -73,10 +74,9 @@ class FBetaScore(Metric):
         p = is_positive.astype("float64")
         y = y_true.astype("float64")
         axis = None if self.average == "micro" else 0
-        weights = None
-        if sample_weight is not None:
-            weights = weights_for(y_pred, sample_weight, f"metric {self.name!r}").astype("float64")
-            weights = with_dimensions(weights, 2)
+        weights: Any = masked(sample_weight, given, y_pred, owner)
+        if weights is not None:
+            weights = with_dimensions(weights_for(y_pred, weights, owner).astype("float64"), 2)
 
         def counted(x):
             return ops.sum(x if weights is None else x * weights, axis=axis)

@@ -33,9 +33,10 @@ def with_dimensions(weights: Tensor, count: int) -> Tensor:
 
 def masked(sample_weight: Any, y_pred: Any, values: Tensor, owner: str) -> Any:
     """Weights times the masks that predictions and, if there are weights, values bear."""
-    masks, weights = [m for m in (mask_of(y_pred),) if m is not None], sample_weight
-    if (weights is not None or masks) and mask_of(values) is not None:
-        masks.append(mask_of(values))
+    mask, own, weights = mask_of(y_pred), mask_of(values), sample_weight
+    masks = [] if mask is None else [mask]
+    if (weights is not None or masks) and own is not None and own is not mask:
+        masks.append(own)
     for mask in masks:
         kept = weights_for(values, mask, owner)
         if weights is None:
@@ -135,11 +136,11 @@ class MeanOfValues(Mean, aliases=None):
     def measure(  # type: ignore[override]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> tuple:
-        y_true, y_pred = self.operands(y_true, y_pred)
-        return self.weighted(self.values(y_true, y_pred), y_pred, sample_weight)
+        values = self.values(*self.operands(y_true, y_pred))
+        return self.weighted(values, y_pred, sample_weight)
 
-    def weighted(self, values: Tensor, y_pred: Tensor, sample_weight: Any) -> tuple:
-        """What `add` is given of such values."""
+    def weighted(self, values: Tensor, y_pred: Any, sample_weight: Any) -> tuple:
+        """What `add` is given of such values, of predictions as they came, with their mask."""
         weights = masked(sample_weight, y_pred, values, f"metric {self.name!r}")
         return super().measure(values, weights)
 

@@ -11,10 +11,10 @@ from fastnn.dtypes import FLOAT64
 from fastnn.errors import ShapeError, shape_text, warn
 from fastnn.losses.base import pair
 from fastnn.tape.record import context
-from fastnn.tensor import Tensor, operand
+from fastnn.tensor import Tensor, mask_of, operand
 
 from .base import EPSILON, Metric, add_to_parts, as_floats
-from .reduction import MeanOfValues, broadcast, weights_for, with_dimensions
+from .reduction import MeanOfValues, broadcast, masked, weights_for, with_dimensions
 
 
 class MeanOfLoss(MeanOfValues, aliases=None):
@@ -227,28 +227,33 @@ class R2Score(Metric):
         self.sums = self.add_variable((4, columns), dtype="float64", name="sums")
 
     def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
+        given, owner = y_pred, f"metric {self.name!r}"
         y_pred = as_floats(y_pred)
         y_pred = ops.reshape(y_pred, (-1, 1)) if y_pred.ndim == 1 else y_pred
         y_true, y_pred = self.operands(y_true, y_pred)
         if y_pred.ndim != 2:
             raise ShapeError(
-                f"metric {self.name!r}: predictions must have shape (any, columns); got "
+                f"{owner}: predictions must have shape (any, columns); got "
                 f"{shape_text(y_pred.shape)}"
             )
         if len(self._variables) < 2:
             self.build(y_pred.shape[1])
         self.expect_columns(self.sums, y_pred)
         y, p = y_true.astype("float64"), y_pred.astype("float64")
-        weights = operand(np.ones((1, 1)), FLOAT64)
-        if sample_weight is not None:
-            weights = weights_for(y_pred, sample_weight, f"metric {self.name!r}").astype("float64")
-            weights = with_dimensions(weights, 2)
+        weights: Any = masked(sample_weight, given, y_pred, owner)
+        if weights is None:
+            weights = operand(np.ones((1, 1)), FLOAT64)
+        else:
+            weights = with_dimensions(weights_for(y_pred, weights, owner).astype("float64"), 2)
         weighted = y * weights
         parts = (broadcast(weights, y.shape), weighted, y * weighted)
         errors = ops.squared_difference(y, p) * weights
-        return float(y.shape[0]), *[ops.sum(x, axis=0) for x in (*parts, errors)]
+        rows: Any = float(y.shape[0])
+        if mask_of(given) is not None:
+            rows = ops.sum(weights_for(y_pred, mask_of(given), owner).astype("float64"))
+        return rows, *[ops.sum(x, axis=0) for x in (*parts, errors)]
 
-    def add(self, number: float, *summed: Tensor) -> None:
+    def add(self, number: Any, *summed: Tensor) -> None:
         self.num_samples.assign_add(number)
         add_to_parts(self.sums, summed)
 

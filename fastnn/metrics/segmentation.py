@@ -10,7 +10,7 @@ from fastnn import ops
 from fastnn.checks import is_whole, whole_number
 from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.metrics import confusion_matrix
-from fastnn.tensor import Tensor, operand
+from fastnn.tensor import Tensor, mask_of, operand
 
 from .base import EPSILON, Metric, as_floats, into, number
 from .reduction import broadcast, masked, weights_for, with_dimensions
@@ -65,20 +65,23 @@ class IoU(Metric):
     def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
         given = y_pred
         y_true = self._classes(y_true, self.sparse_y_true)
-        y_pred = self._classes(y_pred, self.sparse_y_pred)
+        y_pred = self.predicted(y_pred)
         if y_true.size != y_pred.size:
             raise ShapeError(
                 f"metric {self.name!r}: there must be as many targets as predictions; got classes "
                 f"of shapes {shape_text(y_true.shape)} and {shape_text(y_pred.shape)}"
             )
-        like, owner = as_floats(y_pred), f"metric {self.name!r}"
-        weights: Any = masked(sample_weight, given, like, owner)
-        if weights is None:
+        if sample_weight is None and mask_of(given) is None:
             return y_true.flat(), y_pred.flat()
-        weights = weights_for(like, weights, owner)
+        like, owner = as_floats(y_pred), f"metric {self.name!r}"
+        weights = weights_for(like, masked(sample_weight, given, like, owner), owner)
         if weights.ndim:
             weights = broadcast(with_dimensions(weights, like.ndim), like.shape)
         return y_true.flat(), y_pred.flat(), weights.flat()
+
+    def predicted(self, y_pred: Any) -> Tensor:
+        """The classes of predictions."""
+        return self._classes(y_pred, self.sparse_y_pred)
 
     def _classes(self, y, is_sparse):
         if not isinstance(y, Tensor):
@@ -123,9 +126,8 @@ class BinaryIoU(IoU):
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = number(f"{self.name}: threshold", threshold)
 
-    def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
-        is_above = ops.greater_equal(as_floats(y_pred), float(self.threshold))
-        return super().measure(y_true, is_above, sample_weight)
+    def predicted(self, y_pred: Any) -> Tensor:
+        return ops.greater_equal(as_floats(y_pred), self.threshold).astype("int64")
 
 
 class MeanIoU(IoU):

@@ -88,9 +88,9 @@ class AtThresholds(Metric, aliases=None):
         self.histogram = self.add_variable(shape, dtype="float64", name="histogram")
 
     def measure(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple:
-        y_true, y_pred = self.operands(y_true, as_floats(y_pred))
-        owner = f"metric {self.name!r}"
-        weights: Any = masked(sample_weight, y_pred, y_pred, owner)
+        given, owner = y_pred, f"metric {self.name!r}"
+        y_true, y_pred = self.operands(y_true, self.predicted(y_pred))
+        weights: Any = masked(sample_weight, given, y_pred, owner)
         if self.top_k is not None:
             y_pred = _top(y_pred, self.top_k)
         if self.class_id is not None:
@@ -103,6 +103,10 @@ class AtThresholds(Metric, aliases=None):
                 weights = ops.reshape(broadcast(weights, y_pred.shape), (-1, 1))
             y_true, y_pred = ops.reshape(y_true, (-1, 1)), ops.reshape(y_pred, (-1, 1))
         return (y_true, y_pred) if weights is None else (y_true, y_pred, weights)
+
+    def predicted(self, y_pred: Any) -> Tensor:
+        """What is compared with the thresholds."""
+        return as_floats(y_pred)
 
     def with_labels(self, weights: Any, y_pred: Tensor) -> Any:
         """Weights times those of labels, if there are such."""

@@ -128,9 +128,38 @@ def test_labels_of_classes_along_another_axis():
     assert measured == pytest.approx(loss, rel=1e-6)
 
 
-def test_masks_leave_out():
-    p = fastnn.tensor(P)
+def masked(p):
+    p = fastnn.tensor(p)
     p._keras_mask = fastnn.tensor(np.array([True, False, True]))
+    return p
+
+
+@pytest.mark.parametrize(
+    ("make", "columns"),
+    [
+        (m.F1Score, 2), (m.BinaryIoU, 2), (m.R2Score, 2), (m.R2Score, 1),
+        (lambda: m.AUC(from_logits=True), 2), (m.BinaryAccuracy, 0), (m.MeanAbsoluteError, 0),
+        (m.BinaryCrossentropy, 0),
+    ],
+)  # fmt: skip
+def test_masks_leave_out_whatever_predictions_are_made_into(make, columns):
+    y, p = (x[:, :columns] if columns else x[:, 0] for x in (Y, P))
+    got = make()(y, masked(p)).numpy()
+    np.testing.assert_allclose(got, make()(y[::2], p[::2]).numpy(), rtol=1e-6)
+    assert not np.allclose(got, make()(y, p).numpy())
+    got = make()(y, masked(p), [1.0, 9.0, 2.0]).numpy()
+    np.testing.assert_allclose(got, make()(y[::2], p[::2], [1.0, 2.0]).numpy(), rtol=1e-6)
+
+
+def test_rows_that_a_mask_leaves_out_do_not_adjust_a_score():
+    y, p = np.array([[0.0], [5.0], [1.0]]), np.array([[0.25], [9.0], [0.5]])
+    metric = m.R2Score(num_regressors=1)
+    metric.update_state(y, masked(p))
+    assert metric.num_samples.item() == 2.0
+
+
+def test_masks_leave_out():
+    p = masked(P)
     for kind in (m.AUC, m.Precision, m.BinaryAccuracy, m.MeanSquaredError, m.RootMeanSquaredError):
         assert kind()(Y, p).item() == kind()(Y[::2], P[::2]).item()
         assert kind()(Y, p, [1.0, 9.0, 2.0]).item() == kind()(Y[::2], P[::2], [1.0, 2.0]).item()
