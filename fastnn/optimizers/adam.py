@@ -17,18 +17,13 @@ from fastnn.ops import updates
 from fastnn.ops.record import Op
 from fastnn.tensor import Tensor
 
-from .base import Optimizer
+from .base import Optimizer, flag
 
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "beta_1": fraction,
     "beta_2": fraction,
     "epsilon": positive,
 }
-
-
-def flag(name: str, value: Any) -> bool:
-    """Whether a value is true."""
-    return bool(value)
 
 
 class Moments(Optimizer, aliases=None):

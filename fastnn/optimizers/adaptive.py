@@ -7,8 +7,7 @@ from fastnn.checks import fraction, not_negative, positive
 from fastnn.ops import updates
 from fastnn.ops.record import Op
 
-from .adam import flag
-from .base import Optimizer
+from .base import Optimizer, flag
 
 
 class RMSprop(Optimizer):

@@ -39,13 +39,18 @@ def optional(check: Callable[..., Any]) -> Callable[[str, Any], Any]:
     return lambda name, value: None if value is None else check(name, value)
 
 
+def flag(name: str, value: Any) -> bool:
+    """Whether a value is true."""
+    return bool(value)
+
+
 # of the arguments that all have: given their name and what is assigned
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "weight_decay": optional(not_negative),
     "clipnorm": optional(positive),
     "clipvalue": optional(positive),
     "global_clipnorm": optional(positive),
-    "use_ema": lambda name, value: bool(value),
+    "use_ema": flag,
     "ema_momentum": partial(fraction, one=True),
     "ema_overwrite_frequency": optional(partial(whole_number, least=1)),
     "loss_scale_factor": optional(positive),
@@ -257,9 +262,8 @@ class Optimizer(Watched, Configured):
         found += [_variable(name, cell) for name, cell in self.cells.items()]
         for v in self._trainable_variables:
             for name in self._kept:
-                memory = self._memory.of(v.chunk, name).part(v.offset, v.buffer.nbytes)
-                shape = self.state_shape(name, v.shape)
-                found.append(_variable(f"{v.name}_{name}", Tensor(memory, shape, v.dtype), v))
+                state = Tensor(self._memory_of(v, name), self.state_shape(name, v.shape), v.dtype)
+                found.append(_variable(f"{v.name}_{name}", state, v))
         return found
 
     @property
@@ -317,11 +321,9 @@ class Optimizer(Watched, Configured):
             )
         for v in variables:
             for name, value in self.initial.items() if id(v) not in before else ():
-                place = self._memory.of(v.chunk, name).part(v.offset, v.buffer.nbytes)
-                place.write(np.full(v.shape, value, v.dtype))
+                self._memory_of(v, name).write(np.full(v.shape, value, v.dtype))
             if self.use_ema and id(v) not in before:  # that of one which no gradient reaches
-                place = self._memory.of(v.chunk, "average").part(v.offset, v.buffer.nbytes)
-                place.write(v.buffer.array(v.shape, v.dtype))
+                self._memory_of(v, "average").write(v.buffer.array(v.shape, v.dtype))
         self._trainable_variables = variables
 
     def exclude_from_weight_decay(
@@ -448,10 +450,12 @@ class Optimizer(Watched, Configured):
         """Variables with the memory of their averages, once there has been an update."""
         kept = self._memory if self.use_ema and self._count.value else ()
         return [
-            (v, self._memory.of(v.chunk, "average").part(v.offset, v.buffer.nbytes))
-            for v in variables
-            if (v.chunk, "average") in kept
+            (v, self._memory_of(v, "average")) for v in variables if (v.chunk, "average") in kept
         ]
+
+    def _memory_of(self, v, name):
+        """Where what is kept of a variable under a name lies."""
+        return self._memory.of(v.chunk, name).part(v.offset, v.buffer.nbytes)
 
     # ---- what subclasses say
 

@@ -7,8 +7,8 @@ from fastnn.checks import fraction, not_negative, number, positive
 from fastnn.ops import updates
 from fastnn.tensor import Tensor
 
-from .adam import Moments, flag
-from .base import Optimizer
+from .adam import Moments
+from .base import Optimizer, flag
 from .commit import sum_of_squares
 
 STRENGTHS = (

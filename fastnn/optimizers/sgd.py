@@ -7,7 +7,7 @@ from fastnn.checks import fraction
 from fastnn.ops import updates
 from fastnn.ops.record import Op
 
-from .base import Optimizer
+from .base import Optimizer, flag
 
 
 class SGD(Optimizer):
@@ -24,7 +24,7 @@ class SGD(Optimizer):
 
     checks = {
         "momentum": partial(fraction, one=True),
-        "nesterov": lambda name, value: bool(value),
+        "nesterov": flag,
     }
 
     def __init__(
