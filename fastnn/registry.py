@@ -90,11 +90,6 @@ class Kind:
         self.spellings.update(dict.fromkeys((own, spelled, *aliases), entry))
         return entry
 
-    def wrap_functions(self, cls: type) -> None:
-        """Make objects of this class of functions; users have no other need of its name."""
-        self.wrap = cls
-        del self.names[self.spelled(cls.__name__)]
-
     def find(self, name: str, argument: str = "", others: Sequence[str] = ()) -> Any:
         """The class or function of a name. argument, others: whose it is, and what it might be
         besides, for the error."""

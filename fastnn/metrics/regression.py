@@ -189,7 +189,8 @@ AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
 class R2Score(Metric):
     """1 - sum((y_true - y_pred)^2) / sum((y_true - mean)^2), of each column of y_true and y_pred,
-    (N, C): how much of the targets' variance is explained. Where that is 0, the score is 0.
+    (N, C): how much of the targets' variance is explained. Where that is 0, the score is 0, or,
+    where the errors are 0 too, NaN.
 
     class_aggregation: "uniform_average", the mean of the columns; "variance_weighted_average", by
     their variances; None, all of them. num_regressors: if not 0, the adjusted score, for so many

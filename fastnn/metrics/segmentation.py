@@ -148,6 +148,7 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ):
+        num_classes = whole_number(f"{type(self).__name__}: num_classes", num_classes, 1)
         super().__init__(
             num_classes, range(num_classes), name, dtype, ignore_class,
             sparse_y_true, sparse_y_pred, axis,

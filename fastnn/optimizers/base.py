@@ -4,6 +4,7 @@ other in memory; clipping, decay, averages and accumulation; compute, then commi
 import copy
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -193,7 +194,9 @@ class Optimizer(Watched, Configured):
                 f"{self.name}: its learning rate is a schedule, which sets it at every step. Make "
                 "the optimizer with a number for one that can be assigned."
             )
-        number = not_negative(f"{self.name}: learning_rate", float(value))
+        with suppress(TypeError, ValueError):  # what is no number is refused by name
+            value = float(value)
+        number = not_negative(f"{self.name}: learning_rate", value)
         self.rate.buffer.array((1,), np.float64)[0] = number
         if self._schedule is not None:
             self._schedule = None

@@ -43,7 +43,7 @@ class LearningRateSchedule(Watched, Configured):
         raise TypeError(f"{type(self).__name__} does not define __call__(step)")
 
     def __setattr__(self, name, value):
-        if name in ("decay_steps", "first_decay_steps") and not value > 0:
+        if name in ("decay_steps", "first_decay_steps", "t_mul") and not value > 0:
             raise ValueError(f"{type(self).__name__}: {name} must be above 0; got {value!r}")
         if isinstance(value, Real) and not isfinite(value):
             raise ValueError(f"{type(self).__name__}: {name} must be a finite number; got {value}")

@@ -90,6 +90,7 @@ def test_a_batch_that_does_not_fit(kind, given, error, message):
         (lambda: m.R2Score("some"), ValueError, "class_aggregation must be None, 'uniform_aver"),
         (lambda: m.IoU(2, [2]), ValueError, r"target_class_ids must be .* 0 to 1; got \[2\]"),
         (lambda: m.IoU(2, 1), ValueError, "target_class_ids must be classes"),
+        (lambda: m.MeanIoU("a"), ValueError, "MeanIoU: num_classes must be a whole number from 1"),
         (lambda: m.MeanIoU(2, ignore_class="a"), ValueError, "ignore_class must be an integer"),
         (lambda: m.MeanIoU(2)([0, 1], [0, 1, 1]), ShapeError, "as many targets as predictions"),
         (lambda: m.BinaryCrossentropy(label_smoothing=2), ValueError, "label_smoothing must lie"),

@@ -249,6 +249,7 @@ def test_the_count_is_no_number_within_a_recorded_step():
     [
         (lambda: schedules.ExponentialDecay(0.1, 0, 0.5), "decay_steps must be above 0; got 0"),
         (lambda: schedules.CosineDecayRestarts(0.1, -1), "first_decay_steps must be above 0"),
+        (lambda: schedules.CosineDecayRestarts(0.1, 1, t_mul=0), "t_mul must be above 0; got 0"),
         (lambda: schedules.CosineDecay(np.nan, 1), "initial_learning_rate must be a finite number"),
         (lambda: schedules.PiecewiseConstantDecay([1], [0.1]), "1 boundaries and 1 values"),
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [0.1] * 3), "boundaries must increase"),
