@@ -262,12 +262,12 @@ NAMES = [
     (
         lambda: network("rmse"),
         ValueError,
-        "unknown loss 'rmse'; known are bce, binary_crossentropy, binary_f",
+        "unknown loss 'rmse'; known are .*bce, binary_crossentropy, binary_f",
     ),
     (
         lambda: network("contrastive"),
         ValueError,
-        "unknown loss 'contrastive'; known are bce, bin",
+        "unknown loss 'contrastive'; known are .*bce, bin",
     ),
     (
         lambda: network(optimizer="shampoo"),
