@@ -264,11 +264,12 @@ class Watch:
 
 def with_layers(obj: Watched) -> list[Any]:
     """The values of attributes that layers may be in."""
-    attributes = own(obj, "__dict__").copy()  # other threads may note meanwhile that they read it
-    found = {n: v for n, v in attributes.items() if isinstance(v, HOLDERS)}
-    if context.reads is not None:
-        for name in (LAYERS, *found):
-            context.reads.note(obj, name)
+    attributes = own(obj, "__dict__")  # a copy of: other threads may note that they read it
+    if context.reads is None:
+        return [v for v in list(attributes.values()) if isinstance(v, HOLDERS)]
+    found = {n: v for n, v in attributes.copy().items() if isinstance(v, HOLDERS)}
+    for name in (LAYERS, *found):
+        context.reads.note(obj, name)
     return list(found.values())
 
 

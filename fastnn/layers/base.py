@@ -2,7 +2,7 @@
 about them changed."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
 
@@ -107,7 +107,7 @@ class Layer(Watched, Configured):
         self._losses: list[Any] = []  # of the last call
         self._with_losses: set[Layer] = set()  # layers that it called and that have some
         self._nodes = Nodes()  # its calls on symbolic tensors
-        self._own_weights: list[Variable] = []
+        self._own_weights: tuple[Variable, ...] = ()  # no list, which tapes would compare
         self._arena: Arena | None = None
         parameters = signature(self.call).parameters
         self._takes_training, self._takes_mask = "training" in parameters, "mask" in parameters
@@ -342,7 +342,7 @@ class Layer(Watched, Configured):
             variable = Variable(value, None, dtype, trainable, name=name, arena=arena)
         variable.regularizer = regularizers.get(regularizer, f"layer {self.name!r}: regularizer")
         variable.constraint = constraints.get(constraint, f"layer {self.name!r}: constraint")
-        self._own_weights.append(variable)
+        self._own_weights = (*self._own_weights, variable)
         variable.requires_gradient = trainable and self._trainable
         return variable
 
@@ -409,8 +409,8 @@ class Layer(Watched, Configured):
     # ---- structure
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy or pickle has; copy.copy's result has the same weights, but no list of them
-        in common."""
+        """What a copy or pickle has; copy.copy's result has the same weights, but no losses in
+        common."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor) and value.buffer.owner is None:
                 error = value.buffer.unreadable()
@@ -418,21 +418,17 @@ class Layer(Watched, Configured):
                     f"layer {self.name!r} cannot be copied: its {name} has no values; set it to "
                     f"None before. {error}"
                 )
-        own = {"_own_weights": list(self._own_weights), "_nodes": Nodes()}
-        return {**vars(self), **own, "_losses": [], "_with_losses": set()}
+        return {**vars(self), "_nodes": Nodes(), "_losses": [], "_with_losses": set()}
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
         if not own(self, "__dict__").get("_trainable", True):
-            for layer in _layers_in(value):
+            for layer in _layers_among([value], {}).values():
                 layer.trainable = False
 
     def sublayers(self) -> list["Layer"]:
         """The layers among the attributes, each once, in order."""
-        found: dict[int, Layer] = {}
-        for value in with_layers(self):
-            found.update((id(layer), layer) for layer in _layers_in(value))
-        return list(found.values())
+        return list(_layers_among(with_layers(self), {}).values())
 
     @property
     def trainable(self) -> bool:
@@ -453,7 +449,7 @@ class Layer(Watched, Configured):
         """Every weight: its own, then those of the layers within; a shared one once."""
         found = {id(v): v for v in self._own_weights}
         for layer in self.sublayers():
-            found.update({id(v): v for v in layer.weights if id(v) not in found})
+            found.update({id(v): v for v in layer.weights})
         if context.reads is not None:
             context.reads.meet(found.values())
         return list(found.values())
@@ -568,15 +564,17 @@ def _one_or_all(tensors):
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def _layers_in(value: Any) -> Iterator[Layer]:
-    if isinstance(value, Layer):
-        yield value
-    elif isinstance(value, list | tuple):
-        for v in value:
-            yield from _layers_in(v)
-    elif isinstance(value, dict):
-        for v in list(value.values()):
-            yield from _layers_in(v)
+def _layers_among(values: Any, found: dict[int, Layer]) -> dict[int, Layer]:
+    """Those found before, and the layers among values and within lists, tuples and dictionaries
+    of them, by id."""
+    for value in values:
+        if isinstance(value, Layer):
+            found[id(value)] = value
+        elif isinstance(value, tree.SEQUENCES):
+            _layers_among(value, found)
+        elif isinstance(value, dict):
+            _layers_among(list(value.values()), found)
+    return found
 
 
 get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize
