@@ -286,20 +286,31 @@ def dropout(
     """
     rate = checks.fraction("random dropout: rate", rate)
     x = operand(inputs, name="random dropout: inputs")
-    shape = x.shape
-    if noise_shape is not None:
-        given = tuple(noise_shape)
-        shape = tuple([own if e is None else e for own, e in zip(x.shape, given, strict=False)])
-        if len(given) != x.ndim or any(
-            e not in (1, own) for own, e in zip(x.shape, shape, strict=True)
-        ):
-            raise ShapeError(
-                "random dropout: noise_shape must have an extent of the inputs or 1 for each "
-                f"dimension of {shape_text(x.shape)}; got {given}"
-            )
-    if rate == 0:
-        return x
-    state, draw_offset = _generator(seed).draw()
+    shape = shape_of_noise("random dropout", x, noise_shape)
+    return x if rate == 0 else dropped(x, rate, shape, _generator(seed))
+
+
+def shape_of_noise(owner: str, x: Tensor, noise_shape: Sequence[int | None] | None) -> Any:
+    """The shape of what is drawn for x: with None x's own extent, with 1 the same numbers along
+    it."""
+    if noise_shape is None:
+        return x.shape
+    given = tuple(noise_shape)
+    found = tuple([own if e is None else e for own, e in zip(x.shape, given, strict=False)])
+    if len(given) != x.ndim or any(
+        e not in (1, own) for own, e in zip(x.shape, found, strict=True)
+    ):
+        raise ShapeError(
+            f"{owner}: noise_shape must have an extent of x or 1 for each dimension of "
+            f"{shape_text(x.shape)}; got {shape_text(given)}"
+        )
+    return found
+
+
+def dropped(x: Tensor, rate: float, shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """x with each number zero with probability `rate` and the others multiplied with 1 / (1 -
+    rate); drawn for is what has this shape, which is x's but for extents of 1."""
+    state, draw_offset = generator.draw()
     if shape == x.shape:
         return ops.dropout(x, state, rate=rate, draw_offset=draw_offset)
     ones = ops.ones(shape, dtype=x.dtype)

@@ -5,7 +5,6 @@ from math import sqrt
 from typing import Any
 
 from fastnn import checks, ops, random, regularizers
-from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
 from fastnn.tensor import Tensor
 
@@ -22,6 +21,7 @@ class Drawing(Layer, aliases=None):
     takes_one_tensor = True
     keeps_shape = True
     supports_masking = True
+    noise_shape: tuple[int | None, ...] | None = None  # x's
 
     def __init__(self, seed: int | None, **base: Any):
         super().__init__(**base)
@@ -31,6 +31,11 @@ class Drawing(Layer, aliases=None):
         self.generator = (
             random.default.spawn() if self.seed is None else random.Generator(self.seed)
         )
+
+    def shape_of_noise(self, x: Tensor) -> tuple[int, ...]:
+        """The shape of what is drawn for x."""
+        owner = f"{type(self).__name__} {self.name!r}"
+        return random.shape_of_noise(owner, x, self.noise_shape)
 
 
 class Dropout(Drawing):
@@ -65,25 +70,7 @@ class Dropout(Drawing):
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
             return x
-        state, draw_offset = self.generator.draw()
-        drawn: dict[str, Any] = {"rate": self.rate, "draw_offset": draw_offset}
-        if self.noise_shape is None:
-            return ops.dropout(x, state, **drawn)
-        ones = ops.ones(shape_of_noise(self, x, self.noise_shape), dtype=x.dtype)
-        return x * ops.dropout(ones, state, **drawn)
-
-
-def shape_of_noise(layer: Layer, x: Tensor, shape: Sequence[int | None]) -> tuple[int, ...]:
-    """The shape of what is drawn: with None x's own extent, with 1 the same numbers along it."""
-    found = tuple([own if e is None else e for own, e in zip(x.shape, shape, strict=False)])
-    if len(shape) != x.ndim or any(
-        e not in (1, own) for own, e in zip(x.shape, found, strict=True)
-    ):
-        raise ShapeError(
-            f"{type(layer).__name__} {layer.name!r}: noise_shape must have an extent of x or 1 for "
-            f"each dimension of {shape_text(x.shape)}; got {shape_text(shape)}"
-        )
-    return found
+        return random.dropped(x, self.rate, self.shape_of_noise(x), self.generator)
 
 
 class SpatialDropout1D(Drawing):
@@ -97,6 +84,8 @@ class SpatialDropout1D(Drawing):
     True
     """
 
+    noise_shape = None, 1, None
+
     def __init__(self, rate: float, seed: int | None = None, **base: Any):
         super().__init__(seed, **base)
         self.rate = checks.fraction("SpatialDropout1D: rate", rate)
@@ -104,9 +93,7 @@ class SpatialDropout1D(Drawing):
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
             return x
-        state, draw_offset = self.generator.draw()
-        ones = ops.ones(shape_of_noise(self, x, (None, 1, None)), dtype=x.dtype)
-        return x * ops.dropout(ones, state, rate=self.rate, draw_offset=draw_offset)
+        return random.dropped(x, self.rate, self.shape_of_noise(x), self.generator)
 
 
 class GaussianNoise(Drawing):
@@ -177,10 +164,7 @@ class AlphaDropout(Drawing):
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
             return x
-        shape = x.shape
-        if self.noise_shape is not None:
-            shape = shape_of_noise(self, x, self.noise_shape)
-        is_kept = self.generator.uniform(shape, dtype=x.dtype) >= self.rate
+        is_kept = self.generator.uniform(self.shape_of_noise(x), dtype=x.dtype) >= self.rate
         scale = 1 / sqrt((1 - self.rate) * (1 + self.rate * ALPHA**2))
         return ops.where(is_kept, x, ALPHA) * scale - scale * ALPHA * self.rate
 
