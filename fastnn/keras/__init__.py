@@ -77,20 +77,16 @@ def _missing(module: ModuleType, namespace: str, name: str) -> Any:
     raise AttributeError(f"{message}; {hint}", name=name, obj=module)
 
 
-def _as_keras(namespace: str, module: ModuleType) -> None:
-    """Let import statements find a module here, and what is within it, which would be imported once
-    more."""
-    module.__dict__.setdefault("__getattr__", partial(_missing, module, f"keras.{namespace}"))
-    for known in [n for n in sys.modules if f"{n}.".startswith(f"{module.__name__}.")]:
-        within = known.removeprefix(module.__name__)
-        sys.modules[f"{__name__}.{namespace}{within}"] = sys.modules[known]
-
-
 models.load_model, models.save_model = saving.load_model, saving.save_model  # type: ignore
-for _name, _module in list(vars().items()):
-    if isinstance(_module, ModuleType) and _module.__name__.startswith("fastnn."):
-        _as_keras(_name, _module)
-_as_keras("optimizers.schedules", optimizers.schedules)
+_namespaces = {n for n, value in vars().items() if getattr(value, "__name__", "") == f"fastnn.{n}"}
+for _name in (*_namespaces, "optimizers.schedules"):
+    _module = sys.modules[f"fastnn.{_name}"]
+    vars(_module).setdefault("__getattr__", partial(_missing, _module, f"keras.{_name}"))
+# Import statements find what is within them here too, which would be imported once more.
+for _name, _module in list(sys.modules.items()):
+    _package, _, _name = _name.partition(".")
+    if _package == "fastnn" and _name.partition(".")[0] in _namespaces:
+        sys.modules[f"{__name__}.{_name}"] = _module
 
 
 def __getattr__(name: str) -> Any:
