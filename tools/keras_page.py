@@ -54,7 +54,9 @@ def section(namespace: str, names: list[str]) -> tuple[str, int]:
             said.setdefault(id(value), ([], sentences))[0].append(name)
     if said:
         lines.append("\n")
-    lines += [bullet(f"- {listed(aliases)}: {words}") for aliases, words in said.values()]
+    lines += [
+        wrapped(f"- {listed(aliases)}: {words}", "  ") + "\n" for aliases, words in said.values()
+    ]
     if missing:
         lines.append("\n" + wrapped(f"Not yet: {listed(missing)}.") + "\n")
     lines[0] = "\n".join(map(wrapped, lines[0].split("\n")))
@@ -79,18 +81,10 @@ def listed(names: Any) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def wrapped(line: str) -> str:
-    """A paragraph in lines."""
-    return textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False)
-
-
-def bullet(line: str) -> str:
-    """An entry of a list, in lines."""
-    return (
-        textwrap.fill(
-            line, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
-        + "\n"
+def wrapped(line: str, indent: str = "") -> str:
+    """A paragraph in lines. indent: of those after the first, as of an entry of a list."""
+    return textwrap.fill(
+        line, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 

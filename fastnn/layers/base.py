@@ -465,7 +465,7 @@ class Layer(Watched, Configured):
     @derived
     def input(self) -> Any:
         """The symbolic tensor, or the list of them, that it was called on, if that was once."""
-        return _one_or_all(self._only_call("input").parents)
+        return one_or_all(self._only_call("input").parents)
 
     @derived
     def output(self) -> Any:
@@ -560,8 +560,9 @@ def _parts(masks):
     return [masks]
 
 
-def _one_or_all(tensors):
-    return tensors[0] if len(tensors) == 1 else tensors
+def one_or_all(found: list[Any]) -> Any:
+    """The one thing in a list, or the list of several."""
+    return found[0] if len(found) == 1 else found
 
 
 def _layers_among(values: Any, found: dict[int, Layer]) -> dict[int, Layer]:

@@ -261,7 +261,7 @@ class Graph:
         1 may be left out, or be one too many."""
         found: list[Any] = [inputs] if isinstance(inputs, Tensor) else []
         if not found:
-            _each(self.inputs, inputs, found)
+            tree.map(lambda slot, x: found.append(x), self.inputs, inputs, path=f"model {owner!r}")
         if len(found) != len(self.input_layers):
             raise ValueError(
                 f"model {owner!r}: expected {len(self.input_layers)} inputs, "
@@ -289,15 +289,6 @@ class Graph:
                 f"{shape_text(wanted)}; got {shape_text(shape)}"
             )
         return fitting
-
-
-def _each(structure, values, found):
-    """Put what stands in the place of each slot of a structure in a list, None too."""
-    if isinstance(structure, Slot):
-        found.append(values)
-        return
-    for key, inner in tree.children(structure) or ():
-        _each(inner, values[key], found)
 
 
 def _symbolic(structure, what):

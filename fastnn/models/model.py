@@ -8,7 +8,7 @@ from typing import Any
 from fastnn import registry, tree, weights
 from fastnn.errors import nearest
 from fastnn.layers import InputLayer, Layer
-from fastnn.layers.base import derived
+from fastnn.layers.base import derived, one_or_all
 from fastnn.symbolic import KerasTensor, arena_of, end_draft
 from fastnn.training import data
 from fastnn.training.trainer import Trainer
@@ -211,12 +211,12 @@ class Model(Trainer, aliases=None):
     @derived
     def input_shape(self) -> Any:
         """The shape of its input, in which None is any extent; of several, a list."""
-        return _one_or_all([t.shape for t in self.inputs])
+        return one_or_all([t.shape for t in self.inputs])
 
     @derived
     def output_shape(self) -> Any:
         """The shape of its output, in which None is any extent; of several, a list."""
-        return _one_or_all([t.shape for t in self.outputs])
+        return one_or_all([t.shape for t in self.outputs])
 
     @derived
     def output_names(self) -> list[str] | None:
@@ -299,10 +299,6 @@ class Model(Trainer, aliases=None):
 
         for line in lines_of(self, expand_nested, show_trainable):
             (print_fn or print)(line)
-
-
-def _one_or_all(found):
-    return found[0] if len(found) == 1 else found
 
 
 def _takes_tensors(cls):
