@@ -54,7 +54,11 @@ def signature(op: Op) -> str:
         f"{x}: Operand" if n < op.required else f"{x}: Operand | None = None"
         for n, x in enumerate(op.inputs)
     ]
-    attributes = [attribute(op, name) for name in op.names]
+    own = inspect.signature(type(op).__call__).parameters.values()
+    attributes = [
+        *[attribute(op, name) for name in op.names],
+        *[_written(p) for p in own if p.kind is p.KEYWORD_ONLY],
+    ]
     required_last = ["=" in a for a in attributes] != sorted("=" in a for a in attributes)
     by_name = attributes and (required_last or any("=" in i for i in inputs))
     arguments = [*inputs, *(["*"] if by_name else []), *attributes]

@@ -448,7 +448,7 @@ def matmul(
     column on the right, and its dimension is not in the result. Of integers int64 or int32, exact
     but for overflow."""
 
-def max(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
+def max(x: Operand, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
     """The largest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
     JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1; initial: a
     number that counts as one more element."""
@@ -465,7 +465,7 @@ def median(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The middle one of x in order, or the mean of the two in the middle; NaN where x has one.
     axis: an integer, several, or None for all; keepdims keeps them with extent 1."""
 
-def min(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
+def min(x: Operand, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
     """The smallest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
     JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1; initial: a
     number that counts as one more element."""

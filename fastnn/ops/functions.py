@@ -88,9 +88,13 @@ def values_of(x: Any, refusal: str) -> np.ndarray:
 
 def tensors_of(name: str, argument: str, xs: Any) -> list:
     """A list of tensors of a list, or of the rows of a tensor or an array."""
-    if not isinstance(xs, list | tuple) and not getattr(xs, "shape", ()):
-        raise TypeError(f"{name}: {argument} must be a list of tensors; got {type(xs).__name__}")
-    found = [as_tensor(x) for x in (xs if isinstance(xs, list | tuple) else np.asarray(xs))]
+    if not isinstance(xs, list | tuple):
+        if not getattr(xs, "shape", ()):
+            kind = type(xs).__name__
+            raise TypeError(f"{name}: {argument} must be a list of tensors; got {kind}")
+        rows = xs if hasattr(xs, "requires_gradient") else np.asarray(xs)
+        xs = [rows[n] for n in range(rows.shape[0])]
+    found = [as_tensor(x) for x in xs]
     if not found:
         raise ValueError(f"{name}: {argument} must be a list of at least one tensor; got none")
     return found

@@ -236,3 +236,14 @@ def test_axes_that_are_refused_leave_those_that_are_right():
     with pytest.raises(TypeError, match="transpose: axis must be an integer; got 0"):
         ops.transpose(x, (0.0, 2.0, 1.0))
     assert ops.transpose(x, (0, 2, 1)).shape == (7, 2, 3)
+
+
+@pytest.mark.parametrize("function", [ops.concatenate, ops.stack, ops.vstack])
+def test_rows_of_a_tensor_in_the_place_of_a_list_have_gradients_and_are_recorded(function):
+    x = fastnn.tensor(np.arange(6.0).reshape(3, 2), requires_gradient=True)
+    y = function(x)
+    np.testing.assert_array_equal(y.numpy(), function(list(x.numpy())).numpy())
+    ops.sum(y * y).backward()
+    np.testing.assert_array_equal(x.gradient.numpy(), 2 * x.numpy())
+    recorded = fastnn.record(lambda x: function(x * 1.0))(x)
+    np.testing.assert_array_equal(recorded.numpy(), y.numpy())
