@@ -43,9 +43,6 @@ class Moments(Optimizer, aliases=None):
         super().__init__(learning_rate, **base)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def attributes(self) -> dict[str, Any]:
-        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-
 
 class Adam(Moments):
     """m and v follow the gradient and its square (m += (1 - beta_1)(gradient - m), v += (1 -
@@ -81,16 +78,11 @@ class Adam(Moments):
 
     @property
     def states(self) -> tuple[str, ...]:  # type: ignore[override]
-        moments = ("momentum", "velocity")
-        return (*moments, "velocity_hat") if self.amsgrad else moments
+        return self.op.formula.states
 
     @property
     def op(self) -> Op:  # type: ignore[override]
         return updates.amsgrad if self.amsgrad else updates.adam
-
-    def attributes(self) -> dict[str, Any]:
-        after = self.epsilon_after_correction
-        return {**super().attributes(), **({"epsilon_after_correction": after} if after else {})}
 
 
 class AdamW(Adam):

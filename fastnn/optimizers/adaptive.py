@@ -49,13 +49,7 @@ class RMSprop(Optimizer):
 
     @property
     def states(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(self.op.formula.states)
-
-    def attributes(self) -> dict[str, Any]:
-        found = {"rho": self.rho, "epsilon": self.epsilon}
-        if self.momentum or self.centered:
-            found.update(momentum=self.momentum, centered=self.centered)
-        return found
+        return self.op.formula.states
 
 
 class Adagrad(Optimizer):
@@ -89,9 +83,6 @@ class Adagrad(Optimizer):
     def initial(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value}
 
-    def attributes(self) -> dict[str, Any]:
-        return {"epsilon": self.epsilon}
-
 
 class Adadelta(Optimizer):
     """square averages gradient^2, of_steps averages step^2, both by rho, with step = gradient
@@ -115,6 +106,3 @@ class Adadelta(Optimizer):
     ):
         super().__init__(learning_rate, **base)
         self.rho, self.epsilon = rho, epsilon
-
-    def attributes(self) -> dict[str, Any]:
-        return {"rho": self.rho, "epsilon": self.epsilon}

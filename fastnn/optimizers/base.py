@@ -468,8 +468,8 @@ class Optimizer(Watched, Configured):
         raise TypeError(f"{type(self).__name__} does not define update(parameter, gradient, rate)")
 
     def attributes(self) -> dict[str, Any]:
-        """Those of `op`."""
-        return {}
+        """Those of `op`, which bear its formula's names."""
+        return {} if self.op is None else {n: getattr(self, n) for n in self.op.formula.attributes}
 
     @property
     def initial(self) -> dict[str, float]:

@@ -68,9 +68,6 @@ class Ftrl(Optimizer):
     def initial(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value}
 
-    def attributes(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.op.formula.attributes}
-
 
 class Lion(Optimizer):
     """w -= learning_rate sign(beta_1 m + (1 - beta_1) gradient); m = beta_2 m + (1 - beta_2)
@@ -96,9 +93,6 @@ class Lion(Optimizer):
     ):
         super().__init__(learning_rate, **base)
         self.beta_1, self.beta_2 = beta_1, beta_2
-
-    def attributes(self) -> dict[str, Any]:
-        return {"beta_1": self.beta_1, "beta_2": self.beta_2}
 
 
 class Lamb(Moments):

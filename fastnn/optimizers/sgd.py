@@ -39,12 +39,8 @@ class SGD(Optimizer):
 
     @property
     def states(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("velocity",) if self.momentum else ()
+        return self.op.formula.states
 
     @property
     def op(self) -> Op:  # type: ignore[override]
         return updates.sgd_momentum if self.momentum else updates.sgd
-
-    def attributes(self) -> dict[str, Any]:
-        given = {"momentum": self.momentum, "nesterov": self.nesterov}
-        return given if self.momentum else {}
