@@ -383,8 +383,11 @@ class Layer(Watched, Configured):
         """Add what the activity regularizer makes of results, a row's share of it, as Keras."""
         for result in tree.flatten(y):
             if isinstance(result, Tensor):
-                rows = max(result.shape[0], 1) if result.ndim else 1
-                self.add_loss(self.activity_regularizer(result) / rows)
+                self._add_share(self.activity_regularizer, result)
+
+    def _add_share(self, regularizer, result):
+        rows = max(result.shape[0], 1) if result.ndim else 1
+        self.add_loss(regularizer(result) / rows)
 
     def _clear_losses(self):
         for layer in (self, *self._with_losses):

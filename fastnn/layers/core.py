@@ -133,8 +133,8 @@ class InputLayer(Layer):
         if sparse:
             raise ValueError(f"Input {self.name!r}: fastnn has no sparse tensors; got sparse=True")
         if batch_shape is None:
-            batch_shape = (batch_size, *_extents("Input: shape", shape))
-        self.batch_shape = _extents("Input: batch_shape", batch_shape)
+            batch_shape = (batch_size, *open_shape("Input: shape", shape))
+        self.batch_shape = open_shape("Input: batch_shape", batch_shape)
         if not self.batch_shape:
             raise ShapeError("Input: batch_shape must have an extent for the rows, as (None, 3)")
         self.input_shape, self.batch_size = self.batch_shape[1:], self.batch_shape[0]
@@ -199,7 +199,7 @@ def Input(
     return InputLayer(shape, batch_size, dtype, sparse, batch_shape, name, optional).output
 
 
-def _extents(name, shape):
+def open_shape(name: str, shape: Any) -> Shape:
     """A shape in which None is any extent, checked."""
     if isinstance(shape, str | bytes | dict) or not isinstance(shape, Iterable):
         shape = (shape,)

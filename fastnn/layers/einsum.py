@@ -7,6 +7,7 @@ from typing import Any
 from fastnn import activations, ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
+from fastnn.layers.core import open_shape
 from fastnn.tensor import Tensor
 
 FORMS = (r"(\.\.\.)?([a-zA-Z]+)(),([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)()",
@@ -47,9 +48,7 @@ class EinsumDense(Layer):
     ):
         super().__init__(**base)
         self.equation, self.bias_axes = str(equation), bias_axes
-        self.output_shape: tuple[int | None, ...] = (
-            (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
-        )
+        self.output_shape = open_shape("EinsumDense: output_shape", output_shape)
         self.activation = activations.get(activation, "EinsumDense: activation")
         self.take(
             kernel_initializer=kernel_initializer,

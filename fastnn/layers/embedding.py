@@ -14,9 +14,9 @@ class Embedding(Layer):
     """y = embeddings[x]: a vector, which is learned, for each whole number.
 
     x: any shape, whole numbers from 0 to input_dim - 1 (of floats the whole part counts), y:
-    (*x.shape, output_dim); embeddings: (input_dim, output_dim). A number out of range is an
-    IndexError. The gradient is that of the whole table, in which rows of the batch are added in
-    their order: the same bits with any number of threads.
+    (*x.shape, output_dim); embeddings: (input_dim, output_dim). Those below 0 count from the end,
+    as in NumPy; one out of range is an IndexError. The gradient is that of the whole table, in
+    which rows of the batch are added in their order: the same bits with any number of threads.
 
     embeddings_initializer, embeddings_regularizer, embeddings_constraint: of the table, names or
     objects. mask_zero: whether 0 is no number but padding: then the result has a mask, which

@@ -44,7 +44,9 @@ def salted(layer: str, salt: Any) -> Any:
     """None, or two whole numbers, of 64 bits each."""
     pair = [salt, salt] if isinstance(salt, int) else salt
     if pair is not None and not (
-        len(pair) == 2 and all([isinstance(s, int) and 0 <= s < 2**64 for s in pair])
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all([isinstance(s, int) and 0 <= s < 2**64 for s in pair])
     ):
         raise ValueError(
             f"{layer}: salt must be one or two whole numbers from 0 to 2^64 - 1; got {salt!r}"

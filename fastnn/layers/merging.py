@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from functools import reduce
+from math import inf
 from typing import Any
 
-from fastnn import ops
+from fastnn import checks, ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer
 from fastnn.tensor import Tensor, mask_of, operand, set_mask
@@ -22,8 +23,10 @@ class Merge(Layer):
 
     def build(self, input_shape: Any) -> None:
         expected = "a list of inputs" if self.inputs_needed is None else "a list of 2 inputs"
+        if isinstance(input_shape, list) and not input_shape:
+            raise ValueError(f"{self._who()}: expected {expected}; got none")
         if not isinstance(input_shape, list | tuple) or not isinstance(
-            input_shape[0], list | tuple
+            next(iter(input_shape), None), list | tuple
         ):
             raise ShapeError(f"{self._who()}: expected {expected}; got one of shape {input_shape}")
         self._expect_number(len(input_shape))
@@ -213,7 +216,9 @@ class Concatenate(Merge):
 
     def __init__(self, axis: int = -1, **base: Any):
         super().__init__(**base)
-        self.axis = axis
+        if not checks.is_whole(axis, -inf):
+            raise TypeError(f"Concatenate: axis must be an integer; got {axis!r}")
+        self.axis = int(axis)
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)

@@ -1,7 +1,7 @@
 """Batch, layer, group, root-mean-square and unit normalisation."""
 
-from collections.abc import Sequence
-from math import prod
+from collections.abc import Iterable, Sequence
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,12 @@ from fastnn.tensor import Tensor, tensor
 def axes_of(layer: Any, ndim: int) -> tuple[int, ...]:
     """The dimensions that a layer's `axis` names, in order, without the first one, of rows."""
     axis = layer.axis
-    given = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    given = list(axis) if isinstance(axis, Iterable) else [axis]
+    if not all([checks.is_whole(a, -inf) for a in given]):
+        raise TypeError(
+            f"{type(layer).__name__} {layer.name!r}: axis must be an integer or several; got "
+            f"{axis!r}"
+        )
     found = sorted({int(a) % ndim if -ndim <= a < ndim else -1 for a in given})
     if not found or found[0] < 1 or len(found) < len(given):
         raise ShapeError(
@@ -26,6 +31,17 @@ def axes_of(layer: Any, ndim: int) -> tuple[int, ...]:
             f"of rows, each once; got axis={axis!r} for {ndim} dimensions"
         )
     return tuple(found)
+
+
+def one_axis_of(layer: Any, ndim: int) -> int:
+    """The one dimension that a layer's `axis` names."""
+    axes = axes_of(layer, ndim)
+    if len(axes) > 1:
+        raise ShapeError(
+            f"{type(layer).__name__} {layer.name!r}: axis must name one dimension; got "
+            f"axis={layer.axis!r}"
+        )
+    return axes[0]
 
 
 def scale_and_center(layer: Any, input_shape: Shape) -> list[Tensor]:
@@ -133,6 +149,7 @@ class BatchNormalization(Layer):
         )
 
     def build(self, input_shape: Shape) -> None:
+        one_axis_of(self, len(input_shape))
         self.gamma, self.beta = scale_and_center(self, input_shape)
         columns = self.gamma.shape
         self.moving_mean = self.weight_of("moving_mean", columns, trainable=False)
@@ -277,6 +294,7 @@ class GroupNormalization(Layer):
         )
 
     def build(self, input_shape: Shape) -> None:
+        one_axis_of(self, len(input_shape))
         self.gamma, self.beta = scale_and_center(self, input_shape)
         channels = self.gamma.shape[0]
         groups = channels if self.groups == -1 else self.groups
@@ -287,12 +305,12 @@ class GroupNormalization(Layer):
             )
 
     def call(self, x: Tensor) -> Tensor:
-        (axis,) = axes_of(self, x.ndim)
+        axis = one_axis_of(self, x.ndim)
         channels = self.gamma.shape[0]
         groups = channels if self.groups == -1 else self.groups
         # (N, C, ...): what belongs to a group lies side by side
         first = x if axis == 1 else ops.moveaxis(x, axis, 1)
-        rows = ops.reshape(first, (x.shape[0] * groups, -1))
+        rows = ops.reshape(first, (x.shape[0] * groups, prod(first.shape[1:]) // groups))
         ones, zeros = ops.ones(rows.shape[1:], rows.dtype), ops.zeros(rows.shape[1:], rows.dtype)
         y = ops.reshape(ops.layer_norm(rows, ones, zeros, epsilon=self.epsilon), first.shape)
         columns = (channels, *[1] * (x.ndim - 2))

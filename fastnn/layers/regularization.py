@@ -6,10 +6,16 @@ from typing import Any
 
 from fastnn import checks, ops, random, regularizers
 from fastnn.layers.base import Layer, Shape
+from fastnn.layers.core import open_shape
 from fastnn.tensor import Tensor
 
 # Selu's negative limit, -scale alpha: what AlphaDropout puts in place of a number
 ALPHA = -1.6732632423543772 * 1.0507009873554805
+
+
+def checked_shape(name: str, noise_shape: Any) -> tuple[int | None, ...] | None:
+    """A shape of noise, None or of extents and None."""
+    return None if noise_shape is None else open_shape(name, noise_shape)
 
 
 class Drawing(Layer, aliases=None):
@@ -65,7 +71,7 @@ class Dropout(Drawing):
     ):
         super().__init__(seed, **base)
         self.rate = checks.fraction(f"{type(self).__name__}: rate", rate)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = checked_shape(f"{type(self).__name__}: noise_shape", noise_shape)
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
@@ -159,7 +165,7 @@ class AlphaDropout(Drawing):
     ):
         super().__init__(seed, **base)
         self.rate = checks.fraction("AlphaDropout: rate", rate)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = checked_shape(f"{type(self).__name__}: noise_shape", noise_shape)
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
@@ -190,5 +196,5 @@ class ActivityRegularization(Layer):
         self.l2 = checks.not_negative("ActivityRegularization: l2", l2)
 
     def call(self, x: Tensor) -> Tensor:
-        self.add_loss(regularizers.L1L2(self.l1, self.l2)(x) / x.shape[0])
+        self._add_share(regularizers.L1L2(self.l1, self.l2), x)
         return x

@@ -1,6 +1,6 @@
 """Layers that give their input another shape."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -56,12 +56,13 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **base: Any):
         super().__init__(**base)
-        self.target_shape = tuple(target_shape)
-        if any([not isinstance(e, int) or e < -1 for e in self.target_shape]):
+        given = tuple(target_shape) if isinstance(target_shape, Iterable) else (None,)
+        if not all([checks.is_whole(e, -1) for e in given]):
             raise ValueError(
                 f"Reshape {self.name!r}: target_shape must be of extents, one of which may be -1; "
                 f"got {target_shape}"
             )
+        self.target_shape = tuple([int(e) for e in given])
 
     def call(self, x: Tensor) -> Tensor:
         return ops.reshape(x, (x.shape[0], *reshaped(self.target_shape, x.shape[1:])))
@@ -81,7 +82,7 @@ class Permute(Layer):
 
     def __init__(self, dims: Sequence[int], **base: Any):
         super().__init__(**base)
-        self.dims = tuple(dims)
+        self.dims = checks.extents(f"Permute {self.name!r}: dims", dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(
                 f"Permute {self.name!r}: dims must be a permutation of 1, 2, ..., the dimensions "

@@ -183,6 +183,8 @@ def test_a_function_as_a_layer():
     [
         (lambda: layers.Subtract()([X, Y, X]), ValueError, "expected a list of 2 inputs; got 3"),
         (lambda: layers.Add()(X), ShapeError, "expected a list of inputs"),
+        (lambda: layers.Add()([]), ValueError, "expected a list of inputs; got none"),
+        (lambda: layers.Concatenate(axis="last"), TypeError, "axis must be an integer; got 'last'"),
         (lambda: layers.Add()([X, Y[:1]]), ShapeError, "as many rows"),
         (lambda: layers.Add()([X, Y[:, :2]]), ShapeError, "do not broadcast"),
         (lambda: layers.Concatenate()([X, Y[:, :2]]), ShapeError, "matching shapes except for"),

@@ -143,6 +143,13 @@ def test_shared_noise_is_shared():
         layers.Dropout(0.5, (2, 1))(np.ones((4, 9)), training=True)
 
 
+def test_a_batch_without_rows_adds_nothing():
+    layer = layers.ActivityRegularization(l1=0.5, l2=2.0)
+    layer(np.ones((0, 3)))
+    assert [loss.item() for loss in layer.losses] == [0.0]
+    assert layers.GroupNormalization(2)(np.ones((0, 3, 4))).shape == (0, 3, 4)
+
+
 def test_activity_is_regularised():
     layer = layers.ActivityRegularization(l1=0.5, l2=2.0)
     model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(2), layer])
@@ -169,6 +176,15 @@ def test_activity_is_regularised():
          "bias_axes has 'x'"),
         (lambda: layers.EinsumDense("ab,bc->ac", 3)(np.ones((2, 3, 4))), ShapeError,
          "takes 2 dimensions; got shape"),
+        (lambda: layers.GroupNormalization(2, axis=[1, 2])(np.ones((2, 3, 4))), ShapeError,
+         "axis must name one dimension; got"),
+        (lambda: layers.BatchNormalization(axis=[1, 2])(np.ones((2, 3, 4))), ShapeError,
+         "axis must name one dimension; got"),
+        (lambda: layers.LayerNormalization(axis="last")(np.ones((2, 3))), TypeError,
+         "axis must be an integer or several; got 'last'"),
+        (lambda: layers.RMSNormalization(axis=None)(np.ones((2, 3))), TypeError, "got None"),
+        (lambda: layers.EinsumDense("ab,bc->ac", "x"), ShapeError, "EinsumDense: output_shape: "),
+        (lambda: layers.Dropout(0.5, "ab"), ShapeError, "Dropout: noise_shape: a shape is made of"),
         (lambda: layers.GaussianNoise(-1), ValueError, "stddev"),
         (lambda: layers.AlphaDropout(1.0), ValueError, "rate"),
     ],

@@ -187,6 +187,8 @@ def test_hashing_is_the_same_everywhere():
     assert np.bincount(many, minlength=10).min() > 150
     salted = layers.Hashing(10, salt=7)(np.arange(2000)).numpy()
     assert (salted != many).mean() > 0.8
+    with pytest.raises(ValueError, match="salt must be one or two whole numbers"):
+        layers.Hashing(10, salt=1.5)
     masked = layers.Hashing(3, mask_value=5)(np.arange(100)).numpy()
     assert masked[5] == 0
     assert (np.delete(masked, 5) > 0).all()
