@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fastnn.own_ops import elementwise
 del TYPE_CHECKING
 
-IMPORTED_WHEN_USED = ("elementwise", "preprocessing", "sklearn")
+IMPORTED_WHEN_USED = ("applications", "elementwise", "preprocessing", "sklearn")
 
 
 def __getattr__(name: str) -> object:

@@ -4,7 +4,8 @@ how they are written as configurations and made from them again.
 A configuration is what JSON can say, in Keras 3's form: {"module", "class_name", "config",
 "registered_name"}, of which "class_name" and "config" are enough. It is made from the constructor's
 arguments as they are now, and read by calling the constructor. Reading runs no other code, and
-imports nothing: a name must be one of fastnn's, of what was registered, or of `custom_objects`.
+imports none but fastnn's: a name must be one of fastnn's, of what was registered, or of
+`custom_objects`.
 """
 
 import re
@@ -328,6 +329,11 @@ def _of_library(name, module, kind):
         )
     if ".ops." in f"{module}." and name in functions:
         return functions[name]
+    if module.startswith("fastnn.applications."):
+        from fastnn import applications  # whose modules are imported when they are used
+
+        if name in applications.MODELS:
+            return getattr(applications, name)
     named = [found for part, found in _kinds.items() if f".{part}." in f"{module}."]
     named = [found for found in named if name in found.spellings] or named
     kinds = named or ([kind] if kind and name in kind.spellings else _kinds_with(name))

@@ -17,12 +17,13 @@ ORDER = [
     "scalar_text", "own_ops", "foreign_random", "recording", "random", "profiling", "utils",
     "initializers", "regularizers", "constraints", "activations", "layers", "targets", "losses",
     "metrics", "optimizers", "callbacks", "files", "weights", "preprocessing", "training", "models",
-    "saving", "sklearn", "keras", "article", "demo", "__main__",
+    "saving", "sklearn", "applications", "keras", "article", "demo", "__main__",
 ]  # fmt: skip
 # Imports within functions, or for type checkers, of what comes later.
 LAZY = {
     ("buffer", "devices"),  # a copy of a buffer takes memory of the device
     ("tape", "watch"),  # a type
+    ("registry", "applications"),  # a model of a configuration
     ("ops", "config"),  # what makes a tensor of nothing asks for the process's element type
     ("ops", "tensor"),
     ("tensor", "autograd"),  # methods of a tensor are made of what is built on tensors
