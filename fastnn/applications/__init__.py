@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 # models, and functions that make them, by the module that has them
-MODELS: dict[str, str] = {}
+MODELS: dict[str, str] = {"GPT2": "gpt"}
 __all__ = sorted(MODELS)
 
 

@@ -154,7 +154,8 @@ class BatchDriver(Driver):
             self.held[place] = rows.arrays()
             if is_watched:
                 self.callbacks.call(f"on_{kind}_batch_begin", self.batches_done)
-            self.epoch.go_on(self.held)
+            # an epoch that is not validated has no place for what validates others
+            self.epoch.go_on(self.held if self.epoch.test else self.held[:1])
             segments = self.epoch.train if kind == "train" else self.epoch.test
             start = 0 if kind == "train" else len(self.epoch.train)
             self.epoch.program.position = (number, start, 0)

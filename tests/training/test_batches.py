@@ -219,3 +219,10 @@ def test_a_failure_names_epoch_and_step():
 
     with pytest.raises(FloatingPointError, match=r"training, epoch 1, step [23]"):
         network().fit(failing(), verbose=0)
+
+
+def test_batches_are_validated_after_some_epochs_alone():
+    model = network()
+    given = {"validation_data": (X, Y), "validation_freq": 2, "verbose": 0}
+    history = model.fit(batches(forever=True), epochs=3, steps_per_epoch=3, **given)
+    assert [len(history.history[name]) for name in ("loss", "val_loss")] == [3, 1]

@@ -1,0 +1,213 @@
+"""GPT-2: a transformer that tells the next token (Radford and others, "Language models are
+unsupervised multitask learners", 2019), with Hugging Face's names.
+
+    x = wte[tokens] + wpe[positions]
+    x = x + attention(layer norm(x));  x = x + gelu(layer norm(x) W + b) W' + b'    n_layer times
+    logits = layer norm(x) wte^T
+"""
+
+from collections.abc import Mapping
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from fastnn import checks, initializers, layers, ops
+from fastnn.errors import ShapeError, shape_text
+from fastnn.layers.base import Layer, Shape
+from fastnn.models import Model
+from fastnn.tensor import Tensor
+
+from .huggingface import put, told
+
+# of Hugging Face's configurations: what is taken, what may stand there only so, rates of dropout
+SIZES = (
+    "vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner", "layer_norm_epsilon",
+    "initializer_range",
+)  # fmt: skip
+ONLY = {
+    "activation_function": "gelu_new",
+    "add_cross_attention": False,
+    "reorder_and_upcast_attn": False,
+    "scale_attn_by_inverse_layer_idx": False,
+    "scale_attn_weights": True,
+    "tie_word_embeddings": True,
+}
+RATES = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+PARTS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}  # of layers
+
+
+class GPT2(Model, aliases=None):
+    """Logits of the token after each: tokens (B, T) to (B, T, vocab_size), T at most n_positions.
+    Those of a place depend on it and the places before it alone.
+
+    vocab_size: how many tokens there are. n_positions: the longest context. n_embd: the width, of
+    n_head heads. n_layer: how many blocks. n_inner: the width within their feed-forward part,
+    4 n_embd unless given. dropout: of embeddings, attention and what blocks add.
+    layer_norm_epsilon: added to variances. initializer_range: the standard deviation of first
+    weights; that of what blocks add is 1 / sqrt(2 n_layer) of it. Defaults are those of the
+    smallest published model.
+
+    >>> import fastnn
+    >>> model = fastnn.applications.GPT2(65, n_positions=8, n_embd=16, n_layer=2, n_head=2)
+    >>> model([[1, 2, 3]]).shape, model.count_params()
+    ((1, 3, 65), 7760)
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        vocab_size: int = 50257,
+        n_positions: int = 1024,
+        n_embd: int = 768,
+        n_layer: int = 12,
+        n_head: int = 12,
+        n_inner: int | None = None,
+        dropout: float = 0.1,
+        layer_norm_epsilon: float = 1e-5,
+        initializer_range: float = 0.02,
+        **base: Any,
+    ):
+        super().__init__(**base)
+        given = {"vocab_size": vocab_size, "n_positions": n_positions, "n_embd": n_embd}
+        for name, value in {**given, "n_layer": n_layer, "n_head": n_head}.items():
+            setattr(self, name, checks.whole_number(f"GPT2: {name}", value, 1))
+        if n_embd % n_head:
+            raise ValueError(
+                f"GPT2: n_embd must be a multiple of n_head; got {n_embd} and {n_head}"
+            )
+        self.n_inner = None if n_inner is None else checks.whole_number("GPT2: n_inner", n_inner, 1)
+        self.dropout = checks.fraction("GPT2: dropout", dropout)
+        self.layer_norm_epsilon, self.initializer_range = layer_norm_epsilon, initializer_range
+        self.wte = self._table(vocab_size, "wte")
+        self.wpe = self._table(n_positions, "wpe")
+        self.drop = layers.Dropout(dropout)
+        self.h = [Block(self, name=f"h.{n}", dtype=self.dtype) for n in range(n_layer)]
+        self.ln_f = self.norm("ln_f")
+        self.build_for((None, None))
+
+    def _table(self, rows, name):
+        initial = initializers.RandomNormal(stddev=self.initializer_range)
+        return layers.Embedding(rows, self.n_embd, initial, name=name, dtype=self.dtype)
+
+    def norm(self, name: str) -> layers.LayerNormalization:
+        """A layer norm."""
+        epsilon = self.layer_norm_epsilon
+        return layers.LayerNormalization(epsilon=epsilon, name=name, dtype=self.dtype)
+
+    def dense(self, units: int, name: str, share: float = 1.0) -> layers.Dense:
+        """A dense layer. share: of the standard deviation of its first weights."""
+        initial = initializers.RandomNormal(stddev=share * self.initializer_range)
+        return layers.Dense(units, kernel_initializer=initial, name=name, dtype=self.dtype)
+
+    def build(self, input_shape: Shape) -> None:
+        for layer in (self.wte, self.wpe):
+            layer.build_for((None, None))
+        for layer in (*self.h, self.ln_f):
+            layer.build_for((None, None, self.n_embd))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if inputs.ndim != 2 or not 1 <= inputs.shape[1] <= self.n_positions:
+            raise ShapeError(
+                f"GPT2 {self.name!r}: expected tokens, shape (any, from 1 to {self.n_positions}, "
+                f"its n_positions); got {shape_text(inputs.shape)}"
+            )
+        x = self.drop(self.wte(inputs) + self.wpe.embeddings[: inputs.shape[1]])
+        for block in self.h:
+            x = block(x)
+        return self.logits(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """What the last block gave as logits."""
+        return ops.matmul(self.ln_f(x), self.wte.embeddings, transpose_b=True)
+
+    def generate(
+        self,
+        prompt: Any,
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: Any = None,
+    ) -> np.ndarray:
+        """The prompt (T,), at least one token, and max_new_tokens that go on from it, drawn one by
+        one: (T + max_new_tokens,), int64.
+
+        temperature: what logits are divided by; 0 takes the likeliest. top_k: draw from so many of
+        the likeliest; None, from all. seed: an integer makes the draws a function of it alone; None
+        takes the process's generator. Of a text longer than n_positions the model sees the last
+        n_positions // 2 tokens, as the beginning of a text, and those that it then adds, until
+        these again are n_positions.
+
+        >>> import fastnn
+        >>> model = fastnn.applications.GPT2(9, n_positions=8, n_embd=4, n_layer=1, n_head=1)
+        >>> model.generate([1, 2, 3], 12, seed=0).shape
+        (15,)
+        """
+        from .generation import generate
+
+        return generate(self, prompt, max_new_tokens, temperature, top_k, seed)
+
+    @classmethod
+    def from_huggingface(cls, config: Any, state_dict: Mapping[str, Any]) -> "GPT2":
+        """The model that Hugging Face transformers has of a `GPT2Config`, or a dictionary of it,
+        and the `state_dict()` of its GPT2LMHeadModel or GPT2Model: tensors or arrays."""
+        config = told("GPT2", config, ONLY)
+        rates = {config.get(name, 0.1) for name in RATES}
+        if len(rates) > 1:
+            raise ValueError(
+                f"GPT2.from_huggingface: {', '.join(RATES)} must be one number; got {rates}. "
+                "Set them to one in the configuration: they change nothing but training."
+            )
+        model = cls(**{name: config[name] for name in SIZES if name in config}, dropout=rates.pop())
+        prefix = "transformer." if "transformer.wte.weight" in state_dict else ""
+
+        def name_of(path):
+            *layer, part = path.split("/")
+            return ".".join([prefix + layer[0], *layer[1:], PARTS.get(part, part)])
+
+        put(model, state_dict, name_of)
+        return model
+
+
+class Block(Layer, aliases=None):
+    """x + attention, then x + a feed-forward part, each of what a layer norm makes of x: (B, T,
+    n_embd) to the same."""
+
+    def __init__(self, model: GPT2, **base: Any):
+        super().__init__(**base)
+        width, share = model.n_embd, 1 / sqrt(2 * model.n_layer)
+        self.n_head = model.n_head
+        self.ln_1 = model.norm("ln_1")
+        self.c_attn = model.dense(3 * width, "attn.c_attn")
+        self.c_proj = model.dense(width, "attn.c_proj", share)
+        self.ln_2 = model.norm("ln_2")
+        self.c_fc = model.dense(model.n_inner or 4 * width, "mlp.c_fc")
+        self.mlp_proj = model.dense(width, "mlp.c_proj", share)
+        self.attn_drop, self.drop = layers.Dropout(model.dropout), layers.Dropout(model.dropout)
+
+    def build(self, input_shape: Shape) -> None:
+        for layer in (self.ln_1, self.c_attn, self.c_proj, self.ln_2, self.c_fc):
+            layer.build_for(input_shape)
+        self.mlp_proj.build_for((*input_shape[:-1], self.c_fc.units))
+
+    def call(self, x: Tensor, keep: Any = None) -> Tensor:
+        """keep: takes keys and values (B, T, n_embd) of x; gives those of all places so far, and
+        which of these each place sees."""
+        q, k, v = ops.split(self.c_attn(self.ln_1(x)), 3, axis=-1)
+        seen = np.tri(x.shape[1], dtype=bool)
+        if keep is not None:
+            k, v, seen = keep(k, v)
+        y = self.attend(q, k, v, seen)
+        x = x + self.drop(self.c_proj(y))
+        y = ops.gelu(self.c_fc(self.ln_2(x)), approximate=True)
+        return x + self.drop(self.mlp_proj(y))
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, seen: Any) -> Tensor:
+        """softmax(q k^T / sqrt(d)) v of each head, over places that are seen: (B, T, n_embd)."""
+        shape, size = q.shape, q.shape[-1] // self.n_head
+        q, k, v = [ops.reshape(t, (*t.shape[:2], self.n_head, size)) for t in (q, k, v)]
+        q, k, v = [ops.transpose(t, axes=(0, 2, 1, 3)) for t in (q, k, v)]
+        scores = ops.matmul(q, k, transpose_b=True) / sqrt(size)
+        p = self.attn_drop(ops.softmax(ops.where(seen, scores, -np.inf), axis=-1))
+        return ops.reshape(ops.transpose(ops.matmul(p, v), axes=(0, 2, 1, 3)), shape)
