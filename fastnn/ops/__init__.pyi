@@ -149,8 +149,7 @@ def copy(x: Operand) -> Tensor:
     """x in memory of its own, of any element type. It has no gradient: the copy is detached."""
 
 def cos(x: Operand) -> Tensor:
-    """The cosine of x; NaN from 6.5 million on (float64: 3.5e15), where floats are further apart
-    than the period. x: any shape, float32 or float64; the result has both."""
+    """The cosine of x; NaN at infinity. x: any shape, float32 or float64; the result has both."""
 
 def cosh(x: Operand) -> Tensor:
     """(e^x + e^-x) / 2."""
@@ -727,8 +726,7 @@ def silu(x: Operand) -> Tensor:
     """x sigmoid(x). x: any shape, float32 or float64; the result has both."""
 
 def sin(x: Operand) -> Tensor:
-    """The sine of x; NaN from 6.5 million on (float64: 3.5e15), where floats are further apart than
-    the period. x: any shape, float32 or float64; the result has both."""
+    """The sine of x; NaN at infinity. x: any shape, float32 or float64; the result has both."""
 
 def sinc(x: Operand) -> Tensor:
     """sin(pi x) / (pi x); 1 at 0, where its gradient is 0."""
@@ -846,8 +844,7 @@ def take_along_axis(x: Operand, indices: Operand, axis: Any = None) -> Tensor:
     one row."""
 
 def tan(x: Operand) -> Tensor:
-    """sin(x) / cos(x); NaN from 6.5 million on (float64: 3.5e15), where floats are further apart
-    than the period. x: any shape, float32 or float64; the result has both."""
+    """sin(x) / cos(x); NaN at infinity. x: any shape, float32 or float64; the result has both."""
 
 def tanh(x: Operand) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x). x: any shape, float32 or float64; the result has both."""

@@ -63,6 +63,8 @@ def elementwise(
     fusable: bool = True,
     signed: bool = False,
     cases: Sequence[Case] = (),
+    far: Any = None,
+    far_gradient: Any = None,
     gradient_flops: float | None = None,
     **record: Any,
 ) -> Op:
@@ -82,9 +84,10 @@ def elementwise(
     few       whether to test it with few shapes.
     cases     to test and time besides those of SHAPES or PAIRS.
     signed    whether attributes may be negative.
+    far       `Far`: the formula of inputs that the first does not hold for; far_gradient likewise.
     fusable   whether a product may compute it along, where its gradient reads the result only.
     """
-    formula = Formula(function, (result,), tuple(dtypes))
+    formula = Formula(function, (result,), tuple(dtypes), far=far)
     types = ("b1",) * conditions + ("T",) * (len(formula.names) - conditions)
     if conditions:
         formula = formula._replace(types=types)
@@ -124,7 +127,7 @@ def elementwise(
     whole = 1 + ("y" in saves) + formula.whole * ("x" in saves)
     read = (*types, *("T",) * (1 + ("y" in saves))) if conditions else ()
     gradient_ops = [
-        None if f is None or f is PASS else _gradient_op(name, f, read, whole, flops)
+        None if f is None or f is PASS else _gradient_op(name, f, read, whole, flops, far_gradient)
         for f in gradients
     ]
 
@@ -185,14 +188,14 @@ def _booleans(shape, rng):
     return rng.integers(0, 2, shape).astype(bool)
 
 
-def _gradient_op(name, function, types, whole, flops):
+def _gradient_op(name, function, types, whole, flops, far):
     """The op of one input's gradient, which has the result's shape: what was broadcast is summed
     afterwards. So have the last `whole` tensors that it reads, the upstream gradient being one."""
     return Op(
         f"gradient of {name}",
         lambda *tensors, **_: [(tensors[-1].shape, tensors[-1].dtype)],
         kernels="loops.elementwise",
-        formula=Formula(function, types=types, whole=whole),
+        formula=Formula(function, types=types, whole=whole, far=far),
         flops=flops,
     )
 

@@ -8,7 +8,7 @@ from fastnn.kernels.scalar import trigonometric as scalar
 from .elementwise import EXTREMES, elementwise
 
 FINITE = (0.0, -0.0, 1.0, -1.0, 0.7853981, 3.1415927, -2.0, 1e-10, 1e3, -31415.9, 1e-30)
-LARGE = "NaN from 6.5 million on (float64: 3.5e15), where floats are further apart than the period."
+FAR = (1e7, -1e9, 1e22, -3e38)
 
 
 def _made(
@@ -27,17 +27,34 @@ def _made(
     )
 
 
-sin = _made(scalar.sin, scalar.sin_gradient, np.sin, f"The sine of x; {LARGE}", FINITE)
-cos = _made(scalar.cos, scalar.cos_gradient, np.cos, f"The cosine of x; {LARGE}", FINITE)
+sin = _made(
+    scalar.sin,
+    scalar.sin_gradient,
+    np.sin,
+    "The sine of x; NaN at infinity.",
+    (*FINITE, *FAR),
+    far=scalar.FAR_SIN,
+    far_gradient=scalar.FAR_SIN_GRADIENT,
+)
+cos = _made(
+    scalar.cos,
+    scalar.cos_gradient,
+    np.cos,
+    "The cosine of x; NaN at infinity.",
+    (*FINITE, *FAR),
+    far=scalar.FAR_COS,
+    far_gradient=scalar.FAR_COS_GRADIENT,
+)
 tan = _made(
     scalar.tan,
     scalar.tan_gradient,
     np.tan,
-    f"sin(x) / cos(x); {LARGE}",
-    FINITE,
+    "sin(x) / cos(x); NaN at infinity.",
+    (*FINITE, *FAR),
     (-1.5, 1.5),
     saves="y",
     fusable=False,
+    far=scalar.FAR_TAN,
 )
 arcsin = _made(
     scalar.arcsin,

@@ -30,12 +30,34 @@ from .threads import ELEMENT_GRAIN, STREAMING_TILE_ELEMENTS, streams_rows_of_col
 # ---- elementwise
 
 
+FAR_TILE = 256  # elements that are looked through again if one of them is far
+
+
 @cache
 def flat_kernel(formula):
-    """out[i], ... = f(x[i], ..., numbers): of arrays of one shape."""
+    """out[i], ... = f(x[i], ..., numbers): of arrays of one shape. Those that are far (`Far`) are
+    computed a second time, by themselves: a formula with a branch would not be vectorised."""
     names, numbers, results = formula.names, formula.attributes, results_of(formula)
     arrays = ", ".join((*names, *results))
     parts = ", ".join(f"{a}[start:stop]" for a in (*names, *results))
+    one = f"{each(results, 'i')} = function({each((*names, *numbers), 'i', numbers)})"
+    body, scope = [f"for i in range({results[0]}.size):", f"    {one}"], {}
+    if formula.far is not None:
+        scope = {"T": T, "TILE": FAR_TILE, **formula.far._asdict(), "far": formula.far.function}
+        x = names[0]
+        whole = [f"{a}_whole" for a in (*names, *results)]
+        body = [
+            f"{', '.join(whole)} = {arrays}",
+            f"for begin in range(0, {whole[0]}.size, TILE):",
+            f"    {arrays} = {', '.join(f'{a}[begin : begin + TILE]' for a in whole)}",
+            "    largest = size(T(0))",
+            *[f"    {line}" for line in body],
+            f"        largest = max(largest, size({x}[i]))",
+            "    if is_far(largest):",
+            f"        for i in range({x}.size):",
+            f"            if is_far(size({x}[i])):",
+            f"                {one.replace('function', 'far')}",
+        ]
     return kernel(
         split=[("n", ELEMENT_GRAIN)],
         dtypes=formula.dtypes,
@@ -49,8 +71,8 @@ def flat_kernel(formula):
             formula.name,
             (*names, *numbers, *results, "start", "stop"),
             f"{arrays} = {parts}",
-            f"for i in range({results[0]}.size):",
-            f"    {each(results, 'i')} = function({each((*names, *numbers), 'i', numbers)})",
+            *body,
+            **scope,
         )
     )
 

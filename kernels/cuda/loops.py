@@ -78,12 +78,28 @@ def flat_kernel(formula):
         return ", ".join(f"{x}_{n}" for n in range(FOUR))
 
     aligned = " and ".join(f"is_aligned({a})" for a in (*fours, *fours_out))
-    at_once = [
-        f"if i + FOUR <= {results[0]}.size and {aligned or 'True'}:",
-        *[f"    {four_of(x)} = load_four({x}, i)" for x in fours],
+    four = [
         *[one(n) for n in range(FOUR)],
         *[f"    store_four({y}, i, ({four_of(y)}))" for y in fours_out],
         "    return",
+    ]
+    single = f"{each(results, 'i')} = function({each((*names, *numbers), 'i', numbers)})"
+    last, scope = [f"    {single}"], NAMES
+    if formula.far is not None:  # one of four: then all are computed one by one
+        scope = {**NAMES, **formula.far._asdict(), "far": formula.far.function}
+        x = names[0]
+        are_near = [f"not is_far(size({x}_{n}))" for n in range(FOUR)]
+        four = [f"    if {' and '.join(are_near)}:", *[f"    {line}" for line in four]]
+        last = [
+            f"    if is_far(size({x}[i])):",
+            f"        {single.replace('function', 'far')}",
+            "    else:",
+            f"        {single}",
+        ]
+    at_once = [
+        f"if i + FOUR <= {results[0]}.size and {aligned or 'True'}:",
+        *[f"    {four_of(x)} = load_four({x}, i)" for x in fours],
+        *four,
     ]
     return kernel(
         split=FLAT,
@@ -102,9 +118,9 @@ def flat_kernel(formula):
             *at_once,
             f"end = min(i + FOUR, {results[0]}.size)",
             "while i < end:",
-            f"    {each(results, 'i')} = function({each((*names, *numbers), 'i', numbers)})",
+            *last,
             "    i += 1",
-            **NAMES,
+            **scope,
         )
     )
 

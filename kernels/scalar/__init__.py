@@ -15,6 +15,15 @@ from typing import Any, NamedTuple
 from ..declare import FLOATS, Declaration, by_dtype
 
 
+class Far(NamedTuple):
+    """The formula of numbers that another one, without branches, does not hold for: where
+    is_far(size(x)), x the first input. Sizes are whole numbers, ordered as |x| is."""
+
+    function: Any
+    size: Any
+    is_far: Any
+
+
 class Formula(NamedTuple):
     """A formula as the loops of every device take it. Its arguments with a default are attributes,
     the others inputs. Types are those of elements: "T", or a fixed one such as "b1"."""
@@ -24,6 +33,7 @@ class Formula(NamedTuple):
     dtypes: tuple[str, ...] = FLOATS  # what T may be
     types: tuple[str, ...] = ()  # of the inputs, where they are not all T
     whole: int = 0  # so many of the last inputs have the results' shape; the others broadcast
+    far: Far | None = None
 
     @property
     def name(self) -> str:

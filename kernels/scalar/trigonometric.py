@@ -1,6 +1,7 @@
 """Sines, cosines and their inverses.
 
-x = n pi/2 + r, |r| <= pi/4         sin x is +-sin r or +-cos r, by n
+x = n pi/2 + r, |r| <= pi/4         sin x is +-sin r or +-cos r, by n; of far x, whose n has more
+                                    digits than a float, n is found modulo 4 (Payne and Hanek 1983)
 arctan(q) of 0 <= q <= 1            q itself, or (q - 1) / (q + 1) + pi/4 where that is smaller
 arcsin(x) of |x| > 1/2              pi/2 - 2 arcsin(sqrt((1 - |x|) / 2))
 """
@@ -11,6 +12,8 @@ import numpy as np
 
 from ..declare import T, by_dtype, helper
 from ..intrinsics import bits_of, float_of, fma
+from ..tables import lookup
+from . import Far
 from .elementary import ROUNDER_32, ROUNDER_64
 from .power import copy_sign
 
@@ -21,8 +24,8 @@ TAN_EIGHTH_TURN = math.sqrt(2) - 1  # tan(pi / 8)
 @helper
 def quarter_turns_32(x):
     """n plus the rounder, and r. pi/2 is taken away in three parts, each product within a
-    multiply-add: r has all its digits while n is below 2^22. From there on it is NaN. By what 2 /
-    pi is rounded to, r is 0.98 at most."""
+    multiply-add: r has all its digits while n is below 2^22. From there on it is NaN: `FAR` sees
+    to these x. By what 2 / pi is rounded to, r is 0.98 at most."""
     rounded = fma(x, np.float32(2 / PI), ROUNDER_32)
     n = rounded - ROUNDER_32
     r = fma(n, np.float32(-1.5707963705062866), x)
@@ -142,6 +145,147 @@ def tan(x):
 @helper
 def tan_gradient(y, dy):
     return dy * fma(y, y, T(1))
+
+
+# ---- far x
+
+DIGIT_BITS = 24  # of a digit: sums of four products of two stay below 2^53
+DIGIT, HALF_DIGIT = (1 << DIGIT_BITS) - 1, 1 << (DIGIT_BITS - 1)
+# the bits of 2 / pi behind the point, as far as float64's largest numbers need them
+TWO_OVER_PI = int(
+    "A2F9836E4E441529FC2757D1F534DDC0DB6295993C439041FE5163ABDEBBC561B7246E3A424"
+    "DD2E006492EEA09D1921CFE1DEB1CB129A73EE88235F52EBB4484E99C7026B45F7E413991D6"
+    "39835339F49C845F8BBDF9283B1FF897FFDE05980FEF2F118B5A0A6D1F6D367ECF27CB09B74"
+    "F463F669E5FEA2D7527BAC7EBE5F17B3D0739F78A5292EA6BFB5FB11F8D5D0856033046FC7B",
+    16,
+)
+DIGITS = 50
+digit_of_two_over_pi = lookup(
+    "digit_of_two_over_pi",
+    [TWO_OVER_PI >> DIGIT_BITS * (DIGITS - 1 - n) & DIGIT for n in range(DIGITS)],
+)
+LAST_PLACE = 7  # digits behind the point that are computed: x may be 2^-60 from a multiple of pi/2
+
+
+@helper
+def quarter_turns_of_product(whole, exponent):
+    """n, and (x - n pi/2) / (pi/2) as (a + b) 2^-48, of x = whole 2^exponent. Those digits of the
+    product with 2 / pi are left out that are multiples of 4, and those behind LAST_PLACE. Digits
+    from -2^23 to 2^23 make n the nearest."""
+    k = exponent // DIGIT_BITS
+    shift = exponent - k * DIGIT_BITS
+    x0 = (whole & DIGIT) << shift
+    x1 = (((whole >> DIGIT_BITS) & DIGIT) << shift) + (x0 >> DIGIT_BITS)
+    x2 = ((whole >> (2 * DIGIT_BITS)) << shift) + (x1 >> DIGIT_BITS)
+    x0, x1, x2, x3 = x0 & DIGIT, x1 & DIGIT, x2 & DIGIT, x2 >> DIGIT_BITS
+    a, b, carry, place = np.int64(0), np.float64(0), np.int64(0), LAST_PLACE
+    j = k + LAST_PLACE - 1
+    y1, y2, y3 = (
+        digit_of_two_over_pi(j + 1),
+        digit_of_two_over_pi(j + 2),
+        digit_of_two_over_pi(j + 3),
+    )
+    while place > 0:
+        y0 = digit_of_two_over_pi(j)
+        carry += x0 * y0 + x1 * y1 + x2 * y2 + x3 * y3
+        digit = ((carry + HALF_DIGIT) & DIGIT) - HALF_DIGIT
+        carry = (carry - digit) >> DIGIT_BITS
+        if place > 2:
+            b = (b + digit) * 2.0**-DIGIT_BITS
+        else:
+            a += digit << (DIGIT_BITS * (2 - place))
+        y1, y2, y3 = y0, y1, y2
+        place -= 1
+        j -= 1
+    n = carry + x0 * digit_of_two_over_pi(j) + x1 * y1 + x2 * y2 + x3 * y3
+    return n, np.float64(a), b
+
+
+@helper
+def far_quarter_turns_32(x):
+    """What `quarter_turns` gives, n modulo 4."""
+    size = np.int64(bits_of(abs(x)))
+    n, a, b = quarter_turns_of_product((size & 0x7FFFFF) | 0x800000, (size >> 23) - 150)
+    r = np.float32((a + b) * (2.0**-49 * PI))
+    n, r = (n if x > T(0) else -n) & 3, (r if x > T(0) else -r)
+    r = r if abs(x) < np.float32(math.inf) else np.float32(math.nan)
+    return ROUNDER_32 + np.float32(n), r
+
+
+@helper
+def far_quarter_turns_64(x):
+    size = bits_of(abs(x))
+    n, a, b = quarter_turns_of_product(
+        (size & 0xFFFFFFFFFFFFF) | 0x10000000000000, (size >> 52) - 1075
+    )
+    a, b = a * 2.0**-49, b * 2.0**-49
+    r = fma(a, PI, fma(b, PI, a * PI_LOW_64))
+    n, r = (n if x > T(0) else -n) & 3, (r if x > T(0) else -r)
+    r = r if abs(x) < math.inf else math.nan
+    return ROUNDER_64 + np.float64(n), r
+
+
+far_quarter_turns = by_dtype(far_quarter_turns_32, far_quarter_turns_64)
+
+
+@helper
+def size_32(x):
+    """The bits of |x|, which are ordered as it is; those of NaN are the largest."""
+    return np.int32(bits_of(x) & np.int32(0x7FFFFFFF))
+
+
+@helper
+def size_64(x):
+    return bits_of(x) & np.int64(0x7FFFFFFFFFFFFFFF)
+
+
+@helper
+def is_far_32(size):
+    """From 2^22 on."""
+    return size >= np.int32(0x4A800000)
+
+
+@helper
+def is_far_64(size):
+    """From 2^51 on."""
+    return size >= np.int64(0x4320000000000000)
+
+
+size, is_far = by_dtype(size_32, size_64), by_dtype(is_far_32, is_far_64)
+
+
+@helper
+def far_sin(x):
+    rounded, r = far_quarter_turns(x)
+    return sine_of_quarters(rounded, r, 0)
+
+
+@helper
+def far_cos(x):
+    rounded, r = far_quarter_turns(x)
+    return sine_of_quarters(rounded, r, 1)
+
+
+@helper
+def far_sin_gradient(x, dy):
+    return dy * far_cos(x)
+
+
+@helper
+def far_cos_gradient(x, dy):
+    return -dy * far_sin(x)
+
+
+@helper
+def far_tan(x):
+    rounded, r = far_quarter_turns(x)
+    return sine_of_quarters(rounded, r, 0) / sine_of_quarters(rounded, r, 1)
+
+
+FAR_SIN, FAR_SIN_GRADIENT, FAR_COS, FAR_COS_GRADIENT, FAR_TAN = (
+    Far(function, size, is_far)
+    for function in (far_sin, far_sin_gradient, far_cos, far_cos_gradient, far_tan)
+)
 
 
 # ---- inverses

@@ -144,11 +144,6 @@ def test_numbers_are_keras(name, arguments, expected):
     np.testing.assert_allclose(getattr(ops, name)(*arguments).numpy(), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
-def test_angles_beyond_what_is_reduced_are_nan(name):
-    assert np.isnan(getattr(ops, name)(np.array([1e30, -1e8, np.inf], "f4")).numpy()).all()
-
-
 def test_steps_have_no_slope_and_stop_no_backward_pass():
     x = fastnn.tensor(X, requires_gradient=True)
     ops.sum(x * ops.floor(x) + ops.sign(x) + x // 2.0).backward()
@@ -186,7 +181,7 @@ def test_what_is_missing_is_named(call, message):
 # where they are defined, and reduced
 DOMAINS = {
     "expm1": (-100, 88.7), "log1p": (-1, 1e38), "log2": (0, 1e38), "rsqrt": (0, 1e38),
-    "sin": (-6e6, 6e6), "cos": (-6e6, 6e6), "tan": (-6e6, 6e6), "arcsin": (-1, 1),
+    "sin": (-6e6, 3.4e38), "cos": (-6e6, 3.4e38), "tan": (-6e6, 3.4e38), "arcsin": (-1, 1),
     "arccos": (-1, 1), "arctan": (-1e38, 1e38), "arcsinh": (-1e38, 1e38), "arccosh": (1, 1e38),
     "arctanh": (-1, 1),
 }  # fmt: skip
