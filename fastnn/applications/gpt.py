@@ -70,14 +70,19 @@ class GPT2(Model, aliases=None):
         **base: Any,
     ):
         super().__init__(**base)
-        given = {"vocab_size": vocab_size, "n_positions": n_positions, "n_embd": n_embd}
-        for name, value in {**given, "n_layer": n_layer, "n_head": n_head}.items():
-            setattr(self, name, checks.whole_number(f"GPT2: {name}", value, 1))
+        whole = checks.whole_number
+        self.vocab_size = whole("GPT2: vocab_size", vocab_size, 1)
+        self.n_positions = whole("GPT2: n_positions", n_positions, 1)
+        self.n_embd, self.n_layer = (
+            whole("GPT2: n_embd", n_embd, 1),
+            whole("GPT2: n_layer", n_layer, 1),
+        )
+        self.n_head = whole("GPT2: n_head", n_head, 1)
+        self.n_inner = None if n_inner is None else whole("GPT2: n_inner", n_inner, 1)
         if n_embd % n_head:
             raise ValueError(
                 f"GPT2: n_embd must be a multiple of n_head; got {n_embd} and {n_head}"
             )
-        self.n_inner = None if n_inner is None else checks.whole_number("GPT2: n_inner", n_inner, 1)
         self.dropout = checks.fraction("GPT2: dropout", dropout)
         self.layer_norm_epsilon, self.initializer_range = layer_norm_epsilon, initializer_range
         self.wte = self._table(vocab_size, "wte")
