@@ -7,7 +7,11 @@ Without --data they take a small set that travels with them, in examples/data/.
 
 import argparse
 import json
+import struct
+import zlib
 from pathlib import Path
+
+import numpy as np
 
 import fastnn
 from fastnn.errors import CudaError
@@ -15,15 +19,17 @@ from fastnn.errors import CudaError
 TRAVELLING = Path(__file__).parent / "data"
 
 
-def start(about: str, data: str, *files: str) -> argparse.Namespace:
+def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
     """The arguments of the command line, with seed and device set.
 
     about: the example's docstring; data: the folder of its set in examples/data/; files: what the
-    folder that is given instead must hold.
+    folder that is given instead must hold. Without them there is no --data.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     add = parser.add_argument
-    add("--data", type=Path, default=TRAVELLING / data, help=f"a folder with {', '.join(files)}")
+    if files:
+        held = ", ".join(files)
+        add("--data", type=Path, default=TRAVELLING / data, help=f"a folder with {held}")
     add("--seed", type=int, default=0)
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--quick", action="store_true", help="a few steps, to see that it runs")
@@ -52,3 +58,18 @@ def finish(family: str, metric: str, value: float, bar: float, seconds: float, s
         "threads": fastnn.get_threads(),
     }
     print(json.dumps(line), flush=True)
+
+
+def save_png(path: str, image: np.ndarray) -> None:
+    """Write grey pixels (height, width) from 0 to 1 as an image file."""
+    pixels = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+    height, width = pixels.shape
+
+    def chunk(kind, data):
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    lines = np.pad(pixels, ((0, 0), (1, 0)))  # each begins with the number of its filter: 0, none
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines.tobytes()))
+    Path(path).write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))

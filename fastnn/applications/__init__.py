@@ -4,7 +4,12 @@ from importlib import import_module
 from typing import Any
 
 # models, and functions that make them, by the module that has them
-MODELS: dict[str, str] = {"GPT2": "gpt"}
+MODELS: dict[str, str] = {
+    "GAN": "gan",
+    "GPT2": "gpt",
+    "dense_discriminator": "gan",
+    "dense_generator": "gan",
+}
 __all__ = sorted(MODELS)
 
 

@@ -10,7 +10,7 @@ from fastnn import files, random, weights
 from fastnn.random import Generator
 from fastnn.registry import parameters
 
-from .models import described, put_optimizer, write
+from .models import described, put_optimizers, write
 
 CALLBACKS = "callbacks/"
 PLAIN = (bool, int, float, str, type(None))
@@ -57,7 +57,7 @@ def restore(path: Path, model: Any, callbacks: Sequence[Any]) -> int:
             f"random numbers, and this one {len(own)}"
         )
     weights.put(path, weights.of_model(contents), model._named_weights())
-    put_optimizer(path, model, contents)
+    put_optimizers(path, model, contents)
     for generator, position in zip(own, training["generators"], strict=True):
         generator.go_to(position)
     history = model.history

@@ -11,10 +11,11 @@ import numpy as np
 from fastnn import files, registry, tree, weights
 from fastnn.errors import warn
 from fastnn.models import Model
+from fastnn.optimizers import Optimizer
 from fastnn.weights import MODEL, WEIGHTS
 
 FORMAT = 1  # of what stands in the table; files of older ones are read for good
-OPTIMIZER, CHECKSUM = "optimizer/", "checksum"
+CHECKSUM = "checksum"
 
 
 def save_model(
@@ -55,10 +56,10 @@ def write(
     if not overwrite and path.exists():
         raise FileExistsError(f"save: {path} exists; overwrite=True replaces it")
     variables = {WEIGHTS + name: v for name, v in model._named_weights().items()}
-    optimizer = model.optimizer if include_optimizer else None
-    if optimizer is not None and optimizer.built:
-        for number, variable in enumerate(optimizer.variables):
-            variables[f"{OPTIMIZER}{number}/{variable.name}"] = variable
+    for name, optimizer in optimizers_of(model).items() if include_optimizer else ():
+        if optimizer.built:
+            for number, variable in enumerate(optimizer.variables):
+                variables[f"{name}/{number}/{variable.name}"] = variable
     arrays = {**weights.values(variables), **others}
     about = {
         "format": FORMAT,
@@ -108,7 +109,7 @@ def load_model(
         if compile and about["compile"] is not None:
             given = {k: registry.deserialize(v) for k, v in about["compile"].items()}
             model.compile(**given)
-            put_optimizer(path, model, contents)
+            put_optimizers(path, model, contents)
     return model
 
 
@@ -141,17 +142,24 @@ def described(path: Path, contents: files.Contents) -> dict[str, Any]:
     return about
 
 
-def put_optimizer(path: Path, model: Model, contents: files.Contents) -> None:
-    """Let the optimizer go on as far as it was."""
-    kept = {n: a for n, a in contents.arrays.items() if n.startswith(OPTIMIZER)}
-    if not kept or model.optimizer is None:
-        return
-    model.optimizer.build(model.trainable_variables)
-    numbered = sorted(kept.items(), key=lambda item: int(item[0].split("/")[1]))
-    try:
-        model.optimizer.set_weights([array for _, array in numbered])
-    except ValueError as error:
-        raise ValueError(f"{path} is of another optimizer or model: {error}") from None
+def optimizers_of(model: Model) -> dict[str, Optimizer]:
+    """A model's optimizer, and those of a step of its own, by the attributes that they are."""
+    return {n: v for n, v in vars(model).items() if isinstance(v, Optimizer)}
+
+
+def put_optimizers(path: Path, model: Model, contents: files.Contents) -> None:
+    """Let the optimizers go on as far as they were."""
+    for name, optimizer in optimizers_of(model).items():
+        kept = {n: a for n, a in contents.arrays.items() if n.startswith(f"{name}/")}
+        if not kept:
+            continue
+        if optimizer is model.optimizer:
+            optimizer.build(model.trainable_variables)
+        numbered = sorted(kept.items(), key=lambda item: int(item[0].split("/")[1]))
+        try:
+            optimizer.set_weights([array for _, array in numbered])
+        except ValueError as error:
+            raise ValueError(f"{path} is of another optimizer or model: {error}") from None
 
 
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
@@ -184,7 +192,7 @@ def _configuration(model):
 
 def _compiled(model):
     """The arguments of `compile`, or None for a model that is not compiled."""
-    if model.optimizer is None:
+    if not model.compiled:
         return None
     found = {}
     for name, value in model.compiled_with().items():

@@ -259,8 +259,8 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
             try:
                 called.call("on_train_begin", None)
                 driver.fit(self._initial_epoch, epochs, program, is_tested)
-                optimizer, _ = self._compiled("fit")
-                if optimizer.use_ema:
+                optimizer = self.optimizer  # None: a step of the model's own has others
+                if optimizer is not None and optimizer.use_ema:
                     optimizer.finalize_variable_values(self.trainable_variables)
             except KeyboardInterrupt:
                 self.stop_training = history.interrupted = True

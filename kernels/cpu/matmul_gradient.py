@@ -177,7 +177,9 @@ def is_fused(a, y):
 @cache
 def matmul_and_gradient(derivative):
     """The launcher of dx = derivative(y, a b^T)."""
-    fused, alone = gemm_and_gradient(derivative), flat_kernel(Formula(derivative))
+    formula = Formula(derivative)
+    fused, alone = gemm_and_gradient(derivative), flat_kernel(formula)
+    numbers = tuple(formula.defaults.values())  # only with these is it fused
 
     def launch(call, y, a, b, dx):
         if is_fused(a, y):
@@ -188,7 +190,7 @@ def matmul_and_gradient(derivative):
         else:
             product = call.scratch(y.shape, y.dtype)
             matmul(call, a, b, product, transpose_b=True)
-            call(alone, y.flat(), product.flat(), dx.flat())
+            call(alone, y.flat(), product.flat(), *numbers, dx.flat())
 
     return launch
 

@@ -93,6 +93,14 @@ def test_a_layers_gradient_is_made_with_the_product_above_it(sizes, activation):
         np.testing.assert_array_equal(one, eager.numpy())
 
 
+@pytest.mark.parametrize("above", [1, 12])  # one column is no product of tiles
+@pytest.mark.parametrize("activation", ["leaky_relu", "elu"])
+def test_a_gradient_with_numbers_of_its_own_is_made_with_the_product_above_it(activation, above):
+    random = np.random.default_rng(0)
+    x, w, top = (random.normal(size=s) for s in ((32, 3), (3, 20), (20, above)))
+    fastnn.gradcheck(lambda x, w, top: getattr(ops, activation)(x @ w) @ top, [x, w, top])
+
+
 def test_a_result_used_twice_gets_the_sum_of_a_product_and_another():
     def function(x, w, bias, top):
         h = ops.linear(x, w, bias, activation="tanh")

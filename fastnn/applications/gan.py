@@ -1,0 +1,179 @@
+"""A generative adversarial network: a generator draws, and a discriminator tells what is drawn from
+what is real. Each learns from the other, in turn:
+
+    discriminator:  minimise  -log D(x) - log(1 - D(G(z)))
+    generator:      minimise  -log D(G(z))
+
+x are rows of data; z, of normally distributed numbers, is what the generator makes a row of; D is
+the sigmoid of the number that the discriminator gives. Goodfellow et al., "Generative adversarial
+networks", 2014; the generator's loss is the one that does not saturate (section 3).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastnn import layers, losses, ops, optimizers, random
+from fastnn.autograd import no_grad
+from fastnn.layers import Input
+from fastnn.models import Model, Sequential
+from fastnn.tensor import Tensor
+from fastnn.utils import unpack_x_y_sample_weight
+
+
+class GAN(Model):
+    """A generator and a discriminator that `fit` trains together.
+
+    generator: a model of rows (N, ...) of noise, as wide as its input. discriminator: a model of
+    rows as the generator gives, one number each, (N, 1): above 0 means real. `fit(x)` takes rows
+    of data alone. What it needs of its parts is in `dense_generator` and `dense_discriminator`.
+
+    Each step is two: `discriminator_step`, then `generator_step`, in which the discriminator's
+    weights are not trainable. `fit` records both as one; in a loop of one's own each may be
+    recorded by itself.
+
+    >>> import fastnn
+    >>> from fastnn.applications import GAN, dense_discriminator, dense_generator
+    >>> gan = GAN(dense_generator(3, latent_dim=2), dense_discriminator(3))
+    >>> gan.compile()
+    >>> x = fastnn.random.uniform((64, 3), seed=0).numpy()
+    >>> list(gan.fit(x, epochs=2, verbose=0).history)
+    ['d_loss', 'g_loss']
+    >>> gan.draw(5).shape
+    (5, 3)
+    """
+
+    def __init__(self, generator: Model, discriminator: Model, **base: Any):
+        super().__init__(**base)
+        for name, model in (("generator", generator), ("discriminator", discriminator)):
+            if not isinstance(model, Model) or not model.built:
+                raise TypeError(
+                    f"GAN: {name} must be a model whose input's shape is known, as "
+                    f"Sequential([Input(...), ...]); got {model!r}"
+                )
+        drawn, seen = generator.output_shape, discriminator.input_shape
+        if drawn != seen or discriminator.output_shape != (None, 1):
+            raise ValueError(
+                f"GAN: the discriminator must take what the generator gives, {drawn}, and give one "
+                f"number a row, (None, 1); it takes {seen} and gives {discriminator.output_shape}"
+            )
+        self.generator, self.discriminator = generator, discriminator
+        self.d_optimizer: Any = None
+        self.g_optimizer: Any = None
+        self.loss_fn: Any = None
+
+    def compile(  # type: ignore[override]
+        self,
+        d_optimizer: Any = None,
+        g_optimizer: Any = None,
+        loss_fn: Any = None,
+        run_eagerly: bool = False,
+    ) -> None:
+        """Say how to train.
+
+        d_optimizer, g_optimizer: of the discriminator and of the generator; Adam with a learning
+        rate of 0.0002 and beta_1 of 0.5 unless given (Radford et al., 2016). loss_fn: of labels, 1
+        for real and 0 for drawn, and what the discriminator gives; binary cross-entropy of logits
+        unless given. Mean squared error makes it a least squares GAN.
+        """
+        super().compile(None, run_eagerly=run_eagerly)
+        given = losses.BinaryCrossentropy(from_logits=True) if loss_fn is None else loss_fn
+        self.loss_fn = losses.loss_of(given, "GAN: loss_fn")
+        found = []
+        for name, optimizer, model in (
+            ("d_optimizer", d_optimizer, self.discriminator),
+            ("g_optimizer", g_optimizer, self.generator),
+        ):
+            chosen = optimizers.get(optimizer, f"GAN: {name}")
+            found.append(optimizers.Adam(2e-4, beta_1=0.5) if chosen is None else chosen)
+            found[-1].build(model.trainable_variables)
+        self.d_optimizer, self.g_optimizer = found
+
+    @property
+    def compiled(self) -> bool:
+        return self.d_optimizer is not None
+
+    def compiled_with(self) -> dict[str, Any]:
+        names = ("d_optimizer", "g_optimizer", "loss_fn", "run_eagerly")
+        return {name: getattr(self, name) for name in names}
+
+    # ---- steps
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Both steps, on the rows of a batch."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return {"d_loss": self.discriminator_step(x), "g_loss": self.generator_step(x.shape[0])}
+
+    def discriminator_step(self, x: Any) -> Tensor:
+        """Teach the discriminator to tell rows x of data from as many drawn ones; its loss."""
+        self._expect_compiled("discriminator_step")
+        number = x.shape[0]
+        with no_grad():
+            drawn = self.generator(self._noise(number), training=True)
+        y = np.repeat(np.array([[1.0], [0.0]], np.float32), number, axis=0)
+        loss = self.loss_fn(y, self.discriminator(ops.concatenate([x, drawn], 0), training=True))
+        loss.backward()
+        self.d_optimizer.step()
+        return loss
+
+    def generator_step(self, number: int) -> Tensor:
+        """Teach the generator to draw `number` rows that are taken for real; its loss."""
+        self._expect_compiled("generator_step")
+        y = np.ones((number, 1), np.float32)
+        with frozen(self.discriminator):
+            drawn = self.generator(self._noise(number), training=True)
+            loss = self.loss_fn(y, self.discriminator(drawn, training=True))
+            loss.backward()
+        self.g_optimizer.step()
+        return loss
+
+    def _expect_compiled(self, what, kind="train"):
+        if not self.compiled:
+            raise RuntimeError(f"{what}: call compile(d_optimizer, g_optimizer) first")
+
+    def _noise(self, number, seed=None):
+        return random.normal((number, *self.generator.input_shape[1:]), seed=seed)
+
+    def draw(self, number: int, seed: int | None = None) -> np.ndarray:
+        """Rows that the generator draws. seed: of its noise, for the same rows again."""
+        return self.generator.predict(self._noise(number, seed))
+
+
+@contextmanager
+def frozen(model: Model) -> Iterator[None]:
+    """Within it a model's weights are not trainable: no gradient of theirs is computed.
+
+    The weights, not the model: batch normalisation whose `trainable` is False would take its
+    moving averages instead of the batch's, as in Keras.
+    """
+    variables = model.trainable_variables
+    try:
+        for variable in variables:
+            variable.trainable = False
+        yield
+    finally:
+        for variable in variables:
+            variable.trainable = True
+
+
+def dense_generator(
+    columns: int, latent_dim: int = 32, hidden: Sequence[int] = (128, 256)
+) -> Sequential:
+    """A generator of rows of numbers from 0 to 1: dense layers, each normalised before its ReLU."""
+    found: list[Any] = [Input((latent_dim,))]
+    for units in hidden:
+        found += [layers.Dense(units), layers.BatchNormalization(momentum=0.9), layers.ReLU()]
+    return Sequential([*found, layers.Dense(columns, activation="sigmoid")], name="generator")
+
+
+def dense_discriminator(
+    columns: int, hidden: Sequence[int] = (256, 128), dropout: float = 0.4
+) -> Sequential:
+    """A discriminator of rows of numbers: dense layers with leaky ReLU, and dropout, without which
+    it soon knows the data by heart."""
+    found: list[Any] = [Input((columns,))]
+    for units in hidden:
+        found += [layers.Dense(units), layers.LeakyReLU(0.2), layers.Dropout(dropout)]
+    return Sequential([*found, layers.Dense(1)], name="discriminator")
