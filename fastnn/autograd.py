@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import ops
 from fastnn.apply import apply
-from fastnn.errors import ShapeError, shape_text
+from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.ops.matmul import fused_gradients, matmul
 from fastnn.ops.movement import copy
 from fastnn.ops.record import Op
@@ -50,6 +50,11 @@ def backward(loss: Tensor, gradient: Tensor | None = None) -> None:
         raise ShapeError(
             f"backward: gradient must have the loss's shape {shape_text(loss.shape)}; got "
             f"{shape_text(gradient.shape)}"
+        )
+    elif gradient.dtype != loss.dtype:
+        raise DTypeError(
+            f"backward: gradient must be {loss.dtype}, as the loss is; got {gradient.dtype}. "
+            f"Convert it: gradient.astype('{loss.dtype}')."
         )
     if not loss.requires_gradient:
         raise ValueError(

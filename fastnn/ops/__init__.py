@@ -16,6 +16,7 @@ for _family in (
     "categories",
     "composite",
     "control",
+    "convolution",
     "counts",
     "create",
     "crossentropy",

@@ -145,6 +145,22 @@ def clipped_sparse_cross_entropy(p: Operand, labels: Operand, clip: float = 1e-0
     """log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1;
     labels: (N,), int64."""
 
+def conv(
+    inputs: Operand,
+    kernel: Operand,
+    strides: int = 1,
+    padding: str = 'valid',
+    data_format: Any = None,
+    dilation_rate: int = 1,
+) -> Tensor:
+    """The convolution of images (N, D..., C), of one, two or three dimensions D of space, with a
+    kernel (K..., C / G, F) for G groups of channels: (N, P..., F). strides, dilation_rate: a
+    number, or one for each dimension. padding: "valid", none, P = ceil((D - (K - 1) dilation) /
+    stride); "same", zeros all round, P = ceil(D / stride), and where they are odd one more behind;
+    "causal", of one dimension, all zeros before. data_format: "channels_last", the default, or
+    "channels_first", which costs transposes. Strides and dilation may be given together, and
+    causal padding too, which Keras leaves to its backends."""
+
 def copy(x: Operand) -> Tensor:
     """x in memory of its own, of any element type. It has no gradient: the copy is detached."""
 

@@ -209,13 +209,17 @@ def test_what_is_not_trained_gets_no_gradient():
             r"gradient must have the loss's shape \(3\); got \(2\)",
         ),
         (
+            lambda w: (w * 2.0).backward(fastnn.tensor(np.ones(3, "f4"))),
+            "gradient must be float64, as the loss is; got float32. Convert it",
+        ),
+        (
             lambda w: ops.sum(ops.clipped_binary_cross_entropy(np.full(3, 0.5), w)).backward(),
             "input 1 has no gradient; detach it",
         ),
     ],
 )
 def test_what_cannot_be_is_said(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         call(variable(3))
 
 

@@ -1,0 +1,80 @@
+"""Convolutions beyond what the registry's cases hold: bias and activation in one call, threads,
+refusals."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import ops
+from fastnn.ops.convolution import convolved
+
+
+def drawn(*shapes):
+    rng = np.random.default_rng(0)
+    return [fastnn.tensor(rng.uniform(-1, 1, s), requires_gradient=True) for s in shapes]
+
+
+def both(function, *tensors):
+    """The result and all gradients."""
+    for t in tensors:
+        t.gradient = None
+    y = function(*tensors)
+    y.backward(np.cos(np.arange(y.size)).reshape(y.shape))
+    return [y.numpy(), *[t.gradient.numpy() for t in tensors]]
+
+
+@pytest.mark.parametrize("kernel", [(3, 3, 3, 20), (1, 1, 3, 20)])
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+def test_bias_and_activation_in_one_call(activation, kernel):
+    x, w, bias = drawn((2, 5, 4, 3), kernel, kernel[-1:])
+    f = getattr(ops, activation) if activation else lambda z: z
+    same = {"padding": "same"}
+    one = both(lambda *t: convolved(*t, **same, activation=activation), x, w, bias)
+    three = both(lambda x, w, b: f(ops.conv(x, w, **same) + b), x, w, bias)
+    for got, expected in zip(one, three, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_bits_do_not_depend_on_threads(batch):
+    """Of one image threads divide the pixels. Eager calls are on one thread."""
+    rng = np.random.default_rng(0)
+    x, w = (fastnn.Variable(rng.normal(size=s)) for s in ((batch, 13, 11, 5), (3, 3, 5, 37)))
+    above = fastnn.tensor(rng.normal(size=(batch, 7, 6, 37)).astype("float32"))
+
+    def step(above):
+        y = ops.conv(x, w, 2, "same")
+        y.backward(above)
+        return y, x.gradient, w.gradient
+
+    found = []
+    for threads in (1, 2, 3):
+        fastnn.set_threads(threads)
+        for f in (step, fastnn.record(step)):
+            x.gradient = w.gradient = None
+            found.append([t.numpy().tobytes() for t in f(above)])
+    assert all(f == found[0] for f in found)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "attributes", "message"),
+    [
+        (((2, 3, 3, 2), (5, 1, 2, 4)), {},
+         r"conv: the kernel's window \(5, 1\) is larger than the image \(3, 3\). Pass padding="),
+        (((2, 3, 3, 2), (2, 2, 2, 4)), {"dilation_rate": 3}, r"window \(4, 4\)"),
+        (((2, 3), (3, 2, 4)), {}, r"inputs must have 3 to 5 dimensions, .* got shape \(2, 3\)"),
+        (((2, 5, 3), (3, 3, 3, 4)), {}, r"kernel must have 3 dimensions .* got shape"),
+        (((2, 5, 3), (0, 3, 4)), {}, "each from 1 on"),
+        (((2, 5, 0), (2, 1, 4)), {}, "inputs have 0 channels"),
+        (((2, 5, 3), (2, 2, 4)), {}, "inputs have 3 channels, and kernel is for 2"),
+        (((2, 5, 4), (2, 2, 3)), {}, "its 3 channels of the result"),
+        (((2, 5, 3), (2, 3, 4)), {"strides": 0}, "strides must be a whole number from 1 on; got 0"),
+        (((2, 5, 3), (2, 3, 4)), {"dilation_rate": (1, 2)}, r"dilation_rate must be a number or 1"),
+        (((2, 5, 3), (2, 3, 4)), {"padding": "full"}, "padding must be one of valid, same, causal"),
+        (((2, 5, 5, 3), (2, 2, 3, 4)), {"padding": "causal"}, "one dimension of space; these have"),
+        (((2, 5, 3), (2, 3, 4)), {"data_format": "NCHW"}, "data_format must be 'channels_last' or"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(shapes, attributes, message):
+    with pytest.raises(ValueError, match=message):
+        ops.conv(*map(np.zeros, shapes), **attributes)
