@@ -2,6 +2,7 @@
 which computes."""
 
 from .activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from .attention import GroupQueryAttention, MultiHeadAttention
 from .base import Layer, deserialize, get, serialize
 from .core import (
     Dense,
@@ -11,6 +12,7 @@ from .core import (
     Lambda,
     Masking,
 )
+from .dot_attention import AdditiveAttention, Attention
 from .einsum import EinsumDense
 from .embedding import Embedding
 from .hashing import Hashing

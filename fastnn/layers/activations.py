@@ -182,17 +182,22 @@ class Softmax(Layer):
         self.axis = axis
 
     def call(self, x: Tensor, mask: Any = None) -> Tensor:
-        if mask is None:
-            return activations.softmax(x, self.axis)
-        mask = ops.convert_to_tensor(mask)
-        padded = (1,) * (x.ndim - mask.ndim) + mask.shape
-        fits = [m in (1, e) for m, e in zip(padded, x.shape, strict=False)]
-        if mask.ndim > x.ndim or not all(fits):
-            raise ShapeError(
-                f"Softmax {self.name!r}: mask must broadcast with the input, of shape "
-                f"{shape_text(x.shape)}; got {shape_text(mask.shape)}"
-            )
-        mask = mask if mask.dtype == BOOL else mask > 0.5
-        x = ops.where(mask, x, MASKED)
-        # of a row that is masked as a whole the softmax would be even
-        return ops.where(mask, activations.softmax(x, self.axis), 0.0)
+        return masked_softmax(self, x, mask, self.axis)
+
+
+def masked_softmax(layer: Layer, x: Tensor, mask: Any, axis: Any) -> Tensor:
+    """Softmax of what a mask leaves, 0 elsewhere."""
+    if mask is None:
+        return activations.softmax(x, axis)
+    mask = ops.convert_to_tensor(mask)
+    padded = (1,) * (x.ndim - mask.ndim) + mask.shape
+    fits = [m in (1, e) for m, e in zip(padded, x.shape, strict=False)]
+    if mask.ndim > x.ndim or not all(fits):
+        raise ShapeError(
+            f"{type(layer).__name__} {layer.name!r}: mask must broadcast with the input, of "
+            f"shape {shape_text(x.shape)}; got {shape_text(mask.shape)}"
+        )
+    mask = mask if mask.dtype == BOOL else mask > 0.5
+    x = ops.where(mask, x, MASKED)
+    # of a row that is masked as a whole the softmax would be even
+    return ops.where(mask, activations.softmax(x, axis), 0.0)

@@ -69,7 +69,7 @@ class Layer(Watched, Configured):
     """
 
     _kind = KIND
-    unwritten = ("activity_regularizer",)
+    unwritten: tuple[str, ...] = ("activity_regularizer",)
     not_recorded: tuple[str, ...] = ("_losses", "_with_losses")
     takes_one_tensor = False  # and no structure of several
     keeps_shape = False  # whether its result has the shape of its input, whatever that is

@@ -13,6 +13,7 @@ for _family in (
     "activations",
     "arithmetic",
     "arrange",
+    "attention",
     "categories",
     "composite",
     "control",

@@ -965,6 +965,27 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any
     to dtype. dtype: None keeps an array's; of Python's floats it is config.floatx(), of its
     integers int32, or int64 where they are larger. Sparse and ragged tensors there are none."""
 
+def dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    scale: float | None = None,
+    is_causal: bool = False,
+    flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
+) -> Any:
+    """softmax(scale Q K^T + bias) V for each head: what a query finds among the values, by how its
+    product with each key compares. Vaswani and others, "Attention is all you need", 2017. query:
+    (B, T, N, H); key: (B, S, K, H); value: (B, S, K, V); the result: (B, T, N, V). N a multiple of
+    K: so many heads of queries share one of keys (Ainslie and others, "GQA", 2023). bias: what
+    broadcasts to the scores, (B, N, T, S), and is added. mask: booleans that do; where False, a
+    query does not see the key. is_causal: query t sees the keys 0 to t alone. scale: None is 1 /
+    sqrt(H). A query that sees no key has the mean of all values, as on Keras's TensorFlow and JAX;
+    its gradient goes to these alone. Keras's arguments; flash_attention changes nothing, and
+    attn_logits_soft_cap, of TPUs, must be None."""
+
 def dsplit(x: Any, indices_or_sections: Any) -> list:
     """x split along dimension 2."""
 

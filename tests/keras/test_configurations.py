@@ -17,6 +17,7 @@ GOLDENS = json.loads(
 # What fastnn writes on purpose that Keras does not, by class: a Dense says what input it was given
 # a shape for. (What Keras 3.15 forgets of others, 3.16 writes.)
 OURS = {
+    "AdditiveAttention": {"score_mode"},
     "Adam": {"epsilon_after_correction"},
     "AdamW": {"epsilon_after_correction"},
     "CosineSimilarity": {"axis"},

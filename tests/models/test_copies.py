@@ -93,6 +93,7 @@ MAKE = {
     fastnn.Variable: lambda: fastnn.Variable(X, name="x"),
     fastnn.Model: lambda: compiled(Tied()),
     fastnn.Sequential: sequential,
+    layers.MultiHeadAttention: lambda: layers.MultiHeadAttention(2, 3, dropout=0.5),
     layers.InputLayer: lambda: layers.InputLayer((4,)),
     layers.EinsumDense: lambda: layers.EinsumDense("abc,cd->abd", (None, 3)),
     layers.GroupNormalization: lambda: layers.GroupNormalization(2),
@@ -161,8 +162,10 @@ def next_of(one):
     if isinstance(one, fastnn.Model):
         return [*fitted(one), one.optimizer.iterations, one.predict(X)]
     if isinstance(one, layers.Layer):
-        merges = isinstance(one, layers.merging.Merge)
-        inputs = [STEPS, STEPS] if merges else INPUTS.get(type(one), X)
+        if isinstance(one, layers.attention.Projected):
+            return [one(STEPS, STEPS, training=True).numpy(), *one.get_weights()]
+        several = isinstance(one, layers.merging.Merge | layers.Attention)
+        inputs = [STEPS, STEPS] if several else INPUTS.get(type(one), X)
         return [one(inputs, training=True).numpy(), *one.get_weights()]
     if isinstance(one, optimizers.Optimizer):
         if not one.built:
