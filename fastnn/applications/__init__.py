@@ -5,6 +5,9 @@ from typing import Any
 
 # models, and functions that make them, by the module that has them
 MODELS: dict[str, str] = {
+    "BERT": "bert",
+    "BERTClassifier": "bert_heads",
+    "BERTMaskedLM": "bert_heads",
     "GAN": "gan",
     "GPT2": "gpt",
     "dense_discriminator": "gan",

@@ -157,14 +157,8 @@ class GPT2(Model, aliases=None):
     def from_huggingface(cls, config: Any, state_dict: Mapping[str, Any]) -> "GPT2":
         """The model that Hugging Face transformers has of a `GPT2Config`, or a dictionary of it,
         and the `state_dict()` of its GPT2LMHeadModel or GPT2Model: tensors or arrays."""
-        config = told("GPT2", config, ONLY)
-        rates = {config.get(name, 0.1) for name in RATES}
-        if len(rates) > 1:
-            raise ValueError(
-                f"GPT2.from_huggingface: {', '.join(RATES)} must be one number; got {rates}. "
-                "Set them to one in the configuration: they change nothing but training."
-            )
-        model = cls(**{name: config[name] for name in SIZES if name in config}, dropout=rates.pop())
+        config, rate = told("GPT2", config, ONLY, RATES)
+        model = cls(**{name: config[name] for name in SIZES if name in config}, dropout=rate)
         prefix = "transformer." if "transformer.wte.weight" in state_dict else ""
 
         def name_of(path):

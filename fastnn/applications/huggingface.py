@@ -1,18 +1,21 @@
 """What models take of Hugging Face transformers: configurations and weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn import weights
-from fastnn.errors import nearest
+from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.models import Model
 
 
-def told(owner: str, config: Any, only: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration, or a dictionary of one, as a dictionary. only: what a model of ours has of
-    what may stand there; raises for other values."""
+def told(
+    owner: str, config: Any, only: Mapping[str, Any], rates: Sequence[str]
+) -> tuple[dict[str, Any], float]:
+    """A configuration, or a dictionary of one, as a dictionary, and its rate of dropout. only: what
+    a model of ours has of what may stand there; raises for other values. rates: the names of rates
+    of dropout, of which ours has one."""
     found = dict(config) if isinstance(config, Mapping) else config.to_dict()
     for name, value in only.items():
         if found.get(name, value) != value:
@@ -20,17 +23,39 @@ def told(owner: str, config: Any, only: Mapping[str, Any]) -> dict[str, Any]:
                 f"{owner}.from_huggingface: {name} must be {value!r}; got {found[name]!r}, which "
                 "this model has not"
             )
-    return found
+    given = {found.get(name, 0.1) for name in rates}
+    if len(given) > 1:
+        raise ValueError(
+            f"{owner}.from_huggingface: {', '.join(rates)} must be one number; got {given}. Set "
+            "them to one in the configuration: they change nothing but training."
+        )
+    return found, given.pop()
 
 
-def put(model: Model, state_dict: Mapping[str, Any], name_of: Callable[[str], str]) -> None:
-    """Put in the weights of a `state_dict()`: tensors or arrays. name_of: gives the name there of a
-    weight that `save_weights` calls so."""
+def put(
+    model: Model,
+    state_dict: Mapping[str, Any],
+    names_of: Callable[[str], str | list[str]],
+    transposed: bool = False,
+) -> None:
+    """Put in the weights of a `state_dict()`: tensors or arrays. names_of: gives the name there of
+    a weight that `save_weights` calls so, or the names of its parts, side by side. transposed:
+    whether kernels lie there as (outputs, inputs)."""
     owner = f"{type(model).__name__}.from_huggingface"
     found = []
-    for path in weights.named(model):
-        name = name_of(path)
-        if name not in state_dict:
-            raise ValueError(f"{owner}: the state_dict lacks {name!r}; {nearest(name, state_dict)}")
-        found.append(np.asarray(state_dict[name]))
+    for path, variable in weights.named(model).items():
+        names, parts = names_of(path), []
+        for name in [names] if isinstance(names, str) else names:
+            if name not in state_dict:
+                close = nearest(name, state_dict)
+                raise ValueError(f"{owner}: the state_dict lacks {name!r}; {close}")
+            part = np.asarray(state_dict[name])
+            parts.append(part.T if transposed and path.endswith("/kernel") else part)
+        value = np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+        if value.shape != variable.shape:
+            raise ShapeError(
+                f"{owner}: {name!r} must make {shape_text(variable.shape)}, by the configuration; "
+                f"got {shape_text(value.shape)}"
+            )
+        found.append(value)
     model.set_weights(found)

@@ -1,0 +1,157 @@
+"""BERT: an encoder of text, in which each token sees all others (Devlin and others, "BERT:
+pre-training of deep bidirectional transformers", 2018), with Hugging Face's names.
+
+    x = layer norm(words[ids] + positions + types[token types])
+    x = layer norm(x + attention(x));  x = layer norm(x + gelu(x W + b) W' + b')    in each block
+"""
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from fastnn import checks, initializers, layers, ops
+from fastnn.errors import ShapeError, shape_text
+from fastnn.layers.base import Layer, Shape
+from fastnn.models import Model
+from fastnn.tensor import Tensor
+
+INPUTS = {"input_ids", "attention_mask", "token_type_ids", "masked_positions"}
+
+
+def _normal() -> Any:
+    return initializers.RandomNormal(stddev=0.02)
+
+
+def dense(units: int, name: str, activation: Any = None) -> layers.Dense:
+    """A dense layer."""
+    return layers.Dense(units, activation, kernel_initializer=_normal(), name=name)
+
+
+def norm(name: str) -> layers.LayerNormalization:
+    """A layer norm."""
+    return layers.LayerNormalization(epsilon=1e-12, name=name)
+
+
+class Built(Model, aliases=None):
+    """A model that has its weights as soon as it is made."""
+
+    hidden_size: int
+
+    def build(self, input_shape: Shape) -> None:
+        for layer in self.sublayers():
+            layer.build_for((None, None, self.hidden_size))
+
+
+class BERT(Built, aliases=None):
+    """The encoder: tokens (B, T) to features (B, T, hidden_size), T at most
+    max_position_embeddings. It is called on the tokens, or on a dictionary of arrays (B, T):
+    "input_ids"; "attention_mask", 0 where a token is padding, by default where it is pad_token_id
+    (in Hugging Face's models, nowhere); "token_type_ids", by default 0. What is padding changes no
+    feature of what is not.
+
+    vocab_size: how many tokens there are. hidden_size: the width, of num_attention_heads heads.
+    intermediate_size: the width within the feed-forward part of each of the num_hidden_layers
+    blocks, hidden_act its activation. type_vocab_size: how many types of tokens there are. dropout:
+    of embeddings, attention and what blocks add. Defaults are those of BERT base.
+
+    >>> import fastnn
+    >>> model = fastnn.applications.BERT(100, 8, 2, 2, 16, max_position_embeddings=10)
+    >>> model([[2, 17, 4, 3]]).shape, model.count_params()
+    ((1, 4, 8), 2112)
+    """
+
+    def __init__(
+        self,
+        vocab_size: int = 30522,
+        hidden_size: int = 768,
+        num_hidden_layers: int = 12,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        hidden_act: Any = "gelu",
+        dropout: float = 0.1,
+        max_position_embeddings: int = 512,
+        type_vocab_size: int = 2,
+        pad_token_id: int = 0,
+        **base: Any,
+    ):
+        super().__init__(**base)
+        whole = checks.whole_number
+        self.vocab_size = whole("BERT: vocab_size", vocab_size, 1)
+        self.hidden_size = whole("BERT: hidden_size", hidden_size, 1)
+        self.num_hidden_layers = whole("BERT: num_hidden_layers", num_hidden_layers, 1)
+        self.num_attention_heads = whole("BERT: num_attention_heads", num_attention_heads, 1)
+        self.intermediate_size = whole("BERT: intermediate_size", intermediate_size, 1)
+        if hidden_size % num_attention_heads:
+            raise ValueError(
+                "BERT: hidden_size must be a multiple of num_attention_heads; got "
+                f"{hidden_size} and {num_attention_heads}"
+            )
+        self.hidden_act, self.dropout = hidden_act, checks.fraction("BERT: dropout", dropout)
+        whole("BERT: max_position_embeddings", max_position_embeddings, 1)
+        self.max_position_embeddings, self.pad_token_id = max_position_embeddings, pad_token_id
+        self.type_vocab_size = whole("BERT: type_vocab_size", type_vocab_size, 1)
+        self.words, self.positions, self.types = (
+            layers.Embedding(rows, hidden_size, _normal(), name=f"embeddings.{name}_embeddings")
+            for rows, name in [
+                (vocab_size, "word"), (max_position_embeddings, "position"),
+                (type_vocab_size, "token_type"),
+            ]
+        )  # fmt: skip
+        self.norm, self.drop = norm("embeddings.LayerNorm"), layers.Dropout(dropout)
+        self.blocks = [Block(self, name=f"encoder.layer.{n}") for n in range(num_hidden_layers)]
+        self.build_for((None, None))
+
+    def call(self, inputs: Any) -> Tensor:
+        inputs = inputs if isinstance(inputs, dict) else {"input_ids": inputs}
+        if "input_ids" not in inputs or not INPUTS.issuperset(inputs):
+            raise ValueError(f"BERT: takes input_ids, and of {sorted(INPUTS)}; got {list(inputs)}")
+        ids, most = inputs["input_ids"], self.max_position_embeddings
+        if ids.ndim != 2 or not 1 <= ids.shape[1] <= most:
+            raise ShapeError(
+                f"BERT {self.name!r}: expected tokens, shape (any, from 1 to {most}, its "
+                f"max_position_embeddings); got {shape_text(ids.shape)}"
+            )
+        mask, types = inputs.get("attention_mask"), inputs.get("token_type_ids")
+        is_token = ids != self.pad_token_id if mask is None else mask != 0
+        x = self.words(ids) + self.positions.embeddings[: ids.shape[1]]
+        x = self.drop(self.norm(x + self.types(np.zeros(1, np.int64) if types is None else types)))
+        for block in self.blocks:
+            x = block(x, is_token)
+        return x
+
+
+class Block(Layer, aliases=None):
+    """Attention, then a feed-forward part, each added to what it is given, and normalised: (B, T,
+    hidden_size) to the same."""
+
+    def __init__(self, model: BERT, **base: Any):
+        super().__init__(**base)
+        width, self.heads = model.hidden_size, model.num_attention_heads
+        self.qkv = dense(3 * width, "attention.self")
+        self.projection, self.norm = (
+            dense(width, "attention.output.dense"),
+            norm("attention.output.LayerNorm"),
+        )
+        self.inner = dense(model.intermediate_size, "intermediate.dense", model.hidden_act)
+        self.outer, self.last_norm = dense(width, "output.dense"), norm("output.LayerNorm")
+        self.drops = [layers.Dropout(model.dropout) for _ in range(3)]
+
+    def build(self, input_shape: Shape) -> None:
+        for layer in self.sublayers():
+            width = self.inner.units if layer is self.outer else input_shape[-1]
+            layer.build_for((None, None, width))
+
+    def call(self, x: Tensor, is_token: Tensor) -> Tensor:  # type: ignore[override]
+        x = self.norm(x + self.drops[0](self.projection(self.attend(x, is_token))))
+        return self.last_norm(x + self.drops[1](self.outer(self.inner(x))))
+
+    def attend(self, x: Tensor, is_token: Tensor) -> Tensor:
+        """softmax(q k^T / sqrt(d)) v of each head, over what is no padding."""
+        rows, time, width = x.shape
+        qkv = ops.reshape(self.qkv(x), (rows, time, 3, self.heads, -1))
+        q, k, v = ops.unstack(ops.transpose(qkv, axes=(2, 0, 3, 1, 4)))  # (B, heads, T, d)
+        scores = ops.matmul(q, k, transpose_b=True) / sqrt(width // self.heads)
+        scores = ops.where(ops.reshape(is_token, (rows, 1, 1, time)), scores, -1e9)
+        y = ops.matmul(self.drops[2](ops.softmax(scores, axis=-1)), v)
+        return ops.reshape(ops.transpose(y, axes=(0, 2, 1, 3)), x.shape)

@@ -1,0 +1,116 @@
+"""What BERT is trained for: masked words, and classes of rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnn import layers, ops
+from fastnn.layers.base import Shape
+from fastnn.ops.movement import flat_index
+from fastnn.tensor import Tensor
+
+from .bert import BERT, Built, dense, norm
+from .huggingface import put, told
+
+# of Hugging Face's configurations: what is taken, and what may stand there only so
+SIZES = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "hidden_act", "max_position_embeddings", "type_vocab_size", "pad_token_id",
+)  # fmt: skip
+ONLY = {
+    "add_cross_attention": False,
+    "is_decoder": False,
+    "layer_norm_eps": 1e-12,
+    "position_embedding_type": "absolute",
+    "tie_word_embeddings": True,
+}
+RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+PARTS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}  # of layers
+
+
+class BERTMaskedLM(Built, aliases=None):
+    """What stands, or stood, at each place: logits (B, T, vocab_size); with "masked_positions" (B,
+    M), places from 0 to T - 1, among the inputs, those of them alone: (B, M, vocab_size). The last
+    matrix is that of the words' embeddings. backbone: a `BERT`.
+
+    Its loss is `SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)`, with -1 for
+    places that do not count, as where a row has fewer than M.
+    """
+
+    def __init__(self, backbone: BERT, **base: Any):
+        super().__init__(**base)
+        self.backbone, self.hidden_size = backbone, backbone.hidden_size
+        head = "cls.predictions.transform"
+        self.transform = dense(self.hidden_size, f"{head}.dense", backbone.hidden_act)
+        self.norm = norm(f"{head}.LayerNorm")
+        self.build_for((None, None))
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        shape = (self.backbone.vocab_size,)
+        self.bias = self.add_weight(shape, "zeros", name="cls.predictions.bias")
+
+    def call(self, inputs: Any) -> Tensor:
+        x = self.backbone(inputs)
+        if isinstance(inputs, dict) and "masked_positions" in inputs:
+            (rows, time, width), places = x.shape, ops.cast(inputs["masked_positions"], "int64")
+            index = flat_index(np.arange(rows)[:, None], places, extent=time)
+            x = ops.take(ops.reshape(x, (rows * time, width)), index, axis=0)
+        x = self.norm(self.transform(x))
+        return ops.matmul(x, self.backbone.words.embeddings, transpose_b=True) + self.bias
+
+    @classmethod
+    def from_huggingface(cls, config: Any, state_dict: Mapping[str, Any]) -> "BERTMaskedLM":
+        """The model of a `BertConfig`, or a dictionary of it, and the `state_dict()` of its
+        BertForMaskedLM: tensors or arrays."""
+        return _filled(cls(_backbone(config)), state_dict)
+
+
+class BERTClassifier(Built, aliases=None):
+    """Classes of rows: logits (B, num_classes), by a dense layer with tanh (BERT's pooler), dropout
+    and a dense layer of the first token's features. backbone: a `BERT`."""
+
+    def __init__(self, backbone: BERT, num_classes: int, dropout: float = 0.1, **base: Any):
+        super().__init__(**base)
+        self.backbone, self.hidden_size = backbone, backbone.hidden_size
+        self.num_classes, self.dropout = num_classes, dropout
+        self.pooler = dense(self.hidden_size, "bert.pooler.dense", "tanh")
+        self.drop, self.logits = layers.Dropout(dropout), dense(num_classes, "classifier")
+        self.build_for((None, None))
+
+    def call(self, inputs: Any) -> Tensor:
+        return self.logits(self.drop(self.pooler(self.backbone(inputs)[:, 0])))
+
+    @classmethod
+    def from_huggingface(cls, config: Any, state_dict: Mapping[str, Any]) -> "BERTClassifier":
+        """As of `BERTMaskedLM`, of a BertForSequenceClassification."""
+        backbone, classes = _backbone(config), len(state_dict["classifier.bias"])
+        return _filled(cls(backbone, classes, backbone.dropout), state_dict)
+
+
+def _backbone(config):
+    config, rate = told("BERT", config, ONLY, RATES)
+    return BERT(**{name: config[name] for name in SIZES if name in config}, dropout=rate)
+
+
+def _filled(model, state_dict):
+    """The model with weights of Hugging Face's, which has three matrices where ours has one."""
+    last = f"bert.encoder.layer.{model.backbone.num_hidden_layers}."
+    if any([name.startswith(last) for name in state_dict]):
+        raise ValueError(
+            f"{type(model).__name__}.from_huggingface: the state_dict has more blocks than the "
+            f"configuration's {model.backbone.num_hidden_layers}, num_hidden_layers"
+        )
+
+    def names_of(path):
+        *layer, part = path.split("/")
+        layer = ["bert", *layer[1:]] if layer[:1] == [model.backbone.name] else layer
+        name = ".".join([*layer, PARTS.get(part, part)])
+        both = name.split(".attention.self.")
+        if len(both) == 1:
+            return [name]
+        return [f"{both[0]}.attention.self.{of}.{both[1]}" for of in ("query", "key", "value")]
+
+    put(model, state_dict, names_of, transposed=True)
+    return model
