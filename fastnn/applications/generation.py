@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import checks, ops, random
+from fastnn.apply import apply
 from fastnn.autograd import no_grad
+from fastnn.devices.arena import Arena
 from fastnn.errors import DTypeError, ShapeError
+from fastnn.ops.metrics import collect
 from fastnn.recording import record
 from fastnn.tensor import Tensor
 from fastnn.variable import Variable
@@ -23,10 +26,10 @@ class Reader:
     Its steps are recorded: each is one native call, whatever the place in the text."""
 
     def __init__(self, model: "GPT2"):
-        self.model, shape = model, (model.n_positions, model.n_embd)
+        empty, arena = np.zeros((model.n_positions, model.n_embd), model.dtype), Arena()
+        self.model = model
         self.kept = [
-            [Variable("zeros", shape, model.dtype, trainable=False) for _ in range(2)]
-            for _ in model.h
+            [Variable(empty, trainable=False, arena=arena) for _ in range(2)] for _ in model.h
         ]
         self.read, self.next = record(self.logits), record(self.token)
 
@@ -36,7 +39,7 @@ class Reader:
         with no_grad():
             x = ops.expand_dims(model.wte(tokens) + model.wpe(places), 0)
             for block, kept in zip(model.h, self.kept, strict=True):
-                x = block(x, keep=partial(_keep, kept, places))
+                x = block(x, keep=partial(_keep, kept, position, places))
             return ops.squeeze(model.logits(x), 0)
 
     def token(self, tokens: Any, position: Any, temperature: Any, draw: Any, top_k: Any) -> Tensor:
@@ -53,14 +56,13 @@ class Reader:
             return ops.sum(sums[:-1] <= draw * sums[-1:])
 
 
-def _keep(kept, places, *new):
-    """Put new keys and values (1, T, C) at their places: all of them, as (1, L, C), and which of
-    the L each of the T may see, those up to its own."""
-    places, whole = ops.reshape(places, (-1, 1)), []
+def _keep(kept, position, places, *new):
+    """Put new keys and values (1, T, C) into those kept, (L, C), from a position on: all of them,
+    as (1, L, C), and which of the L each of the T may see, those up to its own."""
     for rows, added in zip(kept, new, strict=True):
-        rows.assign(ops.scatter_update(rows, places, ops.squeeze(added, 0)))
-        whole.append(ops.expand_dims(rows, 0))
-    return *whole, np.arange(len(rows)) <= places
+        apply(collect, (ops.squeeze(added, 0), position), {}, (rows,))
+    seen = np.arange(kept[0].shape[0]) <= ops.reshape(places, (-1, 1))
+    return *[ops.expand_dims(rows, 0) for rows in kept], seen
 
 
 def generate(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, initializers, layers, ops
+from fastnn.devices.choice import where_it_lies
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
 from fastnn.models import Model
@@ -127,6 +128,7 @@ class GPT2(Model, aliases=None):
         """What the last block gave as logits."""
         return ops.matmul(self.ln_f(x), self.wte.embeddings, transpose_b=True)
 
+    @where_it_lies
     def generate(
         self,
         prompt: Any,
