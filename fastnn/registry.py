@@ -79,29 +79,57 @@ class Kind:
         self.name, self.module, self.spelled, self.wrap = name, module, spelled, wrap
         self.nothing, self.of_array = nothing, of_array
         self.base: type | None = None
-        self.names: dict[str, Any] = {}  # as users write them
-        self.spellings: dict[str, Any] = {}  # and those of classes
+        self._names: dict[str, Any] = {}  # as users write them
+        self._spellings: dict[str, Any] = {}  # and those of classes
+        self._later: list[Callable[[], Any]] = []  # imports of what has not been used
         _kinds[module] = self
+
+    def import_later(self, load: Callable[[], Any]) -> None:
+        """Call this where a name is not among those that are imported."""
+        self._later.append(load)
+
+    def _import_all(self):
+        for load in self._later:
+            load()
+        self._later = []
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """All, as users write them."""
+        self._import_all()
+        return self._names
+
+    @property
+    def spellings(self) -> dict[str, Any]:
+        """All, and those of classes."""
+        self._import_all()
+        return self._spellings
 
     def add(self, entry: T, *aliases: str) -> T:
         """Let a class or function be found by its name."""
         own: str = entry.__name__  # type: ignore[attr-defined]
         spelled = self.spelled(own) if isinstance(entry, type) else own
-        self.names.update(dict.fromkeys((spelled, *aliases), entry))
-        self.spellings.update(dict.fromkeys((own, spelled, *aliases), entry))
+        self._names.update(dict.fromkeys((spelled, *aliases), entry))
+        self._spellings.update(dict.fromkeys((own, spelled, *aliases), entry))
         return entry
 
     def find(self, name: str, argument: str = "", others: Sequence[str] = ()) -> Any:
         """The class or function of a name. argument, others: whose it is, and what it might be
         besides, for the error."""
         custom = {**_registered, **_custom.get({})}
-        found = custom.get(name) or self.spellings.get(name) or self.names.get(self.spelled(name))
+        found = custom.get(name) or self._imported(name)
+        if found is None and self._later:
+            self._import_all()
+            found = self._imported(name)
         if found is None:
             raise ValueError(
                 f"{argument and argument + ': '}unknown {self.name} {name!r}; "
                 f"{nearest(name, [*self.names, *others])}"
             )
         return found
+
+    def _imported(self, name):
+        return self._spellings.get(name) or self._names.get(self.spelled(name))
 
     def get(self, identifier: Any, argument: str = "") -> Any:
         """The object that an identifier stands for: itself, or one made of a name, a class or a

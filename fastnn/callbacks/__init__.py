@@ -1,31 +1,26 @@
 """What a program of one's own can do while a model trains, at the moments that Keras names."""
 
-from .actions import LambdaCallback, LearningRateScheduler, ProgbarLogger, TerminateOnNaN
-from .averages import SwapEMAWeights
-from .base import KIND, Callback, CallbackList, Logs, deserialize, get, serialize
-from .checkpoints import BackupAndRestore, ModelCheckpoint
-from .history import History
-from .logging import CSVLogger, TensorBoard
-from .monitor import EarlyStopping, ReduceLROnPlateau
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "KIND",
-    "BackupAndRestore",
-    "CSVLogger",
-    "Callback",
-    "CallbackList",
-    "EarlyStopping",
-    "History",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "Logs",
-    "ModelCheckpoint",
-    "ProgbarLogger",
-    "ReduceLROnPlateau",
-    "SwapEMAWeights",
-    "TensorBoard",
-    "TerminateOnNaN",
-    "deserialize",
-    "get",
-    "serialize",
-]
+from fastnn.when_used import names_when_used
+
+from .actions import LambdaCallback, LearningRateScheduler, ProgbarLogger, TerminateOnNaN
+from .base import KIND, Callback, CallbackList, Logs, deserialize, get, serialize
+from .history import History
+
+if TYPE_CHECKING:
+    from .averages import *
+    from .checkpoints import *
+    from .logging import *
+    from .monitor import *
+else:
+    __getattr__, __dir__, __all__ = names_when_used(
+        globals(),
+        {
+            "averages": "SwapEMAWeights",
+            "checkpoints": "BackupAndRestore ModelCheckpoint",
+            "logging": "CSVLogger TensorBoard",
+            "monitor": "EarlyStopping ReduceLROnPlateau",
+        },
+        KIND,
+    )

@@ -2,7 +2,6 @@
 of. An edit in kernels/ changes the names of those kernels only that can see it.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -38,8 +37,15 @@ def symbol(kernel: Kernel, dtype: str) -> str:
     return "_".join([*parts, *[_digest(found) for found in (own, ours) if found]])
 
 
+def sha256(data: bytes) -> Any:
+    """hashlib's, which loads OpenSSL, in 3 ms: no program needs it before it calls a kernel."""
+    from hashlib import sha256
+
+    return sha256(data)
+
+
 def _digest(found):
-    return hashlib.sha256(b"\0".join(sorted(found))).hexdigest()[:12]
+    return sha256(b"\0".join(sorted(found))).hexdigest()[:12]
 
 
 def _declaration(kernel):
@@ -138,7 +144,7 @@ def _imported(file: str) -> set[str]:
 
 @cache
 def _digest_of_file(file: str) -> bytes:
-    return file.encode() + hashlib.sha256(_files()[file]).digest()
+    return file.encode() + sha256(_files()[file]).digest()
 
 
 def _compile_time_values(values):

@@ -9,9 +9,7 @@ never runs anything but the object code itself, which only the owner can have pu
 """
 
 import errno
-import hashlib
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +20,7 @@ from typing import NamedTuple
 from fastnn.errors import warn
 
 from . import temporary
+from .names import sha256
 
 try:
     import fcntl
@@ -59,7 +58,7 @@ class ObjectCache:
     said once, in a temporary one (`is_temporary`), or nowhere (`folder` is None)."""
 
     def __init__(self, identity: bytes, base: Path | None = None):
-        self.identity, self.name = identity, hashlib.sha256(identity).hexdigest()[:20]
+        self.identity, self.name = identity, sha256(identity).hexdigest()[:20]
         self.base = base or default_folder()
         self.folder: Path | None = None
         self.readable: list[Path] = []
@@ -148,7 +147,7 @@ class ObjectCache:
         return self.folder is not None
 
     def _checksum(self, name, code):
-        return hashlib.sha256(b"\0".join((self.identity, name.encode(), code))).digest()
+        return sha256(b"\0".join((self.identity, name.encode(), code))).digest()
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -170,7 +169,7 @@ class ObjectCache:
                 file,
                 fcntl.LOCK_EX,
                 1,
-                int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"),
+                int.from_bytes(sha256(name.encode()).digest()[:4], "big"),
             )
             yield
 
@@ -211,7 +210,7 @@ def _make_private(folder):
         status = folder.stat()
     except OSError as error:
         return _problem(error, folder)
-    here = shlex.quote(str(folder))
+    here = _quoted(folder)
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
         return Problem("it belongs to another user", f"sudo chown -R $(id -u) {here}")
     if sys.platform != "win32" and status.st_mode & 0o022:
@@ -219,10 +218,16 @@ def _make_private(folder):
     return None
 
 
+def _quoted(path):
+    from shlex import quote  # here, as those of hints alone
+
+    return quote(str(path))
+
+
 def _problem(error, folder):
     """What the system's error means to somebody who wants to keep something in `folder`."""
     place = next((p for p in (folder, *folder.parents) if os.path.lexists(p)), folder)
-    here = shlex.quote(str(place))
+    here = _quoted(place)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem("there is no space left", f"df -h {here} (some 20 MB are needed)")
     if not os.path.isdir(place):

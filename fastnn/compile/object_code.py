@@ -3,7 +3,6 @@
 Neither Numba nor LLVM is imported for what is found.
 """
 
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from fastnn.kernels.declare import Kernel
 
-from .names import symbol
+from .names import sha256, symbol
 from .object_cache import ObjectCache
 from .object_file import sections, undefined_symbols
 from .target import one_thread, processor
@@ -50,7 +49,7 @@ def identity(compiler: Sequence[str], *machine: str) -> bytes:
         *[Path(__file__).with_name(f"{name}.py") for name in compiler],
         Path(numba.origin).with_name("_version.py"),
     ]
-    digests = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
+    digests = [f"{file.name} {sha256(file.read_bytes()).hexdigest()}" for file in files]
     return "\n".join([*digests, llvmlite.__version__, *machine]).encode()
 
 

@@ -7,8 +7,6 @@ that needs such a folder.
 """
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 try:
@@ -30,10 +28,12 @@ def folder() -> Path | None:
         return Path(known)
     if fcntl is None:
         return None
+    import shutil  # here, for they take 4 ms, and few programs need such a folder
+    import tempfile
     from multiprocessing.util import Finalize
 
     try:
-        _remove_abandoned(Path(tempfile.gettempdir()))
+        _remove_abandoned(Path(tempfile.gettempdir()), shutil.rmtree)
         made = tempfile.mkdtemp(prefix=PREFIX)
     except OSError:
         return None
@@ -79,10 +79,10 @@ def _locked(path, kind):
     return None
 
 
-def _remove_abandoned(place):
+def _remove_abandoned(place, rmtree):
     """Remove what processes of this user that were killed have left here."""
     for path in place.glob(f"{PREFIX}*"):
         file = _locked(path, fcntl.LOCK_EX)
         if file is not None:
-            shutil.rmtree(path, ignore_errors=True)
+            rmtree(path, ignore_errors=True)
             os.close(file)

@@ -4,6 +4,7 @@ import Dense`."""
 import sys
 from functools import partial
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -64,12 +65,13 @@ def names() -> dict[str, list[str]]:
 
 
 def _missing(module: ModuleType, namespace: str, name: str) -> Any:
-    """What a namespace says of a name that it has not: `__getattr__` of its module."""
+    """What a namespace says of a name that it has not: `__getattr__` of its module, or what that
+    ends with."""
     message = f"module {module.__name__!r} has no attribute {name!r}"
     if name.startswith("_"):
         raise AttributeError(message, name=name, obj=module)
     listed = names().get(namespace, [])
-    known = getattr(module, "__all__", None) or [n for n in listed if n in vars(module)]
+    known = getattr(module, "__all__", None) or [n for n in listed if n in dir(module)]
     hint = nearest(name, known)
     if name in listed:  # and so no slip: all that is there would be a long list
         message = f"{namespace}.{name} is in Keras {__version__}, but not in fastnn yet"
@@ -77,16 +79,30 @@ def _missing(module: ModuleType, namespace: str, name: str) -> Any:
     raise AttributeError(f"{message}; {hint}", name=name, obj=module)
 
 
-models.load_model, models.save_model = saving.load_model, saving.save_model  # type: ignore
+class _Same:
+    """Finds the modules of fastnn by import statements that name them within fastnn.keras: they
+    would be imported once more."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if not name.startswith(f"{__name__}.") or name.split(".")[2] not in _namespaces:
+            return None
+        return ModuleSpec(name, self)  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(f"fastnn.{spec.name.removeprefix(f'{__name__}.')}")
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = module.__spec__.loader_state  # type: ignore[union-attr]
+
+
 _namespaces = {n for n, value in vars().items() if getattr(value, "__name__", "") == f"fastnn.{n}"}
 for _name in (*_namespaces, "optimizers.schedules"):
     _module = sys.modules[f"fastnn.{_name}"]
-    vars(_module).setdefault("__getattr__", partial(_missing, _module, f"keras.{_name}"))
-# Import statements find what is within them here too, which would be imported once more.
-for _name, _module in list(sys.modules.items()):
-    _package, _, _name = _name.partition(".")
-    if _package == "fastnn" and _name.partition(".")[0] in _namespaces:
-        sys.modules[f"{__name__}.{_name}"] = _module
+    _last = "_missing" if hasattr(_module, "__getattr__") else "__getattr__"  # see when_used.py
+    vars(_module)[_last] = partial(_missing, _module, f"keras.{_name}")
+sys.meta_path.insert(0, _Same())  # type: ignore[arg-type]  # importlib.abc takes 1 ms
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,7 @@
 """Metrics: numbers about all batches of an epoch, or of whatever else they are given."""
 
+from typing import TYPE_CHECKING
+
 from fastnn.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -18,6 +20,7 @@ from fastnn.losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from fastnn.when_used import names_when_used
 
 from .accuracy import (
     Accuracy,
@@ -32,22 +35,8 @@ from .accuracy import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
-from .auc import AUC
 from .base import KIND, Metric
 from .choice import for_targets
-from .confusion import (
-    FalseNegatives,
-    FalsePositives,
-    Precision,
-    PrecisionAtRecall,
-    Recall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-    TrueNegatives,
-    TruePositives,
-)
-from .f_score import F1Score, FBetaScore
 from .probabilistic import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -73,6 +62,25 @@ from .regression import (
     concordance_correlation,
     pearson_correlation,
 )
-from .segmentation import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 
 get, serialize, deserialize = KIND.get, KIND.serialize, KIND.deserialize
+
+if TYPE_CHECKING:
+    from .auc import *
+    from .confusion import *
+    from .f_score import *
+    from .segmentation import *
+else:
+    __getattr__, __dir__, __all__ = names_when_used(
+        globals(),
+        {
+            "auc": "AUC",
+            "confusion": """
+                FalseNegatives FalsePositives Precision PrecisionAtRecall Recall RecallAtPrecision
+                SensitivityAtSpecificity SpecificityAtSensitivity TrueNegatives TruePositives
+            """,
+            "f_score": "F1Score FBetaScore",
+            "segmentation": "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
+        },
+        KIND,
+    )

@@ -1,11 +1,10 @@
 """What all models share: layers put together, that train, predict and save their weights."""
 
-import json
 from collections.abc import Callable
 from inspect import Parameter, signature
 from typing import Any
 
-from fastnn import registry, tree, weights
+from fastnn import registry, tree
 from fastnn.errors import nearest
 from fastnn.layers import InputLayer, Layer
 from fastnn.layers.base import derived, one_or_all
@@ -171,6 +170,8 @@ class Model(Trainer, aliases=None):
         >>> fastnn.models.model_from_json(model.to_json()).output_shape
         (None, 2)
         """
+        import json
+
         return json.dumps(registry.serialize(self))
 
     # ---- of a functional model; an attribute of a subclass may have the name
@@ -265,6 +266,8 @@ class Model(Trainer, aliases=None):
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write all weights to a file, in the safetensors format: see `fastnn.weights`. An existing
         one is replaced as a whole, or, with overwrite=False, kept: FileExistsError."""
+        from fastnn import weights  # here, as below: files need json, which takes 1 ms
+
         if not overwrite and weights.checked(filepath, "save_weights", ".safetensors").exists():
             raise FileExistsError(f"save_weights: {filepath} exists; overwrite=True replaces it")
         weights.save(filepath, self._named_weights())
@@ -272,6 +275,8 @@ class Model(Trainer, aliases=None):
     def load_weights(self, filepath: Any) -> None:
         """Put in the weights of such a file. If one is missing or of another shape, nothing is
         changed."""
+        from fastnn import weights
+
         weights.load(filepath, self._named_weights())
 
     def _named_weights(self):
@@ -279,7 +284,9 @@ class Model(Trainer, aliases=None):
             raise ValueError(
                 f"model {self.name!r} has no weights yet: call it once, or give its input's shape"
             )
-        return weights.named(self)
+        from fastnn.weights import named
+
+        return named(self)
 
     def summary(
         self,
@@ -312,6 +319,8 @@ def _takes_tensors(cls):
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
     """The model of what `to_json` wrote, Keras's too, with new weights. custom_objects: a user's
     classes and functions, by the names they have in it."""
+    import json
+
     try:
         config = json.loads(json_string)
     except (TypeError, ValueError) as error:

@@ -142,7 +142,14 @@ def elementwise(
     alike = len(names) == 1 or not broadcasts
     singles, pairs = (FEW_SHAPES, FEW_PAIRS) if few else (SHAPES, PAIRS)
     shapes = [(shape,) for shape in singles] if alike else pairs
-    shapes = [_drawn(s, conditions, len(names)) for s in shapes]
+
+    def made_cases():
+        drawn = [_drawn(s, conditions, len(names)) for s in shapes]
+        return [
+            *[Case(s, given, domain=domain) for given in ({}, *tested) for s in drawn],
+            *cases,
+        ]
+
     if all_booleans:
         doc = f"{doc} {', '.join(names)}: bool; of other numbers 0 is False."
     elif len(names) == 1:
@@ -163,10 +170,7 @@ def elementwise(
         conditions=range(conditions),
         gradient=rule if gradients else None,
         reference=reference,
-        cases=[
-            *[Case(s, given, domain=domain) for given in ({}, *tested) for s in shapes],
-            *cases,
-        ],
+        cases=made_cases,
         doc=doc,
         fusable_into_matmul_gradient=lambda **given: is_fused and not changed(given),
         **record,

@@ -76,8 +76,8 @@ class Op:
                result that the loss does not use (of a single one, never).
     reference  the same in NumPy, for float64 and, where it is analytic, for complex numbers; of
                several results, a tuple.
-    cases      what to test and time; of a pointwise op also `edges`, values at which it is compared
-               with NumPy.
+    cases      what to test and time, or a function that makes it when it is asked for; of a
+               pointwise op also `edges`, values at which it is compared with NumPy.
     flops      of one element of the first output, or a function of (inputs, outputs, **attributes).
     instructions  of one element, in float32 and in float64: those of its arithmetic that the unit
                of multiply-adds takes, which are products, multiply-adds and comparisons; sums and
@@ -116,7 +116,7 @@ class Op:
     infer: Callable
     gradient: Callable | None = None
     reference: Callable | None = None
-    cases: Sequence[Case] = ()
+    cases: Any = field(default_factory=tuple)
     edges: Sequence[float] = ()
     tolerance: Tolerance = field(default_factory=Tolerance)
     flops: float | Callable = 1.0
@@ -152,19 +152,29 @@ class Op:
 
     def __post_init__(self):
         Op.known.add(self)
-        fixed = {**dict.fromkeys(self.indices, INT64), **dict.fromkeys(self.conditions, BOOL)}
-        object.__setattr__(self, "fixed", fixed)
-        object.__setattr__(self, "__doc__", self.doc)
-        object.__setattr__(self, "__name__", self.name)
         # what may be given by position: the inputs, then the attributes in their order
         inputs, required, names, defaults = self.parameters or parameters_of(self.infer)
-        object.__setattr__(self, "arity", len(inputs))
-        object.__setattr__(self, "required", required)
-        object.__setattr__(self, "inputs", inputs)
-        object.__setattr__(self, "names", names)
-        object.__setattr__(self, "defaults", dict(defaults))
+        own = vars(self)
+        own.update(
+            fixed={**dict.fromkeys(self.indices, INT64), **dict.fromkeys(self.conditions, BOOL)},
+            arity=len(inputs),
+            required=required,
+            inputs=inputs,
+            names=names,
+            defaults=dict(defaults),
+            __doc__=self.doc,
+            __name__=self.name,
+        )
+        if callable(self.cases):
+            own["_make_cases"] = own.pop("cases")
         if self.reference is not None:
             (in_place if self.in_place else registry)[self.name] = self
+
+    def __getattr__(self, name):
+        if name != "cases":
+            raise AttributeError(f"an op has no attribute {name!r}", name=name, obj=self)
+        vars(self)["cases"] = made = self._make_cases()
+        return made
 
     def __call__(self, *inputs, **attributes):
         if len(inputs) < self.arity:

@@ -2,6 +2,8 @@
 and the checks before them (kernels/cpu/updates.py). All arrays have one dimension: an optimizer
 updates runs of variables, whatever their shapes."""
 
+from functools import partial
+
 import numpy as np
 
 from fastnn.kernels import update_rules as rules
@@ -58,7 +60,7 @@ def _update(rule, flops, doc, *tested, optimizer=None, **record):
         in_place=True,
         float64=(1, 3, *range(4, 4 + len(rule.cells))),
         reference=getattr(reference, rule.name),
-        cases=_cases(rule, tested),
+        cases=partial(_cases, rule, tested),
         flops=lambda inputs, outputs, **_: flops * inputs[0].size,
         doc=doc,
         **record,

@@ -1,29 +1,24 @@
 """Optimizers and learning-rate schedules, with Keras's names, arguments, defaults and formulas."""
 
+from typing import TYPE_CHECKING
+
+from fastnn.when_used import names_when_used
+
 from . import schedules
 from .adam import Adam, Adamax, AdamW, Nadam
-from .adaptive import Adadelta, Adagrad, RMSprop
 from .base import KIND, Optimizer, deserialize, get, serialize
-from .others import Adafactor, Ftrl, Lamb, Lion
 from .sgd import SGD
 
-__all__ = [
-    "KIND",
-    "SGD",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Ftrl",
-    "Lamb",
-    "Lion",
-    "Nadam",
-    "Optimizer",
-    "RMSprop",
-    "deserialize",
-    "get",
-    "schedules",
-    "serialize",
-]
+if TYPE_CHECKING:
+    from .adaptive import *
+    from .others import *
+else:
+    __getattr__, __dir__, __all__ = names_when_used(
+        globals(),
+        {
+            "adaptive": "Adadelta Adagrad RMSprop",
+            "others": "Adafactor Ftrl Lamb Lion",
+        },
+        KIND,
+    )
+    __all__ += ["schedules"]

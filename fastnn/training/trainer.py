@@ -17,12 +17,10 @@ from fastnn.layers.base import Shape
 from fastnn.locks import lock, making
 from fastnn.metrics import for_targets as metric_of
 from fastnn.optimizers import Optimizer
-from fastnn.profiling import profile_step
 from fastnn.symbolic import expected_shape
 from fastnn.tape.record import Recorder, context
 from fastnn.utils import pack_x_y_sample_weight
 from fastnn.watch import Cache, Watch
-from fastnn.weights import named
 
 from . import data, preparing
 from .batches import Batches, are_batches
@@ -381,6 +379,9 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         ...
         advice: batches of one row read every weight for that row alone; a larger batch_size ...
         """
+        from fastnn.profiling import profile_step
+        from fastnn.weights import named
+
         self._compiled("profile")
         batch_size = _batch_size(batch_size)
         if self.run_eagerly:

@@ -77,6 +77,44 @@ def test_keras_import_lines_work():
     assert names["keras"].Sequential is names["Sequential"] is fastnn.Sequential
 
 
+# ---- what is imported when it is used
+
+LATE = """
+import sys, fastnn, fastnn.keras
+assert sys.modules.get("random") is not fastnn.random, "other packages' imports are left alone"
+def late(name): return f"fastnn.{name}" in sys.modules
+assert not any(map(late, ["layers.merging", "metrics.auc", "callbacks.monitor", "saving.models"]))
+assert not {"json", "hashlib", "shutil", "tempfile"} & set(sys.modules)
+assert {"Add", "add", "BatchNormalization", "Dense"} <= set(dir(fastnn.layers))
+assert fastnn.metrics.get("auc").name == "auc" and fastnn.callbacks.get("early_stopping")
+assert fastnn.layers.deserialize({"class_name": "Dropout", "config": {"rate": 0.5}}).rate == 0.5
+import fastnn.keras.layers.merging as merging
+assert merging is fastnn.layers.merging and merging.Add is fastnn.keras.layers.Add
+assert merging.__spec__.name == "fastnn.layers.merging"
+assert fastnn.keras.models.load_model is fastnn.load_model is fastnn.saving.load_model
+from fastnn.keras.layers import *
+assert Subtract is fastnn.layers.Subtract
+"""
+
+
+def test_what_few_programs_need_is_imported_when_it_is_used():
+    subprocess.run([sys.executable, "-c", LATE], check=True)
+
+
+@pytest.mark.parametrize("name", ["callbacks", "layers", "metrics", "optimizers"])
+def test_every_class_of_a_kind_is_a_name_of_its_package(name):
+    module = getattr(fastnn, name)
+    found = {e for e in module.KIND.names.values() if e.__module__.startswith("fastnn.")}
+    listed = {id(getattr(module, n)) for n in module.__all__}
+    assert {e.__name__ for e in found if id(e) not in listed} <= {
+        "Functional",
+        "Merge",
+        "Model",
+        "Sequential",
+    }
+    assert set(module.__all__) <= set(dir(module))
+
+
 @pytest.mark.filterwarnings("ignore:binary_crossentropy")
 def test_the_articles_program_runs(capsys):
     names = runpy.run_module("fastnn.article")
