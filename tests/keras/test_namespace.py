@@ -14,9 +14,9 @@ from fastnn.errors import DTypeError, ShapeError
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("layers.Conv2D", "keras.layers.Conv2D is in Keras 3.15.1, but not in fastnn yet"),
+        ("layers.ConvLSTM2D", "keras.layers.ConvLSTM2D is in Keras 3.15.1, but not in fastnn yet"),
         ("layers.Dens", "did you mean 'Dense'"),
-        ("ops.conv", "keras.ops.conv is in Keras"),
+        ("ops.fft2", "keras.ops.fft2 is in Keras"),
         ("ops.matmull", "did you mean 'matmul'"),
         ("optimizers.schedules.Cosine", "did you mean 'CosineDecay'"),
         ("applications", "keras.applications is in Keras"),
