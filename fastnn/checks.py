@@ -58,3 +58,27 @@ def extents(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:
     if not all([is_whole(extent, least) for extent in found]):
         raise ShapeError(f"{name}: a shape is made of integers from {least} on; got {shape!r}")
     return tuple([int(extent) for extent in found])
+
+
+def whole_numbers(name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
+    """`count` integers from `least` on: so many, or one for all."""
+    given = (value,) * count if is_whole(value, least) else value
+    found = tuple(given) if isinstance(given, list | tuple | np.ndarray) else ()
+    if len(found) != count or not all([is_whole(v, least) for v in found]):
+        several = f", or {count} of them" if count > 1 else ""
+        raise ValueError(f"{name} must be a whole number from {least} on{several}; got {value!r}")
+    return tuple([int(v) for v in found])
+
+
+def one_of(name: str, value: Any, *choices: str) -> str:
+    """A word that is one of several."""
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}; got {value!r}")
+    return str(value)
+
+
+def data_format(owner: str, value: str | None) -> str:
+    """Where channels stand: behind the dimensions of space, which None is, or before them."""
+    return one_of(
+        f"{owner}: data_format", value or "channels_last", "channels_last", "channels_first"
+    )

@@ -22,8 +22,9 @@ from fastnn.tensor import Tensor, mask_of, set_mask
 
 Shape = tuple[int | None, ...]
 # What extents that may be any are taken for while shapes are worked out: those of results that
-# differ between the two depend on them. Primes, so that none is a product of others' extents.
-EXTENTS = (1009, 1013)
+# differ between the two depend on them. Primes, so that none is a product of others' extents, and
+# far apart, so that windows that begin every so many elements differ in number.
+EXTENTS = (1009, 2003)
 SEQUENCES = (list, tuple)
 
 

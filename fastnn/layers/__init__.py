@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .lookup import *
     from .merging import *
     from .normalization import *
+    from .pooling import *
     from .preprocessing import *
     from .regularization import *
     from .reshaping import *
@@ -41,12 +42,24 @@ else:
                 BatchNormalization GroupNormalization LayerNormalization RMSNormalization
                 UnitNormalization
             """,
+            "pooling": """
+                AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D
+                GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+                GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D
+                GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D
+                GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
+                MaxPool1D MaxPool2D MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D
+            """,
             "preprocessing": "CategoryEncoding Discretization Normalization Rescaling",
             "regularization": """
                 ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise
-                SpatialDropout1D
+                SpatialDropout1D SpatialDropout2D SpatialDropout3D
             """,
-            "reshaping": "Flatten Permute RepeatVector Reshape",
+            "reshaping": """
+                Cropping1D Cropping2D Cropping3D Flatten Permute RepeatVector Reshape
+                UpSampling1D UpSampling2D UpSampling3D
+                ZeroPadding1D ZeroPadding2D ZeroPadding3D
+            """,
             "wrappers": "TimeDistributed Wrapper",
         },
         KIND,

@@ -90,16 +90,55 @@ class SpatialDropout1D(Drawing):
     True
     """
 
-    noise_shape = None, 1, None
+    noise_shape: tuple[int | None, ...] = (None, 1, None)
 
     def __init__(self, rate: float, seed: int | None = None, **base: Any):
         super().__init__(seed, **base)
-        self.rate = checks.fraction("SpatialDropout1D: rate", rate)
+        self.rate = checks.fraction(f"{type(self).__name__}: rate", rate)
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
             return x
         return random.dropped(x, self.rate, self.shape_of_noise(x), self.generator)
+
+
+class SpatialDropout2D(SpatialDropout1D):
+    """Dropout of whole channels of images (N, H, W, C), or with data_format "channels_first"
+    (N, C, H, W); otherwise as `SpatialDropout1D`.
+
+    >>> import fastnn, numpy
+    >>> x = numpy.ones((1, 3, 3, 8))
+    >>> y = fastnn.layers.SpatialDropout2D(0.5, seed=0)(x, training=True).numpy()
+    >>> bool((y == y[:, :1, :1]).all())
+    True
+    """
+
+    noise_shape: tuple[int | None, ...] = (None, 1, 1, None)
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        **base: Any,
+    ):
+        super().__init__(rate, seed, **base)
+        self.data_format = checks.data_format(type(self).__name__, data_format)
+        if self.data_format == "channels_first":
+            self.noise_shape = (None, *self.noise_shape[:0:-1])
+
+
+class SpatialDropout3D(SpatialDropout2D):
+    """Dropout of whole channels of volumes (N, D, H, W, C); otherwise as `SpatialDropout2D`.
+
+    >>> import fastnn, numpy
+    >>> x = numpy.ones((1, 2, 3, 3, 8))
+    >>> y = fastnn.layers.SpatialDropout3D(0.5, seed=0)(x, training=True).numpy()
+    >>> bool((y == y[:, :1, :1, :1]).all())
+    True
+    """
+
+    noise_shape = (None, 1, 1, 1, None)
 
 
 class GaussianNoise(Drawing):

@@ -32,6 +32,7 @@ for _family in (
     "nan_statistics",
     "normalization",
     "pointwise",
+    "pooling",
     "products",
     "quantiles",
     "random",

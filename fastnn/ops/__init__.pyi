@@ -76,6 +76,15 @@ def argsort(x: Operand, axis: int = -1) -> Tensor:
     """The indices, int64, that put x in ascending order along axis (None: of all as one row): NaN
     last, equal elements as they stand."""
 
+def average_pool(
+    inputs: Operand,
+    pool_size: Any,
+    strides: Any = None,
+    padding: str = 'valid',
+    data_format: Any = None,
+) -> Tensor:
+    """The mean element of each window; otherwise as `max_pool`. Padding does not count."""
+
 def batch_norm(
     x: Operand,
     gamma: Operand,
@@ -467,6 +476,21 @@ def max(x: Operand, axis: Any = None, keepdims: bool = False, initial: Any = Non
     """The largest element of x, NaN if one is; equal ones share the gradient, as in TensorFlow and
     JAX. axis: an integer, several, or None for all; keepdims keeps them with extent 1; initial: a
     number that counts as one more element."""
+
+def max_pool(
+    inputs: Operand,
+    pool_size: Any,
+    strides: Any = None,
+    padding: str = 'valid',
+    data_format: Any = None,
+) -> Tensor:
+    """The largest element of each window of `pool_size` along the dimensions between rows and
+    channels: inputs (N, T, C), (N, H, W, C) or (N, D, H, W, C); with data_format "channels_first"
+    (N, C, ...), which is transposed twice. A window begins every `strides` elements, pool_size if
+    None. padding: "valid", whole windows alone; "same", ceil(extent / stride) of them, of whose
+    elements those count that are there. A result is NaN if an element of its window is. The
+    gradient is that of the first largest element, as in PyTorch and TensorFlow. Keras's arguments.
+    """
 
 def maximum(x: Operand, y: Operand) -> Tensor:
     """The larger of x and y, NaN if either is; where they are equal the gradient goes to x. x, y:

@@ -1,0 +1,55 @@
+"""Layers of sequences and images: by name the class, its arguments and the shape of its input.
+Inputs and weights are drawn alike for both libraries."""
+
+import numpy as np
+
+FIRST = {"data_format": "channels_first"}
+SEQUENCE, IMAGE, VOLUME = (2, 7, 3), (2, 6, 5, 3), (1, 3, 4, 5, 2)
+
+POOLING = [
+    (f"{kind}Pooling{d}D", arguments, shape)
+    for kind in ("Max", "Average")
+    for d, arguments, shape in [
+        (1, {"pool_size": 2}, SEQUENCE),
+        (1, {"pool_size": 3, "strides": 2, "padding": "same"}, SEQUENCE),
+        (1, {"pool_size": 2, "strides": 3, **FIRST}, SEQUENCE),
+        (2, {"pool_size": 2}, IMAGE),
+        (2, {"pool_size": (3, 2), "strides": 1, "padding": "same"}, IMAGE),
+        (2, {"pool_size": 3, "strides": (2, 1), "padding": "same", **FIRST}, IMAGE),
+        (3, {"pool_size": 2, "strides": 1, "padding": "same"}, VOLUME),
+    ]
+]
+GLOBAL = [
+    (f"Global{kind}Pooling{d}D", arguments, shape)
+    for kind in ("Max", "Average")
+    for d, arguments, shape in [
+        (1, {}, SEQUENCE),
+        (1, {"keepdims": True, **FIRST}, SEQUENCE),
+        (2, {}, IMAGE),
+        (2, {"keepdims": True, **FIRST}, IMAGE),
+        (3, {"keepdims": True}, VOLUME),
+    ]
+]
+RESHAPING = [
+    ("UpSampling1D", {"size": 3}, SEQUENCE),
+    ("UpSampling2D", {}, IMAGE),
+    ("UpSampling2D", {"size": (1, 3), **FIRST}, IMAGE),
+    ("UpSampling2D", {"size": (3, 2), "interpolation": "bilinear"}, IMAGE),
+    ("UpSampling2D", {"interpolation": "bilinear", **FIRST}, IMAGE),
+    ("UpSampling3D", {"size": (2, 1, 3)}, VOLUME),
+    ("ZeroPadding1D", {"padding": (1, 2), **FIRST}, SEQUENCE),
+    ("ZeroPadding2D", {"padding": (2, 1)}, IMAGE),
+    ("ZeroPadding2D", {"padding": ((1, 0), (2, 3)), **FIRST}, IMAGE),
+    ("ZeroPadding3D", {"padding": 1}, VOLUME),
+    ("Cropping1D", {"cropping": (2, 1)}, SEQUENCE),
+    ("Cropping2D", {"cropping": ((1, 0), (2, 1))}, IMAGE),
+    ("Cropping2D", {"cropping": 1, **FIRST}, (2, 3, 5, 4)),
+    ("Cropping3D", {"cropping": ((0, 1), (1, 0), (1, 2))}, VOLUME),
+]
+LAYERS = POOLING + GLOBAL + RESHAPING
+
+
+def drawn(number, shape, what=0):
+    """Numbers for layer `number` and one of its arrays: its input, its weights, what its result is
+    weighed with."""
+    return np.random.default_rng((number, what)).standard_normal(shape).astype("float32")

@@ -1,0 +1,111 @@
+"""Pooling, and layers that change the space of sequences and images: ties, NaN, masks, extents that
+may be any, and what is refused."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import layers, ops
+from fastnn.errors import ShapeError
+
+IMAGE = np.zeros((1, 4, 4, 2), "f4")
+
+
+def test_of_equal_elements_the_first_has_the_gradient():
+    x = fastnn.tensor(np.zeros((1, 3, 3, 1)), requires_gradient=True)
+    ops.sum(ops.max_pool(x, 2, strides=1)).backward()
+    np.testing.assert_array_equal(x.gradient.numpy()[0, ..., 0], [[1, 1, 0], [1, 1, 0], [0, 0, 0]])
+
+
+def test_nan_reaches_its_windows_alone():
+    x = np.zeros((1, 4, 4, 1), "f4")
+    x[0, 1, 0] = np.nan
+    for pool in (ops.max_pool, ops.average_pool):
+        t = fastnn.tensor(x, requires_gradient=True)
+        y = pool(t, 2)
+        np.testing.assert_array_equal(np.isnan(y.numpy()[0, ..., 0]), [[True, False], [False] * 2])
+        y.backward(np.ones(y.shape, "f4"))
+    y = ops.max_pool(np.full((1, 2, 2, 3), -np.inf, "f4"), 3, padding="same")
+    assert (y.numpy() == -np.inf).all()  # padding is no element
+
+
+def test_integers_become_floats():
+    assert ops.max_pool(np.arange(4).reshape(1, 4, 1), 2).dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.MaxPooling1D(3, 8),
+        layers.AveragePooling1D(2, 500, "same"),
+        layers.UpSampling1D(2),
+        layers.ZeroPadding1D(1),
+        layers.Cropping1D(1),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_extents_may_be_any(layer):
+    assert layer(fastnn.Input((None, 3))).shape == (None, None, 3)
+
+
+def test_masked_steps_do_not_count_in_a_mean():
+    x = np.array([[[1.0], [2.0], [0.0]], [[5.0], [0.0], [0.0]]], "f4")
+    masked = layers.Masking()(x)
+    y = layers.GlobalAveragePooling1D()(masked)
+    np.testing.assert_array_equal(y.numpy(), [[1.5], [5.0]])
+    assert getattr(y, "_keras_mask", None) is None
+    y = layers.GlobalAveragePooling1D(keepdims=True)(x, mask=np.array([[1, 0, 0], [0, 0, 0]], bool))
+    np.testing.assert_array_equal(y.numpy(), [[[1.0]], [[np.nan]]])
+
+
+@pytest.mark.parametrize("kind", [layers.SpatialDropout2D, layers.SpatialDropout3D])
+def test_whole_channels_are_dropped(kind):
+    dimensions = 2 if kind is layers.SpatialDropout2D else 3
+    for data_format in ("channels_last", "channels_first"):
+        space = tuple(range(1, dimensions + 1) if data_format == "channels_last" else
+                      range(2, dimensions + 2))  # fmt: skip
+        shape = [40 if d not in space else 3 for d in range(dimensions + 2)]
+        layer = kind(0.5, data_format, seed=0)
+        y = layer(np.ones(shape, "f4"), training=True).numpy()
+        assert (y == y.max(axis=space, keepdims=True)).all()
+        assert {*np.unique(y)} == {0.0, 2.0}
+        assert kind.from_config(layer.get_config()).data_format == data_format
+
+
+def test_other_names_of_kerass():
+    assert layers.MaxPool2D is layers.MaxPooling2D
+    assert layers.GlobalAvgPool1D is layers.GlobalAveragePooling1D
+    assert type(layers.deserialize({"class_name": "AvgPool1D", "config": {}})).__name__ == (
+        "AveragePooling1D"
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: ops.max_pool(IMAGE, 0), ValueError, "max_pool: pool_size must be a whole number"),
+        (lambda: ops.max_pool(IMAGE, (2, 2, 2)), ValueError, "from 1 on, or 2 of them"),
+        (lambda: ops.max_pool(IMAGE, 2, 1.5), ValueError, "max_pool: strides must be"),
+        (lambda: ops.max_pool(IMAGE, 2, padding="SAME"), ValueError, "'valid' or 'same'; got 'SA"),
+        (lambda: ops.average_pool(IMAGE, 2, data_format="last"), ValueError, "data_format must be"),
+        (lambda: ops.average_pool(IMAGE, 5), ShapeError, r"do not fit into \(1, 4, 4, 2\)"),
+        (lambda: ops.max_pool(IMAGE[0, 0], 2), ShapeError, "3, 4 or 5 dimensions"),
+        (lambda: layers.MaxPooling2D((2, 2, 2)), ValueError, "MaxPooling2D: pool_size must be"),
+        (lambda: layers.MaxPooling1D(2, padding="causal"), ValueError, "padding must be 'valid'"),
+        (lambda: layers.MaxPooling1D()(IMAGE), ShapeError, r"expected 3 dimensions, \(N, T, C\)"),
+        (
+            lambda: layers.GlobalMaxPooling2D("channels_first")(IMAGE[0]),
+            ShapeError,
+            r"expected 4 dimensions, \(N, C, H, W\)",
+        ),
+        (lambda: layers.UpSampling1D(0), ValueError, "UpSampling1D: size must be"),
+        (lambda: layers.UpSampling2D(interpolation="lanczos3"), ValueError, "'nearest' or 'biline"),
+        (lambda: layers.ZeroPadding2D((1, 2, 3)), ValueError, "ZeroPadding2D: padding must be"),
+        (lambda: layers.ZeroPadding1D(-1), ValueError, "ZeroPadding1D: padding must be"),
+        (lambda: layers.Cropping2D("1"), ValueError, "Cropping2D: cropping must be"),
+        (lambda: layers.Cropping2D(2)(IMAGE), ShapeError, "leaves nothing of dimension 1"),
+    ],
+)
+def test_what_is_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
