@@ -24,7 +24,7 @@ from fastnn.dtypes import (
     result_type,
 )
 from fastnn.emit import emit, new_buffer
-from fastnn.errors import DTypeError, RecordingError
+from fastnn.errors import DTypeError, IndexOutOfRange, RecordingError
 from fastnn.ops.functions import Symbolic
 from fastnn.ops.record import Constant, Op
 from fastnn.symbolic import Operation, is_symbolic, symbolic_call
@@ -86,10 +86,14 @@ def launch(
     launch, call = op.launchers[device]
     recorder = context.recorder
     before = 0 if recorder is None else len(recorder.instructions)
-    if len(inputs) < op.arity:
-        launch(call, *inputs, *[None] * (op.arity - len(inputs)), *outputs, **attributes)
-    else:
-        launch(call, *inputs, *outputs, **attributes)
+    try:
+        if len(inputs) < op.arity:
+            launch(call, *inputs, *[None] * (op.arity - len(inputs)), *outputs, **attributes)
+        else:
+            launch(call, *inputs, *outputs, **attributes)
+    except IndexOutOfRange as error:  # the tensors are still there to say which it is
+        indices = [inputs[i] for i in op.indices if i < len(inputs)]
+        raise error.among(indices) from None
     if recorder is not None:
         count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
 

@@ -2,8 +2,11 @@
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fastnn.kernels.status import CODE_BITS, INDEX_OUT_OF_RANGE, NOT_FINITE
 
@@ -98,12 +101,31 @@ def shape_text(shape: Iterable[object]) -> str:
     return "(" + ", ".join("any" if extent is None else str(extent) for extent in shape) + ")"
 
 
+class IndexOutOfRange(IndexError):
+    """What a kernel says of an index: where it stands."""
+
+    def __init__(self, where: str, place: int):
+        super().__init__(f"{where}: the index in row {place} of the batch is out of range")
+        self.where, self.place = where, place
+
+    def among(self, indices: Sequence[Any]) -> IndexError:
+        """The same with the index, of an op's tensors, which are known where nothing is
+        replayed. Of several, which broadcast, it is the last one's."""
+        if not indices:
+            return self
+        shape = np.broadcast_shapes(*[x.shape for x in indices])
+        at = np.unravel_index(self.place, shape)
+        index = int(np.broadcast_to(indices[-1].numpy(), shape)[at])
+        spot = f" at {shape_text(map(int, at))}" if at and len(indices) == 1 else ""
+        return IndexError(f"{self.where}: index {index}{spot} is out of range")
+
+
 def kernel_error(status: int, name: str, layer: str) -> Exception:
     """The error for what a kernel reported."""
     code, place = status & ((1 << CODE_BITS) - 1), status >> CODE_BITS
     where = f"{name} in layer {layer!r}" if layer else name
     if code == INDEX_OUT_OF_RANGE:
-        return IndexError(f"{where}: the index in row {place} of the batch is out of range")
+        return IndexOutOfRange(where, place)
     if code == NOT_FINITE:
         return NotFiniteError(f"{where}: element {place} is not finite")
     return FloatingPointError(

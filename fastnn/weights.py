@@ -112,6 +112,11 @@ def checked(path: Any, what: str, suffix: str) -> Path:
             f"{what}: fastnn's {kind} files; got {path.name!r}. Call it "
             f"{path.name.split('.')[0]}{suffix}."
         )
-    if what.startswith("save") and not path.parent.is_dir():
-        raise FileNotFoundError(f"{what}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise ValueError(f"{what}: expected the path of a file; got {str(path)!r}, a folder")
+    if what.startswith("save"):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"{what}: there is no folder {path.parent}")
+    elif not path.exists():
+        raise FileNotFoundError(f"{what}: there is no file {path}")
     return path

@@ -24,7 +24,11 @@ def composite(**record: Any) -> Callable[[Callable], Op]:
             for i, dtype in op.fixed.items():
                 if i < len(inputs):
                     expect_dtype(name, (dtype,), **{names[i]: inputs[i]})
-            results = function(*inputs, **attributes)
+            try:
+                results = function(*inputs, **attributes)
+            except IndexError as error:  # of an op within it, which nobody called
+                _, colon, text = str(error).partition(": ")
+                raise (IndexError(f"{name}: {text}") if colon else error) from None
             return list(results) if isinstance(results, tuple) else [results]
 
         doc = function.__doc__

@@ -80,7 +80,10 @@ def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Any:
 def _filled(shape, value, dtype):
     if hasattr(value, "requires_gradient"):
         return broadcast_to(as_type(value, dtype), shape)
-    return broadcast_to(np.asarray(value).astype(dtype), shape)
+    value = np.asarray(value)
+    if value.dtype.kind == "f" and np.dtype(dtype).kind in "iu" and not np.isfinite(value).all():
+        raise ValueError(f"full: fill_value {value} is no {dtype}. Give numbers, or another dtype.")
+    return broadcast_to(value.astype(dtype), shape)
 
 
 @composite(reference=np.zeros_like, cases=[Case(((2, 3),)), Case(((),))], dtypes=ANY, constant=(0,))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastnn.errors import RecordingError
 from fastnn.kernels.declare import NUMBERS
 from fastnn.kernels.reference import elementwise as reference
 from fastnn.kernels.scalar import activations, arithmetic, elementary, exponential, special
@@ -59,8 +60,24 @@ erf = elementwise(
     instructions=(22, 54),
     doc="The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.",
 )
+
+
+def _expect_whole_powers(x, y):
+    """Of what a recorded step computes nothing is known, nor asked."""
+    try:
+        lowest = y.numpy().min(initial=0)
+    except RecordingError:
+        return
+    if lowest < 0:
+        raise ValueError(
+            f"power: integers have no powers of negative integers; got {lowest}. Make floats of "
+            "them first, as in x.astype('float32')."
+        )
+
+
 power = elementwise(
     powers.power,
+    expect_integers=_expect_whole_powers,
     dtypes=NUMBERS,
     gradient=(powers.power_gradient_x, powers.power_gradient_y),
     reference=reference.power,
@@ -69,7 +86,8 @@ power = elementwise(
     flops=80,
     instructions=(46, 62),
     doc="x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is "
-    "not positive. Of integers an integer, without its fraction where y is negative.",
+    "not positive. Of integers an integer; a negative y is refused, as in NumPy, where it is "
+    "known, else the fraction is left out.",
 )
 expm1 = elementwise(
     exponential.expm1,

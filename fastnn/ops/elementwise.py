@@ -63,6 +63,7 @@ def elementwise(
     fusable: bool = True,
     signed: bool = False,
     cases: Sequence[Case] = (),
+    expect_integers: Any = None,
     far: Any = None,
     far_gradient: Any = None,
     gradient_flops: float | None = None,
@@ -84,6 +85,7 @@ def elementwise(
     few       whether to test it with few shapes.
     cases     to test and time besides those of SHAPES or PAIRS.
     signed    whether attributes may be negative.
+    expect_integers  called with inputs that are integers, to refuse some.
     far       `Far`: the formula of inputs that the first does not hold for; far_gradient likewise.
     fusable   whether a product may compute it along, where its gradient reads the result only.
     """
@@ -111,6 +113,8 @@ def elementwise(
             is_one_shape = is_one_shape and x.shape == shape
         if not is_taken:
             expect_dtype(name, taken, **dict(zip(names[conditions:], alike, strict=True)))
+        if expect_integers is not None and dtype.kind != "f":
+            expect_integers(*inputs)
         for attribute, value in given.items():
             expect_attribute(name, attribute, value, defaults, dtype, signed)
         if formula.whole:

@@ -82,7 +82,9 @@ accumulate = Op(
 
 def _ended(row, totals, history):
     history = history.copy()
-    history[row[0] % len(history)] = totals[:, 0] / totals[:, 1]
+    counts = totals[:, 1]
+    mean = np.divide(totals[:, 0], counts, out=np.zeros(len(counts)), where=counts != 0)
+    history[row[0] % len(history)] = mean
     return np.zeros_like(totals), history
 
 
@@ -94,13 +96,14 @@ end_epoch = Op(
     cases=[
         Case((lambda rng, at=at: np.array([at]), (3, 2), (4, 3)), domain=(1.0, 2.0))
         for at in (0, 6)
-    ],
+    ]
+    + [Case((lambda rng: np.array([1]), lambda rng: np.array([[0.0, 0.0], [3.0, 2.0]]), (4, 2)))],
     indices=(0,),
     flops=0,
     in_place=True,
     float64=(1, 2),
-    doc="The row number `row` of history (epochs, means), a ring, = totals[:, 0] / totals[:, 1]; "
-    "then totals = 0.",
+    doc="The row number `row` of history (epochs, means), a ring, = totals[:, 0] / totals[:, 1], 0 "
+    "where that is 0 / 0; then totals = 0.",
 )
 
 

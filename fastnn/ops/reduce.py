@@ -14,6 +14,8 @@ from fastnn.kernels.reference import reduce as reference
 from fastnn.kernels.scalar import arithmetic
 
 from .arithmetic import cast, divide, equal, maximum, minimum, where
+from .functions import as_tensor
+from .movement import broadcast_to
 from .record import Case, Op, expect_axis, expect_dtype
 
 
@@ -149,6 +151,12 @@ class Extreme(Op):
             *inputs, initial = inputs  # type: ignore[assignment]
         if initial is None:
             return super().__call__(*inputs, **attributes)
+        given = dict(zip(("x", "axis", "keepdims"), inputs, strict=False)) | attributes
+        shape, axis = np.shape(given["x"]), normal_axes(self.name, given.get("axis"))
+        if 0 in (shape if axis is None else [shape[a] for a in axis]):  # of none: the initial one
+            found = reduced_shape(self.name, shape, axis, bool(given.get("keepdims", False)))
+            value = np.asarray(initial, as_tensor(given["x"]).dtype)
+            return broadcast_to(as_tensor(value), found)
         other = maximum if self.name == "max" else minimum
         return other(super().__call__(*inputs, **attributes), initial)
 

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from fastnn.dtypes import FLOATS, INTEGERS
-from fastnn.errors import DTypeError
 from fastnn.kernels.declare import NUMBERS
 from fastnn.kernels.scalar import rounding
 
-from .arithmetic import divide, multiply
+from .arithmetic import add, cast, divide, equal, less, logical_and, logical_or, multiply, subtract
 from .composite import composite
 from .elementwise import EXTREMES, PASS, elementwise
 from .movement import copy
@@ -80,15 +79,10 @@ def trunc(x: Any) -> Any:
 )
 def round(x: Any, *, decimals: int = 0) -> Any:
     """x rounded to so many decimals, of two nearest numbers to the even one; to tens, hundreds, ...
-    where decimals is negative, of floats only. Of x's type; its gradient is 0."""
+    where decimals is negative. Of x's type; its gradient is 0."""
     decimals = expect_integer("round", "decimals", decimals)
     if x.dtype not in FLOATS:
-        if decimals < 0:
-            raise DTypeError(
-                f"round: decimals={decimals} is for floats; got {x.dtype}. Convert it first, as in "
-                "x.astype('float32')."
-            )
-        return copy(x)
+        return copy(x) if decimals >= 0 else _round_integers(x, 10**-decimals)
     if decimals == 0:
         return rint(x)
     scale = 10.0 ** abs(decimals)
@@ -97,6 +91,16 @@ def round(x: Any, *, decimals: int = 0) -> Any:
         if decimals > 0
         else multiply(rint(divide(x, scale)), scale)
     )
+
+
+def _round_integers(x, unit):
+    """To the nearest multiple of unit, of two to the even one; 0 where unit is beyond x's type."""
+    if unit > np.iinfo(x.dtype).max:
+        return multiply(x, 0)
+    number = floor_divide(x, unit)
+    twice = multiply(subtract(x, multiply(number, unit)), 2)
+    is_up = logical_or(less(unit, twice), logical_and(equal(twice, unit), equal(mod(number, 2), 1)))
+    return multiply(add(number, cast(is_up, dtype=x.dtype)), unit)
 
 
 def _mod(x, y):

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 
 from fastnn.dtypes import ANY, INT64
-from fastnn.errors import ShapeError, shape_text
+from fastnn.errors import RecordingError, ShapeError, shape_text
 from fastnn.kernels.reference import sorting as reference
 
 from .arithmetic import (
     equal,
     greater,
+    less,
     less_equal,
     multiply,
+    subtract,
     where,
 )
+from .arrange import flip
 from .composite import composite
 from .record import (
     Case,
@@ -230,13 +233,28 @@ searchsorted = Op(
 
 @composite(
     reference=lambda x, bins: np.digitize(x, bins),
-    cases=[Case((_drawn((5, 13)), _ascending(n))) for n in (1, 7)],
+    cases=[
+        *[Case((_drawn((5, 13)), _ascending(n))) for n in (1, 7)],
+        Case((_drawn((5, 13)), lambda rng: _ascending(7)(rng)[::-1])),
+    ],
     constant=(0, 1),
     dtypes=ANY,
     compares=True,
 )
 def digitize(x: Any, bins: Any) -> Any:
-    """In which of the bins that ascending numbers (R,) bound x lies, int64: i where bins[i - 1] <=
-    x < bins[i], 0 below all of them, R from the last on."""
+    """In which of the bins that numbers (R,) bound x lies, int64: of ascending ones i where
+    bins[i - 1] <= x < bins[i], 0 below all of them, R from the last on; of descending ones i where
+    bins[i - 1] > x >= bins[i]."""
     expect_shape("digitize", "bins", bins.shape, (None,))
+    number = bins.shape[0]
+    try:
+        steps = np.diff(bins.numpy().astype("f8"))
+    except RecordingError:  # computed by a recorded step: it has to look itself
+        place = searchsorted(sort(bins), x, side="right")
+        is_falling = less(bins[-1], bins[0]) if number else False
+        return where(is_falling, subtract(number, place), place)
+    if not ((steps >= 0).all() or (steps <= 0).all()):
+        raise ValueError("digitize: bins must ascend or descend; these do neither. Sort them.")
+    if (steps < 0).any():
+        return subtract(number, searchsorted(flip(bins), x, side="right"))
     return searchsorted(bins, x, side="right")

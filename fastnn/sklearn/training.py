@@ -1,7 +1,6 @@
 """How an estimator's network is made and trained: scikit-learn's initial weights, rates and ends of
 training."""
 
-import warnings
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -9,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 import fastnn
 from fastnn import layers, optimizers, random, regularizers
 from fastnn.callbacks import Callback
+from fastnn.errors import warn
 
 ACTIVATIONS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 MIN_ADAPTIVE_RATE = 1e-6  # below which "adaptive" ends training; scikit-learn's
@@ -108,13 +108,12 @@ class Course(Callback, aliases=None):
     def on_train_end(self, logs: Any = None) -> None:
         e = self.estimator
         if self.model.history.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            warn("Training interrupted by user.")
         elif not self.is_converged and not self.incremental and e.n_iter_ == e.max_iter:
-            warnings.warn(
+            warn(
                 f"{type(e).__name__}: max_iter={e.max_iter} epochs are over, and training hasn't "
                 "converged yet",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         if self.validation is not None and e._best_weights is not None:
             self.model.set_weights(e._best_weights)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.callbacks import CallbackList
+from fastnn.errors import warn
 
 from . import data, preparing
 from .batches import BatchDriver, Batches, are_batches, of_rows
@@ -122,7 +123,14 @@ def part(
     rows = checked(model, given, class_weight, what, is_ready)
     if steps is None or is_split:
         return rows, None, size
-    batches = Batches(of_rows(rows, size, order), steps, f"{what}x")
+    parts = of_rows(rows, size, order)
+    batches = Batches(parts, steps, f"{what}x")
+    if steps > len(parts):
+        warn(
+            f"{what}x: {steps} steps are asked for and there are {len(parts)} batches, so an epoch "
+            "goes through the arrays more than once (Keras ends it with them). Leave the number "
+            "of steps out to go through them once."
+        )
     batches.are_checked = True
     first = Rows(*batches.first())
     return first, batches, ALL_ROWS

@@ -23,11 +23,11 @@ def add_to_mean(values, weights, scale, total, count):
 
 @kernel(row="i8[s]", totals="inout f8[K, t]", history="inout f8[E, K]")
 def end_epoch(row, totals, history):
-    """history[row mod E] = the means totals[:, 0] / totals[:, 1] of an epoch, for the history is a
-    ring; then totals = 0."""
+    """history[row mod E] = the means totals[:, 0] / totals[:, 1] of an epoch, 0 where all weights
+    were, for the history is a ring; then totals = 0."""
     values = history[row[0] % history.shape[0]]
     for k in range(values.size):
-        values[k] = totals[k, 0] / totals[k, 1]
+        values[k] = totals[k, 0] / totals[k, 1] if totals[k, 1] != 0.0 else 0.0
         totals[k, 0], totals[k, 1] = 0.0, 0.0
 
 

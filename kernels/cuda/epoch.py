@@ -53,11 +53,12 @@ def add_to_mean(values, weights, scale, total, count):
     history="inout f8[E, K]",
 )
 def end_epoch(row, totals, history):
-    """history[row mod E] = the means totals[:, 0] / totals[:, 1] of an epoch, for the history is a
-    ring; then totals = 0. A thread a mean."""
+    """history[row mod E] = the means totals[:, 0] / totals[:, 1] of an epoch, 0 where all weights
+    were, for the history is a ring; then totals = 0. A thread a mean."""
     k = block_index() * THREADS + thread_index()
     if k < totals.shape[0]:
-        history[row[0] % history.shape[0], k] = totals[k, 0] / totals[k, 1]
+        mean = totals[k, 0] / totals[k, 1] if totals[k, 1] != 0.0 else 0.0
+        history[row[0] % history.shape[0], k] = mean
         totals[k, 0], totals[k, 1] = 0.0, 0.0
 
 

@@ -329,3 +329,10 @@ def test_stateless_forms_leave_the_metric_as_it_is():
 def test_what_is_of_values_is_no_metric_of_predictions(metric):
     with pytest.raises(TypeError, match="of values, not of y_true and y_pred"):
         fastnn.Sequential([layers.Dense(1)]).compile("sgd", "mse", metrics=[metric])
+
+
+def test_weights_that_are_all_zero_make_means_of_zero():
+    """As in Keras: Mean divides by no weight as by one."""
+    model = network([], weighted_metrics=["mae"])
+    found = model.fit(X, Y, 16, 1, sample_weight=np.zeros(len(X)), verbose=0).history
+    assert found["loss"] == found["mae"] == [0.0]

@@ -195,8 +195,13 @@ def test_names_of_other_formats_are_refused_with_the_way_out(call, suffix, tmp_p
 def test_files_that_cannot_be_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing"):
         network().save_weights(tmp_path / "missing" / "w.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"w\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"^load_weights: there is no file .*w\.safetens"):
         network().load_weights(tmp_path / "w.safetensors")
+    one = network()
+    for call in (one.save, one.save_weights, one.load_weights, fastnn.load_model):
+        for path, error in ((tmp_path, ValueError), ("", ValueError), (None, TypeError)):
+            with pytest.raises(error, match=f"^{call.__name__}: expected the path of a file; got"):
+                call(path)
     with pytest.raises(ValueError, match="has no weights yet: call it once"):
         fastnn.Sequential([layers.Dense(1)]).save_weights(tmp_path / "w.safetensors")
 

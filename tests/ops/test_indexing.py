@@ -358,7 +358,17 @@ def test_what_moves_elements_takes_every_type(kind):
         (
             lambda: ops.take(X, [2], axis=0),
             IndexError,
-            "take: the index in row 0 of the batch is out of range",
+            r"take: index 2 at \(0\) is out of range",
+        ),
+        (
+            lambda: ops.take_along_axis(X, [[0], [7]], axis=1),
+            IndexError,
+            "take_along_axis: index 7 is out of range",
+        ),
+        (
+            lambda: ops.sparse_categorical_crossentropy([5], [[0.1, 0.9]]),
+            IndexError,
+            r"^sparse_categorical_crossentropy: index 5 at \(0\) is out of range",
         ),
         (lambda: ops.slice_copy(X, [0]), IndexError, r"expected integers, .* got \[0\]"),
     ],

@@ -5,6 +5,7 @@ import pytest
 
 import fastnn
 from fastnn import ops
+from fastnn.errors import ShapeError
 
 X = np.array([[1.0, -2.0, 0.0], [3.0, 0.5, np.inf]], "float32")
 METHODS = [
@@ -102,3 +103,16 @@ def test_types_and_special_numbers(call, expected, dtype):
 def test_what_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_of_nothing_the_extreme_is_the_initial_one(name):
+    x = np.zeros((0, 3), "f4")
+    for axis, keepdims in ((None, False), (0, False), (0, True), ((0, 1), True)):
+        got = getattr(ops, name)(x, axis=axis, keepdims=keepdims, initial=2.5)
+        expected = getattr(np, name)(x, axis=axis, keepdims=keepdims, initial=2.5)
+        assert got.dtype == "float32"
+        np.testing.assert_array_equal(got.numpy(), expected)
+    assert getattr(ops, name)([], initial=7).numpy() == 7
+    with pytest.raises(ShapeError, match=f"of none there is no {name}"):
+        getattr(ops, name)(x, axis=0)

@@ -58,7 +58,14 @@ def test_the_gradient_of_equal_elements_goes_to_one_of_them():
 
 def test_bins_and_counts():
     np.testing.assert_array_equal(ops.searchsorted([1, 3], [0.5, 1, 3, 9]).numpy(), [0, 0, 1, 2])
-    np.testing.assert_array_equal(ops.digitize([0.0, 1.0, 9.0], [1.0, 3.0]).numpy(), [0, 1, 2])
+    x = np.array([0.0, 1.0, 9.0, 2.5])
+    recorded = fastnn.record(lambda x, bins: ops.digitize(x, bins + 0.0))
+    for bins in ([1.0, 3.0], [3.0, 2.5, 1.0], [3.0, 3.0, 1.0], [5.0]):
+        expected = np.digitize(x, bins)
+        np.testing.assert_array_equal(ops.digitize(x, bins).numpy(), expected)
+        np.testing.assert_array_equal(recorded(x, np.array(bins)).numpy(), expected)
+    with pytest.raises(ValueError, match="bins must ascend or descend; these do neither"):
+        ops.digitize(x, [1.0, 3.0, 2.0])
     got = ops.bincount(np.array([[0, 2], [1, 1]]), minlength=4)
     np.testing.assert_array_equal(got.numpy(), [[1, 0, 1, 0], [0, 2, 0, 0]])
     assert got.dtype == "int32"

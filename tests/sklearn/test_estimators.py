@@ -203,3 +203,6 @@ def test_an_end_without_convergence_is_said():
         warnings.simplefilter("error")
         with pytest.raises(ConvergenceWarning, match="max_iter=2 epochs are over"):
             FastNNClassifier((4,), max_iter=2).fit(X, Y)
+    with pytest.warns(ConvergenceWarning) as warned:
+        FastNNClassifier((4,), max_iter=2).fit(X, Y)
+    assert warned[0].filename == __file__

@@ -93,7 +93,8 @@ def test_a_generator_that_ends_ends_training():
 
 
 def test_epochs_of_arrays_go_round_and_round():
-    history = network().fit(X, Y, 16, 3, steps_per_epoch=6, shuffle=False, verbose=0).history
+    with pytest.warns(UserWarning, match="x: 6 steps are asked for and there are"):
+        history = network().fit(X, Y, 16, 3, steps_per_epoch=6, shuffle=False, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     several = [b for _ in range(6) for b in batches()]
     found = network().fit(iter(several), epochs=3, steps_per_epoch=6, verbose=0).history
