@@ -219,8 +219,9 @@ def diff(x: Operand, n: int = 1, axis: int = -1) -> Tensor:
     """x[i + 1] - x[i] along axis, n times; of booleans, whether they are unequal."""
 
 def digitize(x: Operand, bins: Operand) -> Tensor:
-    """In which of the bins that ascending numbers (R,) bound x lies, int64: i where bins[i - 1] <=
-    x < bins[i], 0 below all of them, R from the last on."""
+    """In which of the bins that numbers (R,) bound x lies, int64: of ascending ones i where
+    bins[i - 1] <= x < bins[i], 0 below all of them, R from the last on; of descending ones i where
+    bins[i - 1] > x >= bins[i]."""
 
 def divide(x: Operand, y: Operand) -> Tensor:
     """x / y, as IEEE 754 has it for y = 0. x, y: float32 or float64, both alike; shapes
@@ -656,8 +657,9 @@ def percentile(
 
 def power(x: Operand, y: Operand) -> Tensor:
     """x^y, as IEEE 754 has it for 0, infinity and negative x; the gradient of y is 0 where x is not
-    positive. Of integers an integer, without its fraction where y is negative. x, y: float32,
-    float64, int64, int32 or uint8, both alike; shapes broadcast."""
+    positive. Of integers an integer; a negative y is refused, as in NumPy, where it is known, else
+    the fraction is left out. x, y: float32, float64, int64, int32 or uint8, both alike; shapes
+    broadcast."""
 
 def prod(x: Operand, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
     """The product of x, 1 of none: int32 of booleans and of uint8. Its gradient divides by nothing,
@@ -718,7 +720,7 @@ def rot90(x: Operand, k: int = 1, axes: Any = (0, 1)) -> Tensor:
 
 def round(x: Operand, decimals: int = 0) -> Tensor:
     """x rounded to so many decimals, of two nearest numbers to the even one; to tens, hundreds, ...
-    where decimals is negative, of floats only. Of x's type; its gradient is 0."""
+    where decimals is negative. Of x's type; its gradient is 0."""
 
 def rsqrt(x: Operand) -> Tensor:
     """1 / sqrt(x); infinite at 0, NaN below. x: any shape, float32 or float64; the result has
