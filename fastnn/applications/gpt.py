@@ -192,23 +192,25 @@ class Block(Layer, aliases=None):
             layer.build_for(input_shape)
         self.mlp_proj.build_for((*input_shape[:-1], self.c_fc.units))
 
-    def call(self, x: Tensor, keep: Any = None) -> Tensor:
+    def call(self, x: Tensor, keep: Any = None, training: bool | None = None) -> Tensor:
         """keep: takes keys and values (B, T, n_embd) of x; gives those of all places so far, and
-        which of these each place sees."""
+        which of these each place sees, (T, L)."""
         q, k, v = ops.split(self.c_attn(self.ln_1(x)), 3, axis=-1)
-        seen = np.tri(x.shape[1], dtype=bool)
+        seen = None
         if keep is not None:
             k, v, seen = keep(k, v)
-        y = self.attend(q, k, v, seen)
-        x = x + self.drop(self.c_proj(y))
+        q, k, v = [ops.reshape(t, (*t.shape[:2], self.n_head, -1)) for t in (q, k, v)]
+        if training and self.attn_drop.rate:
+            y = self._with_dropout(q, k, v)
+        else:
+            y = ops.dot_product_attention(q, k, v, mask=seen, is_causal=seen is None)
+        x = x + self.drop(self.c_proj(ops.reshape(y, x.shape)))
         y = ops.gelu(self.c_fc(self.ln_2(x)), approximate=True)
         return x + self.drop(self.mlp_proj(y))
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, seen: Any) -> Tensor:
-        """softmax(q k^T / sqrt(d)) v of each head, over places that are seen: (B, T, n_embd)."""
-        shape, size = q.shape, q.shape[-1] // self.n_head
-        q, k, v = [ops.reshape(t, (*t.shape[:2], self.n_head, size)) for t in (q, k, v)]
-        q, k, v = [ops.transpose(t, axes=(0, 2, 1, 3)) for t in (q, k, v)]
-        scores = ops.matmul(q, k, transpose_b=True) / sqrt(size)
-        p = self.attn_drop(ops.softmax(ops.where(seen, scores, -np.inf), axis=-1))
-        return ops.reshape(ops.transpose(ops.matmul(p, v), axes=(0, 2, 1, 3)), shape)
+    def _with_dropout(self, q, k, v):
+        """Causal attention, of whose weights some are dropped."""
+        scores = ops.einsum("bthd,bshd->bhts", q, k) / sqrt(q.shape[-1])
+        seen = np.tri(q.shape[1], dtype=bool)
+        p = self.attn_drop(ops.softmax(ops.where(seen, scores, -np.inf)))
+        return ops.einsum("bhts,bshd->bthd", p, v)

@@ -8,7 +8,7 @@ import numpy as np
 from fastnn.errors import ShapeError, shape_text
 
 from .functions import as_tensor, public, tensors_of
-from .movement import Span, broadcast_to, concatenated, slice_copy
+from .movement import Span, broadcast_to, concatenated, slice_copy, split_into
 from .record import Case, Op, expect_axis, expect_integer
 from .shapes import expand_dims, ravel, reshape
 
@@ -94,9 +94,13 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
 
 def _cut(x, places, axis):
     """x cut along the axis before each of these places, as NumPy's slices have it."""
-    before = (Span(None, None, None),) * axis
-    bounds = zip([0, *places], [*places, x.shape[axis]], strict=True)
-    return [slice_copy(x, key=(*before, Span(start, stop, None))) for start, stop in bounds]
+    before, extent = (Span(None, None, None),) * axis, x.shape[axis]
+    bounds = list(zip([0, *places], [*places, extent], strict=True))
+    keys = [(*before, Span(start, stop, None)) for start, stop in bounds]
+    ends = [place for bound in bounds for place in slice(*bound).indices(extent)[:2]]
+    if len(keys) == 1 or ends != sorted(ends):  # pieces that overlap, of places not in order
+        return [slice_copy(x, key=key) for key in keys]
+    return list(Op.run(split_into(len(keys)), (x,), {"keys": keys, "axis": axis}))
 
 
 def _split(name, x, indices_or_sections, axis, expect_even):

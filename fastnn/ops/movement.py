@@ -4,7 +4,7 @@
 import reprlib
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import prod
 from operator import index as as_index
 from typing import Any, NamedTuple
@@ -337,3 +337,24 @@ concatenated = Op(
     flops=0,
     dtypes=ANY,
 )
+
+
+def _split_gradient(g, dys, inputs, outputs, keys, axis):
+    pairs = zip(dys, outputs, strict=True)
+    dys = [g.run(zeros, shape=o.shape, dtype=o.dtype) if dy is None else dy for dy, o in pairs]
+    g.gradient(0, concatenated, *dys, axis=axis)
+
+
+@cache
+def split_into(count: int) -> Op:
+    """The op of so many pieces of x, cut along an axis: x[key] of each key. Unlike that of slices,
+    its gradient is put together once."""
+    return Op(
+        "split",
+        lambda x, *, keys, axis: [(sliced(x.shape, normal_key(key)), x.dtype) for key in keys],
+        kernels="movement.split",
+        gradient=_split_gradient,
+        results=count,
+        flops=0,
+        dtypes=ANY,
+    )

@@ -276,6 +276,11 @@ def slice_copy(call, x, out, *, key):
     call(strided_copy, x.flat(), outer, start, step, out.view(rows))
 
 
+def split(call, x, *pieces, keys, axis):
+    for key, piece in zip(keys, pieces, strict=True):
+        slice_copy(call, x, piece, key=key)
+
+
 def slice_gradient(call, dy, dx, *, shape, key):
     rows, outer, start, step = _walk(call.constant, places.sliced, shape, places.hashable(key))
     call(zero, dx.flat())

@@ -346,6 +346,11 @@ def slice_copy(call, x, out, *, key):
     call(strided_copy, x.flat(), *_walk(*given), out.flat())
 
 
+def split(call, x, *pieces, keys, axis):
+    for key, piece in zip(keys, pieces, strict=True):
+        slice_copy(call, x, piece, key=key)
+
+
 def slice_gradient(call, dy, dx, *, shape, key):
     given = call.constant, dx.dtype.itemsize, places.sliced, shape, places.hashable(key)
     call(zero, dx.flat())

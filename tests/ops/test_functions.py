@@ -106,6 +106,15 @@ def test_what_is_created_has_kerass_values_and_types():
     assert type(ops.convert_to_numpy(ops.zeros(2))) is np.ndarray
 
 
+@pytest.mark.parametrize("places", [[2, 3], [3, 1], [-1], [2, 2, 9]])
+def test_gradients_of_pieces_that_are_used_overlap_or_are_empty(places):
+    def of_pieces(x):
+        first, *_, last = ops.split(x, places, axis=1)
+        return ops.sum(first * first) + 2 * ops.sum(last * last)
+
+    fastnn.gradcheck(of_pieces, [np.random.default_rng(0).normal(size=(3, 5))])
+
+
 def test_recorded_they_are_the_same():
     def all_of_them(x, start):
         a, b = ops.split(x, 2, axis=1)
