@@ -44,6 +44,23 @@ def padding_of(mode, extents, kernel, strides, dilation):
     return tuple(found)
 
 
+def transposed_extent(mode, extent, kernel, stride, dilation, output_padding=None):
+    """Of the transpose of a convolution, along a dimension: (extent of its result, how many pixels
+    before are cut off). Without `output_padding` "same" gives extent stride pixels, "valid" all
+    that a window reaches and at least that many; with it (extent - 1) stride pixels and those of
+    one window, of "same" 1 if that is odd and 0 if not, and so many more behind."""
+    window = (kernel - 1) * dilation + 1
+    if mode == "valid":
+        more = max(window, stride) - window if output_padding is None else output_padding
+        return (extent - 1) * stride + window + more, 0
+    if output_padding is None:
+        found, zeros = extent * stride, stride + window - 2
+    else:
+        found = (extent - 1) * stride + window % 2 + output_padding
+        zeros = window + window % 2 - 2 + output_padding
+    return found, window - 1 - min(zeros - zeros // 2, window - 1)
+
+
 def _places(*axes):
     """The sums of one number from each axis, in the order of a grid's points."""
     found = np.zeros(1, np.int64)
@@ -57,7 +74,7 @@ def _steps(extents, channels):
     return [channels * prod(extents[d + 1 :]) for d in range(len(extents))]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def padded_rows(extents, channels, padding):
     """Where the rows of an image (its last dimension's pixels) lie within zeros."""
     padded = tuple(n + sum(pair) for n, pair in zip(extents, padding, strict=True))
@@ -70,7 +87,7 @@ def padded_rows(extents, channels, padding):
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def windows(conv, extents, channels, groups):
     """(pixels, taps) of images of these extents before padding."""
     steps = _steps(conv.padded(extents), channels)
@@ -85,7 +102,7 @@ def windows(conv, extents, channels, groups):
     return _places(*pixels), _places(*taps, np.arange(channels // groups))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def pixel_places(count, channels):
     """Where the pixels of an image without zeros begin."""
     return np.arange(count, dtype=np.int64) * channels
@@ -123,7 +140,7 @@ def _classes(size, k, s, d, before, out):
     return found, (max(0, -low), max(0, high - out + 1))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def by_input(conv, extents, channels, filters, groups):
     """The ByInput of images of these extents."""
     out, strides = conv.output(extents), conv.strides

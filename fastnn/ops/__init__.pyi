@@ -170,6 +170,21 @@ def conv(
     "channels_first", which costs transposes. Strides and dilation may be given together, and
     causal padding too, which Keras leaves to its backends."""
 
+def conv_transpose(
+    inputs: Operand,
+    kernel: Operand,
+    strides: int = 1,
+    padding: str = 'valid',
+    output_padding: Any = None,
+    data_format: Any = None,
+    dilation_rate: int = 1,
+) -> Tensor:
+    """The transpose of a convolution, which its gradient by input is: of images (N, D..., C) with a
+    kernel (K..., F, C), (N, P..., F). P is D stride for padding "same", and for "valid" (D - 1)
+    stride + max((K - 1) dilation + 1, stride). output_padding, less than the strides: with "same"
+    P is (D - 1) stride + output_padding, and 1 more if the kernel's window is odd; with "valid"
+    (D - 1) stride + (K - 1) dilation + 1 + output_padding. The rest as in `conv`."""
+
 def copy(x: Operand) -> Tensor:
     """x in memory of its own, of any element type. It has no gradient: the copy is detached."""
 
@@ -204,6 +219,17 @@ def cumsum(x: Operand, axis: Any = None, dtype: Any = None) -> Tensor:
 
 def deg2rad(x: Operand) -> Tensor:
     """Degrees in radians: x pi / 180."""
+
+def depthwise_conv(
+    inputs: Operand,
+    kernel: Operand,
+    strides: int = 1,
+    padding: str = 'valid',
+    data_format: Any = None,
+    dilation_rate: int = 1,
+) -> Tensor:
+    """The convolution of each channel of images (N, D..., C) by M of its own, kernel (K..., C, M):
+    (N, P..., C M), channel c's from c M on. The rest as in `conv`."""
 
 def diag(x: Operand, k: int = 0) -> Tensor:
     """A matrix with the row x on diagonal number k, and zeros elsewhere; of a matrix, that
@@ -748,6 +774,18 @@ def searchsorted(sorted_sequence: Operand, values: Operand, side: str = 'left') 
 def selu(x: Operand) -> Tensor:
     """1.0507009873554805 x, or 1.758099340847377 (e^x - 1) where x is negative. x: any shape,
     float32 or float64; the result has both."""
+
+def separable_conv(
+    inputs: Operand,
+    depthwise_kernel: Operand,
+    pointwise_kernel: Operand,
+    strides: int = 1,
+    padding: str = 'valid',
+    data_format: Any = None,
+    dilation_rate: int = 1,
+) -> Tensor:
+    """`depthwise_conv` of images (N, D..., C) by depthwise_kernel (K..., C, M), and of its result
+    the `conv` by pointwise_kernel (1..., C M, F): (N, P..., F). The rest as in `conv`."""
 
 def sigmoid(x: Operand) -> Tensor:
     """1 / (1 + e^-x). x: any shape, float32 or float64; the result has both."""

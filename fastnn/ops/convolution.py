@@ -1,8 +1,10 @@
 """Convolutions of images, of one, two or three dimensions."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from fastnn import checks
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.geometry import Convolution, padding_of
 from fastnn.kernels.reference import convolution as reference
@@ -10,7 +12,7 @@ from fastnn.kernels.reference import convolution as reference
 from .composite import composite
 from .elementwise import gradient_from_output
 from .matmul import DOMAIN, activation_name, linear
-from .record import Case, Op, expect_dtype, expect_shape, expect_whole
+from .record import Case, Op, expect_dtype, expect_shape
 from .reduce import sum as sum_op
 from .shapes import reshape, transpose
 
@@ -38,25 +40,21 @@ def _expect_kernel(name, x_shape, kernel):
         )
 
 
-def _convolution(name, x_shape, kernel, strides, dilation_rate, padding):
-    """The Convolution and the extents of its result."""
-    _expect_kernel(name, x_shape, kernel)
-    conv = Convolution(tuple(kernel[:-2]), strides, dilation_rate, padding)
-    extents = conv.output(x_shape[1:-1])
-    # of no pixels, padding makes none
-    if any([n < 1 and e > 0 for n, e in zip(extents, x_shape[1:-1], strict=True)]):
-        windows = tuple([(k - 1) * d + 1 for k, d in zip(kernel, dilation_rate, strict=False)])
+def _expect_windows(name, conv, extents):
+    """Raise unless there is a window in images of these extents; of no pixels, there need not."""
+    if any([n < 1 and e > 0 for n, e in zip(conv.output(extents), extents, strict=True)]):
+        windows = tuple([(k - 1) * d + 1 for k, d in zip(conv.kernel, conv.dilation, strict=True)])
         raise ShapeError(
             f"{name}: the kernel's window {shape_text(windows)} is larger than the image "
-            f"{shape_text(conv.padded(x_shape[1:-1]))}. Pass padding='same', or larger images."
+            f"{shape_text(conv.padded(extents))}. Pass padding='same', or larger images."
         )
-    return conv, tuple([max(n, 0) for n in extents])
 
 
 def _infer(x, w, bias=None, *, strides, dilation_rate, padding, activation=None):
     given = {"inputs": x, "kernel": w} if bias is None else {"inputs": x, "kernel": w, "bias": bias}
     dtype = expect_dtype("conv", **given)
-    conv, out = _convolution("conv", x.shape, w.shape, strides, dilation_rate, padding)
+    conv = Convolution(tuple(w.shape[:-2]), strides, dilation_rate, padding)
+    out = [max(n, 0) for n in conv.output(x.shape[1:-1])]
     if bias is not None:
         expect_shape("conv", "bias", bias.shape, w.shape[-1:])
     activation_name(activation)
@@ -114,40 +112,51 @@ by_kernel = Op(
     flops=lambda inputs, outputs, groups, **_: 2 * outputs[0].size * prod(inputs[1].shape[:-1]),
 )
 
+pad_images = Op(
+    "pad_images",
+    lambda x, *, padding: [
+        (
+            (
+                x.shape[0],
+                *[n + sum(pair) for n, pair in zip(x.shape[1:-1], padding, strict=True)],
+                x.shape[-1],
+            ),
+            x.dtype,
+        )
+    ],
+    kernels="convolution.pad",
+    flops=0,
+)
+
+
+def _by_input_gradient(g, dys, inputs, outputs, extents, groups, padding, **conv):
+    # linear in each of (x, w), and the transpose of a convolution: dx = conv(dy, w); dw is that of
+    # a convolution of dy whose upstream gradient is x
+    (dy,), (x, w) = dys, inputs
+    none = ((0, 0),) * len(padding)
+    padded = dy if padding == none else g.run(pad_images, dy, padding=padding)
+    g.gradient(1, by_kernel, padded, x, kernel=tuple(w.shape[:-2]), groups=groups, **conv)
+    g.gradient(0, convolution, padded, w, padding=none, **conv)
+
+
+# A convolution's transpose by x, for w as that has it: `conv_transpose` is the public one.
 by_input = Op(
     "gradient of convolution by input",
     lambda dy, w, *, extents, groups, strides, dilation_rate, padding: [
         ((dy.shape[0], *extents, w.shape[-2] * groups), dy.dtype)
     ],
     kernels="convolution.convolution_by_input",
+    gradient=_by_input_gradient,
     flops=lambda inputs, outputs, **_: 2 * inputs[0].size * prod(inputs[1].shape[:-1]),
 )
 
 
-def _numbers(name, argument, value, ndim):
-    """A whole number from 1 on for each of ndim dimensions."""
-    given = value if isinstance(value, tuple | list) else (value,) * ndim
-    if len(given) != ndim:
-        raise ValueError(
-            f"{name}: {argument} must be a number or {ndim}, one for each dimension of space; got "
-            f"{value!r}"
-        )
-    return tuple([expect_whole(name, argument, n) for n in given])
-
-
-def _is_channels_first(name, data_format):
-    if data_format not in (None, "channels_last", "channels_first"):
-        raise ValueError(
-            f"{name}: data_format must be 'channels_last' or 'channels_first'; got {data_format!r}"
-        )
-    return data_format == "channels_first"
-
-
-def _padding(name, padding, ndim, modes=("valid", "same", "causal")):
+def padding_mode(
+    name: str, padding: Any, ndim: int, modes: Sequence[str] = ("valid", "same", "causal")
+) -> str:
     """Its name in small letters, as Keras takes it."""
     mode = padding.lower() if isinstance(padding, str) else padding
-    if mode not in modes:
-        raise ValueError(f"{name}: padding must be one of {', '.join(modes)}; got {padding!r}")
+    checks.one_of(f"{name}: padding", mode, *modes)
     if mode == "causal" and ndim != 1:
         raise ValueError(
             f"{name}: padding 'causal' is for images of one dimension of space; these have {ndim}"
@@ -174,15 +183,17 @@ def convolved(
     data_format: str | None = None,
     dilation_rate: Any = 1,
     activation: str | None = None,
+    name: str = "conv",
 ) -> Any:
-    """activation(`conv` + bias) in one call, of an activation that `linear` can fuse."""
-    is_first = _is_channels_first("conv", data_format)
+    """activation(`conv` + bias) in one call, of an activation that `linear` can fuse; name: what
+    messages say."""
+    is_first = checks.data_format(name, data_format) == "channels_first"
     x = channels_last(inputs) if is_first and inputs.ndim > 2 else inputs
     ndim = max(x.ndim - 2, 1)
-    strides = _numbers("conv", "strides", strides, ndim)
-    dilation = _numbers("conv", "dilation_rate", dilation_rate, ndim)
-    _expect_kernel("conv", x.shape, kernel.shape)
-    mode, extents = _padding("conv", padding, ndim), kernel.shape[:-2]
+    strides = checks.whole_numbers(f"{name}: strides", strides, ndim)
+    dilation = checks.whole_numbers(f"{name}: dilation_rate", dilation_rate, ndim)
+    _expect_kernel(name, x.shape, kernel.shape)
+    mode, extents = padding_mode(name, padding, ndim), kernel.shape[:-2]
     if {*extents, *strides} == {1} and kernel.shape[-2] == x.shape[-1]:
         rows, matrix = (prod(x.shape[:-1]), x.shape[-1]), kernel.shape[-2:]
         given = (reshape(x, rows), reshape(kernel, matrix), *([] if bias is None else [bias]))
@@ -190,6 +201,7 @@ def convolved(
         y = reshape(y, (*x.shape[:-1], matrix[1]))
     else:
         pads = padding_of(mode, x.shape[1:-1], extents, strides, dilation)
+        _expect_windows(name, Convolution(tuple(extents), strides, dilation, pads), x.shape[1:-1])
         given = (x, kernel, *([] if bias is None else [bias]))
         attributes = {"strides": strides, "dilation_rate": dilation, "padding": pads}
         y = Op.run(convolution, given, {**attributes, "activation": activation})

@@ -20,6 +20,7 @@ from .. import geometry, scalar
 from ..declare import T, helper, kernel, machine
 from ..geometry import Convolution
 from ..intrinsics import flat, stack_array
+from .depthwise import convolve_channels
 from .matmul import activate, empty
 from .pack import pack_b
 from .simd.gemm_microkernel import NR
@@ -147,14 +148,14 @@ def turn_kernel(w, order, groups, turned, start, stop):
 # ---- launchers
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def tables(constant, function, *given):
     """The tables that a function of geometry.py makes, by `constant` what kernels read."""
     found = function(*given)
     return tuple([constant(t) for t in found]) if isinstance(found, tuple) else constant(found)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _by_input(constant, *given):
     found = geometry.by_input(*given)
     classes = [(*map(constant, c[:3]), c.first) for c in found.classes]
@@ -166,9 +167,27 @@ def images(x):
     return x.view((x.shape[0], prod(x.shape[1:])))
 
 
+def is_depthwise(channels, filters, groups):
+    return channels == filters == groups
+
+
+def products(call, x, w, bias, classes, groups, y, clamp_min=-math.inf):
+    """y = the convolutions of x by w (taps, C / G, F), one for each class of pixels: (places,
+    pixels, taps, the first row of w)."""
+    *_, inputs, filters = w.shape
+    bias = empty(call.constant, y.dtype) if bias is None else bias
+    x, w, y = images(x), w.view((prod(w.shape[:-1]), filters)), images(y)
+    if is_depthwise(inputs * groups, filters, groups):
+        for places, pixels, taps, first in classes:
+            call(convolve_channels, x, w, bias, pixels, taps, places, first, clamp_min, y)
+        return
+    for places, pixels, taps, first in classes:
+        call(convolve, x, w, bias, pixels, taps, places, first, groups, inputs, clamp_min, y)
+
+
 def pad(call, x, padded, *, padding):
     """padded = x within zeros."""
-    (n, *extents, channels) = x.shape
+    n, *extents, channels = x.shape
     rows = tables(call.constant, geometry.padded_rows, tuple(extents), channels, padding)
     call(pad_images, x.view((n, prod(extents[:-1]), extents[-1] * channels)), rows, images(padded))
 
@@ -181,25 +200,22 @@ def convolution(
     if not prod(y.shape):
         return
     *kernel, inputs, filters = w.shape
-    n, *extents, channels = x.shape
+    _, *extents, channels = x.shape
     groups, conv = channels // inputs, Convolution(tuple(kernel), strides, dilation_rate, padding)
     if padded is not None:
         pad(call, x, padded, padding=padding)
         x = padded
     pixels, taps = tables(call.constant, geometry.windows, conv, tuple(extents), channels, groups)
-    count = prod(y.shape[1:-1])
-    places = tables(call.constant, geometry.pixel_places, count, filters)
+    places = tables(call.constant, geometry.pixel_places, prod(y.shape[1:-1]), filters)
     low = 0.0 if activation == "relu" else -math.inf
-    call(
-        convolve, images(x), w.view((prod(w.shape[:-1]), filters)),
-        empty(call.constant, y.dtype) if bias is None else bias,
-        pixels, taps, places, 0, groups, inputs, low, images(y),
-    )  # fmt: skip
+    products(call, x, w, bias, [(places, pixels, taps, 0)], groups, y, low)
     if activation not in (None, "relu"):
-        call(activate(scalar.formula(activation)), y.view((n * count, filters)))
+        call(activate(scalar.formula(activation)), y.view((prod(y.shape[:-1]), filters)))
 
 
-def convolution_by_input(call, dy, w, dx, *, extents, groups, strides, dilation_rate, padding):
+def convolution_by_input(
+    call, dy, w, dx, *, extents, groups, strides, dilation_rate, padding
+):  # fmt: skip
     """dx = the gradient by input, of these extents."""
     if not prod(dx.shape):
         return
@@ -216,9 +232,4 @@ def convolution_by_input(call, dy, w, dx, *, extents, groups, strides, dilation_
         padded = call.scratch((n, *out, filters), dy.dtype)
         pad(call, dy, padded, padding=zeros)
         dy = padded
-    turned = turned.view((order.shape[0] * (filters // groups), channels))
-    for places, pixels, taps, first in classes:
-        call(
-            convolve, images(dy), turned, empty(call.constant, dx.dtype), pixels, taps, places,
-            first, groups, filters // groups, -math.inf, images(dx),
-        )  # fmt: skip
+    products(call, dy, turned, None, classes, groups, dx)

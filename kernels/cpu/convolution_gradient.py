@@ -17,9 +17,11 @@ from .convolution import (
     PLACES_PANEL,
     PLACES_ROWS,
     images,
+    is_depthwise,
     packs_panels,
     tables,
 )
+from .depthwise import convolve_channels_by_kernel
 from .pack import pack_b
 from .simd.gemm_microkernel import NR
 from .simd.places_microkernel import PLACES_MR, places_microkernel
@@ -81,12 +83,13 @@ def convolution_by_kernel(
     call, padded, dy, dw, *, kernel, groups, strides, dilation_rate, accumulate=False
 ):
     """dw = the gradient by kernel, or dw += it; padded: x within zeros."""
-    *extents, channels = padded.shape[1:]
-    none = ((0, 0),) * len(kernel)
-    conv = Convolution(kernel, strides, dilation_rate, none)
-    pixels, taps = tables(call.constant, geometry.windows, conv, tuple(extents), channels, groups)
+    _, *extents, channels = padded.shape
+    conv = Convolution(kernel, strides, dilation_rate, ((0, 0),) * len(kernel))
+    found = tables(call.constant, geometry.windows, conv, tuple(extents), channels, groups)
     filters = dy.shape[-1]
-    call(
-        convolve_by_kernel, images(padded), dy.view((prod(dy.shape[:-1]), filters)), pixels, taps,
-        groups, channels // groups, int(accumulate), dw.view((prod(dw.shape[:-1]), filters)),
-    )  # fmt: skip
+    x, dy = images(padded), dy.view((prod(dy.shape[:-1]), filters))
+    dw, accumulate = dw.view((prod(dw.shape[:-1]), filters)), int(accumulate)
+    if is_depthwise(channels, filters, groups):
+        call(convolve_channels_by_kernel, x, dy, *found, accumulate, dw)
+    else:
+        call(convolve_by_kernel, x, dy, *found, groups, channels // groups, accumulate, dw)

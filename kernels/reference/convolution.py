@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from ..geometry import Convolution, padding_of
+from ..geometry import Convolution, padding_of, transposed_extent
 
 
 def _each(value, count):
@@ -41,3 +41,26 @@ def convolution(x, w, bias=None, *, strides, padding, dilation_rate):
         seen = seen.reshape(*seen.shape[:-1], groups, inputs)
         y += np.einsum("...gi,igo->...go", seen, w[tap].reshape(inputs, groups, -1))
     return y.reshape(len(x), *out, filters) + (0 if bias is None else bias)
+
+
+def conv_transpose(
+    inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None,
+    dilation_rate=1,
+):  # fmt: skip
+    """Each pixel's number times the kernel, added up where they fall, and cut out."""
+    x = np.moveaxis(inputs, 1, -1) if data_format == "channels_first" else inputs
+    ndim = x.ndim - 2
+    strides, dilation = _each(strides, ndim), _each(dilation_rate, ndim)
+    more = _each(output_padding, ndim) if output_padding is not None else (None,) * ndim
+    found = [
+        transposed_extent(padding, *one)
+        for one in zip(x.shape[1:-1], kernel.shape, strides, dilation, more, strict=False)
+    ]
+    whole = [max(n * s + k * d, e + b) for n, s, k, d, (e, b) in zip(
+        x.shape[1:-1], strides, kernel.shape, dilation, found, strict=False)]  # fmt: skip
+    y = np.zeros((len(x), *whole, kernel.shape[-2]), np.result_type(x, kernel))
+    conv = Convolution(kernel.shape[:-2], strides, dilation, ((0, 0),) * ndim)
+    for tap, seen in _windows(conv, y, x.shape[1:-1]):
+        seen += x @ kernel[tap].T
+    y = y[:, *[slice(b, b + e) for e, b in found]]
+    return np.moveaxis(y, -1, 1) if data_format == "channels_first" else y

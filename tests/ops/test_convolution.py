@@ -69,8 +69,8 @@ def test_bits_do_not_depend_on_threads(batch):
         (((2, 5, 3), (2, 2, 4)), {}, "inputs have 3 channels, and kernel is for 2"),
         (((2, 5, 4), (2, 2, 3)), {}, "its 3 channels of the result"),
         (((2, 5, 3), (2, 3, 4)), {"strides": 0}, "strides must be a whole number from 1 on; got 0"),
-        (((2, 5, 3), (2, 3, 4)), {"dilation_rate": (1, 2)}, r"dilation_rate must be a number or 1"),
-        (((2, 5, 3), (2, 3, 4)), {"padding": "full"}, "padding must be one of valid, same, causal"),
+        (((2, 5, 3), (2, 3, 4)), {"dilation_rate": (1, 2)}, "dilation_rate must be a whole"),
+        (((2, 5, 3), (2, 3, 4)), {"padding": "full"}, "'same' or 'causal'; got 'full'"),
         (((2, 5, 5, 3), (2, 2, 3, 4)), {"padding": "causal"}, "one dimension of space; these have"),
         (((2, 5, 3), (2, 3, 4)), {"data_format": "NCHW"}, "data_format must be 'channels_last' or"),
     ],
@@ -78,3 +78,23 @@ def test_bits_do_not_depend_on_threads(batch):
 def test_what_does_not_fit_is_refused(shapes, attributes, message):
     with pytest.raises(ValueError, match=message):
         ops.conv(*map(np.zeros, shapes), **attributes)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "attributes", "message"),
+    [
+        ("depthwise_conv", ((2, 5, 3), (2, 2, 1)), {}, r"last but one as long as .* got shape \(2"),
+        ("depthwise_conv", ((2, 2, 3), (4, 3, 1)), {}, r"depthwise_conv: the kernel's window \(4"),
+        ("separable_conv", ((2, 5, 3), (2, 3, 1), (2, 3, 4)), {}, "pointwise_kernel must have"),
+        ("conv_transpose", ((2, 0, 3), (2, 4, 3)), {}, "space, from 1 on, the channels; got"),
+        ("conv_transpose", ((2, 5, 3), (2, 3, 4)), {}, "channels of the inputs, which are 3; got"),
+        ("conv_transpose", ((2, 5, 3), (2, 4, 3)), {"padding": "causal"}, "or 'same'; got"),
+        ("conv_transpose", ((2, 5, 3), (2, 4, 3)), {"output_padding": 1, "strides": 1},
+         r"output_padding must be less than strides; got \(1,\) for strides \(1,\)"),
+        ("conv_transpose", ((2, 1, 3), (2, 4, 3)), {"output_padding": 0, "padding": "same"},
+         r"the result would have extents \(0\). Pass output_padding=None"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_the_others_is_refused(name, shapes, attributes, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(ops, name)(*map(np.zeros, shapes), **attributes)

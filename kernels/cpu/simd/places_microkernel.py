@@ -1,6 +1,7 @@
-"""The micro-kernel of a product whose A is found by two tables: element (r, k) of A lies at
+"""The micro-kernels of a product whose A is found by two tables: element (r, k) of A lies at
 rows_at[r] + columns_at[k] of a flat array. Every matrix that a convolution multiplies with has this
-form (kernels/geometry.py), so no copy of its windows is made.
+form (kernels/geometry.py), so no copy of its windows is made. Of a depthwise convolution a row of
+numbers, one for each column, lies there.
 
 As in gemm_microkernel.py a micro-tile of C is held in registers; the tables cost one load for each
 element of K. Tiles have one height: the rows that a last tile has too many repeat a row, table and
@@ -14,6 +15,9 @@ from .vectors import INIT_BIAS, INIT_C, Vectors, operand
 
 # Each row's address is a register of its own: 14 of them would not fit beside k, an offset and B.
 PLACES_MR = machine(lambda target, _item_bytes: 10 if target.vector_registers == 32 else 6)
+# Tiles of a depthwise convolution are one vector wide: 10 accumulators hide the latency of
+# multiply-adds, and A's vectors come from memory as their operands.
+DEPTHWISE_MR = 10
 
 
 @intrinsic("void <- int int any any any any any int T any any int")
@@ -55,19 +59,82 @@ def places_microkernel(
 def _(
     emitter, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
 ):  # fmt: skip
-    positions = (2, a), (3, rows_at), (4, columns_at), (5, b), (6, bias), (9, c), (10, out_at)
+    arrays = a, rows_at, columns_at, b, bias, c, out_at
+    mr = PLACES_MR.rule(emitter.target, emitter.item_bytes)
+    build = partial(_micro_tiles, emitter, mr, _up_to_two_vectors, False)
+    _call(emitter, "places_microkernel", count, depth, arrays, init, clamp_min, width, build)
+
+
+def _up_to_two_vectors(whole):
+    """What tiles are made of: more columns than this, the kinds of their vectors, whether the last
+    of them is cut; as in gemm_microkernel.py."""
+    full, lanes = [whole] * 2, whole.lanes
+    variants = [(2 * lanes - 1, full, False), (lanes, full, True), (lanes - 1, [whole], False)]
+    if whole.emitter.target.vector_bytes < 64:
+        return [*variants, (0, [whole], True)]
+    half = Vectors(whole.emitter, lanes // 2)
+    return [*variants, (half.lanes, [whole], True), (0, [half], True)]
+
+
+def _one_vector(whole):
+    return [(whole.lanes - 1, [whole], False), (0, [whole], True)]
+
+
+@intrinsic("void <- int int any any any any any int T any any int")
+def depthwise_microkernel(
+    count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
+):
+    """The same for tiles of DEPTHWISE_MR rows and up to a vector of columns, where column q of the
+    result is made of column q alone: element q of (r, k) lies q further on."""
+    (a, a_start), (rows_at, row), (columns_at, column) = a, rows_at, columns_at
+    (b, b_start, b_row), (bias, bias_start) = b, bias
+    (c, c_start), (out_at, out) = c, out_at
+    for tile in range(count):
+        totals = []
+        for r in range(tile * DEPTHWISE_MR, (tile + 1) * DEPTHWISE_MR):
+            x, place = a_start + rows_at[row + r], c_start + out_at[out + r]
+            for q in range(width):
+                total = (
+                    bias[bias_start + q]
+                    if init == INIT_BIAS
+                    else c[place + q]
+                    if init == INIT_C
+                    else c.dtype.type(0)
+                )
+                for k in range(depth):
+                    total += a[x + columns_at[column + k] + q] * b[b_start + k * b_row + q]
+                totals.append((place + q, clamp_min if total < clamp_min else total))
+        for place, total in totals:
+            c[place] = total
+
+
+@depthwise_microkernel.lowering
+def _(
+    emitter, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
+):  # fmt: skip
+    arrays = a, rows_at, columns_at, b, bias, c, out_at
+    build = partial(_micro_tiles, emitter, DEPTHWISE_MR, _one_vector, True)
+    _call(emitter, "depthwise_microkernel", count, depth, arrays, init, clamp_min, width, build)
+
+
+def _call(emitter, name, count, depth, arrays, init, clamp_min, width, build):
+    """Call the function `build` makes, by addresses."""
     (a,), (rows_at,), (columns_at,), b, (bias,), (c,), (out_at,) = (
-        operand(emitter, *x) for x in positions
+        operand(emitter, position, x)
+        for position, x in zip((2, 3, 4, 5, 6, 9, 10), arrays, strict=True)
     )
     values = [count, depth, a, rows_at, columns_at, *b, bias, init, clamp_min, c, out_at, width]
-    emitter.call_noinline("places_microkernel", values, partial(_micro_tiles, emitter))
+    emitter.call_noinline(name, values, build)
 
 
 def _micro_tiles(
-    emitter, count, depth, a, rows_at, columns_at, b, b_row, bias, init, clamp_min, c, out_at, width
+    emitter, mr, variants, by_column, count, depth, a, rows_at, columns_at, b, b_row, bias, init,
+    clamp_min, c, out_at, width,
 ):  # fmt: skip
+    """The body of the function for tiles of `mr` rows; by_column: whether A's elements are rows of
+    numbers."""
     builder, whole = emitter.builder, Vectors(emitter)
-    number, mr = whole.number, PLACES_MR.rule(emitter.target, emitter.item_bytes)
+    number = whole.number
 
     def variant(kinds, tail):
         """Tiles with a vector of columns of each of these kinds, the last one cut to `tail`
@@ -110,9 +177,11 @@ def _micro_tiles(
         offset = builder.load(builder.gep(columns_at, [k]))
         b_vectors, results = [load(b_now, v) for v in vectors], {}
         for r in range(mr):
-            factor = builder.load(builder.gep(a_rows[r], [offset]))
+            place = builder.gep(a_rows[r], [offset])
+            factor = None if by_column else builder.load(place)
             for v, kind in enumerate(kinds):
-                results[r, v] = kind.fma(kind.splat(factor), b_vectors[v], sums[r, v])
+                factors = load(place, v) if by_column else kind.splat(factor)
+                results[r, v] = kind.fma(factors, b_vectors[v], sums[r, v])
         following, b_following = builder.add(k, number(1)), builder.gep(b_now, [b_row])
         moved = (k, number(0), following), (b_now, b, b_following)
         summed = ((sums[cell], first[cell], results[cell]) for cell in grid)
@@ -139,24 +208,15 @@ def _micro_tiles(
         builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, done)
         builder.position_at_end(done)
 
-    # By how many columns there are more than, as in gemm_microkernel.py.
-    full, lanes = [whole] * 2, whole.lanes
-    variants = [(2 * lanes - 1, full, None), (lanes, full, width)]
-    if emitter.target.vector_bytes == 64:
-        half = Vectors(emitter, lanes // 2)
-        variants += [(lanes - 1, [whole], None), (half.lanes, [whole], width), (0, [half], width)]
-    else:
-        variants += [(lanes - 1, [whole], None), (0, [whole], width)]
-
     def choose(variants):
-        (least, *chosen), *others = variants
+        (least, kinds, is_cut), *others = variants
         if not others:
-            variant(*chosen)
+            variant(kinds, width if is_cut else None)
             return
         with builder.if_else(builder.icmp_signed(">", width, number(least))) as (this, other):
             with this:
-                variant(*chosen)
+                variant(kinds, width if is_cut else None)
             with other:
                 choose(others)
 
-    choose(variants)
+    choose(variants(whole))
