@@ -126,7 +126,7 @@ def test_what_is_no_model_is_refused(given, told):
 def test_what_is_no_text_is_refused():
     with pytest.raises(ShapeError, match=r"from 1 to 8, its n_positions.*got .*9"):
         small()(np.zeros((2, 9), int))
-    with pytest.raises(IndexError, match=r"wte.*row 1 of the batch"):
+    with pytest.raises(IndexError, match=r"wte.*(0, 1)"):
         small()([[0, 11]])
 
 
