@@ -11,6 +11,8 @@ from .core import Dense, Identity, Input, InputLayer, Lambda, Masking
 if TYPE_CHECKING:
     from .activations import *
     from .attention import *
+    from .convolutional import *
+    from .depthwise import *
     from .dot_attention import *
     from .einsum import *
     from .embedding import *
@@ -29,6 +31,15 @@ else:
         {
             "activations": "ELU Activation LeakyReLU PReLU ReLU Softmax",
             "attention": "GroupQueryAttention MultiHeadAttention",
+            "convolutional": """
+                Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose
+                Convolution1D Convolution2D Convolution3D
+                Convolution1DTranspose Convolution2DTranspose Convolution3DTranspose
+            """,
+            "depthwise": """
+                DepthwiseConv1D DepthwiseConv2D
+                SeparableConv1D SeparableConv2D SeparableConvolution1D SeparableConvolution2D
+            """,
             "dot_attention": "AdditiveAttention Attention",
             "einsum": "EinsumDense",
             "embedding": "Embedding",

@@ -46,7 +46,46 @@ RESHAPING = [
     ("Cropping2D", {"cropping": 1, **FIRST}, (2, 3, 5, 4)),
     ("Cropping3D", {"cropping": ((0, 1), (1, 0), (1, 2))}, VOLUME),
 ]
-LAYERS = POOLING + GLOBAL + RESHAPING
+CONVOLUTIONS = [
+    ("Conv1D", {"filters": 4, "kernel_size": 3, "activation": "relu"}, SEQUENCE),
+    ("Conv1D", {"filters": 2, "kernel_size": 2, "padding": "causal", "dilation_rate": 2}, SEQUENCE),
+    ("Conv1D", {"filters": 3, "kernel_size": 3, "strides": 2, "padding": "causal"}, SEQUENCE),
+    (
+        "Conv1D",
+        {"filters": 6, "kernel_size": 4, "padding": "same", "groups": 3, **FIRST},
+        (2, 3, 7),
+    ),
+    ("Conv2D", {"filters": 5, "kernel_size": 3, "padding": "same", "activation": "tanh"}, IMAGE),
+    ("Conv2D", {"filters": 2, "kernel_size": (3, 2), "strides": 2, "use_bias": False}, IMAGE),
+    ("Conv2D", {"filters": 4, "kernel_size": 1, "activation": "gelu"}, IMAGE),
+    ("Conv2D", {"filters": 6, "kernel_size": 2, "groups": 2, "dilation_rate": 2}, (1, 5, 5, 4)),
+    ("Conv2D", {"filters": 3, "kernel_size": 3, "padding": "SAME", "strides": 2, **FIRST}, IMAGE),
+    ("Conv3D", {"filters": 3, "kernel_size": 2, "padding": "same"}, VOLUME),
+]
+TRANSPOSED = [
+    ("Conv1DTranspose", {"filters": 2, "kernel_size": 3}, SEQUENCE),
+    ("Conv1DTranspose", {"filters": 2, "kernel_size": 2, "strides": 3, "activation": "relu"},
+     SEQUENCE),
+    ("Conv1DTranspose", {"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same",
+                         "output_padding": 1, **FIRST}, SEQUENCE),
+    ("Conv2DTranspose", {"filters": 4, "kernel_size": 4, "strides": 2, "padding": "same"}, IMAGE),
+    ("Conv2DTranspose", {"filters": 2, "kernel_size": (2, 3), "strides": (1, 2)}, IMAGE),
+    ("Conv2DTranspose", {"filters": 2, "kernel_size": 3, "dilation_rate": 2, "use_bias": False},
+     IMAGE),
+    ("Conv3DTranspose", {"filters": 2, "kernel_size": 2, "strides": 2}, VOLUME),
+]  # fmt: skip
+DEPTHWISE = [
+    ("DepthwiseConv1D", {"kernel_size": 3, "padding": "same", "depth_multiplier": 2}, SEQUENCE),
+    ("DepthwiseConv1D", {"kernel_size": 2, "strides": 2, **FIRST}, SEQUENCE),
+    ("DepthwiseConv2D", {"kernel_size": 3, "padding": "same", "activation": "relu"}, IMAGE),
+    ("DepthwiseConv2D", {"kernel_size": (2, 3), "strides": 2, "depth_multiplier": 3}, IMAGE),
+    ("DepthwiseConv2D", {"kernel_size": 2, "dilation_rate": 2, "use_bias": False, **FIRST}, IMAGE),
+    ("SeparableConv1D", {"filters": 4, "kernel_size": 3, "padding": "same"}, SEQUENCE),
+    ("SeparableConv2D", {"filters": 4, "kernel_size": 3, "strides": 2, "depth_multiplier": 2,
+                         "activation": "elu"}, IMAGE),
+    ("SeparableConv2D", {"filters": 2, "kernel_size": 2, "dilation_rate": 2, **FIRST}, IMAGE),
+]  # fmt: skip
+LAYERS = POOLING + GLOBAL + RESHAPING + CONVOLUTIONS + TRANSPOSED + DEPTHWISE
 
 
 def drawn(number, shape, what=0):
