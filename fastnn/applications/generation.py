@@ -9,6 +9,8 @@ from fastnn import checks, ops, random
 from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.devices.arena import Arena
+from fastnn.devices.base import StepFailed
+from fastnn.devices.cpu.autotune import Autotuner
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.ops.metrics import collect
 from fastnn.recording import record
@@ -18,22 +20,28 @@ from fastnn.variable import Variable
 if TYPE_CHECKING:
     from .gpt import GPT2
 
-CHUNK = 32  # tokens that are read at once
+CHUNK = 32  # tokens of a prompt that are read at once
+EPOCHS = 1 << 60  # of a program: for ever
 
 
 class Reader:
-    """What a model has read of one text: the keys and values of each block, (n_positions, n_embd).
-    Its steps are recorded: each is one native call, whatever the place in the text."""
+    """What a model has read of one text: of each block the keys and values (n_positions, n_embd).
+    Its steps are recorded: reading is one native call, writing one for each token, without Python
+    between them, since token and place are variables too."""
 
-    def __init__(self, model: "GPT2"):
-        empty, arena = np.zeros((model.n_positions, model.n_embd), model.dtype), Arena()
-        self.model = model
-        self.kept = [
-            [Variable(empty, trainable=False, arena=arena) for _ in range(2)] for _ in model.h
-        ]
-        self.read, self.next = record(self.logits), record(self.token)
+    def __init__(self, model: "GPT2", temperature: float = 1.0, top_k: int | None = None):
+        self.model, self.temperature, self.top_k = model, temperature, top_k
+        arena, length = Arena(), model.n_positions
 
-    def logits(self, tokens: Any, position: Any) -> Tensor:
+        def zeros(dtype, *shape):
+            return Variable(np.zeros(shape, dtype), trainable=False, arena=arena)
+
+        self.kept = [[zeros(model.dtype, length, model.n_embd) for _ in "kv"] for _ in model.h]
+        self.text, self.place = zeros("int64", length + 1), zeros("int64", 1)
+        self.draws = zeros(model.dtype, length)
+        self.read, self._step = record(self._logits), record(self._next)
+
+    def _logits(self, tokens: Any, position: Any) -> Tensor:
         """Of each of the tokens (T,), which stand from a position (1,) on: (T, vocab_size)."""
         model, places = self.model, position + np.arange(tokens.shape[0])
         with no_grad():
@@ -42,18 +50,44 @@ class Reader:
                 x = block(x, keep=partial(_keep, kept, position, places))
             return ops.squeeze(model.logits(x), 0)
 
-    def token(self, tokens: Any, position: Any, temperature: Any, draw: Any, top_k: Any) -> Tensor:
-        """The token after those: the likeliest for temperature None, or the one at which the sum of
-        probabilities passes the share `draw` of all, both (1,)."""
-        with no_grad():
-            logits = self.logits(tokens, position)[-1]
-            if temperature is None:
-                return ops.argmax(logits)
-            if top_k is not None:
-                least = ops.top_k(logits, top_k)[0][-1:]
+    def _next(self) -> None:
+        """Write the token that follows the one at `place`, the likeliest or the one at which the
+        sum of probabilities passes the share of all that was drawn, and step there."""
+        logits = self._logits(ops.take(self.text, self.place, axis=0), self.place)
+        if self.temperature == 0:
+            token = ops.argmax(logits, axis=-1)
+        else:
+            if self.top_k is not None:
+                least = ops.top_k(logits, self.top_k)[0][:, -1:]
                 logits = ops.where(logits < least, -np.inf, logits)
-            sums = ops.cumsum(ops.softmax(logits / temperature), axis=0)
-            return ops.sum(sums[:-1] <= draw * sums[-1:])
+            sums = ops.cumsum(ops.softmax(logits / self.temperature), axis=-1)
+            share = ops.take(self.draws, self.place, axis=0) * sums[:, -1:]
+            token = ops.sum(sums[:, :-1] <= share, axis=-1)
+        place = self.place + 1
+        apply(collect, (ops.cast(token, "int64"), place), {}, (self.text,))
+        self.place.assign(place)
+
+    def write(self, text: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """As many tokens as there are draws, that go on from a text (T,), which is read first."""
+        last, done = len(text) - 1, 0
+        while done < last:
+            count = CHUNK if last - done >= CHUNK else 1
+            self.read(text[done : done + count], np.array([done]))
+            done += count
+        self.place.assign([last])
+        for variable, values in ((self.text, text[last:]), (self.draws, draws)):
+            whole = np.zeros(variable.shape, variable.dtype)
+            whole[last : last + len(values)] = values
+            variable.assign(whole)
+        recording, left = self._step.recording(), len(draws)
+        recording.program.rewind()
+        autotuner = Autotuner(recording.program)
+        try:
+            while left > 0:  # in slices, between which Ctrl-C is heard
+                left -= autotuner.run(EPOCHS, left)
+        except StepFailed as failed:
+            raise failed.error() from None
+        return self.text.numpy()[len(text) : len(text) + len(draws)]
 
 
 def _keep(kept, position, places, *new):
@@ -71,23 +105,15 @@ def generate(
     """See `GPT2.generate`."""
     text = _tokens(prompt, model.vocab_size)
     count = checks.whole_number("generate: max_new_tokens", max_new_tokens, 0)
-    heat = checks.not_negative("generate: temperature", temperature)
+    temperature = checks.not_negative("generate: temperature", temperature)
     if top_k is not None:
         top_k = min(checks.whole_number("generate: top_k", top_k, 1), model.vocab_size)
-    draws = random.uniform((count, 1), seed=seed).numpy()
-    reader, divisor = Reader(model), np.array([heat], draws.dtype) if heat else None
-    done, start, read = len(text), 0, 0
-    text = np.concatenate([text, np.zeros(count, np.int64)])
-    for draw in draws:
-        if done - start > model.n_positions:
-            start = read = done - max(1, model.n_positions // 2)
-        while read < done - 1:
-            new = CHUNK if done - 1 - read >= CHUNK else 1
-            reader.read(text[read : read + new], np.array([read - start]))
-            read += new
-        place = np.array([read - start])
-        text[done] = reader.next(text[read:done], place, divisor, draw, top_k).numpy()
-        read, done = done, done + 1
+    draws = random.uniform((count,), seed=seed).numpy()
+    reader, longest = Reader(model, temperature, top_k), model.n_positions
+    while len(draws):
+        seen = text if len(text) <= longest else text[-max(1, longest // 2) :]
+        now, draws = np.split(draws, [longest + 1 - len(seen)])
+        text = np.concatenate([text, reader.write(seen, now)])
     return text
 
 

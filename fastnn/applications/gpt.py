@@ -74,10 +74,8 @@ class GPT2(Model, aliases=None):
         whole = checks.whole_number
         self.vocab_size = whole("GPT2: vocab_size", vocab_size, 1)
         self.n_positions = whole("GPT2: n_positions", n_positions, 1)
-        self.n_embd, self.n_layer = (
-            whole("GPT2: n_embd", n_embd, 1),
-            whole("GPT2: n_layer", n_layer, 1),
-        )
+        self.n_embd = whole("GPT2: n_embd", n_embd, 1)
+        self.n_layer = whole("GPT2: n_layer", n_layer, 1)
         self.n_head = whole("GPT2: n_head", n_head, 1)
         self.n_inner = None if n_inner is None else whole("GPT2: n_inner", n_inner, 1)
         if n_embd % n_head:
@@ -86,8 +84,7 @@ class GPT2(Model, aliases=None):
             )
         self.dropout = checks.fraction("GPT2: dropout", dropout)
         self.layer_norm_epsilon, self.initializer_range = layer_norm_epsilon, initializer_range
-        self.wte = self._table(vocab_size, "wte")
-        self.wpe = self._table(n_positions, "wpe")
+        self.wte, self.wpe = self._table(vocab_size, "wte"), self._table(n_positions, "wpe")
         self.drop = layers.Dropout(dropout)
         self.h = [Block(self, name=f"h.{n}", dtype=self.dtype) for n in range(n_layer)]
         self.ln_f = self.norm("ln_f")
@@ -99,8 +96,8 @@ class GPT2(Model, aliases=None):
 
     def norm(self, name: str) -> layers.LayerNormalization:
         """A layer norm."""
-        epsilon = self.layer_norm_epsilon
-        return layers.LayerNormalization(epsilon=epsilon, name=name, dtype=self.dtype)
+        given = {"epsilon": self.layer_norm_epsilon, "name": name, "dtype": self.dtype}
+        return layers.LayerNormalization(**given)
 
     def dense(self, units: int, name: str, share: float = 1.0) -> layers.Dense:
         """A dense layer. share: of the standard deviation of its first weights."""
