@@ -26,6 +26,15 @@ def all(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether no element is 0: of none, True. axis: an integer, several, or None for all; keepdims
     keeps them with extent 1."""
 
+def allclose(
+    x: Operand,
+    y: Operand,
+    rtol: float = 1e-05,
+    atol: float = 1e-08,
+    equal_nan: bool = False,
+) -> Tensor:
+    """Whether all elements are close: `all` of `isclose`."""
+
 def any(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether some element is not 0: of none, False. NaN is not 0. axis: an integer, several, or
     None for all; keepdims keeps them with extent 1."""
@@ -114,6 +123,21 @@ def binary_crossentropy(target: Operand, output: Operand, from_logits: bool = Fa
     """-target log(output) - (1 - target) log(1 - output), element by element; output is kept 1e-7
     away from 0 and 1. from_logits: output is what a sigmoid would make probabilities of."""
 
+def bitwise_and(x: Operand, y: Operand) -> Tensor:
+    """And of the bits of x and y; of booleans, of these. x, y: int64, int32, uint8 or bool, both
+    alike; shapes broadcast."""
+
+def bitwise_not(x: Operand) -> Tensor:
+    """The other of each bit: -1 - x, of uint8 255 - x, of booleans whether x is False."""
+
+def bitwise_or(x: Operand, y: Operand) -> Tensor:
+    """Or of the bits of x and y; of booleans, of these. x, y: int64, int32, uint8 or bool, both
+    alike; shapes broadcast."""
+
+def bitwise_xor(x: Operand, y: Operand) -> Tensor:
+    """Exclusive or of the bits of x and y; of booleans, of these. x, y: int64, int32, uint8 or
+    bool, both alike; shapes broadcast."""
+
 def broadcast_to(x: Operand, shape: Any) -> Tensor:
     """x repeated along new dimensions and those of extent 1, to `shape`, copied. x: any element
     type. Its gradient is the sum over what was repeated."""
@@ -187,6 +211,10 @@ def conv_transpose(
 
 def copy(x: Operand) -> Tensor:
     """x in memory of its own, of any element type. It has no gradient: the copy is detached."""
+
+def corrcoef(x: Operand) -> Tensor:
+    """The correlations (R, R) of the rows of x (R, N): their covariances over the products of their
+    deviations. Of one row (N,) it is 1."""
 
 def cos(x: Operand) -> Tensor:
     """The cosine of x; NaN at infinity. x: any shape, float32 or float64; the result has both."""
@@ -294,6 +322,9 @@ def expm1(x: Operand) -> Tensor:
     """e^x - 1, with all its digits next to 0. x: any shape, float32 or float64; the result has
     both."""
 
+def fabs(x: Operand) -> Tensor:
+    """|x|, a float also of integers."""
+
 def fix(x: Operand) -> Tensor:
     """x without its fraction, a float. Its gradient is 0. x: any shape, float32 or float64; the
     result has both."""
@@ -331,6 +362,10 @@ def full_like(x: Operand, fill_value: Any, dtype: Any = None) -> Tensor:
 def gather(source: Operand, order: Operand, cursor: Operand, rows: Any) -> Tensor:
     """Rows of source: those that `order` names from place `cursor` on. order: int64; cursor: int64,
     one element. It has no gradient."""
+
+def gcd(x: Operand, y: Operand) -> Tensor:
+    """The greatest common divisor of |x| and |y|, by Euclid's algorithm; of x and 0 it is |x|. x,
+    y: int64, int32 or uint8, both alike; shapes broadcast."""
 
 def gelu(x: Operand, approximate: bool = True) -> Tensor:
     """x Phi(x), Phi being the normal CDF; by default, as in Keras, x (1 + tanh(sqrt(2 / pi) (x +
@@ -395,9 +430,23 @@ def inner(x1: Operand, x2: Operand) -> Tensor:
     """The sum of products over the last dimensions of both: (..., K) and (..., K) give (..., ...).
     With a number, the product with it."""
 
+def isclose(
+    x: Operand,
+    y: Operand,
+    rtol: float = 1e-05,
+    atol: float = 1e-08,
+    equal_nan: bool = False,
+) -> Tensor:
+    """Whether |x - y| <= atol + rtol |y|; infinities are close to themselves, NaN to NaN if
+    equal_nan."""
+
 def isfinite(x: Operand) -> Tensor:
     """Whether x is neither NaN nor infinite. x: any shape, float32 or float64; the result has the
     shape."""
+
+def isin(x1: Operand, x2: Operand, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Whether each element of x1 is one of x2's, or, with invert, is none. NaN is in nothing.
+    assume_unique: taken and not needed."""
 
 def isinf(x: Operand) -> Tensor:
     """Whether x is infinite. x: any shape, float32 or float64; the result has the shape."""
@@ -419,9 +468,20 @@ def layer_norm(x: Operand, gamma: Operand, beta: Operand, epsilon: float = 0.001
     gamma (x - mean) / sqrt(variance + epsilon) + beta, the variance that of the C numbers
     (biased)."""
 
+def lcm(x: Operand, y: Operand) -> Tensor:
+    """The least common multiple of |x| and |y|, 0 where one is 0. x, y: integers; shapes
+    broadcast."""
+
+def ldexp(x: Operand, y: Operand) -> Tensor:
+    """x 2^y. y: integers; shapes broadcast."""
+
 def leaky_relu(x: Operand, negative_slope: float = 0.2) -> Tensor:
     """x, or negative_slope x where x is negative; its gradient at 0 is negative_slope, as in
     PyTorch and TensorFlow. x: any shape, float32 or float64; the result has both."""
+
+def left_shift(x: Operand, y: Operand) -> Tensor:
+    """x 2^y, its lowest bits as many as x has: 0 where they are all shifted out. x, y: int64, int32
+    or uint8, both alike; shapes broadcast."""
 
 def less(x: Operand, y: Operand) -> Tensor:
     """True where x is less than y, else False; NaN is unequal to everything. x, y: float32,
@@ -547,6 +607,15 @@ def mod(x: Operand, y: Operand) -> Tensor:
     """x - floor(x / y) y, exact and of the sign of y, as in NumPy and Python; of integers, 0 where
     y is 0. x, y: float32, float64, int64, int32 or uint8, both alike; shapes broadcast."""
 
+def moments(
+    x: Operand,
+    axes: Any,
+    keepdims: bool = False,
+    synchronized: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The mean and the (biased) variance of x along axes: an integer, several, or None for all;
+    keepdims keeps them with extent 1. synchronized: taken, and of no meaning in one process."""
+
 def moveaxis(x: Operand, source: Any, destination: Any) -> Tensor:
     """x with the dimensions `source` (an integer or several) at the places `destination`, and the
     others in their order, copied."""
@@ -645,6 +714,10 @@ def normal(
 ) -> Tensor:
     """Normally distributed numbers. state, draw_offset: as for dropout."""
 
+def normalize(x: Operand, axis: int = -1, order: int = 2, epsilon: Any = None) -> Tensor:
+    """x over its norm of this order along axis, which counts as epsilon (None: config.epsilon())
+    at least."""
+
 def not_equal(x: Operand, y: Operand) -> Tensor:
     """True where x is not y, else False; NaN is unequal to everything. x, y: float32, float64,
     int64, int32, uint8 or bool, both alike; shapes broadcast."""
@@ -732,6 +805,9 @@ def repeat(x: Operand, repeats: Any, axis: Any = None) -> Tensor:
 def reshape(x: Operand, newshape: Any) -> Tensor:
     """x under another shape with as many elements; one extent may be -1. The memory is shared with
     x."""
+
+def right_shift(x: Operand, y: Operand) -> Tensor:
+    """floor(x / 2^y). x, y: int64, int32 or uint8, both alike; shapes broadcast."""
 
 def rint(x: Operand) -> Tensor:
     """The whole number nearest to x, a float; of two, the even one. Its gradient is 0. x: any
@@ -954,6 +1030,10 @@ def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor
 def transpose(x: Operand, axes: Any = None) -> Tensor:
     """x with its dimensions in another order, copied: reversed, or by `axes`, a permutation."""
 
+def trapezoid(y: Operand, x: Operand | None = None, *, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The integral of y along axis by the trapezoidal rule: the sum of d (y[i] + y[i + 1]) / 2.
+    d: the differences of x, of y's shape or (its extent along axis,), else dx."""
+
 def tril(x: Operand, k: int = 0) -> Tensor:
     """x with zeros above diagonal number k of its last two dimensions."""
 
@@ -972,6 +1052,10 @@ def uniform(
     dtype: str = 'float32',
 ) -> Tensor:
     """Numbers in [low, high), each as likely as any other. state, draw_offset: as for dropout."""
+
+def vander(x: Operand, N: Any = None, increasing: bool = False) -> Tensor:
+    """The matrix (n, N) of powers of x (n,): x^(N - 1), ..., x, 1, or the other way round if
+    increasing. N: how many; None is n."""
 
 def var(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean of (x - mean of x)^2, a float also of integers; NaN of none. axis: an integer,
@@ -1006,10 +1090,28 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
     divided by sum of weights. weights: of x's shape, or one row along axis; None: all are 1. A
     float also of integers."""
 
+def bartlett(x: Any) -> Any:
+    """Bartlett's window of x points, a triangle: 1 - |2 n / (x - 1) - 1|."""
+
+def batch_normalization(
+    x: Any,
+    mean: Any,
+    variance: Any,
+    axis: int,
+    offset: Any = None,
+    scale: Any = None,
+    epsilon: float = 0.001,
+) -> Any:
+    """scale (x - mean) / sqrt(variance + epsilon) + offset, all of the extent of x along axis:
+    batch normalisation by given statistics (Ioffe and Szegedy 2015), with gradients of them too."""
+
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
     """How often each whole number from 0 on is in x (N,), int32, or the sums of its weights (N,);
     of x (M, N), row by row. The result has max(x) + 1 elements, or minlength if that is more.
     Eagerly only: a recorded step has fixed shapes. No gradient. sparse: False."""
+
+def blackman(x: Any) -> Any:
+    """Blackman's window of x points: 0.42 - 0.5 cos(t) + 0.08 cos(2 t), t = 2 pi n / (x - 1)."""
 
 def cast(x: Any, dtype: Any) -> Any:
     """x as another element type, with a gradient where both are floats: see `Tensor.astype`."""
@@ -1092,6 +1194,12 @@ def geomspace(
 def get_item(x: Any, key: Any) -> Any:
     """x[key]."""
 
+def hamming(x: Any) -> Any:
+    """Hamming's window of x points: 0.54 - 0.46 cos(2 pi n / (x - 1))."""
+
+def hanning(x: Any) -> Any:
+    """Hann's window of x points: 0.5 - 0.5 cos(2 pi n / (x - 1))."""
+
 def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> Any:
     """How many elements of x are in each of `bins` intervals of one length between the bounds
     `range`, int32, and the bins + 1 ends of the intervals; None: between the smallest and the
@@ -1108,6 +1216,20 @@ def identity(n: int, dtype: Any = None) -> Any:
 
 def is_tensor(x: Any) -> bool:
     """Whether x is a tensor of fastnn."""
+
+def kaiser(x: Any, beta: Any) -> Any:
+    """Kaiser's window of x points: I0(beta sqrt(1 - (2 n / (x - 1) - 1)^2)) / I0(beta)."""
+
+def layer_normalization(
+    x: Any,
+    gamma: Any = None,
+    beta: Any = None,
+    axis: Any = -1,
+    epsilon: float | None = None,
+) -> Any:
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, mean and variance those along axis (an
+    integer or several), of whose extents gamma and beta are (Ba et al. 2016). epsilon: None is
+    config.epsilon()."""
 
 def linspace(
     start: Any,
@@ -1151,6 +1273,15 @@ def nonzero(x: Any) -> tuple:
 
 def ones(shape: Any, dtype: Any = None) -> Any:
     """Ones. dtype: None is config.floatx()."""
+
+def rms_normalization(
+    x: Any,
+    scale: Any = None,
+    axis: Any = -1,
+    epsilon: float | None = None,
+) -> Any:
+    """scale x / sqrt(mean of x^2 + epsilon), the mean along axis (an integer or several) (Zhang and
+    Sennrich 2019). epsilon: None is config.epsilon()."""
 
 def saturate_cast(x: Any, dtype: Any) -> Any:
     """The same as cast, but what dtype does not reach becomes its nearest number."""
@@ -1285,8 +1416,16 @@ amax = max
 
 amin = min
 
+bitwise_invert = bitwise_not
+
+bitwise_left_shift = left_shift
+
+bitwise_right_shift = right_shift
+
 hard_swish = hard_silu
 
 remainder = mod
 
 swish = silu
+
+true_divide = divide

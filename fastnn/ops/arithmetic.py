@@ -69,6 +69,7 @@ divide = elementwise(
     reference=np.divide,
     edges=EXTREMES,
     domain=(0.5, 4.0),
+    aliases=("true_divide",),
     doc="x / y, as IEEE 754 has it for y = 0.",
 )
 maximum = elementwise(

@@ -144,11 +144,13 @@ def elementwise(
                 g.gradient(i, op, *saved, dys[0], **changed(given))
 
     alike = len(names) == 1 or not broadcasts
+    # of an op of integers alone they are whole
+    whole_in = None if conditions or {*formula.dtypes} & {*FLOAT_LETTERS} else domain
     singles, pairs = (FEW_SHAPES, FEW_PAIRS) if few else (SHAPES, PAIRS)
     shapes = [(shape,) for shape in singles] if alike else pairs
 
     def made_cases():
-        drawn = [_drawn(s, conditions, len(names)) for s in shapes]
+        drawn = [_drawn(s, conditions, len(names), whole_in) for s in shapes]
         return [
             *[Case(s, given, domain=domain) for given in ({}, *tested) for s in drawn],
             *cases,
@@ -186,10 +188,17 @@ def elementwise(
     return op
 
 
-def _drawn(shapes, conditions, count):
-    """`count` inputs of a case that have these shapes in turns, conditions drawn as booleans."""
+def _drawn(shapes, conditions, count, whole_in=None):
+    """`count` inputs of a case that have these shapes in turns, conditions drawn as booleans, or
+    all as whole numbers within a range."""
     turns = [shapes[n % len(shapes)] for n in range(count)]
+    if whole_in is not None:
+        return tuple([partial(_whole, s, whole_in) for s in turns])
     return tuple([partial(_booleans, s) if n < conditions else s for n, s in enumerate(turns)])
+
+
+def _whole(shape, domain, rng):
+    return rng.integers(*domain, shape)
 
 
 def _booleans(shape, rng):

@@ -10,11 +10,15 @@ from fastnn.dtypes import FLOATS, NUMBERS
 from .arithmetic import (
     abs,
     add,
+    cast,
     divide,
     equal,
+    isfinite,
     isnan,
     less,
+    less_equal,
     logical_and,
+    logical_or,
     maximum,
     minimum,
     multiply,
@@ -27,7 +31,7 @@ from .elementary import exp, expm1, logaddexp, power
 from .elementary import log as natural_log
 from .movement import copy
 from .record import Case
-from .rounding import mod, sign
+from .rounding import floor_divide, mod, sign
 from .trigonometric import sin
 
 LN2 = log(2)
@@ -234,3 +238,44 @@ def fmax(x: Any, y: Any) -> Any:
 def fmin(x: Any, y: Any) -> Any:
     """The smaller of x and y, the other one where one is NaN."""
     return where(not_equal(x, x), y, where(not_equal(y, y), x, minimum(x, y)))
+
+
+@composite(reference=lambda x: np.where(np.real(x) < 0, -x, x), cases=_cases())
+def fabs(x: Any) -> Any:
+    """|x|, a float also of integers."""
+    return abs(x)
+
+
+@composite(
+    reference=lambda x, y, rtol=1e-5, atol=1e-8, equal_nan=False: np.isclose(
+        x, y, rtol, atol, equal_nan
+    ),
+    cases=[
+        Case((_mixed, _mixed)),
+        Case((_mixed, _mixed), {"equal_nan": True}),
+        Case(((5, 7), (7,)), {"rtol": 0.5, "atol": 0.1}),
+    ],
+    constant=(0, 1),
+)
+def isclose(
+    x: Any, y: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Whether |x - y| <= atol + rtol |y|; infinities are close to themselves, NaN to NaN if
+    equal_nan."""
+    near = less_equal(abs(subtract(x, y)), add(atol, multiply(rtol, abs(y))))
+    near = logical_or(logical_and(near, isfinite(y)), equal(x, y))
+    if equal_nan:
+        near = logical_or(near, logical_and(isnan(x), isnan(y)))
+    return near
+
+
+@composite(
+    reference=lambda x, y: x * 2.0**y,
+    cases=[Case(((131,), lambda rng: rng.integers(-9, 9, 131)))],
+    indices=(1,),
+)
+def ldexp(x: Any, y: Any) -> Any:
+    """x 2^y. y: integers; shapes broadcast."""
+    half = floor_divide(y, 2)  # of 2^y itself some overflow where x 2^y does not
+    powers = [power(2.0, cast(part, dtype=x.dtype)) for part in (half, subtract(y, half))]
+    return multiply(multiply(x, powers[0]), powers[1])

@@ -16,12 +16,16 @@ from .arithmetic import (
     greater,
     less,
     less_equal,
+    logical_not,
+    minimum,
     multiply,
     subtract,
     where,
 )
 from .arrange import flip
 from .composite import composite
+from .functions import as_tensor
+from .movement import take
 from .record import (
     Case,
     Op,
@@ -258,3 +262,33 @@ def digitize(x: Any, bins: Any) -> Any:
     if (steps < 0).any():
         return subtract(number, searchsorted(flip(bins), x, side="right"))
     return searchsorted(bins, x, side="right")
+
+
+def _is_in(x1, x2, invert=False):
+    return np.isin(x1, x2, invert=invert)
+
+
+@composite(
+    reference=_is_in,
+    cases=[
+        *[
+            Case((_drawn((5, 13)), _drawn(s)), {"invert": i})
+            for s in ((3,), (2, 4))
+            for i in (0, 1)
+        ],
+        Case((_drawn((5,)), (0,))),
+    ],
+    constant=(0, 1),
+    dtypes=ANY,
+    compares=True,
+)
+def isin(x1: Any, x2: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Whether each element of x1 is one of x2's, or, with invert, is none. NaN is in nothing.
+    assume_unique: taken and not needed."""
+    among = sort(reshape(x2, newshape=(-1,)))
+    if not among.shape[0]:
+        found = as_tensor(np.zeros(x1.shape, bool))
+    else:
+        place = searchsorted(among, x1)
+        found = equal(take(among, minimum(place, among.shape[0] - 1)), x1)
+    return logical_not(found) if invert else found

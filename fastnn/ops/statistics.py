@@ -27,6 +27,7 @@ from .arithmetic import (
 )
 from .composite import composite, detached
 from .functions import public
+from .pointwise import isclose
 from .record import Case
 from .reduce import SHAPES_AND_AXES, checked_axes, max, mean, min, sum
 from .shapes import reshape
@@ -296,3 +297,17 @@ def _matrix_norm(x, ord, axes, keepdims):
     if keepdims:
         return found
     return reshape(found, newshape=[e for d, e in enumerate(found.shape) if d not in axes])
+
+
+@composite(
+    reference=lambda x, y, rtol=1e-5, atol=1e-8, equal_nan=False: np.allclose(
+        x, y, rtol, atol, equal_nan
+    ),
+    cases=[Case(((5, 7), (7,))), Case(((5, 7), (7,)), {"atol": 10.0})],
+    constant=(0, 1),
+)
+def allclose(
+    x: Any, y: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Whether all elements are close: `all` of `isclose`."""
+    return all(isclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan))

@@ -50,7 +50,7 @@ FORMULAS = [
     if form.startswith(("loops.", "updates."))
     # integers are divided one by one, and remainders and powers take as many steps as they need;
     # squares of float32 are summed in float64, which fills half as many
-    and not re.search(r"sums|squares|cast|^loops\.(floor_divide|mod|power-[iu])", form)
+    and not re.search(r"sums|squares|cast|^loops\.(floor_divide|gcd|mod|power-[iu])", form)
 ]
 OTHERS = [
     "gemm.gemm-f4",
@@ -173,6 +173,8 @@ def test_machine_code(form, bits, listings):
             instruction = rf"(?:{instruction}|v?pandn?)"
         if form.startswith(("loops.isinf", "loops.signbit")):  # bits are compared
             instruction = "vp[a-z]+"
+        if form.startswith("loops.bitwise"):  # instructions for floats do as well
+            instruction = "vp?(?:and|or|xor|tern)[a-z]+"
         if form == "loops.absolute-u1":  # a copy
             instruction = "vmov[a-z]+"
         arithmetic = rf"\b{instruction}\s.*%{REGISTER[bits]}\d"
