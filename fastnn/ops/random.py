@@ -1,6 +1,8 @@
 """Ops that draw random numbers. What they draw is a function of a generator's state, its key and
 count of draws, and of `draw_offset`, which is added to the count."""
 
+from typing import Any
+
 import numpy as np
 
 from fastnn.dtypes import FLOATS, INT64, expected
@@ -13,11 +15,11 @@ from .record import Case, Op, expect_dtype, expect_shape
 SIZES = [(0, 3), (1,), (63,), (65,), (511,), (513,), (7, 150)]
 
 
-def _state(_rng):
+def a_state(_rng: Any) -> np.ndarray:
     return np.array([1234567890123, 5])
 
 
-def _expect_state(name, state):
+def expect_state(name: str, state: Any) -> None:
     expect_shape(
         name,
         "state",
@@ -31,7 +33,7 @@ def _expect_state(name, state):
 
 def _infer(x, state, *, rate, draw_offset=0):
     dtype = expect_dtype("dropout", x=x)
-    _expect_state("dropout", state)
+    expect_state("dropout", state)
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate must lie between 0 and 1; got {rate!r}")
     return [(x.shape, dtype)]
@@ -47,7 +49,7 @@ dropout = Op(
     kernels="random.dropout",
     gradient=_gradient,
     reference=reference.dropout,
-    cases=[Case((shape, _state), {"rate": 0.3, "draw_offset": 2}) for shape in SIZES],
+    cases=[Case((shape, a_state), {"rate": 0.3, "draw_offset": 2}) for shape in SIZES],
     indices=(1,),
     flops=1,
     # Philox multiplies 20 times for 64 numbers, whatever their type; then a comparison and a
@@ -61,13 +63,13 @@ dropout = Op(
 
 
 def _drawn(name, state, shape, dtype):
-    _expect_state(name, state)
+    expect_state(name, state)
     return [(tuple(shape), expected(dtype, name, FLOATS))]
 
 
 def _cases(dtypes, **attributes):
     return [
-        Case((_state,), {"shape": shape, "dtype": dtype, "draw_offset": 2, **attributes})
+        Case((a_state,), {"shape": shape, "dtype": dtype, "draw_offset": 2, **attributes})
         for shape in [(0, 3), (1,), (65,), (3, 41)]
         for dtype in dtypes
     ]
@@ -108,7 +110,7 @@ permutation = Op(
     cases=[
         Case(
             (
-                _state,
+                a_state,
                 lambda _, n=n: np.zeros(n + -n % 4, np.uint32),
                 lambda _, n=n: np.zeros(n, np.int64),
                 lambda _: np.array([7]),
