@@ -85,6 +85,19 @@ def argsort(x: Operand, axis: int = -1) -> Tensor:
     """The indices, int64, that put x in ascending order along axis (None: of all as one row): NaN
     last, equal elements as they stand."""
 
+def attention(
+    query: Operand,
+    key: Operand,
+    value: Operand,
+    mask: Operand | None = None,
+    *,
+    scale: Any = None,
+    is_causal: bool = False,
+) -> Tensor:
+    """`dot_product_attention` of heads of at most 512 numbers, without bias, in one call: the
+    scores are nowhere but in caches. query (B, T, N, H), key (B, S, K, H), value (B, S, K, V),
+    mask: booleans that broadcast to (B, N, T, S), or left out; the result (B, T, N, V)."""
+
 def average_pool(
     inputs: Operand,
     pool_size: Any,
@@ -292,6 +305,22 @@ def dropout(x: Operand, state: Operand, rate: Any, draw_offset: int = 0) -> Tens
     """x, of any shape, with each number zero with probability `rate` and the others multiplied with
     1 / (1 - rate). state: (2,), int64, a generator's key and count of draws, to which `draw_offset`
     is added; the gradient drops the same ones."""
+
+def dropout_attention(
+    query: Operand,
+    key: Operand,
+    value: Operand,
+    state: Operand,
+    mask: Operand | None = None,
+    *,
+    rate: Any,
+    draw_offset: int = 0,
+    scale: Any = None,
+    is_causal: bool = False,
+) -> Tensor:
+    """`attention` with `dropout` of the weights, (B, N, T, S): of those each is zero with
+    probability `rate`, and the others are multiplied with 1 / (1 - rate), but of a query that sees
+    no key none. state, draw_offset: as for dropout."""
 
 def elu(x: Operand, alpha: float = 1.0) -> Tensor:
     """x, or alpha (e^x - 1) where x is negative. x: any shape, float32 or float64; the result has
