@@ -1,249 +1,16 @@
 """Attention: of several heads, of heads that share keys, and between sequences as they are."""
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any
 
-import numpy as np
-
 from fastnn import checks, ops, random
-from fastnn.dtypes import BOOL
 from fastnn.errors import ShapeError, shape_text
-from fastnn.layers.activations import masked_softmax
 from fastnn.layers.base import Layer, Shape
-from fastnn.layers.building import tuple_of
-from fastnn.layers.einsum import EinsumDense
+from fastnn.layers.heads import Projected
 from fastnn.ops.attention import until_itself
-from fastnn.symbolic import arena_of, is_symbolic
-from fastnn.tensor import Tensor, mask_of
+from fastnn.tensor import Tensor
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-
-
-# what the projections take of a layer's arguments
-PROJECTION = (
-    "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
-    "activity_regularizer", "kernel_constraint", "bias_constraint", "dtype",
-)  # fmt: skip
-
-
-def _both(mask, other):
-    """What two masks have, either of which may be none."""
-    return other if mask is None else mask if other is None else ops.logical_and(mask, other)
-
-
-def _causal(query, key):
-    return ops.expand_dims(until_itself(query.shape[1], key.shape[1]), 0)
-
-
-class Projected(Layer, aliases=None):
-    """What layers share that make queries, keys and values of what they are given, attend, and
-    project what is found. Layers of it: `query_dense`, `key_dense`, `value_dense`, `output_dense`,
-    in that order, and with a gate `gate_dense` before the values'."""
-
-    supports_masking = True
-    unwritten: tuple[str, ...] = ("activity_regularizer", "flash_attention")
-    attention_axes: Sequence[int] | None = None
-    output_shape: tuple[int, ...] | None = None
-    seed: int | None
-
-    def _keep(self, heads, dropout, use_bias, sliding_window, use_gate, **others):
-        """Keep arguments. heads: of queries, of keys; the numbers of a query, of a value."""
-        name, self._heads = type(self).__name__, heads
-        self.dropout = checks.fraction(f"{name}: dropout", dropout)
-        self.use_bias, self.use_gate, self.sliding_window = bool(use_bias), bool(use_gate), None
-        if sliding_window is not None:
-            self.sliding_window = checks.whole_number(f"{name}: sliding_window", sliding_window, 1)
-        self.take(**others)
-
-    # ---- building, for three shapes
-
-    def __call__(  # type: ignore[override]
-        self, query: Any, value: Any, key: Any = None, *others: Any, **named: Any
-    ) -> Any:
-        return super().__call__(*self._built_for_inputs(query, value, key, others), **named)
-
-    def compute_output_spec(  # type: ignore[override]
-        self, query: Any, value: Any, key: Any = None, *others: Any, **named: Any
-    ) -> Any:
-        given = self._built_for_inputs(query, value, key, others)
-        return super().compute_output_spec(*given, **named)
-
-    def _built_for_inputs(self, query, value, key, others):
-        """Build for these if it is not built; the arguments."""
-        if not self.built:
-            given = [query, value, value if key is None else key]
-            shapes = [x.shape if hasattr(x, "shape") else np.shape(x) for x in given]
-            arena = arena_of([x for x in given if is_symbolic(x)])
-            self.build_for([(None, *shape[1:]) for shape in shapes], arena)  # type: ignore[arg-type]
-        return (query, value) if key is None and not others else (query, value, key, *others)
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Build with what `get_build_config` gave, or Keras's."""
-        if "shapes_dict" in config:
-            self.build(**{name: tuple_of(shape) for name, shape in config["shapes_dict"].items()})
-        super().build_from_config(config)
-
-    def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
-        """Make the weights for these shapes; without the last, of the values', for keys too."""
-        if value_shape is not None:  # as a program calls it; else a list of the three
-            key_shape = value_shape if key_shape is None else key_shape
-            self.build_for([query_shape, value_shape, key_shape])  # type: ignore[arg-type]
-            return
-        query, value, key = self._expect_shapes(query_shape)
-        heads, groups, depth, value_depth = self._heads
-        rank = len(query)
-        self._axes = tuple(
-            range(1, rank - 1)
-            if self.attention_axes is None
-            else [axis if axis >= 0 else rank + axis for axis in self.attention_axes]
-        )
-        if self.dropout > 0:
-            self.generator = (
-                random.default.spawn() if self.seed is None else random.Generator(self.seed)
-            )
-        self.query_dense = self._dense("query", query, (heads, depth))
-        self.key_dense = self._dense("key", key, (groups, depth))
-        if self.use_gate:
-            self.gate_dense = self._dense("gate", query, (heads, value_depth), "sigmoid")
-        self.value_dense = self._dense("value", value, (groups, value_depth))
-        found = (*query[:-1], heads, value_depth)
-        self.output_dense = self._dense(
-            "attention_output", found, self.output_shape or query[-1:], inner=2
-        )
-
-    def _expect_shapes(self, shapes):
-        are_three = len(shapes) == 3 and all([isinstance(s, tuple) for s in shapes])
-        if are_three:
-            query, value, key = shapes
-            if len(query) == len(value) == len(key) >= 3 and value[1:-1] == key[1:-1]:
-                return shapes
-        got = " and ".join(map(shape_text, shapes)) if are_three else shape_text(shapes)
-        raise ShapeError(
-            f"{type(self).__name__} {self.name!r}: takes shapes of a query (B, T, C), a value "
-            f"(B, S, C) and a key (B, S, C), with one S; got {got}"
-        )
-
-    def _dense(self, name, shape, outer, activation=None, inner=1):
-        """A projection, built, of the last `inner` dimensions of a shape to `outer`."""
-        rank = len(shape)
-        kept, summed = LETTERS[: rank - inner], LETTERS[rank - inner : rank]
-        made = LETTERS[rank : rank + len(outer)]
-        layer = EinsumDense(
-            f"{kept}{summed},{summed}{made}->{kept}{made}",
-            (*[None] * (len(kept) - 1), *outer),
-            activation,
-            made if self.use_bias else None,
-            name=name,
-            **{argument: getattr(self, argument) for argument in PROJECTION},
-        )
-        layer.supports_masking = True  # rather than warn of a mask that is used here
-        layer.build_for((*[None] * len(kept), *shape[rank - inner :]), self.arena())
-        return layer
-
-    # ---- masks
-
-    def _compute_attention_mask(
-        self,
-        query: Tensor,
-        value: Tensor,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        use_causal_mask: bool = False,
-    ) -> Any:
-        """What of all masks together stays, (B, T, S) or what broadcasts to it; None without."""
-        query_mask, value_mask, key_mask, found = (
-            mask if mask is None or mask.dtype == BOOL else ops.cast(mask, "bool")
-            for mask in (query_mask, value_mask, key_mask, attention_mask)
-        )
-        if query_mask is not None:
-            found = _both(found, ops.expand_dims(query_mask, -1))
-        for mask in (value_mask, key_mask):
-            if mask is not None:
-                found = _both(found, ops.expand_dims(mask, -2))
-        if use_causal_mask:
-            found = _both(found, _causal(query, value))
-        if self.sliding_window is not None:
-            rows = ops.expand_dims(ops.arange(query.shape[1]), (0, 2))
-            apart = abs(rows - ops.arange(value.shape[1]))
-            found = _both(found, apart < self.sliding_window)
-        return found
-
-    # ---- attending
-
-    def call(  # type: ignore[override]
-        self,
-        query: Tensor,
-        value: Tensor,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: bool | None = None,
-        use_causal_mask: bool = False,
-    ) -> Any:
-        mask = self._compute_attention_mask(
-            query,
-            value,
-            mask_of(query) if query_mask is None else query_mask,
-            mask_of(value) if value_mask is None else value_mask,
-            mask_of(key) if key_mask is None else key_mask,
-            attention_mask,
-        )
-        found, scores = self._compute_attention(
-            self.query_dense(query),
-            self.key_dense(value if key is None else key),
-            self.value_dense(value),
-            mask,
-            training,
-            return_attention_scores,
-            use_causal_mask,
-        )
-        found = self.output_dense(found * self.gate_dense(query) if self.use_gate else found)
-        return (found, scores) if return_attention_scores else found
-
-    def _compute_attention(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Any = None,
-        training: bool | None = None,
-        return_attention_scores: bool = False,
-        use_causal_mask: bool = False,
-    ) -> tuple[Any, Any]:
-        """What the heads find, (B, T, N, H), and the weights if they are asked for. A class of
-        one's own may have another."""
-        heads, groups, depth, _ = self._heads
-        scale, mask, rank = 1 / sqrt(depth), attention_mask, query.ndim
-        if rank == 4 and not return_attention_scores and self.dropout == 0:
-            if mask is not None and mask.ndim == 3:
-                mask = ops.expand_dims(mask, 1)
-            found = ops.dot_product_attention(query, key, value, None, mask, scale, use_causal_mask)
-            return found, None
-        if groups != heads:
-            key, value = (ops.repeat(x, heads // groups, axis=2) for x in (key, value))
-        if use_causal_mask:
-            mask = _both(mask, _causal(query, key))
-        # the axes that are attended over have other letters in the keys than in the queries
-        target, axes = LETTERS[:rank], self._axes
-        source = "".join([LETTERS[rank + i] if i in axes else target[i] for i in range(rank)])
-        made = "".join([target[i] for i in range(rank - 1) if i not in axes])
-        made += "".join([target[i] for i in axes]) + "".join([source[i] for i in axes])
-        scores = ops.einsum(f"{source},{target}->{made}", key, query * scale)
-        if mask is not None:
-            extents = len(made) - mask.ndim  # of heads, and of dimensions of the batch
-            mask = ops.expand_dims(mask, tuple(range(1, 1 + extents))) if extents > 0 else mask
-        weights = masked_softmax(self, scores, mask, tuple(range(-len(axes), 0)))
-        kept = weights
-        if training and self.dropout > 0:
-            state, draw_offset = self.generator.draw()
-            kept = ops.dropout(weights, state, rate=self.dropout, draw_offset=draw_offset)
-        return ops.einsum(f"{made},{source}->{target}", kept, value), weights
+MASKED = 1e9  # Keras's: taken from scores that are not to count
 
 
 class MultiHeadAttention(Projected):
@@ -410,3 +177,149 @@ class GroupQueryAttention(Projected):
     ) -> Shape:
         """(B, T, C)."""
         return tuple(query_shape)
+
+
+class Attention(Layer):
+    """softmax(scores) value, the scores those of each query and each key: their product, or with
+    score_mode "concat" the sum of tanh(query + key). Luong and others, "Effective approaches to
+    attention-based neural machine translation", 2015. Arguments and defaults are Keras's.
+
+    Called on a list: query (B, T, C), value (B, S, V) and key (B, S, C), the value where it is left
+    out; the result (B, T, V). use_scale: multiply with a number that is learned, the scores or,
+    with "concat", what the tanh is of. dropout: of the weights, in training.
+
+    `call` takes besides a mask, a list of those of query (B, T), whose rows become zero, and value
+    (B, S), where they do not come with the tensors; return_attention_scores: also give the weights
+    (B, T, S); use_causal_mask: no query sees later keys.
+
+    >>> import fastnn
+    >>> query, value = fastnn.ops.zeros((1, 1, 2)), fastnn.tensor([[[1.0, 0.0], [3.0, 2.0]]])
+    >>> fastnn.layers.Attention()([query, value]).numpy()
+    array([[[2., 1.]]], dtype=float32)
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **base: Any,
+    ):
+        super().__init__(**base)
+        name = type(self).__name__
+        if score_mode not in ("dot", "concat"):
+            raise ValueError(f"{name}: score_mode must be 'dot' or 'concat'; got {score_mode!r}")
+        self.use_scale, self.score_mode = bool(use_scale), score_mode
+        self.dropout, self.seed = checks.fraction(f"{name}: dropout", dropout), seed
+
+    def build(self, input_shape: Any) -> None:
+        self._expect_list("inputs", input_shape)
+        self.scale = self.concat_score_weight = None
+        self._add_scales(input_shape[0][-1])
+        if self.dropout > 0:
+            self.generator = (
+                random.default.spawn() if self.seed is None else random.Generator(self.seed)
+            )
+
+    def _add_scales(self, depth):
+        if self.use_scale:
+            self.scale = self.add_weight((), "ones", name="scale")
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
+
+    def _expect_list(self, what, given):
+        """Raise unless it is a list of two or three."""
+        is_list = isinstance(given, list | tuple)
+        if is_list and what == "inputs":  # a shape is no list of shapes, nor a row a tensor
+            is_list = all([hasattr(x, "shape") or isinstance(x, list | tuple) for x in given])
+        if not is_list or not 2 <= len(given) <= 3:
+            got = f"a list of {len(given)}" if is_list else type(given).__name__
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r}: {what} must be a list, of query and value, "
+                f"or of query, value and key; got {got}"
+            )
+
+    def _calculate_scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """(B, T, S), of query (B, T, C) and key (B, S, C)."""
+        if self.score_mode == "dot":
+            scores = ops.matmul(query, key, transpose_b=True)
+            return scores if self.scale is None else scores * self.scale
+        both = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
+        both = both if self.scale is None else both * self.scale
+        return self.concat_score_weight * ops.sum(ops.tanh(both), axis=-1)
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        self._expect_list("inputs", inputs)
+        if mask is not None:
+            self._expect_list("mask", mask)
+        query, value, key = inputs[0], inputs[1], inputs[-1]
+        query_mask, value_mask = (
+            (None if m is None else ops.cast(m, "bool") for m in mask[:2]) if mask else (None, None)
+        )
+        fits = query.ndim == value.ndim == key.ndim >= 3 and value.shape[-2] == key.shape[-2]
+        if not fits or query.shape[-1] != key.shape[-1]:
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: query must be (B, T, C), value (B, S, V), "
+                f"key (B, S, C); got {', '.join([shape_text(x.shape) for x in inputs])}"
+            )
+        scores = self._calculate_scores(query, key)
+        counts = None
+        if use_causal_mask:
+            counts = until_itself(*scores.shape[-2:])
+        if value_mask is not None:
+            value_mask = ops.expand_dims(value_mask, -2)
+            counts = value_mask if counts is None else ops.logical_and(value_mask, counts)
+        if counts is not None:
+            scores = ops.where(counts, scores, scores - MASKED)
+        weights = ops.softmax(scores)
+        kept = weights
+        if training and self.dropout > 0:
+            state, draw_offset = self.generator.draw()
+            kept = ops.dropout(weights, state, rate=self.dropout, draw_offset=draw_offset)
+        found = ops.matmul(kept, value)
+        if query_mask is not None:
+            found = ops.where(ops.expand_dims(query_mask, -1), found, 0.0)
+        return (found, weights) if return_attention_scores else found
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The query's."""
+        return None if mask is None else mask[0]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(B, T, V)."""
+        return (*input_shape[0][:-1], input_shape[1][-1])
+
+
+class AdditiveAttention(Attention):
+    """`Attention` whose scores are the sum of scale tanh(query + key), (C,) numbers that are
+    learned, or 1 where use_scale is False. Bahdanau and others, "Neural machine translation by
+    jointly learning to align and translate", 2015. Arguments and defaults are Keras's.
+
+    >>> import fastnn
+    >>> query, value = fastnn.ops.zeros((1, 1, 2)), fastnn.tensor([[[1.0, 1.0], [1.0, 1.0]]])
+    >>> fastnn.layers.AdditiveAttention()([query, value]).numpy()
+    array([[[1., 1.]]], dtype=float32)
+    """
+
+    def __init__(
+        self, use_scale: bool = True, dropout: float = 0.0, seed: int | None = None, **base: Any
+    ):
+        super().__init__(use_scale=use_scale, dropout=dropout, seed=seed, **base)
+
+    def _add_scales(self, depth):
+        if self.use_scale:
+            self.scale = self.add_weight((depth,), "glorot_uniform", name="scale")
+
+    def _calculate_scores(self, query: Tensor, key: Tensor) -> Tensor:
+        both = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
+        return ops.sum(both if self.scale is None else both * self.scale, axis=-1)

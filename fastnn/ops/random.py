@@ -16,10 +16,12 @@ SIZES = [(0, 3), (1,), (63,), (65,), (511,), (513,), (7, 150)]
 
 
 def a_state(_rng: Any) -> np.ndarray:
+    """A generator's state, for cases."""
     return np.array([1234567890123, 5])
 
 
 def expect_state(name: str, state: Any) -> None:
+    """Raise unless it is a generator's."""
     expect_shape(
         name,
         "state",

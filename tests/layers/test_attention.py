@@ -154,3 +154,23 @@ def test_a_class_of_ones_own_attends_its_own_way():
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises((ValueError, ShapeError), match=message):
         call()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.MultiHeadAttention(2, 3, dropout=0.5, seed=1),
+        lambda: layers.GroupQueryAttention(3, 4, 2, dropout=0.5, seed=1),
+    ],
+)
+def test_one_call_gives_what_weights_in_memory_give(make, causal):
+    """The same weights dropped, and nothing of a query that sees no key."""
+    mask = RNG.uniform(size=(3, 5, 5)) > 0.6
+    mask[1, 3] = False
+    call = {"attention_mask": mask, "use_causal_mask": causal, "training": True}
+    one, other = make(), make()
+    found = seeded(lambda: one(X, X, **call)).numpy()
+    expected, weights = seeded(lambda: other(X, X, return_attention_scores=True, **call))
+    assert not weights.numpy()[1, :, 3].any()
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)

@@ -162,7 +162,7 @@ def next_of(one):
     if isinstance(one, fastnn.Model):
         return [*fitted(one), one.optimizer.iterations, one.predict(X)]
     if isinstance(one, layers.Layer):
-        if isinstance(one, layers.attention.Projected):
+        if isinstance(one, layers.heads.Projected):
             return [one(STEPS, STEPS, training=True).numpy(), *one.get_weights()]
         several = isinstance(one, layers.merging.Merge | layers.Attention)
         inputs = [STEPS, STEPS] if several else INPUTS.get(type(one), X)
