@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from .attention import *
     from .convolutional import *
     from .depthwise import *
-    from .dot_attention import *
     from .einsum import *
     from .embedding import *
     from .hashing import *
@@ -30,7 +29,7 @@ else:
         globals(),
         {
             "activations": "ELU Activation LeakyReLU PReLU ReLU Softmax",
-            "attention": "GroupQueryAttention MultiHeadAttention",
+            "attention": "AdditiveAttention Attention GroupQueryAttention MultiHeadAttention",
             "convolutional": """
                 Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose
                 Convolution1D Convolution2D Convolution3D
@@ -40,7 +39,6 @@ else:
                 DepthwiseConv1D DepthwiseConv2D
                 SeparableConv1D SeparableConv2D SeparableConvolution1D SeparableConvolution2D
             """,
-            "dot_attention": "AdditiveAttention Attention",
             "einsum": "EinsumDense",
             "embedding": "Embedding",
             "hashing": "Hashing",
