@@ -30,6 +30,9 @@ from .record import registry as registry
 Operand: TypeAlias = Tensor | ArrayLike
 
 __all__: list[str]
+linalg: Any  # all ops by their names, as in Keras
+nn: Any
+numpy: Any
 '''
 
 

@@ -1,7 +1,9 @@
 """The ops. Each is a record (`record.Op`) that is called like a function, on tensors, arrays and
 numbers."""
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from fastnn import registry as registry_of_names
@@ -22,6 +24,7 @@ for _family in (
     "counts",
     "create",
     "crossentropy",
+    "decompositions",
     "depthwise",
     "einsum",
     "elementary",
@@ -59,3 +62,14 @@ _names |= functions
 registry_of_names.functions.update(_names)
 __all__ = sorted(_names)
 globals().update(_names)
+
+
+class _Namespace(ModuleType):
+    """`keras.ops.nn` and its like: all ops by their names."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.modules[__package__], name)
+
+
+for _name in ("linalg", "nn", "numpy"):
+    globals()[_name] = sys.modules[f"{__name__}.{_name}"] = _Namespace(f"{__name__}.{_name}")

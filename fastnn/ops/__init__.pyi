@@ -13,6 +13,9 @@ from .record import registry as registry
 Operand: TypeAlias = Tensor | ArrayLike
 
 __all__: list[str]
+linalg: Any  # all ops by their names, as in Keras
+nn: Any
+numpy: Any
 
 def abs(x: Operand) -> Tensor:
     """|x|; its gradient at 0 is 0. x: any shape, float32, float64, int64, int32 or uint8; the
@@ -729,9 +732,9 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     None and 2, sqrt(sum of x^2); 1, sum of |x|; inf and -inf, the largest and smallest     |x|; 0,
     how many are not 0; another p, (sum of |x|^p)^(1/p). Of matrices: None and "fro",     sqrt(sum
     of x^2); 1 and -1, the largest and smallest sum of |x| over rows; inf and -inf, those     over
-    columns. The norms 2, -2 and "nuc" of matrices, made of singular values, are refused.     axis
-    None: with ord None, of all elements; else x must have one dimension or two. As in NumPy     and
-    Keras, but for what is refused."""
+    columns; 2, -2 and "nuc", the largest, the smallest and the sum of the singular values,
+    eagerly only. axis None: with ord None, of all elements; else x must have one dimension or two.
+    As in NumPy and Keras."""
 
 def normal(
     state: Operand,
@@ -1145,6 +1148,14 @@ def blackman(x: Any) -> Any:
 def cast(x: Any, dtype: Any) -> Any:
     """x as another element type, with a gradient where both are floats: see `Tensor.astype`."""
 
+def cholesky(x: Any, upper: bool = False) -> Any:
+    """The lower triangular L (..., N, N) with L L^T = x, or, with upper, its transpose. x:
+    symmetric and positive definite; its lower triangle is read. Eagerly only."""
+
+def cholesky_inverse(x: Any, upper: bool = False) -> Any:
+    """The inverse of the matrix whose Cholesky factor x (..., N, N) is: of x x^T, or, with upper,
+    of x^T x. Eagerly only."""
+
 def concatenate(xs: Sequence, axis: int = 0) -> Any:
     """The tensors of a list, side by side along `axis`: of shapes that are alike but there. axis
     None joins all their elements as one row."""
@@ -1159,6 +1170,9 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any
     """A tensor of an array, a number or nested lists, copied. A tensor stays what it is, or is cast
     to dtype. dtype: None keeps an array's; of Python's floats it is config.floatx(), of its
     integers int32, or int64 where they are larger. Sparse and ragged tensors there are none."""
+
+def det(x: Any) -> Any:
+    """The determinants of square matrices (..., N, N). Eagerly only."""
 
 def dot_product_attention(
     query: Any,
@@ -1189,6 +1203,11 @@ def dstack(xs: Sequence) -> Any:
 
 def dtype(x: Any) -> str:
     """The name of the element type."""
+
+def eigh(x: Any) -> tuple:
+    """The eigenvalues (..., N) of symmetric matrices (..., N, N), in ascending order, and their
+    eigenvectors, in the columns of (..., N, N). The lower triangle is read. Eigenvectors have a
+    gradient where all eigenvalues differ. Eagerly only."""
 
 def einsum(subscripts: str, *operands: Any) -> Any:
     """Sums of products by Einstein's convention: subscripts such as "bij,bjk->bik" name the
@@ -1243,6 +1262,9 @@ def hstack(xs: Sequence) -> Any:
 def identity(n: int, dtype: Any = None) -> Any:
     """A square matrix with ones on its diagonal and zeros elsewhere."""
 
+def inv(x: Any) -> Any:
+    """The inverse of square matrices (..., N, N). Eagerly only."""
+
 def is_tensor(x: Any) -> bool:
     """Whether x is a tensor of fastnn."""
 
@@ -1273,6 +1295,9 @@ def linspace(
     not `endpoint`. start, stop: numbers or arrays, for each of which there is a row along `axis`.
     dtype: None is config.floatx(). retstep: return (numbers, step)."""
 
+def logdet(x: Any) -> Any:
+    """The logarithms of determinants of positive definite matrices (..., N, N). Eagerly only."""
+
 def logspace(
     start: Any,
     stop: Any,
@@ -1284,8 +1309,22 @@ def logspace(
 ) -> Any:
     """base to the powers that `linspace` gives."""
 
+def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """The shortest x for which a x - b is shortest. a: (M, N); b: (M,) or (M, K). rcond: singular
+    values of a below rcond times the largest count as 0; None is the larger extent times the type's
+    epsilon. Eagerly only."""
+
+def lu_factor(x: Any) -> tuple:
+    """L and U of square matrices (..., N, N), in one, without L's diagonal of ones, and the rows
+    (..., N), int32, that each row was exchanged with in turn: partial pivoting. No gradient.
+    Eagerly only."""
+
 def map(f: Callable, xs: Any) -> Any:
     """f of each row of xs, a tensor or a structure of tensors, stacked."""
+
+def matrix_rank(x: Any, tol: Any = None) -> Any:
+    """How many singular values of matrices (..., M, N) exceed tol, int32; None: the largest times
+    the larger extent times the type's epsilon. Eagerly only."""
 
 def meshgrid(*x: Any, indexing: str = 'xy') -> list:
     """The coordinates of a grid, from those along each of its axes: as many tensors as there are
@@ -1302,6 +1341,16 @@ def nonzero(x: Any) -> tuple:
 
 def ones(shape: Any, dtype: Any = None) -> Any:
     """Ones. dtype: None is config.floatx()."""
+
+def pinv(x: Any, rcond: Any = None) -> Any:
+    """The Moore-Penrose inverse (..., N, M) of matrices (..., M, N). Singular values below rcond
+    (None: the larger extent times the type's epsilon) times the largest count as 0. Eagerly
+    only."""
+
+def qr(x: Any, mode: str = 'reduced') -> tuple:
+    """Q (..., M, K) with orthonormal columns and the upper triangular R (..., K, N) with Q R = x
+    (..., M, N): K is the smaller extent, or, of mode "complete", M. Gradients: of reduced ones
+    where M >= N. Eagerly only."""
 
 def rms_normalization(
     x: Any,
@@ -1381,12 +1430,29 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     """inputs with `updates`, of as many dimensions, in place of the part that begins at
     `start_indices`, as for `slice`."""
 
+def slogdet(x: Any) -> tuple:
+    """The signs of determinants of square matrices (..., N, N), and the logarithms of their sizes.
+    Eagerly only."""
+
+def solve(a: Any, b: Any) -> Any:
+    """x of a x = b. a: (..., N, N); b: (..., N) or (..., N, K). Eagerly only."""
+
+def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
+    """x of a x = b, of a the upper triangle, or, with lower, the lower one. a: (..., N, N); b:
+    (..., N) or (..., N, K). Eagerly only."""
+
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list:
     """x cut along `axis`: into so many pieces of one size, or before each of several places."""
 
 def stack(x: Sequence, axis: int = 0) -> Any:
     """The tensors of a list, all of one shape, along a new dimension, number `axis` of the
     result."""
+
+def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """Singular values s (..., K) of matrices (..., M, N), in descending order, and, unless
+    compute_uv is False, (u, s, v) with u s v = x: u (..., M, M) and v (..., N, N), or, without
+    full_matrices, u (..., M, K) and v (..., K, N). K is the smaller extent. u and v have a gradient
+    without full_matrices, where all singular values differ. Eagerly only."""
 
 def switch(index: Any, branches: Any, *operands: Any) -> Any:
     """branches[index](*operands), the index kept within the list."""

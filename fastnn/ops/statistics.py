@@ -30,7 +30,7 @@ from .functions import public
 from .pointwise import isclose
 from .record import Case
 from .reduce import SHAPES_AND_AXES, checked_axes, max, mean, min, sum
-from .shapes import reshape
+from .shapes import reshape, transpose
 
 SOME = [(s, a) for s, a in SHAPES_AND_AXES if 0 not in s]
 
@@ -200,7 +200,7 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
 
 
 VECTOR_NORMS = "a number, inf or -inf"
-MATRIX_NORMS = "None, 'fro', 1, -1, inf or -inf"
+MATRIX_NORMS = "None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf"
 
 
 def _norm(x, ord=None, axis=None, keepdims=False):
@@ -244,9 +244,9 @@ def norm(x: Any, *, ord: Any = None, axis: Any = None, keepdims: bool = False) -
     Of vectors: None and 2, sqrt(sum of x^2); 1, sum of |x|; inf and -inf, the largest and smallest
     |x|; 0, how many are not 0; another p, (sum of |x|^p)^(1/p). Of matrices: None and "fro",
     sqrt(sum of x^2); 1 and -1, the largest and smallest sum of |x| over rows; inf and -inf, those
-    over columns. The norms 2, -2 and "nuc" of matrices, made of singular values, are refused.
-    axis None: with ord None, of all elements; else x must have one dimension or two. As in NumPy
-    and Keras, but for what is refused."""
+    over columns; 2, -2 and "nuc", the largest, the smallest and the sum of the singular values,
+    eagerly only. axis None: with ord None, of all elements; else x must have one dimension or two.
+    As in NumPy and Keras."""
     axes = _norm_axes(x.shape, ord, axis)
     of_matrices = len(axes) == 2 and (axis is not None or ord is not None)
     if of_matrices and ord not in (None, "fro"):
@@ -280,17 +280,22 @@ def _norm_axes(shape, ord, axis):
         )
     if len(axes) == 1 and not (ord is None or isinstance(ord, Real)):
         raise ValueError(f"norm: ord of vectors must be {VECTOR_NORMS}; got {ord!r}")
-    if len(axes) == 2 and ord not in (None, "fro", 1, -1, inf, -inf):
-        raise ValueError(
-            f"norm: ord of matrices must be {MATRIX_NORMS}; got {ord!r}. Norms of singular values "
-            "are not made."
-        )
+    if len(axes) == 2 and ord not in (None, "fro", "nuc", 1, -1, 2, -2, inf, -inf):
+        raise ValueError(f"norm: ord of matrices must be {MATRIX_NORMS}; got {ord!r}")
     return axes
 
 
 def _matrix_norm(x, ord, axes, keepdims):
     """The largest or smallest sum of |x| over rows (1) or columns (inf)."""
     column, row = axes
+    if ord in (2, -2, "nuc"):
+        from .decompositions import svd  # imported after this
+
+        order = [*[d for d in range(len(x.shape)) if d not in axes], *axes]
+        values = svd(transpose(x, axes=order), compute_uv=False)
+        found = {2: max, -2: min, "nuc": sum}[ord](values, axis=-1)
+        shape = [1 if d in axes else e for d, e in enumerate(x.shape)]
+        return reshape(found, newshape=shape) if keepdims else found
     summed, over = (column, row) if ord in (1, -1) else (row, column)
     sums = sum(absolute(x), axis=summed, keepdims=True)
     found = (max if ord > 0 else min)(sums, axis=over, keepdims=True)
