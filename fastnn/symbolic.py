@@ -223,7 +223,7 @@ def _traces(operation, args, kwargs):
     """What a call gives, once or for two extents."""
     given = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
     extents = EXTENTS if any([None in t.shape for t in given]) else EXTENTS[:1]
-    return [_traced(operation, args, kwargs, extent)[0] for extent in extents]
+    return [_traced(operation, args, kwargs, extent, True)[0] for extent in extents]
 
 
 def _specs(name, traces):
@@ -253,7 +253,7 @@ def instructions_of(operation: Any, args: tuple) -> list[Any]:
     return _traced(operation, args, {}, 1)[1].instructions
 
 
-def _traced(operation, args, kwargs, extent):
+def _traced(operation, args, kwargs, extent, only_shapes=False):
     """What the call gives where every extent that may be any is this one: tensors without memory,
     as of a step that is recorded; and the recorder."""
 
@@ -269,7 +269,7 @@ def _traced(operation, args, kwargs, extent):
         return tensor
 
     with making, outside_the_step():
-        recorder = Recorder(operation.name, getattr(operation, "device", None))
+        recorder = Recorder(operation.name, getattr(operation, "device", None), only_shapes)
         gradients, context.gradients = context.gradients, False
         try:
             with recorder:

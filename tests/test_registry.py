@@ -35,7 +35,8 @@ ABSTRACT = (
     "Projected",
     "Trainer", "Model", "BuiltIn", "Elementwise", "Moments", "Binary", "Monitor", "MeanOfValues",
     "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled", "_Lookup",
-    "Course",
+    "Course", "Spatial", "_Windows", "_Global", "_UpSampling", "_ZeroPadding", "_Cropping",
+    "Convolution", "_Conv", "_ConvTranspose", "_DepthwiseConv", "_SeparableConv",
 )  # fmt: skip
 # What is made of functions; and, tested in tests/models, of what is not in its configuration.
 ODD = ("LambdaCallback", "BackupAndRestore", "InputLayer", "Functional")
@@ -173,6 +174,20 @@ OTHER = {
     "top_k": 2,
     "units": 4,
     "value": 0.5,
+    # of layers of sequences, images and volumes: one number is right for all, but for these
+    "kernel_size": 3,
+    "pool_size": 3,
+    "strides": 4,
+    "padding": "same",
+    "dilation_rate": 2,
+    "filters": 4,
+    "groups": 2,
+    "depth_multiplier": 2,
+    "output_padding": 1,
+    "interpolation": "bilinear",
+    "size": 3,
+    "cropping": 1,
+    **{f"ZeroPadding{d}D.padding": 2 for d in (1, 2, 3)},
     "bin_boundaries": [0.5, 1.5],
     "encoding": "utf-8",  # the one there is, as of those below
     "idf_weights": None,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastnn import tree
+from fastnn.errors import ShapeError
 from fastnn.layers import Layer
 from fastnn.symbolic import KerasTensor, instructions_of
 
@@ -117,7 +118,11 @@ def flops_of(model: Any) -> dict[int, float]:
         return {}
     ids = {layer.name: id(layer) for layer in reversed(model._all_layers())}
     found: dict[int, float] = {}
-    for instruction in instructions_of(model, (inputs,)):
+    try:
+        instructions = instructions_of(model, (inputs,))
+    except ShapeError:  # an image of any size is taken as one pixel, which no window may be in
+        return {}
+    for instruction in instructions:
         key = ids.get(instruction.layer, id(model))
         found[key] = found.get(key, 0) + instruction.flops
     return found

@@ -84,11 +84,13 @@ class Search(Step):
 
 class Recorder(Step):
     """Writes instructions down instead of running them. The buffers made meanwhile have no memory
-    until they are planned."""
+    until they are planned. only_shapes: whether nothing is written down, for who wants to know what
+    results there are: tables that kernels read, of images of any size, are large."""
 
-    def __init__(self, name: str, device: str | None = None):
+    def __init__(self, name: str, device: str | None = None, only_shapes: bool = False):
         super().__init__(name)
         self.active, self.device = True, device or context.device
+        self.only_shapes = only_shapes
         self.instructions: list[Instruction] = []
         # variables and tensors whose gradient the step met, and which it was before
         self.had_gradient: dict[Any, Any] = {}
