@@ -11,7 +11,7 @@ from fastnn.ops.movement import flat_index
 from fastnn.tensor import Tensor
 
 from .bert import BERT, Built, dense, norm
-from .huggingface import put, told
+from .huggingface import dotted, put, told
 
 # of Hugging Face's configurations: what is taken, and what may stand there only so
 SIZES = (
@@ -26,7 +26,6 @@ ONLY = {
     "tie_word_embeddings": True,
 }
 RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-PARTS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}  # of layers
 
 
 class BERTMaskedLM(Built, aliases=None):
@@ -96,21 +95,15 @@ def _backbone(config):
 
 def _filled(model, state_dict):
     """The model with weights of Hugging Face's, which has three matrices where ours has one."""
-    last = f"bert.encoder.layer.{model.backbone.num_hidden_layers}."
-    if any([name.startswith(last) for name in state_dict]):
-        raise ValueError(
-            f"{type(model).__name__}.from_huggingface: the state_dict has more blocks than the "
-            f"configuration's {model.backbone.num_hidden_layers}, num_hidden_layers"
-        )
 
     def names_of(path):
-        *layer, part = path.split("/")
-        layer = ["bert", *layer[1:]] if layer[:1] == [model.backbone.name] else layer
-        name = ".".join([*layer, PARTS.get(part, part)])
+        own = f"{model.backbone.name}/"
+        name = dotted(f"bert/{path.removeprefix(own)}" if path.startswith(own) else path)
         both = name.split(".attention.self.")
         if len(both) == 1:
             return [name]
         return [f"{both[0]}.attention.self.{of}.{both[1]}" for of in ("query", "key", "value")]
 
-    put(model, state_dict, names_of, transposed=True)
+    beyond = f"bert.encoder.layer.{model.backbone.num_hidden_layers}."
+    put(model, state_dict, names_of, transposed=True, beyond=beyond)
     return model

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks, initializers, layers, ops
+from fastnn import checks, initializers, layers, ops, random
 from fastnn.devices.choice import where_it_lies
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
 from fastnn.models import Model
 from fastnn.tensor import Tensor
 
-from .huggingface import put, told
+from .huggingface import dotted, put, told
 
-# of Hugging Face's configurations: what is taken, what may stand there only so, rates of dropout
+# of Hugging Face's configurations: what is taken, and what may stand there only so
 SIZES = (
     "vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner", "layer_norm_epsilon",
     "initializer_range",
@@ -34,8 +34,6 @@ ONLY = {
     "scale_attn_weights": True,
     "tie_word_embeddings": True,
 }
-RATES = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
-PARTS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}  # of layers
 
 
 class GPT2(Model, aliases=None):
@@ -96,8 +94,7 @@ class GPT2(Model, aliases=None):
 
     def norm(self, name: str) -> layers.LayerNormalization:
         """A layer norm."""
-        given = {"epsilon": self.layer_norm_epsilon, "name": name, "dtype": self.dtype}
-        return layers.LayerNormalization(**given)
+        return layers.LayerNormalization(-1, self.layer_norm_epsilon, name=name, dtype=self.dtype)
 
     def dense(self, units: int, name: str, share: float = 1.0) -> layers.Dense:
         """A dense layer. share: of the standard deviation of its first weights."""
@@ -156,15 +153,11 @@ class GPT2(Model, aliases=None):
     def from_huggingface(cls, config: Any, state_dict: Mapping[str, Any]) -> "GPT2":
         """The model that Hugging Face transformers has of a `GPT2Config`, or a dictionary of it,
         and the `state_dict()` of its GPT2LMHeadModel or GPT2Model: tensors or arrays."""
-        config, rate = told("GPT2", config, ONLY, RATES)
+        config, rate = told("GPT2", config, ONLY, ("resid_pdrop", "embd_pdrop", "attn_pdrop"))
         model = cls(**{name: config[name] for name in SIZES if name in config}, dropout=rate)
         prefix = "transformer." if "transformer.wte.weight" in state_dict else ""
-
-        def name_of(path):
-            *layer, part = path.split("/")
-            return ".".join([prefix + layer[0], *layer[1:], PARTS.get(part, part)])
-
-        put(model, state_dict, name_of)
+        beyond = f"{prefix}h.{model.n_layer}."
+        put(model, state_dict, lambda path: prefix + dotted(path), beyond=beyond)
         return model
 
 
@@ -182,9 +175,10 @@ class Block(Layer, aliases=None):
         self.ln_2 = model.norm("ln_2")
         self.c_fc = model.dense(model.n_inner or 4 * width, "mlp.c_fc")
         self.mlp_proj = model.dense(width, "mlp.c_proj", share)
-        self.attn_drop, self.drop = layers.Dropout(model.dropout), layers.Dropout(model.dropout)
+        self.dropout, self.drop = model.dropout, layers.Dropout(model.dropout)
 
     def build(self, input_shape: Shape) -> None:
+        self.generator = random.default.spawn()
         for layer in (self.ln_1, self.c_attn, self.c_proj, self.ln_2, self.c_fc):
             layer.build_for(input_shape)
         self.mlp_proj.build_for((*input_shape[:-1], self.c_fc.units))
@@ -193,21 +187,15 @@ class Block(Layer, aliases=None):
         """keep: takes keys and values (B, T, n_embd) of x; gives those of all places so far, and
         which of these each place sees, (T, L)."""
         q, k, v = ops.split(self.c_attn(self.ln_1(x)), 3, axis=-1)
-        seen = None
-        if keep is not None:
-            k, v, seen = keep(k, v)
+        k, v, seen = (k, v, None) if keep is None else keep(k, v)
         q, k, v = [ops.reshape(t, (*t.shape[:2], self.n_head, -1)) for t in (q, k, v)]
-        if training and self.attn_drop.rate:
-            y = self._with_dropout(q, k, v)
+        if training and self.dropout:
+            state, offset = self.generator.draw()
+            y = ops.dropout_attention(
+                q, k, v, state, rate=self.dropout, draw_offset=offset, is_causal=True
+            )
         else:
             y = ops.dot_product_attention(q, k, v, mask=seen, is_causal=seen is None)
         x = x + self.drop(self.c_proj(ops.reshape(y, x.shape)))
         y = ops.gelu(self.c_fc(self.ln_2(x)), approximate=True)
         return x + self.drop(self.mlp_proj(y))
-
-    def _with_dropout(self, q, k, v):
-        """Causal attention, of whose weights some are dropped."""
-        scores = ops.einsum("bthd,bshd->bhts", q, k) / sqrt(q.shape[-1])
-        seen = np.tri(q.shape[1], dtype=bool)
-        p = self.attn_drop(ops.softmax(ops.where(seen, scores, -np.inf)))
-        return ops.einsum("bhts,bshd->bthd", p, v)

@@ -9,6 +9,14 @@ from fastnn import weights
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.models import Model
 
+PARTS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}  # of layers
+
+
+def dotted(path: str) -> str:
+    """What PyTorch calls a weight that `save_weights` calls h.0/ln_1/gamma: h.0.ln_1.weight."""
+    *layer, part = path.split("/")
+    return ".".join([*layer, PARTS.get(part, part)])
+
 
 def told(
     owner: str, config: Any, only: Mapping[str, Any], rates: Sequence[str]
@@ -37,11 +45,17 @@ def put(
     state_dict: Mapping[str, Any],
     names_of: Callable[[str], str | list[str]],
     transposed: bool = False,
+    beyond: str | None = None,
 ) -> None:
     """Put in the weights of a `state_dict()`: tensors or arrays. names_of: gives the name there of
     a weight that `save_weights` calls so, or the names of its parts, side by side. transposed:
-    whether kernels lie there as (outputs, inputs)."""
+    whether kernels lie there as (outputs, inputs). beyond: what names of a block more than the
+    configuration's would begin with."""
     owner = f"{type(model).__name__}.from_huggingface"
+    if beyond is not None and any([name.startswith(beyond) for name in state_dict]):
+        raise ValueError(
+            f"{owner}: the state_dict has {beyond}..., of more blocks than the configuration's"
+        )
     found = []
     for path, variable in weights.named(model).items():
         names, parts = names_of(path), []

@@ -9,6 +9,7 @@ import pytest
 
 import fastnn
 from fastnn.applications import GPT2
+from fastnn.errors import ShapeError
 
 from .goldens import make_gpt
 
@@ -86,6 +87,10 @@ def test_what_the_model_has_not_is_refused():
         GPT2.from_huggingface({**config, "activation_function": "relu"}, state)
     with pytest.raises(ValueError, match="attn_pdrop must be one number"):
         GPT2.from_huggingface({**config, "attn_pdrop": 0.5}, state)
+    with pytest.raises(ValueError, match=r"transformer.h.1.*more blocks"):
+        GPT2.from_huggingface({**config, "n_layer": 1}, state)
+    with pytest.raises(ShapeError, match=r"wte.*must make .17, 12"):
+        GPT2.from_huggingface({**config, "vocab_size": 17}, state)
     state.pop("transformer.ln_f.bias")
     with pytest.raises(ValueError, match=r"lacks 'transformer.ln_f.bias'"):
         GPT2.from_huggingface(config, state)
