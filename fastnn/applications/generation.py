@@ -31,6 +31,7 @@ class Reader:
 
     def __init__(self, model: "GPT2", temperature: float = 1.0, top_k: int | None = None):
         self.model, self.temperature, self.top_k = model, temperature, top_k
+        self.device = model.device
         arena, length = Arena(), model.n_positions
 
         def zeros(dtype, *shape):
@@ -109,12 +110,24 @@ def generate(
     if top_k is not None:
         top_k = min(checks.whole_number("generate: top_k", top_k, 1), model.vocab_size)
     draws = random.uniform((count,), seed=seed).numpy()
-    reader, longest = Reader(model, temperature, top_k), model.n_positions
+    reader, longest = _reader(model, temperature, top_k), model.n_positions
     while len(draws):
         seen = text if len(text) <= longest else text[-max(1, longest // 2) :]
         now, draws = np.split(draws, [longest + 1 - len(seen)])
         text = np.concatenate([text, reader.write(seen, now)])
+    model._text_readers[:] = [reader]
     return text
+
+
+def _reader(model, temperature, top_k):
+    """That of the last text, if it fits and no other thread has it, or a new one."""
+    try:
+        reader = model._text_readers.pop()
+    except IndexError:
+        return Reader(model, temperature, top_k)
+    wanted = temperature, top_k, model.device
+    is_alike = (reader.temperature, reader.top_k, reader.device) == wanted
+    return reader if is_alike else Reader(model, temperature, top_k)
 
 
 def _tokens(prompt: Any, vocab_size: int) -> np.ndarray:

@@ -54,6 +54,7 @@ class GPT2(Model, aliases=None):
     """
 
     supports_masking = True
+    not_recorded = (*Model.not_recorded, "_text_readers")
 
     def __init__(
         self,
@@ -77,34 +78,32 @@ class GPT2(Model, aliases=None):
         self.n_head = whole("GPT2: n_head", n_head, 1)
         self.n_inner = None if n_inner is None else whole("GPT2: n_inner", n_inner, 1)
         if n_embd % n_head:
-            raise ValueError(
-                f"GPT2: n_embd must be a multiple of n_head; got {n_embd} and {n_head}"
-            )
+            raise ValueError(f"GPT2: n_head must divide n_embd; got {n_head} and {n_embd}")
         self.dropout = checks.fraction("GPT2: dropout", dropout)
         self.layer_norm_epsilon, self.initializer_range = layer_norm_epsilon, initializer_range
         self.wte, self.wpe = self._table(vocab_size, "wte"), self._table(n_positions, "wpe")
         self.drop = layers.Dropout(dropout)
         self.h = [Block(self, name=f"h.{n}", dtype=self.dtype) for n in range(n_layer)]
-        self.ln_f = self.norm("ln_f")
+        self.ln_f = self._norm("ln_f")
+        self._text_readers: list[Any] = []  # one, whose steps are recorded, for the next text
         self.build_for((None, None))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_text_readers": []}
 
     def _table(self, rows, name):
         initial = initializers.RandomNormal(stddev=self.initializer_range)
         return layers.Embedding(rows, self.n_embd, initial, name=name, dtype=self.dtype)
 
-    def norm(self, name: str) -> layers.LayerNormalization:
-        """A layer norm."""
+    def _norm(self, name):
         return layers.LayerNormalization(-1, self.layer_norm_epsilon, name=name, dtype=self.dtype)
 
-    def dense(self, units: int, name: str, share: float = 1.0) -> layers.Dense:
-        """A dense layer. share: of the standard deviation of its first weights."""
+    def _dense(self, units, name, share=1.0):
         initial = initializers.RandomNormal(stddev=share * self.initializer_range)
         return layers.Dense(units, kernel_initializer=initial, name=name, dtype=self.dtype)
 
     def build(self, input_shape: Shape) -> None:
-        for layer in (self.wte, self.wpe):
-            layer.build_for((None, None))
-        for layer in (*self.h, self.ln_f):
+        for layer in (self.wte, self.wpe, *self.h, self.ln_f):
             layer.build_for((None, None, self.n_embd))
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -169,12 +168,12 @@ class Block(Layer, aliases=None):
         super().__init__(**base)
         width, share = model.n_embd, 1 / sqrt(2 * model.n_layer)
         self.n_head = model.n_head
-        self.ln_1 = model.norm("ln_1")
-        self.c_attn = model.dense(3 * width, "attn.c_attn")
-        self.c_proj = model.dense(width, "attn.c_proj", share)
-        self.ln_2 = model.norm("ln_2")
-        self.c_fc = model.dense(model.n_inner or 4 * width, "mlp.c_fc")
-        self.mlp_proj = model.dense(width, "mlp.c_proj", share)
+        self.ln_1 = model._norm("ln_1")
+        self.c_attn = model._dense(3 * width, "attn.c_attn")
+        self.c_proj = model._dense(width, "attn.c_proj", share)
+        self.ln_2 = model._norm("ln_2")
+        self.c_fc = model._dense(model.n_inner or 4 * width, "mlp.c_fc")
+        self.mlp_proj = model._dense(width, "mlp.c_proj", share)
         self.dropout, self.drop = model.dropout, layers.Dropout(model.dropout)
 
     def build(self, input_shape: Shape) -> None:

@@ -1,5 +1,6 @@
 """GPT-2: what it sees, what it keeps, what it writes."""
 
+import copy
 import subprocess
 import sys
 
@@ -76,6 +77,20 @@ def test_what_is_written_follows_from_the_seed():
     assert 0 <= texts[0].min() <= texts[0].max() < 11
 
 
+def test_a_second_text_is_recorded_no_more_and_sees_new_weights(recordings):
+    model = compiled(small(initializer_range=0.5))
+    first = model.generate(TOKENS[0, :4], 9, seed=0)
+    before = len(recordings)
+    assert (model.generate(TOKENS[0, :4], 9, seed=0) == first).all()
+    assert len(recordings) == before
+    model.fit(TOKENS, np.roll(TOKENS, -1, 1), epochs=5, verbose=0)
+    again = model.generate(TOKENS[0, :4], 9, seed=0)
+    assert (again != first).any()
+    copied = copy.deepcopy(model)
+    assert (copied.generate(TOKENS[0, :4], 9, seed=0) == again).all()
+    assert (model.generate(TOKENS[0, :4], 9, temperature=0.1, seed=0) != again).any()
+
+
 def test_the_likeliest_token_is_taken_without_heat_or_of_one():
     model = small(initializer_range=0.5)
     cold = model.generate([1, 2], 6, temperature=0)
@@ -113,7 +128,7 @@ def test_what_cannot_be_continued_is_refused(arguments, error, told):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"n_head": 5}, "n_embd must be a multiple of n_head; got 12 and 5"),
+        ({"n_head": 5}, "n_head must divide n_embd; got 5 and 12"),
         ({"vocab_size": 0}, "vocab_size"),
         ({"dropout": 1.5}, "dropout"),
     ],
