@@ -23,6 +23,7 @@ from .kinds import (
     Product,
     Record,
     Tested,
+    Train,
     Update,
 )
 
@@ -185,6 +186,20 @@ MOVED = (128, 512), (8192, 1024)
 IN_CACHE = 1 << 16
 
 
+def resnet(depth: int, **reach: Any) -> Train:
+    return Train(
+        name=f"resnet-{depth}",
+        title=f"ResNet-{depth} on 28 x 28, batch 64, a step",
+        family="resnet",
+        depth=depth,
+        batch=64,
+        shape=(28, 28, 1),
+        classes=10,
+        units=10,
+        **reach,
+    )
+
+
 CASES: list[Case] = [
     ARTICLE,
     mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
@@ -239,6 +254,8 @@ CASES: list[Case] = [
     Record(
         name="record-deep", title="the same, 32 layers of 64", widths=(64,) * 32 + (10,), batch=32
     ),
+    resnet(8, limits={"torch": 1 / 1.25, "jax": 1 / 2.6}, limits_of_two={}),
+    resnet(20, limits={"torch": 1 / 1.05, "jax": 1 / 2.4}, limits_of_two={}),
     Process(
         name="import", title="a process that imports it", statement="IMPORT", beyond={"numpy": 0.06}
     ),

@@ -238,6 +238,29 @@ class Decay(Case):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Train(Case):
+    """Training steps with Adam of a fresh model of one of the families of `fastnn.applications`, on
+    one batch; `units` a run. Each peer has them in a file `families_*.py` of its own. depth: how
+    many layers or blocks. Initial weights are each peer's own."""
+
+    kind = "train"
+    family: str
+    depth: int
+    batch: int
+    shape: tuple[int, ...]  # of an image, or (T,) of a sequence
+    classes: int  # or tokens
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """A batch and its targets."""
+        rng = np.random.default_rng(0)
+        if len(self.shape) == 1:
+            tokens = rng.integers(0, self.classes, (self.batch, self.shape[0] + 1))
+            return tokens[:, :-1], tokens[:, 1:]
+        x = rng.normal(size=(self.batch, *self.shape)).astype(FLOAT)
+        return x, rng.integers(0, self.classes, self.batch)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Process(Case):
     """A fresh interpreter that imports a peer, or runs the article's program to its end."""
 

@@ -23,7 +23,7 @@ def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
     """The arguments of the command line, with seed and device set.
 
     about: the example's docstring; data: the folder of its set in examples/data/; files: what the
-    folder that is given instead must hold. Without them there is no --data.
+    folder that is given instead must hold, names or patterns. Without them there is no --data.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     add = parser.add_argument
@@ -34,7 +34,7 @@ def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--quick", action="store_true", help="a few steps, to see that it runs")
     given = parser.parse_args()
-    missing = [name for name in files if not (given.data / name).is_file()]
+    missing = [name for name in files if not any(given.data.glob(name))]
     if missing:
         parser.error(f"--data: {given.data} has no {missing[0]}")
     try:

@@ -4,6 +4,7 @@ timed:
     IMPORT                  the statement that imports it
     fit(case)               a function that makes a fresh model and returns the run, which returns
                             the last epoch's mean loss
+    train(case)             likewise, for steps of a whole model (`families_*.py`)
     record(case)            likewise, for recording a step
     predict, op, update     a function to call over and over
     product(case)           likewise, of `case.units` products

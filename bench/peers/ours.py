@@ -21,6 +21,8 @@ from bench.kinds import (
 from fastnn import layers
 from fastnn.devices.cpu.program import Program
 
+from .families_ours import train  # noqa: F401
+
 IMPORT = "import fastnn"
 OPTIMIZERS = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}
 UPDATES = STREAMS_OF_UPDATE

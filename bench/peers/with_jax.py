@@ -12,6 +12,8 @@ import numpy as np
 
 from bench.kinds import Both, Chain, Fit, OpCall, Predict, Product, Update
 
+from .families_jax import train  # noqa: F401
+
 IMPORT = "import jax"
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 

@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from bench.kinds import Both, Chain, Fit, Loop, Network, OpCall, Predict, Product, Update
 
+from .families_torch import train  # noqa: F401
+
 IMPORT = "import torch"
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

@@ -10,8 +10,11 @@ MODELS: dict[str, str] = {
     "BERTMaskedLM": "bert_heads",
     "GAN": "gan",
     "GPT2": "gpt",
-    "dense_discriminator": "gan",
-    "dense_generator": "gan",
+    "ResNet": "resnet",
+    "conv_discriminator": "gan_networks",
+    "conv_generator": "gan_networks",
+    "dense_discriminator": "gan_networks",
+    "dense_generator": "gan_networks",
 }
 __all__ = sorted(MODELS)
 

@@ -9,16 +9,15 @@ the sigmoid of the number that the discriminator gives. Goodfellow et al., "Gene
 networks", 2014; the generator's loss is the one that does not saturate (section 3).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from fastnn import layers, losses, ops, optimizers, random
+from fastnn import losses, ops, optimizers, random
 from fastnn.autograd import no_grad
-from fastnn.layers import Input
-from fastnn.models import Model, Sequential
+from fastnn.models import Model
 from fastnn.tensor import Tensor
 from fastnn.utils import unpack_x_y_sample_weight
 
@@ -27,8 +26,8 @@ class GAN(Model):
     """A generator and a discriminator that `fit` trains together.
 
     generator: a model of rows (N, ...) of noise, as wide as its input. discriminator: a model of
-    rows as the generator gives, one number each, (N, 1): above 0 means real. `fit(x)` takes rows
-    of data alone. What it needs of its parts is in `dense_generator` and `dense_discriminator`.
+    rows as the generator gives, one number each, (N, 1): above 0 means real. `gan_networks.py` has
+    some of both. `fit(x)` takes rows of data alone.
 
     Each step is two: `discriminator_step`, then `generator_step`, in which the discriminator's
     weights are not trainable. `fit` records both as one; in a loop of one's own each may be
@@ -156,24 +155,3 @@ def frozen(model: Model) -> Iterator[None]:
     finally:
         for variable in variables:
             variable.trainable = True
-
-
-def dense_generator(
-    columns: int, latent_dim: int = 32, hidden: Sequence[int] = (128, 256)
-) -> Sequential:
-    """A generator of rows of numbers from 0 to 1: dense layers, each normalised before its ReLU."""
-    found: list[Any] = [Input((latent_dim,))]
-    for units in hidden:
-        found += [layers.Dense(units), layers.BatchNormalization(momentum=0.9), layers.ReLU()]
-    return Sequential([*found, layers.Dense(columns, activation="sigmoid")], name="generator")
-
-
-def dense_discriminator(
-    columns: int, hidden: Sequence[int] = (256, 128), dropout: float = 0.4
-) -> Sequential:
-    """A discriminator of rows of numbers: dense layers with leaky ReLU, and dropout, without which
-    it soon knows the data by heart."""
-    found: list[Any] = [Input((columns,))]
-    for units in hidden:
-        found += [layers.Dense(units), layers.LeakyReLU(0.2), layers.Dropout(dropout)]
-    return Sequential([*found, layers.Dense(1)], name="discriminator")

@@ -9,7 +9,11 @@ from fastnn import weights
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.models import Model
 
-PARTS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}  # of layers
+# of layers
+PARTS = {
+    "kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias",
+    "moving_mean": "running_mean", "moving_variance": "running_var",
+}  # fmt: skip
 
 
 def dotted(path: str) -> str:
@@ -19,7 +23,7 @@ def dotted(path: str) -> str:
 
 
 def told(
-    owner: str, config: Any, only: Mapping[str, Any], rates: Sequence[str]
+    owner: str, config: Any, only: Mapping[str, Any], rates: Sequence[str] = ()
 ) -> tuple[dict[str, Any], float]:
     """A configuration, or a dictionary of one, as a dictionary, and its rate of dropout. only: what
     a model of ours has of what may stand there; raises for other values. rates: the names of rates
@@ -37,7 +41,7 @@ def told(
             f"{owner}.from_huggingface: {', '.join(rates)} must be one number; got {given}. Set "
             "them to one in the configuration: they change nothing but training."
         )
-    return found, given.pop()
+    return found, given.pop() if given else 0.0
 
 
 def put(
@@ -49,8 +53,8 @@ def put(
 ) -> None:
     """Put in the weights of a `state_dict()`: tensors or arrays. names_of: gives the name there of
     a weight that `save_weights` calls so, or the names of its parts, side by side. transposed:
-    whether kernels lie there as (outputs, inputs). beyond: what names of a block more than the
-    configuration's would begin with."""
+    whether kernels lie there as (outputs, inputs, ...). beyond: what names of a block more than
+    the configuration's would begin with."""
     owner = f"{type(model).__name__}.from_huggingface"
     if beyond is not None and any([name.startswith(beyond) for name in state_dict]):
         raise ValueError(
@@ -64,7 +68,9 @@ def put(
                 close = nearest(name, state_dict)
                 raise ValueError(f"{owner}: the state_dict lacks {name!r}; {close}")
             part = np.asarray(state_dict[name])
-            parts.append(part.T if transposed and path.endswith("/kernel") else part)
+            if transposed and path.endswith("/kernel"):
+                part = part.transpose(*range(2, part.ndim), 1, 0)
+            parts.append(part)
         value = np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
         if value.shape != variable.shape:
             raise ShapeError(

@@ -5,7 +5,13 @@ import pytest
 
 import fastnn
 from fastnn import layers, optimizers
-from fastnn.applications import GAN, dense_discriminator, dense_generator
+from fastnn.applications import (
+    GAN,
+    conv_discriminator,
+    conv_generator,
+    dense_discriminator,
+    dense_generator,
+)
 from fastnn.callbacks import BackupAndRestore, Callback
 
 X = np.random.default_rng(0).uniform(size=(64, 3)).astype("float32")
@@ -133,6 +139,23 @@ def test_a_saved_one_goes_on_with_the_same_bits(tmp_path):
         histories.append(fit(one, 2))
     assert histories[0] == histories[1]
     expect_equal(gan, loaded)
+
+
+def test_convolutional_ones_learn_what_digits_look_like():
+    digits = pytest.importorskip("sklearn.datasets").load_digits().data
+    x = (digits / 16).astype("float32").reshape(-1, 8, 8, 1)
+    fastnn.utils.set_random_seed(0)
+    gan = GAN(conv_generator((8, 8, 1), 16, (16, 8)), conv_discriminator((8, 8, 1), (8, 16)))
+    gan.compile(optimizers.Adam(4e-3, beta_1=0.5), optimizers.Adam(4e-3, beta_1=0.5))
+    apart = []
+    for epochs in (0, 6):
+        gan.fit(x, batch_size=64, epochs=epochs, verbose=0)
+        drawn = gan.draw(500, seed=0)
+        assert drawn.shape == (500, 8, 8, 1)
+        apart.append(np.square(drawn.mean(axis=0) - x.mean(axis=0)).sum())
+    assert apart[1] < apart[0] / 4
+    with pytest.raises(ValueError, match=r"H and W must be multiples of 4; got \(10, 8, 1\)"):
+        conv_generator((10, 8, 1))
 
 
 def test_what_does_not_fit_is_named():

@@ -1,0 +1,104 @@
+"""JAX's models: a step is one jitted function, whose weights and moments are donated. Images are
+channels last."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from bench.kinds import Train
+
+RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
+
+
+def train(case: Train) -> Callable[[], Callable]:
+    x, y = (jnp.asarray(a) for a in case.data())
+    initial, forward = FAMILIES[case.family](case)
+
+    def loss_of(weights, moving):
+        z, moving = forward(weights, moving, x)
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(z), y[..., None], axis=-1)
+        return -chosen.mean(), moving
+
+    def step(state):
+        weights, means, squares, moving, t = state
+        (loss, moving), gradients = jax.value_and_grad(loss_of, has_aux=True)(weights, moving)
+        t = t + 1.0
+        scale = RATE * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+        tree_map = jax.tree_util.tree_map
+        means = tree_map(lambda m, g: m + (g - m) * (1 - BETA_1), means, gradients)
+        squares = tree_map(lambda v, g: v + (g * g - v) * (1 - BETA_2), squares, gradients)
+        weights = tree_map(
+            lambda w, m, v: w - scale * m / (jnp.sqrt(v) + EPSILON), weights, means, squares
+        )
+        return (weights, means, squares, moving, t), loss
+
+    call = jax.jit(step, donate_argnums=0)
+
+    def fresh():
+        weights, moving = initial()
+        zeros = [jax.tree_util.tree_map(jnp.zeros_like, weights) for _ in range(2)]
+        state = [call((weights, *zeros, moving, jnp.float32(0)))[0]]
+
+        def run():
+            for _ in range(case.units):
+                state[0], loss = call(state[0])
+            return float(loss)
+
+        return run
+
+    return fresh
+
+
+def resnet(case: Train) -> tuple[Callable, Callable]:
+    """What makes weights and moving averages, and the forward pass, which returns new averages."""
+    sizes, inputs = [(case.shape[-1], 16, 3, 1)], 16
+    for stage, width in enumerate((16, 32, 64)):
+        for number in range((case.depth - 2) // 6):
+            stride = 2 if stage and number == 0 else 1
+            sizes += [(inputs, width, 3, stride), (width, width, 3, 1)]
+            sizes += [(inputs, width, 1, stride)] * (inputs != width)
+            inputs = width
+
+    def initial():
+        keys = jax.random.split(jax.random.key(0), len(sizes) + 1)
+        of_convolutions = [
+            {
+                "kernel": jax.random.normal(key, (k, k, i, o)) * (2 / (k * k * i)) ** 0.5,
+                "gamma": jnp.ones(o),
+                "beta": jnp.zeros(o),
+            }
+            for key, (i, o, k, _) in zip(keys[:-1], sizes, strict=True)
+        ]
+        last = jax.random.normal(keys[-1], (inputs, case.classes)) * inputs**-0.5
+        moving = [(jnp.zeros(o), jnp.ones(o)) for _, o, _, _ in sizes]
+        return (of_convolutions, last, jnp.zeros(case.classes)), moving
+
+    def forward(weights, moving, x):
+        of_convolutions, last, bias = weights
+        averages, found = iter(zip(of_convolutions, sizes, moving, strict=True)), []
+
+        def convolution(x):
+            w, (_, _, size, stride), (mean, variance) = next(averages)
+            padding = [(size // 2, size // 2)] * 2
+            y = jax.lax.conv_general_dilated(
+                x, w["kernel"], (stride, stride), padding,
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )  # fmt: skip
+            m, v = y.mean(axis=(0, 1, 2)), y.var(axis=(0, 1, 2))
+            found.append((mean * 0.9 + m * 0.1, variance * 0.9 + v * 0.1))
+            return (y - m) * jax.lax.rsqrt(v + 1e-5) * w["gamma"] + w["beta"]
+
+        x = jax.nn.relu(convolution(x))
+        inputs = 16
+        for width in (16, 32, 64):
+            for _ in range((case.depth - 2) // 6):
+                y = convolution(jax.nn.relu(convolution(x)))
+                x = jax.nn.relu(y + (x if inputs == width else convolution(x)))
+                inputs = width
+        return x.mean(axis=(1, 2)) @ last + bias, found
+
+    return initial, forward
+
+
+FAMILIES: dict[str, Callable] = {"resnet": resnet}
