@@ -38,14 +38,10 @@ from .threads import ceil_div
 # whole tiles: all that lies on the stack is below 1 MB. Some of each are of MAX_DEPTH numbers.
 KEYS = machine(lambda _target, item_bytes: 2048 // item_bytes)
 PANELS = machine(lambda _target, item_bytes: (1 << 17) // item_bytes)
-QUERIES = machine(
-    lambda target, item_bytes: 56 // MR.rule(target, item_bytes) * MR.rule(target, item_bytes)
-)
+QUERIES = 64
 QUERY_ELEMENTS = machine(lambda _target, item_bytes: (1 << 15) // item_bytes)
 CHUNK = 16  # elements of a loop whose length is known, whole vectors: no scalar tail
-SCORES = machine(
-    lambda target, item_bytes: QUERIES.rule(target, item_bytes) * (2048 // item_bytes + CHUNK)
-)
+SCORES = machine(lambda _target, item_bytes: QUERIES * (2048 // item_bytes + CHUNK))
 PARTS = machine(lambda target, item_bytes: MR.rule(target, item_bytes) * MAX_DEPTH)
 
 
@@ -160,12 +156,24 @@ def hide(mask, start, step, row):
 
 
 @helper
-def exps(row):
-    """row = e^row, of whole chunks."""
+def exps(row, seen, point):
+    """row = e^(row - point) of the first `seen`, and 0 beyond; of whole chunks."""
+    whole = seen // CHUNK * CHUNK
+    subtract_and_pad(row[whole:seen], T(0), row[whole:])
     for start in range(0, row.size, CHUNK):
         chunk = row[start : start + CHUNK]
         for i in range(CHUNK):
-            chunk[i] = exp_of_negative(chunk[i])
+            chunk[i] = exp_of_negative(chunk[i] - point)
+
+
+@helper
+def finish(tops, totals):
+    """tops = log_sums and totals = the factors that make softmax, of a tile's rows: vectors."""
+    for i in range(CHUNK):
+        top, total = tops[i], totals[i]
+        is_seen = total != T(0)
+        tops[i] = top + log(total if is_seen else T(1)) if is_seen else T(-math.inf)
+        totals[i] = T(1) / (total if is_seen else T(1)) if is_seen else T(0)
 
 
 @helper
@@ -257,8 +265,13 @@ def attend(
     block_keys, block_rows = keys_at_once(max(depth, value_depth)), queries_at_once(depth)
     key_panels, value_panels = stack_array(T(0), PANELS), stack_array(T(0), PANELS)
     scores, queries = stack_array(T(0), SCORES), stack_array(T(0), QUERY_ELEMENTS)
-    parts, tops, totals = stack_array(T(0), PARTS), stack_array(T(0), MR), stack_array(T(0), MR)
+    parts, tops, totals = (
+        stack_array(T(0), PARTS),
+        stack_array(T(0), CHUNK),
+        stack_array(T(0), CHUNK),
+    )
     words, tile = stack_array(np.uint32(0), DROPOUT_HALF_TILE_ELEMENTS), -1
+    clear(totals)
     least_word, kept = dropout_limit(rate)
     out_flat, distance = flat(out), out.shape[1]
     for unit in range(start, stop):
@@ -293,8 +306,7 @@ def attend(
                         largest = row_maximum(own)
                         if largest == T(-math.inf) and (mask.size > 0 or valid == 0):
                             largest = T(0)  # of no key, rather than -inf less -inf
-                        subtract_and_pad(own, largest, padded)
-                        exps(padded)
+                        exps(padded, valid, largest)
                         tops[r - i], totals[r - i] = largest, row_sum(padded)
                         if rate > 0:
                             first = (unit * length + top + r) * keys + key_start
@@ -309,20 +321,17 @@ def attend(
                         mr, reach, (scores, i * width, width, 1), value_panels, own_keys, INIT_ZERO,
                         to, value_depth,
                     )  # fmt: skip
+                    finish(tops, totals)
                     for r in range(mr):
-                        total, at = totals[r], place + r * distance
+                        at = place + r * distance
                         y = out_flat[at : at + value_depth]
-                        # not log(0) and 0 / 0
-                        is_seen = total != T(0)
-                        log_sum = tops[r] + log(total) if is_seen else T(-math.inf)
-                        factor = T(1) / total if is_seen else T(0)
                         if key_start > 0:
                             part = parts[r * value_depth : (r + 1) * value_depth]
-                            row_scale(part, factor, part)
-                            log_sum = join(y, log_sums[top + i + r], part, log_sum)
+                            row_scale(part, totals[r], part)
+                            tops[r] = join(y, log_sums[top + i + r], part, tops[r])
                         else:
-                            row_scale(y, factor, y)
-                        log_sums[top + i + r] = log_sum
+                            row_scale(y, totals[r], y)
+                        log_sums[top + i + r] = tops[r]
                     i += mr
         fill_unseen(
             v,

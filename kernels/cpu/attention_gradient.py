@@ -16,6 +16,7 @@ from ..declare import T, helper, kernel
 from ..heads import MAX_DEPTH, absent, mask_and_distances, rows_of, scale_or_default
 from ..intrinsics import flat, stack_array
 from ..philox import DROPOUT_HALF_TILE_ELEMENTS, dropout_limit
+from ..scalar.elementary import exp_of_negative
 from .attention import (
     CHUNK,
     KEYS,
@@ -65,18 +66,21 @@ def add_row(row, total):
 
 
 @helper
-def gradient_of_scores(p, ds, delta):
-    """ds, which is dO V^T, = P (ds - delta), of whole chunks; 0 where P is, whatever stands there:
-    what is beyond the keys that are seen was not computed."""
+def gradient_of_scores(p, ds, seen, log_sum, delta):
+    """p, which is S, = P = e^(S - log_sum), and ds, which is dO V^T, = P (ds - delta), of whole
+    chunks; 0 beyond what is `seen`, where nothing was computed."""
+    whole = seen // CHUNK * CHUNK
+    subtract_and_pad(p[whole:seen], T(0), p[whole:])
     for start in range(0, p.size, CHUNK):
         own, slopes = p[start : start + CHUNK], ds[start : start + CHUNK]
         for i in range(CHUNK):
+            own[i] = exp_of_negative(own[i] - log_sum)
             slopes[i] = own[i] * (slopes[i] - delta) if own[i] != T(0) else T(0)
 
 
 @helper
 def gradient_of_dropped_scores(p, ds, delta, kept):
-    """The same, and P = P M."""
+    """The same of P, and P = P M."""
     for start in range(0, p.size, CHUNK):
         own, slopes = p[start : start + CHUNK], ds[start : start + CHUNK]
         factors = kept[start : start + CHUNK]
@@ -198,11 +202,9 @@ def attend_gradient(
                         if mask.size > 0:
                             at = n * mask_batch + h * mask_head + (top + r) * mask_row
                             hide(mask, at + key_start * mask_column, mask_column, own)
-                        subtract_and_pad(own, log_sum, padded)
-                        exps(padded)
-                        y = out[first + r, o_start : o_start + value_depth]
-                        delta = row_dot(y, dy)
+                        delta = row_dot(out[first + r, o_start : o_start + value_depth], dy)
                         if rate > 0:
+                            exps(padded, valid, log_sum)
                             for j in range(reach):
                                 factors[j] = T(1)
                             number = ((n * heads + h) * length + top + r) * keys + key_start
@@ -212,7 +214,7 @@ def attend_gradient(
                             )  # fmt: skip
                             gradient_of_dropped_scores(padded, slope, delta, factors[:reach])
                         else:
-                            gradient_of_scores(padded, slope, delta)
+                            gradient_of_scores(padded, slope, valid, log_sum, delta)
                     i, init = 0, INIT_C if key_start > 0 else INIT_ZERO
                     while i < rows:
                         mr, _ = next_tiles(rows - i, MR)
