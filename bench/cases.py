@@ -125,6 +125,27 @@ def both(
     )
 
 
+def attention(batch: int, length: int, depth: int, heads: int = 4) -> Both:
+    """Causal, with all gradients: seven products of half the keys, two of them forward."""
+    shape = batch, length, heads, depth
+    return Both(
+        name=f"attention-{length}x{depth}",
+        title=f"causal `attention` and its gradient, {batch} x {heads} heads of {depth}, {length}",
+        op="attention",
+        inputs=(shape,) * 3,
+        result=shape,
+        streams=(1, 1, 0),
+        streams_back=(2, 1, 0),
+        of_columns=False,
+        elements=prod(shape),
+        attributes={"is_causal": True},
+        flops=7 * prod(shape) * (length + 1),
+        limits={"torch": 0.55, "jax": 0.45},
+        limits_of_two={"torch": 0.55},
+        of_floor=0.45,
+    )
+
+
 def chain(elements: int) -> Chain:
     title = f"relu(x tanh(2 x + 1) - 1/2), {elements:,}"
     return Chain(
@@ -274,6 +295,7 @@ CASES: list[Case] = [
     op("batch_norm", (512, 512), (512,), (512,)),
     op("softmax_cross_entropy", (4096, 10), labels(4096, 10), streams=(1, 0, 0)),
     # Memory-bound ops, resident in L2 and out of every cache.
+    *[attention(1024 // length, length, depth) for length in (128, 256, 512) for depth in (32, 64)],
     *[both("batch_norm", shape, shape[1:], shape[1:], of_columns=True) for shape in MOVED],
     *[both("layer_norm", shape, shape[1:], shape[1:]) for shape in MOVED],
     *[both("softmax", shape) for shape in MOVED],

@@ -79,10 +79,11 @@ def _both(case, threads):
     ]
     seconds = seconds_of_passes((*forward, *backward), case.elements, FLOAT, threads) / sum(moved)
     counts = (op.instructions, op.gradient_instructions)
-    return sum(
+    elements = sum(
         max(seconds * m, _of_instructions(n, case.elements, threads))
         for m, n in zip(moved, counts, strict=True)
     )
+    return max(case.flops / flops_per_second(FLOAT, threads), elements)
 
 
 def _arithmetic(case, threads):

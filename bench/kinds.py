@@ -158,12 +158,14 @@ class Tested(Loop):
 @dataclass(frozen=True, kw_only=True)
 class Both(Loop):
     """An op and the gradients of its floating-point inputs. result: its shape. streams_back: of the
-    gradient. of_columns: that it needs statistics of whole columns first."""
+    gradient. of_columns: that it needs statistics of whole columns first. flops: of products, of
+    both together."""
 
     kind = "both"
     result: tuple[int, ...]
     streams_back: tuple[int, int, int]
     of_columns: bool
+    flops: int = 0
 
     def passes(self) -> list[list[tuple[int, int, int]]]:
         """Streams of the op's passes and of the gradient's. Statistics of columns take a pass of

@@ -131,6 +131,7 @@ OPS = {
         + beta
     ),
     "softmax": partial(jax.nn.softmax, axis=1),
+    "attention": jax.nn.dot_product_attention,
     "sum": lambda x, axis: x.sum(axis=axis),
     "softmax_cross_entropy": lambda z, labels: (
         jax.nn.logsumexp(z, axis=1) - jnp.take_along_axis(z, labels[:, None], axis=1)[:, 0]

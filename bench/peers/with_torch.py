@@ -110,6 +110,9 @@ OPS: dict[str, Callable] = {
     "layer_norm": lambda x, gamma, beta: functional.layer_norm(
         x, gamma.shape, gamma, beta, eps=1e-3
     ),
+    "attention": lambda *heads, is_causal: functional.scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in heads), is_causal=is_causal
+    ).transpose(1, 2),
     "softmax": partial(torch.softmax, dim=1),
     "sum": lambda x, axis: x.sum(dim=axis),
     "dropout": lambda x, state, rate: functional.dropout(x, rate),
