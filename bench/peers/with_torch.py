@@ -110,8 +110,8 @@ OPS: dict[str, Callable] = {
     "layer_norm": lambda x, gamma, beta: functional.layer_norm(
         x, gamma.shape, gamma, beta, eps=1e-3
     ),
-    "attention": lambda *heads, is_causal: functional.scaled_dot_product_attention(
-        *(x.transpose(1, 2) for x in heads), is_causal=is_causal
+    "attention": lambda q, k, v, is_causal: functional.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=is_causal
     ).transpose(1, 2),
     "softmax": partial(torch.softmax, dim=1),
     "sum": lambda x, axis: x.sum(dim=axis),
