@@ -22,7 +22,8 @@ from fastnn.errors import DTypeError, RecordingError, ShapeError, nearest, shape
 from fastnn.locks import combined
 from fastnn.ops import updates
 from fastnn.ops.record import Op
-from fastnn.registry import Configured, Kind, parameters, snake_case
+from fastnn.registry import Configured, Kind, arguments_of, parameters, snake_case
+from fastnn.registry import serialize as serialize_any
 from fastnn.tape.record import Counter, Search, context, has_gradient, outside_the_step
 from fastnn.tensor import Tensor, operand
 from fastnn.variable import Variable
@@ -171,6 +172,13 @@ class Optimizer(Watched, Configured):
                 f"{self.name}: only one of clipnorm, clipvalue and global_clipnorm can be set; got "
                 f"{' and '.join(given)}"
             )
+
+    def get_config(self) -> dict[str, Any]:
+        """As of everything configured; a schedule, or a function, stands there as itself."""
+        config = arguments_of(self, type(self).get_config is Optimizer.get_config)
+        if self._schedule is not None:
+            config["learning_rate"] = serialize_any(self._schedule)
+        return config
 
     # ---- learning rate and count
 

@@ -39,13 +39,18 @@ def functional():
     return model
 
 
+def scheduled():
+    decay = fastnn.optimizers.schedules.CosineDecay(0.01, 12, warmup_target=0.1, warmup_steps=3)
+    return sequential(fastnn.optimizers.AdamW(decay))
+
+
 def trained(make):
     model = make()
     model.fit(X, Y, epochs=2, verbose=0)
     return model
 
 
-@pytest.mark.parametrize("make", [sequential, functional])
+@pytest.mark.parametrize("make", [sequential, functional, scheduled])
 def test_a_model_comes_back_and_trains_on(make, tmp_path):
     model, path = trained(make), tmp_path / "m.fastnn"
     model.save(path)
