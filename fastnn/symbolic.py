@@ -131,13 +131,20 @@ class KerasTensor(Operators):
         self.name = name or unique_name("keras_tensor")
         self.node: Node | None = None  # the call it is a result of, number `place` of them
         self.place = 0
-        self._keras_mask: Spec | None = None  # what is known of its mask
+        self.mask_spec: Spec | None = None  # what is known of its mask
         self.arena: Arena | None = None  # of the weights of layers that are called on it
         Symbolic.exist = True
 
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    @property
+    def _keras_mask(self) -> Any:
+        """What stands for its mask, or None."""
+        if self.mask_spec is None:
+            return None
+        return symbolic_call(Operation(mask_of, "mask"), (self,), {}, self.mask_spec)
 
     @property
     def T(self) -> Any:
@@ -200,7 +207,7 @@ def symbolic_call(operation: Any, args: tuple, kwargs: dict, specs: Any = None) 
 
     def stands_for(spec):
         tensor = KerasTensor(spec.shape, spec.dtype)
-        tensor._keras_mask = getattr(spec, "mask", None)
+        tensor.mask_spec = getattr(spec, "mask", None)
         return tensor
 
     results = tree.map(stands_for, specs)
@@ -263,7 +270,7 @@ def _traced(operation, args, kwargs, extent, only_shapes=False):
         shape = tuple([extent if e is None else e for e in value.shape])
         nbytes = int(np.prod(shape, dtype=np.int64)) * value.dtype.itemsize
         tensor = Tensor(Buffer(None, nbytes, None, 0, recorder), shape, value.dtype)
-        mask = mask_of(value)
+        mask = value.mask_spec if isinstance(value, KerasTensor) else value.mask
         if mask is not None:
             set_mask(tensor, stand_in(mask))
         return tensor

@@ -244,10 +244,14 @@ class Masking(Layer):
         self.mask_value = mask_value
 
     def call(self, x: Tensor) -> Tensor:
-        counts = ops.any(x != self.mask_value, axis=-1, keepdims=True)
-        y = ops.where(counts, x, 0.0)
-        set_mask(y, ops.reshape(counts, x.shape[:-1]))
+        counts = self.compute_mask(x)
+        y = ops.where(ops.expand_dims(counts, -1), x, 0.0)
+        set_mask(y, counts)
         return y
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Which steps count."""
+        return ops.any(inputs != self.mask_value, axis=-1)
 
 
 class Lambda(Layer):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import ops
+from fastnn import ops, tree
 from fastnn.convert import as_array
 from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import ShapeError, nearest, shape_text
@@ -19,6 +19,7 @@ from fastnn.watch import Watched
 KIND = Kind("loss", "losses", wrap=lambda function: function)
 MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 REDUCTIONS = (*MEANS, "sum", "none")
+STRUCTURES = (list, tuple, dict)
 EPSILON = 1e-7  # Keras's
 FUNCTIONS: list[tuple[Callable, Any]] = []  # of the library, each with its class
 
@@ -30,6 +31,9 @@ class Loss(Watched, Configured):
     `loss(y_true, y_pred, sample_weight)`: values times weights, and of these, by `reduction`,
     "sum_over_batch_size" or "mean": their sum over their number; "mean_with_sample_weight": over
     the sum of the weights; "sum"; "none" or None: all of them.
+
+    Of a class of one's own `call` may be given lists or dictionaries of tensors, as of a model with
+    several outputs whose `compute_loss` is one's own.
 
     sample_weight: one number; (N,) or (N, 1), one for each row; or one for each value, as (N, T) of
     time steps. Weights may be negative, as advantages in reinforcement learning are. Of predictions
@@ -78,6 +82,8 @@ class Loss(Watched, Configured):
         return self.call(y_true, y_pred)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        if y_pred.__class__ in STRUCTURES and self._takes_structure(y_pred):
+            return self._of_structure(y_true, y_pred, sample_weight)
         y_pred, weights = operand(y_pred), sample_weight
         mask = mask_of(y_pred)
         if self.dtype is not None and y_pred.dtype != self.dtype:
@@ -93,6 +99,27 @@ class Loss(Watched, Configured):
         masks = [m for m in (mask, mask_of(values)) if m is not None]
         if masks:
             weights = _masked(weights, masks, values, self.reduction, f"{self.name}: ")
+        return reduced(values, weights, self.reduction)
+
+    def _takes_structure(self, y_pred):
+        """Whether a loss of one's own is given predictions of several outputs, which are no rows of
+        numbers."""
+        return tree.children(y_pred) is not None
+
+    def _of_structure(self, y_true, y_pred, weights):
+        """The loss of lists or dictionaries of tensors, which `call` is given as they are."""
+        y_pred = tree.map(lambda p: operand(p, self.dtype), y_pred)
+        dtype = tree.flatten(y_pred)[0].dtype
+
+        def target(y):
+            if isinstance(y, Tensor):
+                return y
+            y = as_array(y, None, "y")
+            return operand(y, dtype if y.dtype.kind == "f" else y.dtype)
+
+        values = operand(self.call(tree.map(target, y_true), y_pred), dtype)
+        if weights is not None:
+            weights = value_weights(weights, values.shape, values.dtype, f"{self.name}: ")
         return reduced(values, weights, self.reduction)
 
     def _rows(self, y_pred):
@@ -154,6 +181,9 @@ class BuiltIn(Loss, aliases=None):
 
     def _target_shape(self, y_shape, shape):
         return aligned_shape(y_shape, shape, self.takes_labels, self.name, self.axis)
+
+    def _takes_structure(self, y_pred):
+        return isinstance(y_pred, dict)  # to be refused; arrays in a list are rows
 
 
 class Elementwise(BuiltIn, aliases=None):

@@ -9,9 +9,11 @@ from fastnn.errors import nearest
 from fastnn.indexing import getitem
 from fastnn.layers import Layer
 from fastnn.symbolic import KerasTensor, Operation
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, mask_of
 
 from .graph import Graph, Slot
+
+NO_OPS = {"get_item": getitem, "mask_of": mask_of}  # by the names that they have in a configuration
 
 
 def graph_config(graph: Graph) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _operation_of(entry):
             raise ValueError(f"configuration: expected a layer; got {layer!r}")
         return layer, {}
     name, config = registry.snake_case(entry["class_name"]), dict(entry["config"])
-    function = getitem if name == "get_item" else registry.named_function(name, "configuration")
+    function = NO_OPS.get(name) or registry.named_function(name, "configuration")
     given = config.pop("name", None)
     return Operation(function, given), {k: v for k, v in config.items() if k != "dtype"}
 

@@ -294,6 +294,8 @@ class Graph:
 def _symbolic(structure, what):
     """The symbolic tensors of a structure, which holds nothing else."""
     found = tree.flatten(structure)
+    if isinstance(structure, list | tuple) and any([part is None for part in structure]):
+        raise ValueError(f"Model: {what} must be symbolic tensors; got None among them")
     for path, tensor in tree.leaves(structure, what):
         if not isinstance(tensor, KerasTensor):
             raise ValueError(

@@ -124,7 +124,7 @@ class Sequential(Model):
                 shape = layer.compute_output_shape(shape)
             else:
                 inputs = KerasTensor(shape, layer.dtype, "x")
-                inputs._keras_mask = mask
+                inputs.mask_spec = mask
                 spec = layer.compute_output_spec(inputs)
                 shape, mask = spec.shape, getattr(spec, "mask", None)
             yield shape

@@ -160,6 +160,8 @@ class BatchDriver(Driver):
             start = 0 if kind == "train" else len(self.epoch.train)
             self.epoch.program.position = (number, start, 0)
             self._replay(sum([s.repeats for s in segments]))
+            if self.epoch.collects:
+                self.epoch.keep()
             if is_watched:
                 self.callbacks.call(
                     f"on_{kind}_batch_end", self.batches_done, self._logs(mean_start)

@@ -64,6 +64,12 @@ class Epoch(Programs):
         self.train, test, self.segments, self.tapes, self.program, self.autotuner = schedule
         self.test, self.steps = test[:-1], sum(s.repeats for s in self.segments)
 
+    def keep(self) -> None:
+        """Let functions of all predictions have those of a batch that came alone."""
+        for measures in self.measures:
+            for held in measures.collected.values():
+                held.keep()
+
     def collect(self, row: int) -> None:
         """Put what functions of all predictions of the epoch in this row give into it."""
         results = self._results.buffer.array(self._results.shape, self._results.dtype)

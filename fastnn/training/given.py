@@ -84,11 +84,6 @@ class Given(NamedTuple):
         common = model, epoch, called, progress
         if self.train_batches is None and self.test_batches is None:
             return Driver(*common)
-        if model._layout.collects:
-            raise ValueError(
-                "metrics: a function that is given all predictions of an epoch needs its data as "
-                "arrays, not in batches; make it of fastnn.ops, or of a Metric with update_state"
-            )
         found = BatchDriver(*common, train=self.train_batches, test=self.test_batches)
         found.check = {
             "train": lambda batch: checked(model, batch, self.class_weight, ""),

@@ -3,7 +3,7 @@ column, or several, in the epoch's totals."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from math import prod
+from math import nan, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -283,37 +283,63 @@ def _mean(total, weight):
     return float(total / weight) if weight else 0.0
 
 
+def _memory(rows, like):
+    """Memory for so many rows of these."""
+    device = "cpu" if context.recorder is None else context.recorder.device
+    return [
+        None
+        if t is None
+        else Tensor(
+            reserve_on(device, rows * prod(t.shape[1:]) * t.dtype.itemsize),
+            (rows, *t.shape[1:]),
+            t.dtype,
+        )
+        for t in like
+    ]
+
+
 class Collected:
-    """Targets, predictions and weights of an epoch, for a function that is given all of them."""
+    """Targets, predictions and weights of an epoch, for a function that is given all of them.
+
+    They are put into `memories`, the first of as many rows as an epoch of arrays has. Where batches
+    come one at a time it has the first one's, larger ones get another, and of each what it gave is
+    kept as arrays before the next."""
 
     def __init__(self, rows: int, like: Sequence[Tensor | None]):
-        device = "cpu" if context.recorder is None else context.recorder.device
-        self.held = [
-            None
-            if t is None
-            else Tensor(
-                reserve_on(device, rows * prod(t.shape[1:]) * t.dtype.itemsize),
-                (rows, *t.shape[1:]),
-                t.dtype,
-            )
-            for t in like
-        ]
+        self.memories = [_memory(rows, like)]
         self.place = Tensor(reserve(8), (1,), INT64)
         self.cursor = Counter(self.place.buffer)
+        self.kept: list[list[np.ndarray | None]] = []
         self.found: float | None = None  # of all of them
 
     def reset(self) -> None:
         """Begin again."""
-        self.cursor.value, self.found = 0, None
+        self.cursor.value, self.found, self.kept = 0, None, []
 
     def adding(self, batch: Sequence[Tensor | None]) -> Callable[[], None]:
+        number = next(x.shape[0] for x in batch if x is not None)
+        if self._memory_of(number) is None:
+            self.memories.append(_memory(number, batch))
+
         def put():
-            for x, rows in zip(batch, self.held, strict=True):
+            for x, rows in zip(batch, self._memory_of(number), strict=True):
                 if x is not None and rows is not None:
                     apply(collect, (x, self.place), {}, (rows,))
-            self.cursor.increment(next(x.shape[0] for x in batch if x is not None))
+            self.cursor.increment(number)
 
         return put
+
+    def _memory_of(self, number):
+        """Where so many rows are put: the first that has room for them."""
+        rows = [next(t.shape[0] for t in held if t is not None) for held in self.memories]
+        return next((h for h, n in zip(self.memories, rows, strict=True) if n >= number), None)
+
+    def keep(self) -> None:
+        """Keep what a batch gave, and let the next one be put in its place."""
+        if number := self.cursor.value:
+            held = self._memory_of(number)
+            self.kept.append([None if t is None else t.numpy()[:number].copy() for t in held])
+            self.cursor.value = 0
 
     def value(self, metric: Any) -> float:
         """What the metric's function gives of them, called once."""
@@ -322,7 +348,17 @@ class Collected:
         return self.found
 
     def _value(self, metric):
-        arrays = [None if t is None else t.numpy()[: self.cursor.value] for t in self.held]
+        number = self.cursor.value
+        if not number and not self.kept:
+            return nan
+        if not self.kept:
+            parts = [[None if t is None else t.numpy()[:number] for t in self._memory_of(number)]]
+        else:
+            parts = self.kept
+        arrays = [
+            None if of_it[0] is None else np.concatenate(of_it) if len(of_it) > 1 else of_it[0]
+            for of_it in zip(*parts, strict=True)
+        ]
         arrays = [
             a[:, 0] if a is not None and a.ndim == 2 and a.shape[1] == 1 else a for a in arrays
         ]

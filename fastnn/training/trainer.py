@@ -477,7 +477,10 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         losses = losses_of(outputs, loss, names)
         if self._metrics is None:
             self._metrics = metrics_of(outputs, *self._metric_names, losses, names)
-        targets = targets_of(y, outputs, losses, self._metrics, count, what, names)
+        if y is None or tree.flatten((loss, self._metric_names)):
+            targets = targets_of(y, outputs, losses, self._metrics, count, what, names)
+        else:  # they are for compute_loss alone
+            targets = data.any_targets(y, count, self.dtype, f"{what}y")
         self._layout = layout_of(outputs, losses, self._metrics, targets)
         return Rows(rows, targets, weights_of(sample_weight, outputs, count, self.dtype, names))
 

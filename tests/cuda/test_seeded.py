@@ -165,7 +165,7 @@ def losses():
         p[:, ::3] = 0
         gradient(ops.softmax_cross_entropy, normal(rows, columns), labels, dy=normal(rows))
         gradient(ops.clipped_sparse_cross_entropy, p, labels, dy=normal(rows))
-    with pytest.raises(IndexError, match="index in row 0"):
+    with pytest.raises(IndexError, match="out of range"):
         ops.clipped_sparse_cross_entropy(p, np.full(rows, columns))
 
 

@@ -44,7 +44,7 @@ def test_elements_stand_where_kerass_do(layer, x, expected):
         (lambda: layers.RepeatVector(0), ValueError, "RepeatVector: n"),
         (lambda: layers.RepeatVector(2)(X), ShapeError, r"expected shape \(any, columns\)"),
         (lambda: layers.Embedding(0, 2), ValueError, "input_dim"),
-        (lambda: layers.Embedding(3, 2)([3]), IndexError, "take in layer 'embedding.*row 0"),
+        (lambda: layers.Embedding(3, 2)([3]), IndexError, "take in layer 'embedding.*index 3"),
         (lambda: layers.Embedding(3, 2, weights=np.ones((2, 3))), ValueError, r"\(3, 2\)"),
     ],
 )

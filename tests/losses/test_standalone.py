@@ -435,3 +435,46 @@ Y, P = np.zeros((3, 2)), np.full((3, 2), 0.5)
 def test_losses_and_metrics_refuse(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+class OfTwo(fastnn.losses.Loss):
+    """A loss of two outputs, in a list or a dictionary."""
+
+    def call(self, y_true, y_pred):
+        keys = ("a", "b") if isinstance(y_pred, dict) else (0, 1)
+        return sum(fastnn.ops.mean(abs(y_true[k] - y_pred[k]), axis=-1) for k in keys)
+
+
+def test_a_loss_of_ones_own_takes_several_outputs():
+    rng = np.random.default_rng(0)
+    y, p = ([rng.normal(size=(5, n)) for n in (1, 3)] for _ in range(2))
+    weights = rng.uniform(size=5)
+    values = sum(np.abs(a - b).mean(-1) for a, b in zip(y, p, strict=True))
+    loss = OfTwo(reduction="sum")
+    for wrap in (lambda pair: pair, lambda pair: dict(zip("ab", pair, strict=True))):
+        np.testing.assert_allclose(loss(wrap(y), wrap(p)).numpy(), values.sum(), rtol=1e-6)
+        found = loss(wrap(y), wrap(p), weights).numpy()
+        np.testing.assert_allclose(found, (weights * values).sum(), rtol=1e-6)
+    with pytest.raises(TypeError, match="expected numbers; got objects"):
+        fastnn.losses.MeanSquaredError()({"a": y[0]}, {"a": p[0]})
+
+
+def test_a_models_own_compute_loss_is_given_the_targets_of_all_outputs():
+    class Two(fastnn.Model):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = fastnn.layers.Dense(1), fastnn.layers.Dense(2)
+            self.loss_of_both = OfTwo()
+
+        def call(self, x):
+            return [self.a(x), self.b(x)]
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return self.loss_of_both(y, y_pred)
+
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype("f4")
+    model = Two()
+    model.compile("sgd")
+    history = model.fit(x, [x[:, :1], x[:, 1:]], epochs=3, verbose=0).history
+    assert list(history) == ["loss"]
+    assert history["loss"][-1] < history["loss"][0]

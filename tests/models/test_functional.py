@@ -337,3 +337,20 @@ def test_predictions_have_the_results_element_type():
     found = model.predict(np.eye(3, 4, dtype="float32"), verbose=0)
     assert found.dtype == "int64"
     np.testing.assert_array_equal(found, [0, 1, 2])
+
+
+def test_masks_are_outputs_too(tmp_path):
+    """What compute_mask gives of a symbolic tensor, and what stands for the mask that one has."""
+    steps, ids = fastnn.Input((4, 3)), fastnn.Input((4,), dtype="int32")
+    masking, embedding = layers.Masking(), layers.Embedding(5, 2, mask_zero=True)
+    outputs = [masking.compute_mask(steps), embedding(ids)._keras_mask, embedding.compute_mask(ids)]
+    model = fastnn.Model([steps, ids], outputs)
+    x, n = np.array([[[0, 0, 0], [0, 1, 0], [0, 0, 0], [1, 1, 1]]], "f4"), np.array([[0, 2, 1, 0]])
+    model.save(tmp_path / "m.fastnn")
+    for one in (model, fastnn.load_model(tmp_path / "m.fastnn")):
+        found = one.predict([x, n], verbose=0)
+        np.testing.assert_array_equal(found[0], [[False, True, False, True]])
+        np.testing.assert_array_equal(found[1], n != 0)
+        np.testing.assert_array_equal(found[2], n != 0)
+    with pytest.raises(ValueError, match="outputs must be symbolic tensors; got None among them"):
+        fastnn.Model(ids, [ids, None])

@@ -205,11 +205,36 @@ def test_bad_batches_are_named(source, arguments, error, message):
         network().fit(source, verbose=0, **arguments)
 
 
-def test_functions_of_all_predictions_are_refused():
-    model = network()
-    model.compile("adam", "mse", metrics=[lambda y, p: float(np.mean(np.asarray(p)))])
-    with pytest.raises(ValueError, match="needs its data as arrays, not in batches"):
-        model.fit(iter([(X, X[:, :2])]), verbose=0)
+def test_functions_of_all_predictions_are_given_those_of_batches():
+    """Of different sizes too, the first not the largest; without order, as in an array."""
+
+    targets = X[:, :2]
+
+    def spread(y, p):
+        assert len(y) == len(p)
+        return float(np.asarray(p).max() - np.asarray(y).min()) + len(y)
+
+    def parts():
+        for start, stop in ((0, 4), (4, len(X) - 3), (len(X) - 3, len(X))):
+            yield X[start:stop], targets[start:stop]
+
+    class Parts:
+        def __iter__(self):
+            return parts()
+
+    found, expected = [], []
+    for run, x, y in ((found, Parts(), None), (expected, X, targets)):
+        model = network()
+        model.compile("sgd", "mse", metrics=[spread], weighted_metrics=[])
+        run.append(model.evaluate(x, y, verbose=0))
+        history = model.fit(
+            parts() if y is None else x, y, batch_size=32, verbose=0, shuffle=False,
+            validation_data=x if y is None else (x, y),
+        ).history  # fmt: skip
+        run.append(sorted(history))
+        run.append(history["val_spread"][0] >= len(X))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
+    assert found[1:] == expected[1:]
 
 
 def test_a_failure_names_epoch_and_step():
