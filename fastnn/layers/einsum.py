@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from fastnn import activations, ops
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
-from fastnn.layers.core import open_shape
+from fastnn.layers.core import FUSED, open_shape
 from fastnn.tensor import Tensor
 
 FORMS = (r"(\.\.\.)?([a-zA-Z]+)(),([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)()",
@@ -58,7 +59,7 @@ class EinsumDense(Layer):
             kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
         )
-        self._parts()
+        self._linear_form = self._as_linear()
 
     def _parts(self):
         """The letters of input, kernel and result, and whether dimensions stay left or right."""
@@ -116,7 +117,39 @@ class EinsumDense(Layer):
             self.bias = self.weight_of("bias", [*bias, *[1] * (kept if right else 0)])
 
     def call(self, x: Tensor) -> Tensor:
+        summed, ndim = self._linear_form
+        if summed and ndim in (None, x.ndim) and x.shape[-summed:] == self.kernel.shape[:summed]:
+            return self._linear(x, summed)
         y = ops.einsum(self.equation.replace(" ", ""), x, self.kernel)
         if self.bias is not None:
             y = y + self.bias
         return y if self.activation is None else self.activation(y)
+
+    def _as_linear(self):
+        """How many dimensions are summed, if these are the last of the input and the first of the
+        kernel, whose others follow in the result, as in a linear layer; else 0. And how many the
+        input has, None for any."""
+        given, kernel, result, left, right = self._parts()
+        summed = sum(letter not in result for letter in given)
+        made = kernel[summed:]
+        is_linear = (given, kernel, result) == (
+            given[: len(given) - summed] + kernel[:summed],
+            kernel[:summed] + made,
+            given[: len(given) - summed] + made,
+        )
+        is_linear = is_linear and not right and self.bias_axes in (None, "", made)
+        return summed if is_linear else 0, None if left else len(given)
+
+    def _linear(self, x, summed):
+        first, last = x.shape[:-summed], self.kernel.shape[summed:]
+        rows, depth, columns = prod(first), prod(x.shape[-summed:]), prod(last)
+        bias = None if self.bias is None else ops.reshape(self.bias, (columns,))
+        fused = FUSED.get(self.activation)
+        y = ops.linear(
+            ops.reshape(x, (rows, depth)),
+            ops.reshape(self.kernel, (depth, columns)),
+            bias,
+            activation=fused,
+        )
+        y = ops.reshape(y, (*first, *last))
+        return y if fused or self.activation is None else self.activation(y)
