@@ -1,10 +1,12 @@
 """Where a convolution finds its elements: extents, and tables of places, for every device.
 
-Of an image (D..., C) within zeros, flat, the factor of output pixel p and of element k of a window
+Of images (N, D..., C), each flat, the factor of pixel p of the result and of element k of a window
 (its tap, its channel) lies at pixels[p] + taps[k]. So does every matrix that a convolution
-multiplies with: transposed, it is that of the gradient by kernel; of the padded upstream gradient,
-that of the gradient by input, with taps of its own for each class of pixels modulo the strides. One
-pair of tables serves any number of dimensions, strides and dilation.
+multiplies with: transposed, it is that of the gradient by kernel; of the upstream gradient, that of
+the gradient by input. One pair of tables serves any number of dimensions, strides and dilation.
+
+At an image's edges windows reach beyond it. Either pixels are sorted by the taps that lie on the
+image (`Pixels`), and multiplied with those alone; or the image is copied into the midst of zeros.
 """
 
 from functools import lru_cache
@@ -87,82 +89,116 @@ def padded_rows(extents, channels, padding):
     )
 
 
-@lru_cache(maxsize=256)
-def windows(conv, extents, channels, groups):
-    """(pixels, taps) of images of these extents before padding."""
-    steps = _steps(conv.padded(extents), channels)
-    pixels = [
-        np.arange(n) * (s * step)
-        for n, s, step in zip(conv.output(extents), conv.strides, steps, strict=True)
-    ]
-    taps = [
-        np.arange(k) * (d * step)
-        for k, d, step in zip(conv.kernel, conv.dilation, steps, strict=True)
-    ]
-    return _places(*pixels), _places(*taps, np.arange(channels // groups))
-
-
-@lru_cache(maxsize=256)
-def pixel_places(count, channels):
-    """Where the pixels of an image without zeros begin."""
-    return np.arange(count, dtype=np.int64) * channels
-
-
 class Pixels(NamedTuple):
-    """Pixels of an image which are alike modulo the strides: where they lie; places in the padded
-    upstream gradient, of pixels and of taps and channels; of which rows of the table of all taps
-    these are, the first."""
+    """Pixels of a result which take the same taps: where they lie in it; where the first of their
+    factors lie; how far on those of the other taps and channels do; which rows of the kernel (taps
+    and channels, filters) are multiplied with these."""
 
     places: np.ndarray
     pixels: np.ndarray
     taps: np.ndarray
-    first: int
+    rows: np.ndarray
 
 
-class ByInput(NamedTuple):
-    """The gradient by input as convolutions of the upstream gradient `padding` within zeros: taps
-    of the kernel in the order in which the classes of pixels read them."""
-
-    padding: tuple[tuple[int, int], ...]
-    order: np.ndarray
-    classes: list[Pixels]
-
-
-def _classes(size, k, s, d, before, out):
-    """Along a dimension, for each remainder c of a pixel i = c + m s modulo the stride: how many
-    pixels; the taps t by which an output pixel o has it, o s + t d = i + before; o - m of each."""
+def _alike(source, is_there):
+    """Of each (pixel, tap) along a dimension the place of the factor and whether there is one: for
+    pixels that have the same taps (pixels, taps, place of the first tap's factor of each, how far
+    on the others' are), taps in the order of their factors."""
     found = []
-    for c in range(min(s, size)):
-        taps = [t for t in range(k) if (c + before - t * d) % s == 0]
-        found.append((c, len(range(c, size, s)), taps, [(c + before - t * d) // s for t in taps]))
-    low = min([o for *_, offsets in found for o in offsets], default=0)
-    high = max([o + n - 1 for _, n, _, offsets in found for o in offsets], default=0)
-    return found, (max(0, -low), max(0, high - out + 1))
+    patterns, which = np.unique(is_there, axis=0, return_inverse=True)
+    for n, pattern in enumerate(patterns):
+        pixels, taps = np.flatnonzero(which.reshape(-1) == n), np.flatnonzero(pattern)
+        places = source[np.ix_(pixels, taps)]
+        order = np.argsort(places[0])
+        places = places[:, order]
+        first = places[:, 0] if taps.size else np.zeros(pixels.size, np.int64)
+        found.append((pixels, taps[order], first, places[0] - first[0]))
+    return found
+
+
+class Way(NamedTuple):
+    """How a convolution may be made: the zeros around images, and classes of pixels; how many
+    elements are copied for each image; filters of a group, and how many groups."""
+
+    zeros: tuple[tuple[int, int], ...]
+    classes: list[Pixels]
+    copied: int
+    columns: int
+    groups: int
+
+    def multiply_adds(self, images):
+        """How many, of so many images, in whole tiles of rows (of 10, those of the widest vectors)
+        and a vector's columns at least."""
+        rows = sum(-(-images * c.pixels.size // 10) * 10 * c.taps.size for c in self.classes)
+        return rows * max(self.columns, 16) * self.groups
+
+    def tables(self):
+        """What kernels read: of each class (start and stop of its pixels, of its taps), and the
+        four tables of all classes, one after another."""
+        pixels = np.cumsum([0, *[c.pixels.size for c in self.classes]])
+        taps = np.cumsum([0, *[c.taps.size for c in self.classes]])
+        bounds = np.stack([pixels[:-1], pixels[1:], taps[:-1], taps[1:]], axis=1)
+        return bounds, *[np.concatenate(t) for t in zip(*self.classes, strict=True)]
+
+
+def _way(along, zeros, x, y, channels, filters, groups, kernel):
+    """Of what `_alike` finds along each dimension; x, y: extents of the images that are read,
+    within zeros, of so many channels, and of the result, with its filters."""
+    part = channels // groups
+    of_x, of_y, of_kernel = _steps(x, channels), _steps(y, filters), _steps(kernel, part)
+    classes, own = [], np.arange(part)
+    for parts in product(*along):
+        places, taps_of, pixels, taps = (
+            [p[n] * step for p, step in zip(parts, steps, strict=True)]
+            for n, steps in enumerate((of_y, of_kernel, of_x, of_x))
+        )
+        found = _places(*places), _places(*pixels), _places(*taps, own), _places(*taps_of, own)
+        classes.append(Pixels(*found))
+    copied = prod(x) * channels if any(map(any, zeros)) else 0
+    if channels == filters == groups:  # channels are a vector's elements, not products
+        return Way(zeros, classes, copied, filters, 1)
+    return Way(zeros, classes, copied, filters // groups, groups)
 
 
 @lru_cache(maxsize=256)
-def by_input(conv, extents, channels, filters, groups):
-    """The ByInput of images of these extents."""
-    out, strides = conv.output(extents), conv.strides
-    found = [
-        _classes(size, k, s, d, before, o)
-        for size, k, s, d, (before, _), o in zip(
-            extents, conv.kernel, strides, conv.dilation, conv.padding, out, strict=True
-        )
-    ]
-    padding = tuple(pair for _, pair in found)
-    padded = tuple(n + sum(pair) for n, pair in zip(out, padding, strict=True))
-    to, of_dy = _steps(extents, channels), _steps(padded, filters)
-    of_kernel = _steps(conv.kernel, 1)
-    order, classes = [], []
-    for parts in product(*[c for c, _ in found]):
-        dims = list(zip(parts, strides, to, of_dy, padding, of_kernel, strict=True))
-        places = [(c + np.arange(n) * s) * step for (c, n, _, _), s, step, *_ in dims]
-        pixels = [np.arange(n) * step for (_, n, _, _), _, _, step, *_ in dims]
-        taps = [(np.array(o, np.int64) + low) * step for (*_, o), _, _, step, (low, _), _ in dims]
-        first = sum(o.size for o in order) * (filters // groups)
-        order.append(_places(*[np.array(t) * step for (_, _, t, _), *_, step in dims]))
-        taps = _places(*taps, np.arange(filters // groups))
-        classes.append(Pixels(_places(*places), _places(*pixels), taps, first))
-    none = np.zeros(0, np.int64)
-    return ByInput(padding, np.concatenate([none, *order]), classes)
+def forward(conv, extents, channels, filters, groups, is_padded):
+    """The Way of a convolution of images of these extents; is_padded: within zeros."""
+    none = ((0, 0),) * len(extents)
+    zeros, out, along = conv.padding if is_padded else none, conv.output(extents), []
+    for size, k, s, d, (before, _), (low, high), o in zip(
+        extents, conv.kernel, conv.strides, conv.dilation, conv.padding, zeros, out, strict=True
+    ):
+        source = np.arange(o)[:, None] * s + np.arange(k) * d - before
+        along.append(_alike(source + low, (source >= -low) & (source < size + high)))
+    x = conv.padded(extents) if is_padded else extents
+    return _way(along, zeros, x, out, channels, filters, groups, conv.kernel)
+
+
+@lru_cache(maxsize=256)
+def by_kernel(conv, extents, channels, filters, groups, is_padded):
+    """The Way of the gradient by kernel: pixels are rows of the upstream gradient, and `places`
+    their numbers. Of several classes these rows are copied, but stay in L1: a third of the cost."""
+    way = forward(conv, extents, channels, filters, groups, is_padded)
+    classes = [c._replace(places=c.places // filters) for c in way.classes]
+    rows = 0 if len(classes) == 1 else prod(conv.output(extents)) * filters // 3
+    return way._replace(classes=classes, copied=way.copied + rows)
+
+
+@lru_cache(maxsize=256)
+def by_input(conv, extents, channels, filters, groups, is_padded):
+    """The Way of the gradient by input of images of these extents; is_padded: of an upstream
+    gradient within as many zeros as it takes. A pixel i has the tap t of output pixel o if
+    o s + t d = i + before."""
+    out, zeros, along = conv.output(extents), [], []
+    for size, k, s, d, (before, _), o in zip(
+        extents, conv.kernel, conv.strides, conv.dilation, conv.padding, out, strict=True
+    ):
+        reached = np.arange(size)[:, None] + before - np.arange(k) * d
+        source, is_there = reached // s, reached % s == 0
+        low = high = 0
+        if is_padded and is_there.any():
+            low, high = max(0, -source[is_there].min()), max(0, source[is_there].max() - o + 1)
+        zeros.append((int(low), int(high)))
+        along.append(_alike(source + low, is_there & (source >= -low) & (source < o + high)))
+    dy = tuple(n + sum(pair) for n, pair in zip(out, zeros, strict=True))
+    return _way(along, tuple(zeros), dy, extents, filters, channels, groups, conv.kernel)

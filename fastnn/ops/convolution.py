@@ -58,10 +58,7 @@ def _infer(x, w, bias=None, *, strides, dilation_rate, padding, activation=None)
     if bias is not None:
         expect_shape("conv", "bias", bias.shape, w.shape[-1:])
     activation_name(activation)
-    y = (x.shape[0], *out, w.shape[-1]), dtype
-    if not any(map(any, padding)):
-        return [y]
-    return [y, ((x.shape[0], *conv.padded(x.shape[1:-1]), x.shape[-1]), dtype)]
+    return [((x.shape[0], *out, w.shape[-1]), dtype)]
 
 
 def _flops(inputs, outputs, **_):
@@ -85,15 +82,14 @@ def _gradient(g, dys, inputs, outputs, strides, dilation_rate, padding, activati
         ).view(y.shape)  # fmt: skip
     else:
         dz = g.run(gradient_from_output[activation].gradient, y, dy)
-    padded = outputs[1] if len(outputs) > 1 else x
-    conv = {"strides": strides, "dilation_rate": dilation_rate}
-    groups = x.shape[-1] // w.shape[-2]
-    g.gradient(1, by_kernel, padded, dz, kernel=tuple(w.shape[:-2]), groups=groups, **conv)
-    g.gradient(0, by_input, dz, w, extents=x.shape[1:-1], groups=groups, padding=padding, **conv)
+    conv = {"strides": strides, "dilation_rate": dilation_rate, "padding": padding}
+    conv["groups"] = x.shape[-1] // w.shape[-2]
+    g.gradient(1, by_kernel, x, dz, kernel=tuple(w.shape[:-2]), **conv)
+    g.gradient(0, by_input, dz, w, extents=x.shape[1:-1], **conv)
 
 
 # activation(convolution + bias) of channels-last images, by numbers for each dimension, of padding
-# pairs: `conv` is the public one. Its second output are the images within zeros, if there are any.
+# pairs: `conv` is the public one.
 convolution = Op(
     "convolution",
     _infer,
@@ -104,39 +100,21 @@ convolution = Op(
 
 by_kernel = Op(
     "gradient of convolution by kernel",
-    lambda padded, dy, *, kernel, groups, strides, dilation_rate, accumulate=False: [
-        ((*kernel, padded.shape[-1] // groups, dy.shape[-1]), dy.dtype)
+    lambda x, dy, *, kernel, groups, strides, dilation_rate, padding, accumulate=False: [
+        ((*kernel, x.shape[-1] // groups, dy.shape[-1]), dy.dtype)
     ],
     kernels="convolution_gradient.convolution_by_kernel",
     accumulates=True,
     flops=lambda inputs, outputs, groups, **_: 2 * outputs[0].size * prod(inputs[1].shape[:-1]),
 )
 
-pad_images = Op(
-    "pad_images",
-    lambda x, *, padding: [
-        (
-            (
-                x.shape[0],
-                *[n + sum(pair) for n, pair in zip(x.shape[1:-1], padding, strict=True)],
-                x.shape[-1],
-            ),
-            x.dtype,
-        )
-    ],
-    kernels="convolution.pad",
-    flops=0,
-)
 
-
-def _by_input_gradient(g, dys, inputs, outputs, extents, groups, padding, **conv):
+def _by_input_gradient(g, dys, inputs, outputs, extents, groups, **conv):
     # linear in each of (x, w), and the transpose of a convolution: dx = conv(dy, w); dw is that of
     # a convolution of dy whose upstream gradient is x
     (dy,), (x, w) = dys, inputs
-    none = ((0, 0),) * len(padding)
-    padded = dy if padding == none else g.run(pad_images, dy, padding=padding)
-    g.gradient(1, by_kernel, padded, x, kernel=tuple(w.shape[:-2]), groups=groups, **conv)
-    g.gradient(0, convolution, padded, w, padding=none, **conv)
+    g.gradient(1, by_kernel, dy, x, kernel=tuple(w.shape[:-2]), groups=groups, **conv)
+    g.gradient(0, convolution, dy, w, **conv)
 
 
 # A convolution's transpose by x, for w as that has it: `conv_transpose` is the public one.

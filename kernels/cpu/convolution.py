@@ -1,12 +1,13 @@
 """Convolution of channels-last images, of any number of dimensions, and its gradient by input,
 which is a convolution too.
 
-    forward    y[n, p] = activation(sum over k of x[n, pixels[p] + taps[k]] w[k] + bias)
-    by input   dx[n, places[p]] = sum over k of dy[n, pixels[p] + taps[k]] turned[k]
+    forward    y[n, places[p]] = activation(sum over k of x[n, pixels[p] + taps[k]] w[rows[k]] + b)
+    by input   dx[n, places[p]] = sum over k of dy[n, pixels[p] + taps[k]] turned[rows[k]]
 
-x and dy lie within zeros, and no windows are copied: kernels/geometry.py has the tables. `turned`
-is w with its channels exchanged, tap after tap. With strides, pixels of dx that are alike modulo
-them are a convolution each.
+No windows are copied: kernels/geometry.py has the tables. `turned` is w with its channels
+exchanged. Pixels that take different taps, at edges and, of dx, where strides leave some out, are
+convolutions of their own; where that would leave tiles of pixels empty, images are copied into the
+midst of zeros first.
 
 Groups of channels are products of their own: group g of G reads x's channels from g C / G on and
 makes columns g O / G on.
@@ -22,10 +23,14 @@ from ..geometry import Convolution
 from ..intrinsics import flat, stack_array
 from .depthwise import convolve_channels
 from .matmul import activate, empty
-from .pack import pack_b
 from .simd.gemm_microkernel import NR
-from .simd.places_microkernel import PLACES_MR, places_microkernel
-from .simd.rows import clear
+from .simd.places_microkernel import (
+    PLACES_MR,
+    fill_places,
+    images_at_once,
+    places_microkernel,
+)
+from .simd.rows import clear, row_copy
 from .simd.transpose import transpose_tile
 from .simd.vectors import INIT_BIAS, INIT_C, INIT_ZERO, LANES
 from .threads import ceil_div
@@ -34,16 +39,13 @@ from .threads import ceil_div
 PIXEL_GRAIN = 60
 # Pixels whose windows are multiplied with all of the kernel before the next, and rows of the kernel
 # that are packed at a time: 16 kB of a panel stay in L1 beside the windows.
-PLACES_ROWS = machine(
-    lambda target, item_bytes: (
-        192 // PLACES_MR.rule(target, item_bytes) * PLACES_MR.rule(target, item_bytes)
-    )
-)
+PLACES_ROWS = machine(lambda target, item_bytes: PLACES_MR.rule(target, item_bytes) * 20)
 PLACES_KC = machine(lambda target, item_bytes: 16384 // (item_bytes * NR.rule(target, item_bytes)))
 PLACES_PANEL = machine(
     lambda target, item_bytes: PLACES_KC.rule(target, item_bytes) * NR.rule(target, item_bytes)
 )
-PACK_MIN_TILES = 4  # of rows: fewer do not make up for a copy of a panel
+# What a copied element of an image takes, in multiply-adds (Sapphire Rapids, out of L2).
+COPY_COST = 24
 
 
 @kernel(split=[("N", 1), ("R", 1)], x="T[N, R, S]", rows="i8[R]", padded="out T[N, Q]")
@@ -63,9 +65,19 @@ def pad_images(x, rows, padded, row_start, row_stop, col_start, col_stop):
 
 
 @helper
-def packs_panels(tiles, row):
-    """Whether panels of B, rows `row` apart, are packed for so many tiles."""
-    return tiles >= PACK_MIN_TILES and row > NR
+def pack_rows(b, col, width, rows, start, stop, panel):
+    """panel = columns col to col + width of the rows of B that `rows` names from start to stop."""
+    for k in range(stop - start):
+        row = b[rows[start + k]]
+        source, packed = row[col : col + width], panel[k * NR : k * NR + width]
+        if width == NR:
+            for q in range(NR):
+                packed[q] = source[q]
+        elif width == LANES:
+            for q in range(LANES):
+                packed[q] = source[q]
+        else:
+            row_copy(source, packed)
 
 
 @kernel(
@@ -73,67 +85,64 @@ def packs_panels(tiles, row):
     x="T[N, S]",
     w="T[K, O]",
     bias="T[B]",
+    classes="i8[Q, E]",
+    places="i8[P]",
     pixels="i8[P]",
     taps="i8[D]",
-    places="i8[P]",
-    first="int",
+    rows="i8[D]",
     groups="int",
     group_step="int",
     clamp_min="float",
-    y="inout T[N, R]",
+    y="out T[N, R]",
 )
 def convolve(
-    x, w, bias, pixels, taps, places, first, groups, group_step, clamp_min, y,
+    x, w, bias, classes, places, pixels, taps, rows, groups, group_step, clamp_min, y,
     row_start, row_stop, col_start, col_stop,
 ):  # fmt: skip
-    """y[n, places[p]...] = max(clamp_min, sum over k of x[n, pixels[p] + taps[k]] w[first + k] +
-    bias), of group g of its columns from channel g group_step on."""
-    a, b, c, depth = flat(x), flat(w), flat(y), taps.size
-    columns, count, low = w.shape[1] // groups, col_stop - col_start, T(clamp_min)
+    """y[n, places[p]...] = max(clamp_min, sum over k of x[n, pixels[p] + taps[k]] w[rows[k]] +
+    bias), of group g of its columns from channel g group_step on; p and k in a class's ranges."""
+    a, c, columns, low = flat(x), flat(y), w.shape[1] // groups, T(clamp_min)
     rows_at, out_at = stack_array(0, PLACES_ROWS), stack_array(0, PLACES_ROWS)
-    panel, total = stack_array(T(0), PLACES_PANEL), (row_stop - row_start) * count
-    for top in range(0, total, PLACES_ROWS):
-        n, p, rows = (
-            row_start + top // count,
-            col_start + top % count,
-            min(PLACES_ROWS, total - top),
-        )
-        tiles = ceil_div(rows, PLACES_MR)
-        for r in range(tiles * PLACES_MR):
-            rows_at[r], out_at[r] = n * x.shape[1] + pixels[p], n * y.shape[1] + places[p]
-            if r < rows - 1:
-                p += 1
-                if p == col_stop:
-                    n, p = n + 1, col_start
-        packing = packs_panels(tiles, w.shape[1])
-        for g in range(groups):
-            k, init = 0, INIT_BIAS if bias.size > 0 else INIT_ZERO
-            while True:  # once even if there is nothing to sum
-                kc = min(PLACES_KC, depth - k)
-                block_low = low if k + kc == depth else T(-math.inf)
-                for j in range(0, columns, NR):
-                    width, column = min(NR, columns - j), g * columns + j
-                    source = b, (first + k) * w.shape[1] + column, w.shape[1]
-                    if packing:
-                        pack_b(w, column, width, first + k, first + k + kc, panel)
-                        source = panel, 0, NR
-                    places_microkernel(
-                        tiles, kc, (a, g * group_step), (rows_at, 0), (taps, k), source,
-                        (bias, column), init, block_low, (c, column), (out_at, 0), width,
-                    )  # fmt: skip
-                k, init = k + kc, INIT_C
-                if k == depth:
-                    break
+    panel, n_classes = stack_array(T(0), PLACES_PANEL), classes.shape[0]
+    step = images_at_once(row_stop - row_start, n_classes, x.shape[1] + y.shape[1])
+    for image in range(row_start, row_stop, step):
+        count = min(step, row_stop - image)
+        for q in range(n_classes):
+            first, last = max(classes[q, 0], col_start), min(classes[q, 1], col_stop)
+            of_image, k_start, k_stop = last - first, classes[q, 2], classes[q, 3]
+            for top in range(0, count * of_image, PLACES_ROWS):
+                n, p = image + top // of_image, first + top % of_image
+                size = min(PLACES_ROWS, count * of_image - top)
+                tiles = ceil_div(size, PLACES_MR)
+                own = size, tiles * PLACES_MR, n, p, first, last
+                fill_places(rows_at, *own, pixels, x.shape[1])
+                fill_places(out_at, *own, places, y.shape[1])
+                for g in range(groups):
+                    k, init = k_start, INIT_BIAS if bias.size > 0 else INIT_ZERO
+                    while True:  # once even if there is nothing to sum
+                        kc = min(PLACES_KC, k_stop - k)
+                        block_low = low if k + kc == k_stop else T(-math.inf)
+                        for j in range(0, columns, NR):
+                            width, column = min(NR, columns - j), g * columns + j
+                            pack_rows(w, column, width, rows, k, k + kc, panel)
+                            places_microkernel(
+                                tiles, kc, (a, g * group_step), (rows_at, 0), (taps, k),
+                                (panel, 0, NR), (bias, column), init, block_low, (c, column),
+                                (out_at, 0), width,
+                            )  # fmt: skip
+                        k, init = k + kc, INIT_C
+                        if k == k_stop:
+                            break
 
 
-@kernel(split=[("T", 1)], w="T[S, I, O]", order="i8[T]", groups="int", turned="out T[T, P, C]")
-def turn_kernel(w, order, groups, turned, start, stop):
-    """turned[t, o, g I + i] = w[order[t], i, g P + o]: the kernel of the gradient by input."""
+@kernel(split=[("T", 1)], w="T[T, I, O]", groups="int", turned="out T[T, P, C]")
+def turn_kernel(w, groups, turned, start, stop):
+    """turned[t, o, g I + i] = w[t, i, g P + o]: the kernel of the gradient by input."""
     _, inputs, outputs = w.shape
     _, part, channels = turned.shape
     source, target = flat(w), flat(turned)
     for t in range(start, stop):
-        tap, place = order[t] * inputs * outputs, t * part * channels
+        tap, place = t * inputs * outputs, t * part * channels
         for g in range(groups):
             for i in range(0, inputs, LANES):
                 for o in range(0, part, LANES):
@@ -149,17 +158,17 @@ def turn_kernel(w, order, groups, turned, start, stop):
 
 
 @lru_cache(maxsize=256)
-def tables(constant, function, *given):
-    """The tables that a function of geometry.py makes, by `constant` what kernels read."""
-    found = function(*given)
-    return tuple([constant(t) for t in found]) if isinstance(found, tuple) else constant(found)
+def _padded_rows(constant, *given):
+    return constant(geometry.padded_rows(*given))
 
 
 @lru_cache(maxsize=256)
-def _by_input(constant, *given):
-    found = geometry.by_input(*given)
-    classes = [(*map(constant, c[:3]), c.first) for c in found.classes]
-    return found.padding, constant(found.order), classes
+def chosen(constant, function, n, *given):
+    """Of n images, the zeros around them and the tables of all classes of pixels, as `function` of
+    geometry.py finds them: of images within zeros or in place, whatever is done sooner."""
+    ways = [function(*given, is_padded) for is_padded in (True, False)]
+    way = min(ways, key=lambda way: way.multiply_adds(n) + n * way.copied * COPY_COST)
+    return way.zeros, tuple(map(constant, way.tables()))
 
 
 def images(x):
@@ -171,65 +180,53 @@ def is_depthwise(channels, filters, groups):
     return channels == filters == groups
 
 
-def products(call, x, w, bias, classes, groups, y, clamp_min=-math.inf):
-    """y = the convolutions of x by w (taps, C / G, F), one for each class of pixels: (places,
-    pixels, taps, the first row of w)."""
+def products(call, x, w, bias, tables, groups, y, clamp_min=-math.inf):
+    """y = the convolutions of x by w (taps, C / G, F), of each class of pixels."""
     *_, inputs, filters = w.shape
     bias = empty(call.constant, y.dtype) if bias is None else bias
     x, w, y = images(x), w.view((prod(w.shape[:-1]), filters)), images(y)
     if is_depthwise(inputs * groups, filters, groups):
-        for places, pixels, taps, first in classes:
-            call(convolve_channels, x, w, bias, pixels, taps, places, first, clamp_min, y)
-        return
-    for places, pixels, taps, first in classes:
-        call(convolve, x, w, bias, pixels, taps, places, first, groups, inputs, clamp_min, y)
+        call(convolve_channels, x, w, bias, *tables, clamp_min, y)
+    else:
+        call(convolve, x, w, bias, *tables, groups, inputs, clamp_min, y)
 
 
-def pad(call, x, padded, *, padding):
-    """padded = x within zeros."""
+def padded_images(call, x, padding):
+    """x within zeros; itself, if these are none."""
+    if not any(map(any, padding)):
+        return x
     n, *extents, channels = x.shape
-    rows = tables(call.constant, geometry.padded_rows, tuple(extents), channels, padding)
+    shape = (n, *[e + sum(pair) for e, pair in zip(extents, padding, strict=True)], channels)
+    padded = call.scratch(shape, x.dtype)
+    rows = _padded_rows(call.constant, tuple(extents), channels, padding)
     call(pad_images, x.view((n, prod(extents[:-1]), extents[-1] * channels)), rows, images(padded))
+    return padded
 
 
-def convolution(
-    call, x, w, bias, y, padded=None, *, strides, dilation_rate, padding, activation=None
-):
-    """y = activation(convolution of x within zeros + bias); padded: those, kept for the
-    gradient."""
+def convolution(call, x, w, bias, y, *, strides, dilation_rate, padding, activation=None):
+    """y = activation(convolution of x within zeros + bias)."""
     if not prod(y.shape):
         return
     *kernel, inputs, filters = w.shape
-    _, *extents, channels = x.shape
+    n, *extents, channels = x.shape
     groups, conv = channels // inputs, Convolution(tuple(kernel), strides, dilation_rate, padding)
-    if padded is not None:
-        pad(call, x, padded, padding=padding)
-        x = padded
-    pixels, taps = tables(call.constant, geometry.windows, conv, tuple(extents), channels, groups)
-    places = tables(call.constant, geometry.pixel_places, prod(y.shape[1:-1]), filters)
+    given = conv, tuple(extents), channels, filters, groups
+    zeros, tables = chosen(call.constant, geometry.forward, n, *given)
     low = 0.0 if activation == "relu" else -math.inf
-    products(call, x, w, bias, [(places, pixels, taps, 0)], groups, y, low)
+    products(call, padded_images(call, x, zeros), w, bias, tables, groups, y, low)
     if activation not in (None, "relu"):
         call(activate(scalar.formula(activation)), y.view((prod(y.shape[:-1]), filters)))
 
 
-def convolution_by_input(
-    call, dy, w, dx, *, extents, groups, strides, dilation_rate, padding
-):  # fmt: skip
+def convolution_by_input(call, dy, w, dx, *, extents, groups, strides, dilation_rate, padding):
     """dx = the gradient by input, of these extents."""
     if not prod(dx.shape):
         return
     *kernel, inputs, filters = w.shape
     n, channels = dx.shape[0], dx.shape[-1]
     conv = Convolution(tuple(kernel), strides, dilation_rate, padding)
-    zeros, order, classes = _by_input(
-        call.constant, conv, tuple(extents), channels, filters, groups
-    )
-    turned = call.scratch((order.shape[0], filters // groups, channels), w.dtype)
-    call(turn_kernel, w.view((prod(kernel), inputs, filters)), order, groups, turned)
-    if any(map(any, zeros)):
-        out = [e + sum(pair) for e, pair in zip(dy.shape[1:-1], zeros, strict=True)]
-        padded = call.scratch((n, *out, filters), dy.dtype)
-        pad(call, dy, padded, padding=zeros)
-        dy = padded
-    products(call, dy, turned, None, classes, groups, dx)
+    given = conv, tuple(extents), channels, filters, groups
+    zeros, tables = chosen(call.constant, geometry.by_input, n, *given)
+    turned = call.scratch((prod(kernel), filters // groups, channels), w.dtype)
+    call(turn_kernel, w.view((prod(kernel), inputs, filters)), groups, turned)
+    products(call, padded_images(call, dy, zeros), turned, None, tables, groups, dx)

@@ -1,6 +1,6 @@
 """The gradient of a convolution by its kernel: the windows, transposed, times dy.
 
-    dw[k] = sum over n, p of x[n, pixels[p] + taps[k]] dy[n, p]
+    dw[rows[k]] = sum over n, p of x[n, pixels[p] + taps[k]] dy[n, places[p]]
 
 The tables are those of the forward pass (convolution.py), rows and columns exchanged.
 """
@@ -9,87 +9,115 @@ import math
 from math import prod
 
 from .. import geometry
-from ..declare import T, kernel
+from ..declare import T, helper, kernel
 from ..geometry import Convolution
 from ..intrinsics import flat, stack_array
 from .convolution import (
     PLACES_KC,
     PLACES_PANEL,
     PLACES_ROWS,
+    chosen,
     images,
     is_depthwise,
-    packs_panels,
-    tables,
+    pack_rows,
+    padded_images,
 )
 from .depthwise import convolve_channels_by_kernel
-from .pack import pack_b
 from .simd.gemm_microkernel import NR
-from .simd.places_microkernel import PLACES_MR, places_microkernel
-from .simd.vectors import INIT_C, INIT_ZERO
+from .simd.places_microkernel import (
+    PLACES_MR,
+    fill_places,
+    images_at_once,
+    places_microkernel,
+)
+from .simd.rows import clear
+from .simd.vectors import INIT_C
 from .threads import ceil_div
 
 TAP_GRAIN = 12  # rows of dw that threads divide
+PACK_MIN_ROWS = 32  # of dw: fewer do not make up for a copy of a panel of dy
+
+
+@helper
+def own_range(rows, start, stop, first, last):
+    """Of rows[first:last], which rise, the range of those from start to stop."""
+    while first < last and rows[first] < start:
+        first += 1
+    while first < last and rows[last - 1] >= stop:
+        last -= 1
+    return first, last
 
 
 @kernel(
     split=[("K", TAP_GRAIN)],
     x="T[N, S]",
     dy="T[M, O]",
+    classes="i8[Q, E]",
+    places="i8[P]",
     pixels="i8[P]",
-    taps="i8[K]",
+    taps="i8[D]",
+    rows="i8[D]",
     groups="int",
     group_step="int",
     accumulate="int",
     dw="inout T[K, O]",
 )
-def convolve_by_kernel(x, dy, pixels, taps, groups, group_step, accumulate, dw, start, stop):
-    """dw[k] = sum over pixels, in their order, of x[n, taps[k] + pixels[p]] dy[n, p]; or +=."""
-    a, b, c = flat(x), flat(dy), flat(dw)
-    total, columns, count = dy.shape[0], dy.shape[1] // groups, pixels.size
+def convolve_by_kernel(
+    x, dy, classes, places, pixels, taps, rows, groups, group_step, accumulate, dw, start, stop
+):
+    """dw[rows[k]] = sum over p of x[n, taps[k] + pixels[p]] dy[n, places[p]], or +=; p and k in a
+    class's ranges. Of a single class, dy's rows are all pixels in their order."""
+    a, b, c, filters = flat(x), flat(dy), flat(dw), dy.shape[1]
+    columns, per_image, n_classes = filters // groups, pixels.size, classes.shape[0]
     rows_at, out_at = stack_array(0, PLACES_ROWS), stack_array(0, PLACES_ROWS)
-    columns_at, panel = stack_array(0, PLACES_KC), stack_array(T(0), PLACES_PANEL)
-    k, init = 0, INIT_C if accumulate != 0 else INIT_ZERO
-    while stop > start:  # once even if there is nothing to sum
-        kc = min(PLACES_KC, total - k)
-        n, p = k // max(count, 1), k % max(count, 1)
-        for q in range(kc):
-            columns_at[q] = n * x.shape[1] + pixels[p]
-            p += 1
-            if p == count:
-                n, p = n + 1, 0
-        for g in range(groups):
-            for j in range(0, columns, NR):
-                width, column = min(NR, columns - j), g * columns + j
-                source = b, k * dy.shape[1] + column, dy.shape[1]
-                if packs_panels(ceil_div(stop - start, PLACES_MR), dy.shape[1]):
-                    pack_b(dy, column, width, k, k + kc, panel)
-                    source = panel, 0, NR
-                for row in range(start, stop, PLACES_ROWS):
-                    rows = min(PLACES_ROWS, stop - row)
-                    tiles = ceil_div(rows, PLACES_MR)
-                    for r in range(tiles * PLACES_MR):
-                        tap = row + min(r, rows - 1)
-                        rows_at[r], out_at[r] = taps[tap], tap * dy.shape[1]
-                    places_microkernel(
-                        tiles, kc, (a, g * group_step), (rows_at, 0), (columns_at, 0), source,
-                        (b, 0), init, T(-math.inf), (c, column), (out_at, 0), width,
-                    )  # fmt: skip
-        k, init = k + kc, INIT_C
-        if k == total:
-            break
+    columns_at, places_of_dy = stack_array(0, PLACES_KC), stack_array(0, PLACES_KC)
+    panel = stack_array(T(0), PLACES_PANEL)
+    if accumulate == 0:
+        clear(c[start * filters : stop * filters])
+    step = images_at_once(x.shape[0], n_classes, x.shape[1] + per_image * filters)
+    in_place = n_classes == 1 and (filters <= NR or stop - start < PACK_MIN_ROWS)
+    for image in range(0, x.shape[0], step):
+        count = min(step, x.shape[0] - image)
+        for q in range(n_classes):
+            first, last = classes[q, 0], classes[q, 1]
+            k_start, k_stop = own_range(rows, start, stop, classes[q, 2], classes[q, 3])
+            of_image = last - first if k_stop > k_start else 0
+            for top in range(0, count * of_image, PLACES_KC):
+                kc = min(PLACES_KC, count * of_image - top)
+                n, p = image + top // of_image, first + top % of_image
+                fill_places(columns_at, kc, kc, n, p, first, last, pixels, x.shape[1])
+                fill_places(places_of_dy, kc, kc, n, p, first, last, places, per_image)
+                for g in range(groups):
+                    for j in range(0, columns, NR):
+                        width, column = min(NR, columns - j), g * columns + j
+                        source = b, (n * per_image + p) * filters + column, filters
+                        if not in_place:
+                            pack_rows(dy, column, width, places_of_dy, 0, kc, panel)
+                            source = panel, 0, NR
+                        for row in range(k_start, k_stop, PLACES_ROWS):
+                            size = min(PLACES_ROWS, k_stop - row)
+                            tiles = ceil_div(size, PLACES_MR)
+                            for r in range(tiles * PLACES_MR):
+                                k = row + min(r, size - 1)
+                                rows_at[r], out_at[r] = taps[k], rows[k] * filters
+                            places_microkernel(
+                                tiles, kc, (a, g * group_step), (rows_at, 0), (columns_at, 0),
+                                source, (b, 0), INIT_C, T(-math.inf), (c, column), (out_at, 0),
+                                width,
+                            )  # fmt: skip
 
 
 def convolution_by_kernel(
-    call, padded, dy, dw, *, kernel, groups, strides, dilation_rate, accumulate=False
+    call, x, dy, dw, *, kernel, groups, strides, dilation_rate, padding, accumulate=False
 ):
-    """dw = the gradient by kernel, or dw += it; padded: x within zeros."""
-    _, *extents, channels = padded.shape
-    conv = Convolution(kernel, strides, dilation_rate, ((0, 0),) * len(kernel))
-    found = tables(call.constant, geometry.windows, conv, tuple(extents), channels, groups)
-    filters = dy.shape[-1]
-    x, dy = images(padded), dy.view((prod(dy.shape[:-1]), filters))
+    """dw = the gradient by kernel, or dw += it."""
+    n, *extents, channels = x.shape
+    conv, filters = Convolution(kernel, strides, dilation_rate, padding), dy.shape[-1]
+    given = conv, tuple(extents), channels, filters, groups
+    zeros, tables = chosen(call.constant, geometry.by_kernel, n, *given)
+    x, dy = images(padded_images(call, x, zeros)), dy.view((prod(dy.shape[:-1]), filters))
     dw, accumulate = dw.view((prod(dw.shape[:-1]), filters)), int(accumulate)
     if is_depthwise(channels, filters, groups):
-        call(convolve_channels_by_kernel, x, dy, *found, accumulate, dw)
+        call(convolve_channels_by_kernel, x, dy, *tables, accumulate, dw)
     else:
-        call(convolve_by_kernel, x, dy, *found, groups, channels // groups, accumulate, dw)
+        call(convolve_by_kernel, x, dy, *tables, groups, channels // groups, accumulate, dw)

@@ -6,6 +6,9 @@ import pytest
 
 import fastnn
 from fastnn import ops
+from fastnn.kernels import geometry
+from fastnn.kernels.cpu.convolution import chosen
+from fastnn.kernels.geometry import Convolution
 from fastnn.ops.convolution import convolved
 
 
@@ -54,6 +57,29 @@ def test_bits_do_not_depend_on_threads(batch):
             x.gradient = w.gradient = None
             found.append([t.numpy().tobytes() for t in f(above)])
     assert all(f == found[0] for f in found)
+
+
+@pytest.mark.parametrize("kernel", [(3, 2, 5, 40), (3, 3, 1, 5)])
+def test_an_image_has_the_bits_it_has_in_a_batch(kernel):
+    """Though one is copied into the midst of zeros, and the pixels of many are sorted by their
+    taps; and gradients are those of all."""
+    (x,), w = drawn((50, 9, 8, 5)), drawn(kernel)[0]
+    conv = Convolution(kernel[:2], (2, 1), (1, 1), ((1, 1), (0, 1)))
+    for n, is_sorted in ((50, True), (1, False)):
+        zeros, _ = chosen(np.asarray, geometry.forward, n, conv, (9, 8), 5, 40, 1)
+        assert (zeros == ((0, 0), (0, 0))) == is_sorted
+    attributes = {"strides": (2, 1), "padding": "same"}
+    y, dx, dw = both(lambda x, w: ops.conv(x, w, **attributes), x, w)
+    above, sums = np.split(np.cos(np.arange(y.size)).reshape(y.shape), 50), np.zeros(dw.shape)
+    for n in range(50):
+        one = fastnn.tensor(x.numpy()[n : n + 1], requires_gradient=True)
+        w.gradient = None
+        own = ops.conv(one, w, **attributes)
+        own.backward(above[n])
+        assert own.numpy().tobytes() == y[n].tobytes()
+        assert one.gradient.numpy().tobytes() == dx[n].tobytes()
+        sums += w.gradient.numpy()
+    np.testing.assert_allclose(sums, dw, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ all, and store what that row stores.
 
 from functools import partial
 
-from ...declare import intrinsic, machine
+from ...declare import helper, intrinsic, machine
 from .vectors import INIT_BIAS, INIT_C, Vectors, operand
 
 # Each row's address is a register of its own: 14 of them would not fit beside k, an offset and B.
@@ -18,6 +18,29 @@ PLACES_MR = machine(lambda target, _item_bytes: 10 if target.vector_registers ==
 # Tiles of a depthwise convolution are one vector wide: 10 accumulators hide the latency of
 # multiply-adds, and A's vectors come from memory as their operands.
 DEPTHWISE_MR = 10
+IMAGES_ELEMENTS = machine(lambda target, item_bytes: target.l2_bytes // 2 // item_bytes)
+
+
+@helper
+def fill_places(table, size, of_tiles, n, p, start, stop, places, step):
+    """table[r] = places[p] in image n for `size` pixels from (n, p) on, of which each image has
+    those from start to stop; the last one as often as whole tiles, of_tiles rows, have room."""
+    r = 0
+    while r < size:
+        own = places[p : p + min(stop - p, size - r)]
+        target, image = table[r : r + own.size], n * step
+        for i in range(target.size):
+            target[i] = image + own[i]
+        r, n, p = r + own.size, n + 1, start
+    for i in range(size, of_tiles):
+        table[i] = table[size - 1]
+
+
+@helper
+def images_at_once(images, classes, elements):
+    """So many images go through all classes of pixels before the next, of so many elements with
+    their results: half of L2 holds them."""
+    return max(1, images if classes == 1 else IMAGES_ELEMENTS // max(elements, 1))
 
 
 @intrinsic("void <- int int any any any any any int T any any int")
