@@ -116,6 +116,7 @@ class Layer(Watched, Configured):
 
     # ---- what subclasses define
 
+    @once
     def build(self, input_shape: Shape) -> None:
         """Make the weights for inputs of this shape, in which None is any extent."""
 

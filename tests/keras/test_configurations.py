@@ -9,7 +9,10 @@ import pytest
 
 import fastnn
 from fastnn.registry import NEUTRAL
+from tests.keras.goldens import spatial
 from tests.keras.goldens.configurations import CONFIGURATIONS
+
+CONFIGURATIONS = {**CONFIGURATIONS, **spatial.CONFIGURATIONS}
 
 GOLDENS = json.loads(
     (Path(__file__).parent / "goldens" / "configurations.json").read_text(encoding="utf-8")
@@ -25,7 +28,7 @@ OURS = {
     "Huber": {"delta"},
     "Identity": {"gain"},
     "Dense": {"input_shape"},
-    "SpatialDropout1D": {"trainable"},  # which Keras 3.15 forgets
+    **{f"SpatialDropout{d}D": {"trainable"} for d in (1, 2, 3)},  # which Keras 3.15 forgets
     "Sequential": {"build_input_shape", "compile_config"},
 }
 

@@ -87,6 +87,12 @@ DEPTHWISE = [
 ]  # fmt: skip
 LAYERS = POOLING + GLOBAL + RESHAPING + CONVOLUTIONS + TRANSPOSED + DEPTHWISE
 
+# Of each class the arguments of its last layer, for configurations
+CONFIGURATIONS = {
+    kind: lambda k, kind=kind, arguments=arguments: getattr(k.layers, kind)(**arguments)
+    for kind, arguments, _ in LAYERS
+}
+
 
 def drawn(number, shape, what=0):
     """Numbers for layer `number` and one of its arrays: its input, its weights, what its result is
