@@ -16,7 +16,7 @@ from fastnn.ops.record import Op
 from fastnn.ops.reduce import add_to
 from fastnn.tape.record import context, has_gradient
 from fastnn.tensor import Node, Tensor, copied, tensor
-from fastnn.variable import Variable
+from fastnn.variable import Rows, Variable
 
 
 @contextmanager
@@ -155,6 +155,9 @@ class Gradients:
         taken = [s is not None and has_gradient(t) for s, t in zip(slots, targets, strict=True)]
         if any(taken) and op.accumulates:
             attributes["accumulate"] = True
+            for target, is_taken in zip(targets, taken, strict=True):
+                if is_taken and target is not None:
+                    target.dense_gradient()
         else:
             slots = [None if is_taken else s for s, is_taken in zip(slots, taken, strict=True)]
         outputs, rest = apply(op, inputs, attributes, slots, specs), None
@@ -168,6 +171,20 @@ class Gradients:
             elif target.requires_gradient:
                 self.deliver(target, output)
         return rest
+
+    def of_rows(self, index: int, rows: Tensor, dy: Tensor) -> bool:
+        """The gradient of input `index` is dy in these rows and nothing elsewhere; whether it is
+        kept so."""
+        target = self.node.inputs[index]
+        if not isinstance(target, Variable) or not target.sparse_gradient:
+            return False
+        if not target.requires_gradient:
+            return True
+        before = target._gradient if has_gradient(target) else Rows([])
+        if isinstance(before, Rows):
+            own = copied(dy) if dy.buffer is self.given else dy
+            target._gradient = Rows([*before.pairs, (rows, own)])  # type: ignore[assignment]
+        return isinstance(before, Rows)
 
     def product(self, index: int, a: Tensor, b: Tensor) -> None:
         """The gradient of input `index` is a b^T."""
@@ -203,6 +220,8 @@ class Gradients:
             self.arrive(node, target.place, gradient)
         elif isinstance(target, Variable):
             slot = target.mirror("gradient")
+            if isinstance(target._gradient, Rows):
+                target.dense_gradient()
             apply(add_to if has_gradient(target) else copy, (gradient,), {}, (slot,))
             target._gradient = slot
         else:

@@ -299,6 +299,9 @@ class Recording:
         with watch, recorder:
             outputs = call(stand_ins(inputs, place, self.name))
             flat = list(_tensors(outputs, self.name))
+            for variable in recorder.had_gradient:
+                if isinstance(variable, Variable) and variable._gradient is not None:
+                    variable.dense_gradient()  # what stays is in memory of its own
         return recorder, outputs, flat, staged
 
     def _memory(self, output, staged):
@@ -341,6 +344,9 @@ class Recording:
     def fits(self) -> bool:
         """Whether the variables have gradients, or none, as the recorded step met them, and all
         else is as it was."""
+        for variable, gradient in zip(self.variables, self.had_gradient, strict=True):
+            if gradient and isinstance(variable, Variable) and variable._gradient is not None:
+                variable.dense_gradient()
         has_gradient = [v._gradient is not None for v in self.variables]
         return has_gradient == self.had_gradient and self.watch.holds()
 

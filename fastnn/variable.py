@@ -1,7 +1,7 @@
 """Variables: tensors that a model learns or keeps."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from fastnn.convert import as_array, own_type
 from fastnn.devices.arena import Arena, Place
 from fastnn.dtypes import INT32, INT64
 from fastnn.errors import DTypeError, ShapeError, shape_text
+from fastnn.ops.movement import take_gradient
+from fastnn.ops.record import Op
 from fastnn.tape.record import context, has_gradient, outside_the_step
 from fastnn.tensor import Tensor, copied, copy_to, gradient_for, operand
 from fastnn.watch import moved
@@ -46,6 +48,21 @@ def _values(initializer, shape, dtype, trainable, owner):
     return array
 
 
+class Rows(NamedTuple):
+    """A gradient of some rows of a variable: the sum of dy (..., D) wherever index (...) names a
+    row, for each pair."""
+
+    pairs: list[tuple[Tensor, Tensor]]
+
+    def joined(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """index (N,) and dy (N, ...) of all, for a variable of this shape."""
+        index = [i.view((i.size,)) for i, _ in self.pairs]
+        dy = [d.view((i.size, *shape[1:])) for i, d in self.pairs]
+        if len(index) == 1:
+            return index[0], dy[0]
+        return ops.concatenate(index, axis=0), ops.concatenate(dy, axis=0)
+
+
 class Variable(Tensor):
     """A tensor that a model learns or keeps. Its address never changes; its gradient has memory of
     its own. Arguments are Keras's.
@@ -64,7 +81,9 @@ class Variable(Tensor):
     array([1., 1.], dtype=float32)
     """
 
-    __slots__ = ("_trainable", "chunk", "constraint", "name", "offset", "regularizer")
+    __slots__ = (
+        "_trainable", "chunk", "constraint", "name", "offset", "regularizer", "sparse_gradient",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -91,6 +110,7 @@ class Variable(Tensor):
         # of what an optimizer makes of it: a function of a tensor, by ops
         self.constraint: Callable[[Tensor], Tensor] | None = None
         self.regularizer: Callable[[Tensor], Any] | None = None  # whose number the loss has added
+        self.sparse_gradient = False  # whether that of rows which are taken is those rows, Rows
         self.buffer.write(array)
 
     @property
@@ -109,7 +129,7 @@ class Variable(Tensor):
         are recorded anew."""
         if self.chunk.device == arena.device:
             return
-        values, before, start, gradient = self.numpy(), self.chunk, self.offset, self._gradient
+        values, before, start, gradient = self.numpy(), self.chunk, self.offset, self.gradient
         nbytes = self.buffer.nbytes
         self.chunk, self.offset = arena.place(nbytes, self._trainable)
         before.moved_away += whole_lines(nbytes)
@@ -132,7 +152,7 @@ class Variable(Tensor):
     @property
     def gradient(self) -> Tensor | None:
         """As any tensor's. It keeps its values, whatever later steps do."""
-        return copied(self.mirror("gradient")) if has_gradient(self) else None
+        return copied(self.dense_gradient()) if has_gradient(self) else None
 
     @gradient.setter
     def gradient(self, value: Any) -> None:
@@ -142,6 +162,16 @@ class Variable(Tensor):
             given, slot = gradient_for(self, value), self.mirror("gradient")
             copy_to(given, slot)
         self._gradient = slot
+
+    def dense_gradient(self) -> Tensor:
+        """The gradient that it has, of all rows from now on."""
+        slot, found = self.mirror("gradient"), self._gradient
+        if isinstance(found, Rows):
+            index, dy = found.joined(self.shape)
+            given = {"shape": self.shape, "axis": 0}
+            Op.run(take_gradient, (index, dy), given, (slot,))
+            self._gradient = slot
+        return slot
 
     def assign(self, value: Any) -> None:
         """Put values in, of the variable's shape; one number is put everywhere. Within a recorded

@@ -22,6 +22,11 @@ class Embedding(Layer):
     objects. mask_zero: whether 0 is no number but padding: then the result has a mask, which
     leaves it out. weights: the table to begin with. Arguments and defaults are Keras's, without
     LoRA and quantization.
+    sparse_gradient: whether the gradient is of the rows alone that were met, and an optimizer
+    changes them alone ("lazily"), which of a large table saves nearly all the time. It then learns
+    differently: with a dense gradient rows not met move on with their momentum, their moments fade
+    and their weights decay, here they stay as they are. SGD without momentum or decay does the same
+    with both. The table must not be read otherwise in training: the gradient is dense then.
 
     >>> import fastnn
     >>> layer = fastnn.layers.Embedding(3, 2, weights=[[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]])
@@ -40,6 +45,8 @@ class Embedding(Layer):
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
+        *,
+        sparse_gradient: bool = False,
         **base: Any,
     ):
         weights = base.pop("weights", None)  # no part of its configuration
@@ -52,13 +59,21 @@ class Embedding(Layer):
             embeddings_constraint=embeddings_constraint,
         )
         self.mask_zero = self.supports_masking = bool(mask_zero)
+        self.sparse_gradient = bool(sparse_gradient)
         if weights is not None:
             self.build_for((None,))
             one = isinstance(weights, list | tuple) and len(weights) == 1
             self.set_weights([np.asarray(weights[0] if one else weights)])
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if not self.sparse_gradient:  # which Keras has not
+            del config["sparse_gradient"]
+        return config
+
     def build(self, input_shape: Shape) -> None:
         self.embeddings = self.weight_of("embeddings", (self.input_dim, self.output_dim))
+        self.embeddings.sparse_gradient = self.sparse_gradient
 
     def _operands(self, inputs: Any) -> Tensor:
         array = np.asarray(inputs)

@@ -27,6 +27,7 @@ for _family in (
     "decompositions",
     "depthwise",
     "einsum",
+    "embedding",
     "elementary",
     "indices",
     "integers",

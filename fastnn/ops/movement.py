@@ -143,11 +143,17 @@ def _take_infer(x, indices, *, axis=None):
     return [((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)]
 
 
-_take_gradient = Op(
+take_gradient = Op(
     "gradient of take",
     lambda indices, dy, *, shape, axis: [(shape, dy.dtype)],
     kernels="scatter.take_gradient",
 )
+
+
+def _take_rule(g, dys, inputs, outputs, axis=None):
+    (x, index), (dy,) = inputs, dys
+    if axis != 0 or not g.of_rows(0, index, dy):
+        g.gradient(0, take_gradient, index, dy, shape=x.shape, axis=axis)
 
 
 def _some(extent, *shape):
@@ -158,9 +164,7 @@ take = Op(
     "take",
     _take_infer,
     kernels="movement.take",
-    gradient=lambda g, dys, inputs, outputs, axis=None: g.gradient(
-        0, _take_gradient, inputs[1], dys[0], shape=inputs[0].shape, axis=axis
-    ),
+    gradient=_take_rule,
     reference=lambda x, indices, axis=None: np.take(x, indices, axis),
     cases=[
         Case(

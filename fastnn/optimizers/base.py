@@ -532,6 +532,7 @@ def _variable(name, tensor, of=None):
     found = Variable.__new__(Variable)
     Tensor.__init__(found, tensor.buffer, tensor.shape, tensor.dtype)
     found.name, found._trainable, found.constraint, found.regularizer = name, False, None, None
+    found.sparse_gradient = False
     found.chunk, found.offset = (
         Arena("cpu", 0).place(0, False) if of is None else (of.chunk, of.offset)
     )

@@ -20,6 +20,7 @@ from fastnn.emit import new_buffer
 from fastnn.errors import DTypeError, ShapeError, shape_text
 from fastnn.locks import Turn
 from fastnn.ops import updates
+from fastnn.ops.embedding import put_rows
 from fastnn.tensor import Tensor, copied, copy_to, operand
 from fastnn.variable import Variable
 
@@ -41,13 +42,19 @@ def prepared(
     runs = runs_of(
         pairs, lambda v: id(v) if apart or v.constraint is not None else optimizer.decays(v)
     )
+    for run in runs:
+        if run.rows is not None:
+            _expect_rows(optimizer, run)
     rate = optimizer.rate_of_step()
     runs, unscale, accumulated = _gradients(optimizer, runs, every, counted)
     squares, limit = _norms(optimizer, runs)
     commits: Calls = []
     averaged = []
     for run, square in zip(runs, squares, strict=True):
-        written = run.parameter, *[optimizer.kept(run, name) for name in optimizer.states]
+        if run.rows is None:
+            written = run.parameter, *[optimizer.kept(run, name) for name in optimizer.states]
+        else:
+            written = _rows_of(optimizer, run)
         numbers = {**limit, **({"unscale": unscale} if unscale != 1.0 else {})}
         if optimizer.weight_decay and optimizer.decays(run.variables[0]):
             numbers["decay"] = optimizer.weight_decay
@@ -59,6 +66,10 @@ def prepared(
             given = inputs, {**optimizer.attributes(), **counted, **numbers}
             flag = (optimizer.is_large,) if op.formula.flag else ()
             apply(updates.check_of[op], *given, (*written, *flag))
+            if run.rows is not None:
+                apply(op, *given, (*written, *flag))
+                commits += _put_back(optimizer, run, written)
+                continue
             if run.variables[0].constraint is None:
                 commits.append(partial(apply, op, *given, (*written, *flag)))
                 averaged.append(run)
@@ -114,6 +125,47 @@ def _norms(optimizer, runs):
         return squares, {"clipnorm": optimizer.clipnorm}
     total = sum(squares[1:], squares[0])
     return [total] * len(runs), {"clipnorm": optimizer.global_clipnorm}
+
+
+def _tables(optimizer, run):
+    """A variable of which some rows are updated, and what is kept of it."""
+    (v,) = run.variables
+    kept = [optimizer._memory_of(v, name) for name in optimizer.states]
+    return v, *[Tensor(memory, v.shape, v.dtype) for memory in kept]
+
+
+def _expect_rows(optimizer, run):
+    """Raise where rows cannot be updated by themselves."""
+    (v,) = run.variables
+    others = {
+        "use_ema": optimizer.use_ema,
+        "gradient_accumulation_steps": optimizer.gradient_accumulation_steps,
+        "a constraint": v.constraint,
+        "an update made of ops": optimizer.op is None,
+    }
+    for name, value in others.items():
+        if value:
+            raise ValueError(
+                f"{optimizer.name}: the gradient of {v.name!r} is sparse, which does not go with "
+                f"{name}; sparse_gradient=False of its layer makes it dense"
+            )
+
+
+def _rows_of(optimizer, run):
+    """Copies of rows of a variable that have a gradient, and of what is kept of them. Where a row
+    was met before, the last of the variable, with a gradient of 0, for rows are counted from the
+    end by -1; it is not put back."""
+    taken = [ops.take(table, run.rows, axis=0) for table in _tables(optimizer, run)]
+    return tuple([x.flat() for x in taken])
+
+
+def _put_back(optimizer, run, written):
+    """What commits the rows."""
+    shape = run.rows.shape[0], -1
+    return [
+        partial(apply, put_rows, (run.rows, ops.reshape(x, shape)), {}, (table,))
+        for x, table in zip(written, _tables(optimizer, run), strict=True)
+    ]
 
 
 def _by_ops(optimizer, run, written, rate, squares, numbers):

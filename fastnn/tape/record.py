@@ -176,7 +176,10 @@ class Counter:
 def has_gradient(tensor: Any) -> bool:
     """Whether a variable or a tensor has a gradient now. A recorded step is good only for those as
     it met them, so it keeps a note."""
-    gradient = tensor._gradient
-    if context.recorder is not None:
-        context.recorder.had_gradient.setdefault(tensor, gradient)
+    gradient, recorder = tensor._gradient, context.recorder
+    if recorder is not None and tensor not in recorder.had_gradient:
+        if isinstance(gradient, tuple):  # of rows, in memory that no replay would find again
+            with outside_the_step():
+                gradient = tensor.dense_gradient()
+        recorder.had_gradient[tensor] = gradient
     return gradient is not None
