@@ -5,12 +5,11 @@ pre-training of deep bidirectional transformers", 2018), with Hugging Face's nam
     x = layer norm(x + attention(x));  x = layer norm(x + gelu(x W + b) W' + b')    in each block
 """
 
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from fastnn import checks, initializers, layers, ops
+from fastnn import checks, initializers, layers, ops, random
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
 from fastnn.models import Model
@@ -135,23 +134,26 @@ class Block(Layer, aliases=None):
         )
         self.inner = dense(model.intermediate_size, "intermediate.dense", model.hidden_act)
         self.outer, self.last_norm = dense(width, "output.dense"), norm("output.LayerNorm")
-        self.drops = [layers.Dropout(model.dropout) for _ in range(3)]
+        self.dropout = model.dropout
+        self.drops = [layers.Dropout(self.dropout) for _ in range(2)]
 
     def build(self, input_shape: Shape) -> None:
+        self.generator = random.default.spawn()
         for layer in self.sublayers():
             width = self.inner.units if layer is self.outer else input_shape[-1]
             layer.build_for((None, None, width))
 
-    def call(self, x: Tensor, is_token: Tensor) -> Tensor:  # type: ignore[override]
-        x = self.norm(x + self.drops[0](self.projection(self.attend(x, is_token))))
+    def call(  # type: ignore[override]
+        self, x: Tensor, is_token: Tensor, training: bool | None = None
+    ) -> Tensor:
+        rows, time, _ = x.shape
+        qkv = ops.split(self.qkv(x), 3, axis=-1)
+        q, k, v = [ops.reshape(t, (rows, time, self.heads, -1)) for t in qkv]
+        mask = ops.reshape(is_token, (rows, 1, 1, time))
+        if training and self.dropout:
+            state, offset = self.generator.draw()
+            y = ops.dropout_attention(q, k, v, state, mask, rate=self.dropout, draw_offset=offset)
+        else:
+            y = ops.dot_product_attention(q, k, v, mask=mask)
+        x = self.norm(x + self.drops[0](self.projection(ops.reshape(y, x.shape))))
         return self.last_norm(x + self.drops[1](self.outer(self.inner(x))))
-
-    def attend(self, x: Tensor, is_token: Tensor) -> Tensor:
-        """softmax(q k^T / sqrt(d)) v of each head, over what is no padding."""
-        rows, time, width = x.shape
-        qkv = ops.reshape(self.qkv(x), (rows, time, 3, self.heads, -1))
-        q, k, v = ops.unstack(ops.transpose(qkv, axes=(2, 0, 3, 1, 4)))  # (B, heads, T, d)
-        scores = ops.matmul(q, k, transpose_b=True) / sqrt(width // self.heads)
-        scores = ops.where(ops.reshape(is_token, (rows, 1, 1, time)), scores, -1e9)
-        y = ops.matmul(self.drops[2](ops.softmax(scores, axis=-1)), v)
-        return ops.reshape(ops.transpose(y, axes=(0, 2, 1, 3)), x.shape)
