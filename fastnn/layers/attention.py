@@ -98,6 +98,7 @@ class MultiHeadAttention(Projected):
         self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
     ) -> Shape:
         """(B, T, C), or (B, T, *output_shape)."""
+        self._expect_shapes([query_shape, value_shape, key_shape or value_shape])
         return (*query_shape[:-1], *(self.output_shape or query_shape[-1:]))
 
 
@@ -176,6 +177,7 @@ class GroupQueryAttention(Projected):
         self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
     ) -> Shape:
         """(B, T, C)."""
+        self._expect_shapes([query_shape, value_shape, key_shape or value_shape])
         return tuple(query_shape)
 
 

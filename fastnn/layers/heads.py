@@ -1,6 +1,7 @@
 """What layers of attention of several heads share: projections, masks, how they attend."""
 
 from collections.abc import Sequence
+from inspect import signature
 from math import sqrt
 from typing import Any
 
@@ -113,11 +114,11 @@ class Projected(Layer, aliases=None):
         )
 
     def _expect_shapes(self, shapes):
-        are_three = len(shapes) == 3 and all([isinstance(s, tuple) for s in shapes])
+        are_three = len(shapes) == 3 and all([isinstance(s, tuple | list) for s in shapes])
         if are_three:
             query, value, key = shapes
             if len(query) == len(value) == len(key) >= 3 and value[1:-1] == key[1:-1]:
-                return shapes
+                return [tuple(shape) for shape in shapes]
         got = " and ".join(map(shape_text, shapes)) if are_three else shape_text(shapes)
         raise ShapeError(
             f"{type(self).__name__} {self.name!r}: takes shapes of a query (B, T, C), a value "
@@ -186,6 +187,16 @@ class Projected(Layer, aliases=None):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
+        how = {
+            "training": training,
+            "return_attention_scores": return_attention_scores,
+            "use_causal_mask": use_causal_mask,
+        }
+        is_own = type(self)._compute_attention is not Projected._compute_attention
+        if is_own:  # a program's, which may know of a mask alone
+            known = signature(self._compute_attention).parameters
+            how = {name: value for name, value in how.items() if name in known}
+            how.pop("use_causal_mask", None)
         mask = self._compute_attention_mask(
             query,
             value,
@@ -193,15 +204,14 @@ class Projected(Layer, aliases=None):
             mask_of(value) if value_mask is None else value_mask,
             mask_of(key) if key_mask is None else key_mask,
             attention_mask,
+            use_causal_mask and is_own,
         )
         found, scores = self._compute_attention(
             self.query_dense(query),
             self.key_dense(value if key is None else key),
             self.value_dense(value),
             mask,
-            training,
-            return_attention_scores,
-            use_causal_mask,
+            **how,
         )
         found = self.output_dense(found * self.gate_dense(query) if self.use_gate else found)
         return (found, scores) if return_attention_scores else found

@@ -106,10 +106,11 @@ def test_the_activity_regularizer_is_of_the_projections():
 
 def test_a_class_of_ones_own_attends_its_own_way():
     class Even(layers.MultiHeadAttention):
-        def _compute_attention(self, query, key, value, *others, **named):
+        def _compute_attention(self, query, key, value, attention_mask, training):
+            assert attention_mask.shape == (1, 5, 5)
             return ops.broadcast_to(ops.mean(value, 1, keepdims=True), query.shape), None
 
-    assert Even(2, 3)(X, X).shape == X.shape
+    assert Even(2, 3)(X, X, use_causal_mask=True).shape == X.shape
 
 
 @pytest.mark.parametrize(
