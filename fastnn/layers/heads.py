@@ -187,7 +187,7 @@ class Projected(Layer, aliases=None):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
-        how = {
+        how: dict[str, Any] = {
             "training": training,
             "return_attention_scores": return_attention_scores,
             "use_causal_mask": use_causal_mask,
