@@ -25,6 +25,7 @@ from .kinds import (
     Tested,
     Train,
     Update,
+    Write,
 )
 
 FASTER = {"torch": 1.0}
@@ -221,6 +222,19 @@ def resnet(depth: int, **reach: Any) -> Train:
     )
 
 
+def gpt(kind: type[Train], name: str, title: str, length: int, **given: Any) -> Train:
+    return kind(
+        name=name,
+        title=f"GPT-2 of 4 layers, 128 wide, {title}",
+        family="gpt",
+        depth=4,
+        shape=(length,),
+        classes=65,
+        **given,
+    )
+
+
+GPT_STEP = {"torch": 1 / 1.3, "jax": 1 / 2.8}
 CASES: list[Case] = [
     ARTICLE,
     mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
@@ -274,6 +288,26 @@ CASES: list[Case] = [
     ),
     Record(
         name="record-deep", title="the same, 32 layers of 64", widths=(64,) * 32 + (10,), batch=32
+    ),
+    gpt(
+        Train,
+        "gpt-step",
+        "contexts of 128, batch 8, a step",
+        128,
+        batch=8,
+        units=10,
+        limits=GPT_STEP,
+        limits_of_two={},
+    ),
+    gpt(
+        Write,
+        "gpt-write",
+        "a token",
+        64,
+        batch=1,
+        units=60,
+        limits={"torch": 1 / 5},
+        limits_of_two={},
     ),
     resnet(8, limits={"torch": 1 / 1.25, "jax": 1 / 2.6}, limits_of_two={}),
     resnet(20, limits={"torch": 1 / 1.05, "jax": 1 / 2.4}, limits_of_two={}),

@@ -262,6 +262,13 @@ class Train(Case):
         return x, rng.integers(0, self.classes, self.batch)
 
 
+class Write(Train):
+    """Tokens that such a model of sequences draws one after another, keeping keys and values;
+    `units` a run."""
+
+    kind = "write"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Process(Case):
     """A fresh interpreter that imports a peer, or runs the article's program to its end."""

@@ -7,6 +7,7 @@ timed:
     train(case)             likewise, for steps of a whole model (`families_*.py`)
     record(case)            likewise, for recording a step
     predict, op, update     a function to call over and over
+    write(case)             likewise, of `case.units` tokens
     product(case)           likewise, of `case.units` products
 
 A peer leaves out what it does not have. Each does what somebody who knows the peer well would write

@@ -101,4 +101,42 @@ def resnet(case: Train) -> tuple[Callable, Callable]:
     return initial, forward
 
 
-FAMILIES: dict[str, Callable] = {"resnet": resnet}
+def gpt(case: Train) -> tuple[Callable, Callable]:
+    """Likewise of a GPT-2, which has no averages."""
+    width, heads = 128, 4
+    shapes = [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)]
+
+    def initial():
+        keys = iter(jax.random.split(jax.random.key(0), 2 + 4 * case.depth))
+        tables = [
+            0.02 * jax.random.normal(next(keys), (n, width)) for n in (case.classes, *case.shape)
+        ]
+        blocks = [
+            [(0.02 * jax.random.normal(next(keys), s), jnp.zeros(s[1])) for s in shapes]
+            + [(jnp.ones(width), jnp.zeros(width)) for _ in range(2)]
+            for _ in range(case.depth)
+        ]
+        return (tables, blocks, (jnp.ones(width), jnp.zeros(width))), ()
+
+    def norm(x, gamma, beta):
+        x = x - x.mean(axis=-1, keepdims=True)
+        return x * jax.lax.rsqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5) * gamma + beta
+
+    def dense(x, kernel, bias):
+        return x @ kernel + bias
+
+    def forward(weights, moving, tokens):
+        (words, places), blocks, last = weights
+        x = words[tokens] + places
+        for attention, projection, inner, outer, first, second in blocks:
+            q, k, v = jnp.split(dense(norm(x, *first), *attention), 3, axis=-1)
+            q, k, v = (t.reshape(*t.shape[:2], heads, -1) for t in (q, k, v))
+            y = jax.nn.dot_product_attention(q, k, v, is_causal=True)
+            x = x + dense(y.reshape(x.shape), *projection)
+            x = x + dense(jax.nn.gelu(dense(norm(x, *second), *inner)), *outer)
+        return norm(x, *last) @ words.T, moving
+
+    return initial, forward
+
+
+FAMILIES: dict[str, Callable] = {"gpt": gpt, "resnet": resnet}

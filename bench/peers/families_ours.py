@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 import fastnn
-from bench.kinds import Train
+from bench.kinds import Train, Write
 from fastnn import applications
 
 
@@ -22,6 +22,14 @@ def train(case: Train) -> Callable[[], Callable]:
     return fresh
 
 
+def write(case: Write) -> Callable:
+    model = FAMILIES[case.family](case)
+    return lambda: model.generate([0], case.units)
+
+
 FAMILIES: dict[str, Callable] = {
+    "gpt": lambda case: applications.GPT2(
+        case.classes, *case.shape, n_embd=128, n_layer=case.depth, n_head=4, dropout=0.0
+    ),
     "resnet": lambda case: applications.ResNet.small(case.depth, case.classes, case.shape),
 }

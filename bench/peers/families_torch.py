@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.kinds import Train
+from bench.kinds import Train, Write
 
 
 def train(case: Train) -> Callable[[], Callable]:
@@ -67,4 +67,59 @@ def resnet(case: Train) -> nn.Module:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-FAMILIES: dict[str, Callable] = {"resnet": resnet}
+class TransformerBlock(nn.Module):
+    """x + attention, then x + a feed-forward part."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.c_attn, self.c_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x, kept=None):
+        """kept: the keys and values so far, a list to which those of x are added."""
+        shape = *x.shape[:2], self.heads, -1
+        q, k, v = (t.view(shape).transpose(1, 2) for t in self.c_attn(self.ln_1(x)).chunk(3, 2))
+        if kept is not None:
+            if kept:
+                k, v = (torch.cat(pair, 2) for pair in zip(kept, (k, v), strict=True))
+            kept[:] = k, v
+        y = functional.scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1)
+        x = x + self.c_proj(y.transpose(1, 2).reshape(x.shape))
+        return x + self.mlp(self.ln_2(x))
+
+
+class GPT(nn.Module):
+    def __init__(self, case, width=128, heads=4):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(case.classes, width), nn.Embedding(*case.shape, width)
+        for table in (self.wte, self.wpe):
+            nn.init.normal_(table.weight, std=0.02)
+        self.h = nn.ModuleList(TransformerBlock(width, heads) for _ in range(case.depth))
+        self.ln_f = nn.LayerNorm(width)
+
+    def forward(self, tokens, place=0, kept=None):
+        x = self.wte(tokens) + self.wpe.weight[place : place + tokens.shape[1]]
+        for number, block in enumerate(self.h):
+            x = block(x, kept and kept[number])
+        return self.ln_f(x) @ self.wte.weight.T
+
+
+def write(case: Write) -> Callable:
+    model = FAMILIES[case.family](case)
+
+    @torch.inference_mode()
+    def run():
+        kept, token = [[] for _ in model.h], torch.zeros(1, 1, dtype=torch.long)
+        for place in range(case.units):
+            p = torch.softmax(model(token, place, kept)[0, -1], 0)
+            token = torch.multinomial(p, 1)[None]
+        return token
+
+    return run
+
+
+FAMILIES: dict[str, Callable] = {"gpt": GPT, "resnet": resnet}

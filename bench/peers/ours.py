@@ -21,7 +21,7 @@ from bench.kinds import (
 from fastnn import layers
 from fastnn.devices.cpu.program import Program
 
-from .families_ours import train  # noqa: F401
+from .families_ours import train, write  # noqa: F401
 
 IMPORT = "import fastnn"
 OPTIMIZERS = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from bench.kinds import Both, Chain, Fit, Loop, Network, OpCall, Predict, Product, Update
 
-from .families_torch import train  # noqa: F401
+from .families_torch import train, write  # noqa: F401
 
 IMPORT = "import torch"
 
