@@ -102,7 +102,9 @@ class GAN(Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Both steps, on the rows of a batch."""
-        x, _, _ = unpack_x_y_sample_weight(data)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        if y is not None or sample_weight is not None:
+            raise ValueError("GAN: fit takes rows x alone; got targets or weights, too")
         return {"d_loss": self.discriminator_step(x), "g_loss": self.generator_step(x.shape[0])}
 
     def discriminator_step(self, x: Any) -> Tensor:

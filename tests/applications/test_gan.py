@@ -170,5 +170,9 @@ def test_what_does_not_fit_is_named():
         GAN(generator, discriminator).fit(X, verbose=0)
     with pytest.raises(RuntimeError, match=r"generator_step: call compile"):
         GAN(generator, discriminator).generator_step(4)
+    with pytest.raises(ValueError, match="GAN: fit takes rows x alone"):
+        made().fit(X, X, verbose=0)
+    with pytest.raises(TypeError, match=r"GAN does not define call"):
+        made().predict(X)
     with pytest.raises(ValueError, match=r"GAN: g_optimizer"):
         GAN(generator, discriminator).compile(g_optimizer="adm")
