@@ -16,7 +16,7 @@ def train(case: Train) -> Callable[[], Callable]:
     def fresh():
         model = FAMILIES[case.family](case)
         model.compile("adam", loss)
-        model.fit(x[: case.batch], y[: case.batch], case.batch, verbose=0)
+        model.fit(x[: case.batch], y[: case.batch], case.batch, verbose=0, shuffle=False)
         return lambda: model.fit(x, y, case.batch, verbose=0, shuffle=False)
 
     return fresh
