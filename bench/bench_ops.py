@@ -5,7 +5,7 @@ from .conftest import THREADS
 from .timing import made, of
 
 
-@of("op", "loop", "both", "chain", "update")
+@of("op", "loop", "both", "chain", "update", "table")
 def test_call(benchmark, peer, case):
     benchmark(made(peer, case))
 

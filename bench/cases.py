@@ -22,6 +22,7 @@ from .kinds import (
     Process,
     Product,
     Record,
+    Table,
     Tested,
     Train,
     Update,
@@ -373,6 +374,15 @@ CASES: list[Case] = [
         limits_of_two=FASTER,
     ),
     *[update(optimizer, 1_000_000) for optimizer in STREAMS_OF_UPDATE],
+    Table(
+        name="lazy-adam",
+        title="256 x 39 rows of a table of 50,000 x 64, their gradient and Adam's update",
+        rows=50_000,
+        columns=64,
+        taken=256 * 39,
+        units=10,
+        limits={"torch": 1 / 3},
+    ),
 ]
 
 

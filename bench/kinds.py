@@ -207,6 +207,23 @@ class Update(Case):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Table(Case):
+    """Rows of a table taken, their gradient as rows, and Adam of these alone. Ours checks first
+    that they are finite."""
+
+    kind = "table"
+    rows: int
+    columns: int
+    taken: int
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows are taken, and the upstream gradient."""
+        rng = np.random.default_rng(0)
+        upstream = rng.normal(size=(self.taken, self.columns)).astype(FLOAT)
+        return rng.integers(0, self.rows, self.taken), upstream
+
+
+@dataclass(frozen=True, kw_only=True)
 class Product(Case):
     """A product of two square matrices, again and again, called natively where a peer can: `units`
     times a run."""

@@ -16,6 +16,7 @@ from bench.kinds import (
     Predict,
     Product,
     Record,
+    Table,
     Update,
 )
 from fastnn import layers
@@ -213,6 +214,22 @@ def update(case: Update):
     optimizer = fastnn.optimizers.get(case.optimizer)
     optimizer.build(variables)
     return replayed(fastnn.record(lambda: optimizer.apply(gradients)).recording().tape, case.units)
+
+
+def table(case: Table):
+    index, upstream = case.data()
+    rows = layers.Embedding(case.rows, case.columns, sparse_gradient=True)
+    optimizer = fastnn.optimizers.Adam()
+    rows.build((None,))
+    optimizer.build(rows.trainable_variables)
+
+    @fastnn.record
+    def step(index, upstream):
+        rows(index).backward(upstream)
+        optimizer.step()
+
+    tape = step.recording(fastnn.tensor(index, "int64"), fastnn.tensor(upstream)).tape
+    return replayed(tape, case.units)
 
 
 tested = loop

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.kinds import Both, Chain, Fit, Loop, Network, OpCall, Predict, Product, Update
+from bench.kinds import Both, Chain, Fit, Loop, Network, OpCall, Predict, Product, Table, Update
 
 from .families_torch import train, write  # noqa: F401
 
@@ -156,6 +156,19 @@ def both(case: Both):
 def chain(case: Chain):
     formula, x = case.formula(torch.tanh, torch.relu), torch.from_numpy(case.array())
     return repeated(lambda: formula(x), case.units)
+
+
+def table(case: Table):
+    index, upstream = (torch.from_numpy(a) for a in case.data())
+    rows = nn.Embedding(case.rows, case.columns, sparse=True)
+    optimizer = torch.optim.SparseAdam(rows.parameters())
+
+    def step():
+        optimizer.zero_grad()
+        rows(index).backward(upstream)
+        optimizer.step()
+
+    return repeated(step, case.units)
 
 
 def update(case: Update):
