@@ -67,6 +67,7 @@ def write(
         "class_name": type(model).__name__,
         "model": _configuration(model),
         "compile": _compiled(model) if include_optimizer else None,
+        "not_decayed": _not_decayed(model) if include_optimizer else {},
         "preprocessing": _steps(model.preprocessing),
         "labels": _steps(model.labels),
         "training": training,
@@ -109,6 +110,11 @@ def load_model(
         if compile and about["compile"] is not None:
             given = {k: registry.deserialize(v) for k, v in about["compile"].items()}
             model.compile(**given)
+            named = model._named_weights()
+            for name, paths in about.get("not_decayed", {}).items():
+                optimizer = optimizers_of(model)[name]
+                if not optimizer.built:  # else the model's class has seen to it
+                    optimizer.exclude_from_weight_decay([named[one] for one in paths])
             put_optimizers(path, model, contents)
     return model
 
@@ -145,6 +151,16 @@ def described(path: Path, contents: files.Contents) -> dict[str, Any]:
 def optimizers_of(model: Model) -> dict[str, Optimizer]:
     """A model's optimizer, and those of a step of its own, by the attributes that they are."""
     return {n: v for n, v in vars(model).items() if isinstance(v, Optimizer)}
+
+
+def _not_decayed(model):
+    """Of each optimizer that was told so, the names of the weights that it does not decay."""
+    named = model._named_weights()
+    return {
+        name: [path for path, v in named.items() if not optimizer.decays(v)]
+        for name, optimizer in optimizers_of(model).items()
+        if optimizer.weight_decay is not None and any(optimizer._not_decayed)
+    }
 
 
 def put_optimizers(path: Path, model: Model, contents: files.Contents) -> None:

@@ -41,7 +41,9 @@ def functional():
 
 def scheduled():
     decay = fastnn.optimizers.schedules.CosineDecay(0.01, 12, warmup_target=0.1, warmup_steps=3)
-    return sequential(fastnn.optimizers.AdamW(decay))
+    optimizer = fastnn.optimizers.AdamW(decay, weight_decay=0.3)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma"])
+    return sequential(optimizer)
 
 
 def trained(make):
