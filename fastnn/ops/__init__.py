@@ -39,6 +39,7 @@ for _family in (
     "nan_statistics",
     "normalization",
     "normalize",
+    "pixels",
     "pointwise",
     "pooling",
     "products",

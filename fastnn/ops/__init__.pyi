@@ -264,6 +264,11 @@ def cumsum(x: Operand, axis: Any = None, dtype: Any = None) -> Tensor:
 def deg2rad(x: Operand) -> Tensor:
     """Degrees in radians: x pi / 180."""
 
+def depth_to_space(x: Operand, block_size: Any, data_format: str = 'channels_last') -> Tensor:
+    """x (N, H, W, C) as (N, H b, W b, C / b^2), b the block_size: the channels of a pixel become b
+    x b pixels, row by row. Of "channels_first", (N, C, H, W), channel C / b^2 is made of b^2 that
+    are neighbours, as in Keras."""
+
 def depthwise_conv(
     inputs: Operand,
     kernel: Operand,
@@ -339,6 +344,14 @@ def equal(x: Operand, y: Operand) -> Tensor:
 def erf(x: Operand) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x. x: any shape,
     float32 or float64; the result has both."""
+
+def erfc(x: Operand) -> Tensor:
+    """1 - erf(x), with all its digits however small it is. x: any shape, float32 or float64; the
+    result has both."""
+
+def erfinv(x: Operand) -> Tensor:
+    """The x of which erf is: infinite at 1 and -1, NaN beyond. x: any shape, float32 or float64;
+    the result has both."""
 
 def exp(x: Operand) -> Tensor:
     """e^x. x: any shape, float32 or float64; the result has both."""
@@ -797,6 +810,10 @@ def prod(x: Operand, axis: Any = None, keepdims: bool = False, dtype: Any = None
     so that zeros are numbers like others. axis: an integer, several, or None for all; keepdims
     keeps them with extent 1; dtype: to which x is cast before."""
 
+def psnr(x: Operand, y: Operand, max_val: Any) -> Tensor:
+    """The peak signal-to-noise ratio in decibels, 20 log10(max_val) - 10 log10(mean of (x - y)^2),
+    of images of one shape."""
+
 def ptp(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The largest element of x less the smallest. axis: an integer, several, or None for all;
     keepdims keeps them with extent 1."""
@@ -953,6 +970,9 @@ def softsign(x: Operand) -> Tensor:
 def sort(x: Operand, axis: int = -1) -> Tensor:
     """x in ascending order along axis (None: all as one row): NaN last, equal elements as they
     stood, which matters to their gradients."""
+
+def space_to_depth(x: Operand, block_size: Any, data_format: str = 'channels_last') -> Tensor:
+    """x (N, H, W, C) as (N, H / b, W / b, C b^2): what `depth_to_space` undoes."""
 
 def sparse_categorical_accuracy(p: Operand, labels: Operand) -> Tensor:
     """1 where the largest of a row of p (N, C) stands at the label (N,), else 0; of equals the
@@ -1315,9 +1335,9 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     epsilon. Eagerly only."""
 
 def lu_factor(x: Any) -> tuple:
-    """L and U of square matrices (..., N, N), in one, without L's diagonal of ones, and the rows
-    (..., N), int32, that each row was exchanged with in turn: partial pivoting. No gradient.
-    Eagerly only."""
+    """L and U of matrices (..., M, N), in one, without L's diagonal of ones, and the rows (..., K),
+    int32, that the first ones were exchanged with in turn: partial pivoting. K is the smaller
+    extent. No gradient. Eagerly only."""
 
 def map(f: Callable, xs: Any) -> Any:
     """f of each row of xs, a tensor or a structure of tensors, stacked."""

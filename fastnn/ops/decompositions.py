@@ -391,20 +391,20 @@ def matrix_rank(x: Any, tol: Any = None) -> Any:
 
 @public()
 def lu_factor(x: Any) -> tuple:
-    """L and U of square matrices (..., N, N), in one, without L's diagonal of ones, and the rows
-    (..., N), int32, that each row was exchanged with in turn: partial pivoting. No gradient.
-    Eagerly only.
+    """L and U of matrices (..., M, N), in one, without L's diagonal of ones, and the rows (..., K),
+    int32, that the first ones were exchanged with in turn: partial pivoting. K is the smaller
+    extent. No gradient. Eagerly only.
 
     >>> from fastnn import ops
     >>> print(*ops.lu_factor([[1.0, 2.0], [2.0, 8.0]]))
     [[ 2.   8. ]
      [ 0.5 -2. ]] [1 1]
     """
-    lu = np.array(_known("lu_factor", _matrices("lu_factor", x)))
-    pivots = np.zeros(lu.shape[:-1], np.int32)
+    lu = np.array(_known("lu_factor", _matrices("lu_factor", x, square=False)))
+    pivots = np.zeros((*lu.shape[:-2], min(lu.shape[-2:])), np.int32)
     for place in np.ndindex(lu.shape[:-2]):
         rows, order = lu[place], pivots[place]
-        for k in range(len(rows)):
+        for k in range(len(order)):
             order[k] = p = k + int(np.abs(rows[k:, k]).argmax())
             rows[[k, p]] = rows[[p, k]]
             if rows[k, k]:

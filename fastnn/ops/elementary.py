@@ -5,7 +5,14 @@ import numpy as np
 from fastnn.errors import RecordingError
 from fastnn.kernels.declare import NUMBERS
 from fastnn.kernels.reference import elementwise as reference
-from fastnn.kernels.scalar import activations, arithmetic, elementary, exponential, special
+from fastnn.kernels.scalar import (
+    activations,
+    arithmetic,
+    elementary,
+    error_functions,
+    exponential,
+    special,
+)
 from fastnn.kernels.scalar import power as powers
 
 from .elementwise import EXTREMES, elementwise
@@ -75,6 +82,26 @@ def _expect_whole_powers(x, y):
         )
 
 
+erfc = elementwise(
+    error_functions.erfc,
+    gradient=error_functions.erfc_gradient,
+    reference=reference.erfc,
+    edges=(*EXTREMES, 0.5, 0.49999997, 2.0, 5.0, 9.0, 12.0, 27.0, -6.0, 1e-20),
+    few=True,
+    flops=70,
+    doc="1 - erf(x), with all its digits however small it is.",
+)
+erfinv = elementwise(
+    error_functions.erfinv,
+    gradient=error_functions.erfinv_gradient,
+    saves="y",
+    fusable=False,
+    reference=reference.erfinv,
+    domain=(-0.95, 0.95),
+    few=True,
+    flops=300,
+    doc="The x of which erf is: infinite at 1 and -1, NaN beyond.",
+)
 power = elementwise(
     powers.power,
     expect_integers=_expect_whole_powers,

@@ -82,7 +82,8 @@ def _along(name: str, argument: str, v: Any, shape: Sequence[int], axes: Sequenc
     """A weight of the extents along axes, so that it broadcasts with x."""
     v = as_tensor(v)
     wanted = tuple([shape[a] for a in axes])
-    if len(v.shape) == len(shape):
+    is_last = axes == (len(shape) - 1,) and len(v.shape) > 1 and v.shape[-1] in (1, shape[-1])
+    if len(v.shape) == len(shape) or is_last:  # it broadcasts as it is
         return v
     if prod(v.shape) not in (1, prod(wanted)):
         raise ShapeError(

@@ -43,6 +43,30 @@ def erf(x):
     )
 
 
+def erfc(x):
+    on_real = np.vectorize(math.erfc, otypes=[float])(np.real(x))
+    slope = -np.exp(-(np.real(x) ** 2)) * 2 / math.sqrt(math.pi)
+    return on_real if np.isrealobj(x) else on_real + 1j * np.imag(x) * slope
+
+
+def erfinv(x):
+    """By halving where it lies, and Newton's last step."""
+
+    def one(size):
+        if not size < 1:
+            return math.inf if size == 1 else math.nan
+        low, high = 0.0, 6.0
+        for _ in range(60):
+            y = (low + high) / 2
+            below = math.erf(y) < size if size < 0.5 else math.erfc(y) > 1 - size
+            low, high = (y, high) if below else (low, y)
+        return low if size else 0.0
+
+    y = np.copysign(np.vectorize(one, otypes=[float])(np.abs(np.real(x))), np.real(x))
+    slope = math.sqrt(math.pi) / 2 * np.exp(y * y)
+    return y if np.isrealobj(x) else y + 1j * np.imag(x) * slope
+
+
 def gelu(x):
     return x * normal_cdf(x)
 

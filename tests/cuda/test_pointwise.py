@@ -6,6 +6,7 @@ import pytest
 
 import fastnn
 from fastnn import ops
+from fastnn.dtypes import FLOATS
 from fastnn.ops.record import registry
 
 from .emulator import mirrored
@@ -25,6 +26,11 @@ SOME = ("arctan2", "mod", "sin")
 )
 def test_elements_and_their_gradients_are_the_cpus(name, dtype):
     op, rng = registry[name], np.random.default_rng(0)
+    if not set(op.dtypes) & set(FLOATS):
+        whole = [rng.integers(-9, 70, 43).astype(dtype.replace("float", "int")) for _ in range(2)]
+        with mirrored(close):
+            op(*whole)
+        return
     edges = np.array([e for e in op.edges if np.isfinite(e)])
     x = [
         fastnn.tensor(

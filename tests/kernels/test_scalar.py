@@ -248,6 +248,20 @@ def test_sines_of_large_numbers(name, dtype):
     assert np.isnan(nothing).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_erfc_and_erfinv_keep_their_digits(dtype):
+    rng, top = np.random.default_rng(0), 9 if dtype == "float32" else 26
+    x = np.concatenate([rng.uniform(-3, top, 500), [0.5, 0.49999, 2e-9]]).astype(dtype)
+    with mpmath.workdps(40):
+        exact = np.array([extended(mpmath.erfc(mpmath.mpf(float(v)))) for v in x])
+    expect_close("erfc", x, registry["erfc"](x).numpy(), exact, 6)
+    y = 1 - np.exp2(-rng.uniform(0, 23 if dtype == "float32" else 52, 300))
+    y = np.concatenate([y, -y, np.exp2(-rng.uniform(1, 60, 100))]).astype(dtype)
+    with mpmath.workdps(40):
+        exact = np.array([extended(mpmath.erfinv(mpmath.mpf(float(v)))) for v in y])
+    expect_close("erfinv", y, registry["erfinv"](y).numpy(), exact, 6)
+
+
 def test_two_over_pi_has_all_its_digits():
     with mpmath.workprec(3000):
         bits = trigonometric.DIGIT_BITS * trigonometric.DIGITS
