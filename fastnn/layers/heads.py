@@ -245,11 +245,7 @@ class Projected(Layer, aliases=None):
         one's own may have another."""
         heads, groups, depth, _ = self._heads
         scale, mask, rank = 1 / sqrt(depth), attention_mask, query.ndim
-        if (
-            rank == 4
-            and not return_attention_scores
-            and (self.dropout == 0 or query.device != "cuda")
-        ):
+        if rank == 4 and not return_attention_scores:
             if mask is not None and mask.ndim == 3:
                 mask = ops.expand_dims(mask, 1)
             return self._in_one_call(

@@ -278,8 +278,7 @@ def dot_product_attention(
     if mask is not None:
         mask = as_tensor(mask)
         expect_fit("mask", mask := mask if mask.dtype == BOOL else cast(mask, dtype=BOOL), scores)
-    is_small = max(query.shape[3], value.shape[3]) <= MAX_DEPTH
-    if bias is None and is_small and query.device != "cuda":  # which has no kernel of it yet
+    if bias is None and max(query.shape[3], value.shape[3]) <= MAX_DEPTH:
         return attention(query, key, value, mask, scale=scale, is_causal=bool(is_causal))
     scale = 1 / sqrt(max(query.shape[3], 1)) if scale is None else float(scale)
     return composed(query, key, value, bias, mask, scale, bool(is_causal))

@@ -13,8 +13,6 @@ from fastnn.ops.record import Op
 
 # Files that one tree alone has, and why.
 CPU_ALONE = {
-    "attention": "not written for a GPU yet",
-    "attention_gradient": "not written for a GPU yet",
     "convolution": "not written for a GPU yet",
     "convolution_gradient": "not written for a GPU yet",
     "depthwise": "not written for a GPU yet",
