@@ -1,5 +1,7 @@
 """A GPT-2 of 0.8 million weights learns to write like Shakespeare, character by character.
 
+    python examples/gpt.py [--data FOLDER] [--seed N] [--device cpu|cuda] [--quick]
+
 It is trained as nanoGPT's configuration for a CPU: 4 layers, 4 heads, 128 wide, contexts of 64,
 batches of 12, 2,000 steps. Validation is of all of the last tenth of the text, in contexts that
 follow each other. The model is written to gpt.fastnn, its characters to gpt.json.

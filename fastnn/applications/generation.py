@@ -11,10 +11,12 @@ from fastnn.autograd import no_grad
 from fastnn.devices.arena import Arena
 from fastnn.devices.base import StepFailed
 from fastnn.devices.cpu.autotune import Autotuner
-from fastnn.errors import DTypeError, ShapeError
+from fastnn.errors import DTypeError, NotFiniteError, ShapeError
 from fastnn.ops.metrics import collect
+from fastnn.ops.updates import check_finite
 from fastnn.recording import record
 from fastnn.tensor import Tensor
+from fastnn.training.on_batch import expect_no_recording
 from fastnn.variable import Variable
 
 if TYPE_CHECKING:
@@ -43,27 +45,30 @@ class Reader:
         self.read, self._step = record(self._logits), record(self._next)
 
     def _logits(self, tokens: Any, position: Any) -> Tensor:
-        """Of each of the tokens (T,), which stand from a position (1,) on: (T, vocab_size)."""
+        """Of the last of the tokens (T,), which stand from a position (1,) on: (1, vocab_size)."""
         model, places = self.model, position + np.arange(tokens.shape[0])
         with no_grad():
             x = ops.expand_dims(model.wte(tokens) + model.wpe(places), 0)
             for block, kept in zip(model.h, self.kept, strict=True):
                 x = block(x, keep=partial(_keep, kept, position, places))
-            return ops.squeeze(model.logits(x), 0)
+            return model.logits(x[:, -1])
 
     def _next(self) -> None:
         """Write the token that follows the one at `place`, the likeliest or the one at which the
         sum of probabilities passes the share of all that was drawn, and step there."""
         logits = self._logits(ops.take(self.text, self.place, axis=0), self.place)
+        apply(check_finite, (logits.flat(),), {})
         if self.temperature == 0:
             token = ops.argmax(logits, axis=-1)
         else:
             if self.top_k is not None:
                 least = ops.top_k(logits, self.top_k)[0][:, -1:]
                 logits = ops.where(logits < least, -np.inf, logits)
+            logits = logits - ops.max(logits, axis=-1, keepdims=True)  # so that none overflows
             sums = ops.cumsum(ops.softmax(logits / self.temperature), axis=-1)
             share = ops.take(self.draws, self.place, axis=0) * sums[:, -1:]
-            token = ops.sum(sums[:, :-1] <= share, axis=-1)
+            # none of those at the end that add nothing
+            token = ops.sum((sums <= share) & (sums < sums[:, -1:]), axis=-1)
         place = self.place + 1
         apply(collect, (ops.cast(token, "int64"), place), {}, (self.text,))
         self.place.assign(place)
@@ -87,7 +92,10 @@ class Reader:
             while left > 0:  # in slices, between which Ctrl-C is heard
                 left -= autotuner.run(EPOCHS, left)
         except StepFailed as failed:
-            raise failed.error() from None
+            error = failed.error()
+            if isinstance(error, NotFiniteError):
+                error = NotFiniteError("generate: logits are not finite; are the model's weights?")
+            raise error from None
         return self.text.numpy()[len(text) : len(text) + len(draws)]
 
 
@@ -104,9 +112,12 @@ def generate(
     model: "GPT2", prompt: Any, max_new_tokens: int, temperature: float, top_k: Any, seed: Any
 ) -> np.ndarray:
     """See `GPT2.generate`."""
+    expect_no_recording("generate")
     text = _tokens(prompt, model.vocab_size)
     count = checks.whole_number("generate: max_new_tokens", max_new_tokens, 0)
     temperature = checks.not_negative("generate: temperature", temperature)
+    if temperature < np.finfo(model.dtype).tiny:
+        temperature = 0.0
     if top_k is not None:
         top_k = min(checks.whole_number("generate: top_k", top_k, 1), model.vocab_size)
     draws = random.uniform((count,), seed=seed).numpy()

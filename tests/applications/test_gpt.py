@@ -10,7 +10,7 @@ import pytest
 import fastnn
 from fastnn.applications import GPT2
 from fastnn.applications.generation import Reader
-from fastnn.errors import DTypeError, ShapeError
+from fastnn.errors import DTypeError, RecordingError, ShapeError
 
 TOKENS = np.random.default_rng(0).integers(0, 11, (3, 8))
 
@@ -61,10 +61,10 @@ def test_a_saved_model_is_loaded_by_a_process_that_knows_nothing_of_it(tmp_path)
 
 def test_logits_of_a_text_read_in_parts_are_those_of_the_whole():
     model, text = small(), TOKENS[0]
-    reader = Reader(model)
-    parts = [(0, 3), (3, 4), (4, 8)]
-    read = [reader.read(text[a:b], np.array([a])).numpy() for a, b in parts]
-    np.testing.assert_allclose(np.concatenate(read), model.predict(text[None])[0], atol=1e-6)
+    reader, whole = Reader(model), model.predict(text[None])[0]
+    for start, stop in [(0, 3), (3, 4), (4, 8)]:
+        (found,) = reader.read(text[start:stop], np.array([start])).numpy()
+        np.testing.assert_allclose(found, whole[stop - 1], atol=1e-6)
 
 
 def test_what_is_written_follows_from_the_seed():
@@ -96,7 +96,8 @@ def test_the_likeliest_token_is_taken_without_heat_or_of_one():
     cold = model.generate([1, 2], 6, temperature=0)
     for n in range(2, 8):
         assert cold[n] == model.predict(cold[None, :n])[0, -1].argmax()
-    assert (model.generate([1, 2], 6, top_k=1) == cold).all()
+    for given in ({"top_k": 1}, {"temperature": 1e-30}, {"temperature": 1e-60}):
+        assert (model.generate([1, 2], 6, **given) == cold).all()
 
 
 def test_a_long_text_is_seen_from_its_last_half_context_on():
@@ -105,6 +106,25 @@ def test_a_long_text_is_seen_from_its_last_half_context_on():
     assert long[8] == model.predict(TOKENS[:1])[0, -1].argmax()
     longer = model.generate(long, 1, temperature=0)  # 9 tokens: the last 4 are seen
     assert longer[9] == model.predict(long[None, -4:])[0, -1].argmax()
+
+
+def test_a_callback_may_write():
+    model, texts = compiled(small()), []
+    write = fastnn.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: texts.append(model.generate([1], 5, seed=0))
+    )
+    model.fit(TOKENS, np.roll(TOKENS, -1, 1), epochs=2, verbose=0, callbacks=[write])
+    assert len(texts) == 2
+    assert (texts[-1] == model.generate([1], 5, seed=0)).all()
+
+
+def test_logits_that_are_not_finite_write_nothing():
+    model = small()
+    model.wpe.embeddings.assign(np.nan)
+    with pytest.raises(FloatingPointError, match="generate: logits are not finite"):
+        model.generate([1, 2], 3)
+    with pytest.raises(RecordingError, match="generate: called while"):
+        fastnn.record(lambda x: model.generate([1], 1))(1.0)
 
 
 @pytest.mark.parametrize(
