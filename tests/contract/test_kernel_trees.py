@@ -16,7 +16,6 @@ CPU_ALONE = {
     "convolution": "not written for a GPU yet",
     "convolution_gradient": "not written for a GPU yet",
     "depthwise": "not written for a GPU yet",
-    "embedding": "not written for a GPU yet",
     "gemv": "a product of one row or column is a tile like others on a GPU",
     "pack": "shared memory takes the place of packed panels",
     "peaks": "bench/gpu measures a GPU's",
