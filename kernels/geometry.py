@@ -63,6 +63,15 @@ def transposed_extent(mode, extent, kernel, stride, dilation, output_padding=Non
     return found, window - 1 - min(zeros - zeros // 2, window - 1)
 
 
+def dimensions(conv, extents):
+    """Of each of three dimensions, of which the first may be none: extents of images, of the kernel
+    and of the result, stride, dilation, zeros before."""
+    before = [pair[0] for pair in conv.padding]
+    out = conv.output(extents)
+    own = zip(extents, conv.kernel, out, conv.strides, conv.dilation, before, strict=True)
+    return np.array([[1, 1, 1, 1, 1, 0]] * (3 - len(extents)) + [*map(list, own)], np.int64)
+
+
 def _places(*axes):
     """The sums of one number from each axis, in the order of a grid's points."""
     found = np.zeros(1, np.int64)

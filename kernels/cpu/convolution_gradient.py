@@ -9,12 +9,10 @@ import math
 from math import prod
 
 from .. import geometry
-from ..declare import T, helper, kernel
+from ..declare import T, helper, kernel, machine
 from ..geometry import Convolution
 from ..intrinsics import flat, stack_array
 from .convolution import (
-    PLACES_KC,
-    PLACES_PANEL,
     PLACES_ROWS,
     chosen,
     images,
@@ -35,6 +33,9 @@ from .simd.vectors import INIT_C
 from .threads import ceil_div
 
 TAP_GRAIN = 12  # rows of dw that threads divide
+# Pixels whose rows of dy are packed at a time: of 64 channels, those that a tap reads stay in L1.
+PIXELS_KC = 128
+PIXELS_PANEL = machine(lambda target, item_bytes: PIXELS_KC * NR.rule(target, item_bytes))
 PACK_MIN_ROWS = 32  # of dw: fewer do not make up for a copy of a panel of dy
 
 
@@ -70,8 +71,8 @@ def convolve_by_kernel(
     a, b, c, filters = flat(x), flat(dy), flat(dw), dy.shape[1]
     columns, per_image, n_classes = filters // groups, pixels.size, classes.shape[0]
     rows_at, out_at = stack_array(0, PLACES_ROWS), stack_array(0, PLACES_ROWS)
-    columns_at, places_of_dy = stack_array(0, PLACES_KC), stack_array(0, PLACES_KC)
-    panel = stack_array(T(0), PLACES_PANEL)
+    columns_at, places_of_dy = stack_array(0, PIXELS_KC), stack_array(0, PIXELS_KC)
+    panel = stack_array(T(0), PIXELS_PANEL)
     if accumulate == 0:
         clear(c[start * filters : stop * filters])
     step = images_at_once(x.shape[0], n_classes, x.shape[1] + per_image * filters)
@@ -82,8 +83,8 @@ def convolve_by_kernel(
             first, last = classes[q, 0], classes[q, 1]
             k_start, k_stop = own_range(rows, start, stop, classes[q, 2], classes[q, 3])
             of_image = last - first if k_stop > k_start else 0
-            for top in range(0, count * of_image, PLACES_KC):
-                kc = min(PLACES_KC, count * of_image - top)
+            for top in range(0, count * of_image, PIXELS_KC):
+                kc = min(PIXELS_KC, count * of_image - top)
                 n, p = image + top // of_image, first + top % of_image
                 fill_places(columns_at, kc, kc, n, p, first, last, pixels, x.shape[1])
                 fill_places(places_of_dy, kc, kc, n, p, first, last, places, per_image)

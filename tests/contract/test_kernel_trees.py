@@ -13,9 +13,7 @@ from fastnn.ops.record import Op
 
 # Files that one tree alone has, and why.
 CPU_ALONE = {
-    "convolution": "not written for a GPU yet",
-    "convolution_gradient": "not written for a GPU yet",
-    "depthwise": "not written for a GPU yet",
+    "depthwise": "a group for each channel is a convolution like others on a GPU",
     "gemv": "a product of one row or column is a tile like others on a GPU",
     "pack": "shared memory takes the place of packed panels",
     "peaks": "bench/gpu measures a GPU's",
