@@ -47,7 +47,7 @@ class GAN(Model):
     def __init__(self, generator: Model, discriminator: Model, **base: Any):
         super().__init__(**base)
         for name, model in (("generator", generator), ("discriminator", discriminator)):
-            if not isinstance(model, Model) or not model.built:
+            if not isinstance(model, Model) or getattr(model, "output_shape", None) is None:
                 raise TypeError(
                     f"GAN: {name} must be a model whose input's shape is known, as "
                     f"Sequential([Input(...), ...]); got {model!r}"

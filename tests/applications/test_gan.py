@@ -158,10 +158,17 @@ def test_convolutional_ones_learn_what_digits_look_like():
         conv_generator((10, 8, 1))
 
 
+class OfItsOwn(fastnn.Model):
+    def call(self, x):
+        return x
+
+
 def test_what_does_not_fit_is_named():
     generator, discriminator = dense_generator(3), dense_discriminator(3)
     with pytest.raises(TypeError, match=r"GAN: generator must be a model whose input's shape"):
         GAN(fastnn.Sequential([layers.Dense(3)]), discriminator)
+    with pytest.raises(TypeError, match=r"GAN: generator must be a model whose input's shape"):
+        GAN(OfItsOwn(), discriminator)
     with pytest.raises(TypeError, match="GAN: discriminator must be a model"):
         GAN(generator, None)
     with pytest.raises(ValueError, match=r"take what the generator gives, \(None, 3\)"):
