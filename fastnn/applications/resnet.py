@@ -159,18 +159,23 @@ def _block(x: KerasTensor, name: str, parts: list, strides: int) -> KerasTensor:
     return layers.ReLU(name=f"{name}.activation")(layers.Add(name=f"{name}.add")([y, shortcut]))
 
 
+class Convolution(layers.Conv2D, aliases=None):
+    """With as many zeros on all sides, as PyTorch pads; with a stride of 2 "same" would begin a
+    pixel later."""
+
+    def _window(self):
+        return {
+            **super()._window(),
+            "padding": [(size // 2, size // 2) for size in self.kernel_size],
+        }
+
+
 def _convolution(
     x: KerasTensor, name: str, channels: int, size: int, strides: int, activation: bool = True
 ) -> KerasTensor:
-    """A convolution, normalised, and relu. With a stride of 2 the image is padded by as much on
-    all sides, as PyTorch does; "same" would begin a pixel later."""
-    padding = "same"
-    if strides != 1:
-        padding = "valid"
-        if size > 1:
-            x = layers.ZeroPadding2D(size // 2, name=f"{name}.padding")(x)
-    x = layers.Conv2D(
-        channels, size, strides, padding, use_bias=False, kernel_initializer="he_normal",
+    """A convolution, normalised, and relu."""
+    x = Convolution(
+        channels, size, strides, use_bias=False, kernel_initializer="he_normal",
         name=f"{name}.convolution",
     )(x)  # fmt: skip
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.normalization")(x)

@@ -206,7 +206,8 @@ def conv(
     kernel (K..., C / G, F) for G groups of channels: (N, P..., F). strides, dilation_rate: a
     number, or one for each dimension. padding: "valid", none, P = ceil((D - (K - 1) dilation) /
     stride); "same", zeros all round, P = ceil(D / stride), and where they are odd one more behind;
-    "causal", of one dimension, all zeros before. data_format: "channels_last", the default, or
+    "causal", of one dimension, all zeros before; or, beside Keras's names, how many zeros stand
+    (before, after) in each dimension. data_format: "channels_last", the default, or
     "channels_first", which costs transposes. Strides and dilation may be given together, and
     causal padding too, which Keras leaves to its backends."""
 

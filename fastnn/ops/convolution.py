@@ -142,6 +142,21 @@ def padding_mode(
     return mode
 
 
+def padding_pairs(
+    name: str, padding: Any, space: Any, extents: Any, strides: Any, dilation: Any
+) -> tuple[tuple[int, ...], ...]:
+    """Zeros (before, after) of each dimension, by a name or given as such."""
+    if not isinstance(padding, list | tuple):
+        mode = padding_mode(name, padding, len(strides))
+        return padding_of(mode, space, extents, strides, dilation)
+    if len(padding) != len(strides):
+        raise ValueError(
+            f"{name}: padding must have a pair (before, after) for each of {len(strides)} "
+            f"dimensions; got {padding!r}"
+        )
+    return tuple([checks.whole_numbers(f"{name}: padding", pair, 2, 0) for pair in padding])
+
+
 def channels_last(x: Any) -> Any:
     """x (N, C, D...) with its channels last."""
     return transpose(x, axes=(0, *range(2, x.ndim), 1))
@@ -171,14 +186,15 @@ def convolved(
     strides = checks.whole_numbers(f"{name}: strides", strides, ndim)
     dilation = checks.whole_numbers(f"{name}: dilation_rate", dilation_rate, ndim)
     _expect_kernel(name, x.shape, kernel.shape)
-    mode, extents = padding_mode(name, padding, ndim), kernel.shape[:-2]
-    if {*extents, *strides} == {1} and kernel.shape[-2] == x.shape[-1]:
+    extents = kernel.shape[:-2]
+    pads = padding_pairs(name, padding, x.shape[1:-1], extents, strides, dilation)
+    is_product = {*extents, *strides} == {1} and not any([any(pair) for pair in pads])
+    if is_product and kernel.shape[-2] == x.shape[-1]:
         rows, matrix = (prod(x.shape[:-1]), x.shape[-1]), kernel.shape[-2:]
         given = (reshape(x, rows), reshape(kernel, matrix), *([] if bias is None else [bias]))
         y = linear(*given, activation=activation)
         y = reshape(y, (*x.shape[:-1], matrix[1]))
     else:
-        pads = padding_of(mode, x.shape[1:-1], extents, strides, dilation)
         _expect_windows(name, Convolution(tuple(extents), strides, dilation, pads), x.shape[1:-1])
         given = (x, kernel, *([] if bias is None else [bias]))
         attributes = {"strides": strides, "dilation_rate": dilation, "padding": pads}
@@ -204,6 +220,7 @@ _CASES: list[tuple[tuple, tuple, dict]] = [
     ((2, 13, 3), (2, 3, 4), {"padding": "causal", "dilation_rate": 4}),
     ((3, 11, 2), (5, 2, 3), {"padding": "causal", "strides": 2}),
     ((2, 12, 3), (4, 3, 2), {"strides": 3}),
+    ((2, 6, 5, 3), (3, 3, 3, 4), {"padding": ((1, 1), (0, 2)), "strides": 2}),
     ((2, 7, 37), (3, 37, 70), {"padding": "same"}),
     ((1, 2, 3, 4, 2), (2, 2, 2, 2, 3), {"padding": "same", "strides": (1, 2, 1)}),
 ]
@@ -220,7 +237,7 @@ def conv(
     kernel: Any,
     *,
     strides: Any = 1,
-    padding: str = "valid",
+    padding: Any = "valid",
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Any:
@@ -228,7 +245,8 @@ def conv(
     kernel (K..., C / G, F) for G groups of channels: (N, P..., F). strides, dilation_rate: a
     number, or one for each dimension. padding: "valid", none, P = ceil((D - (K - 1) dilation) /
     stride); "same", zeros all round, P = ceil(D / stride), and where they are odd one more behind;
-    "causal", of one dimension, all zeros before. data_format: "channels_last", the default, or
+    "causal", of one dimension, all zeros before; or, beside Keras's names, how many zeros stand
+    (before, after) in each dimension. data_format: "channels_last", the default, or
     "channels_first", which costs transposes. Strides and dilation may be given together, and
     causal padding too, which Keras leaves to its backends."""
     return convolved(inputs, kernel, None, strides, padding, data_format, dilation_rate)

@@ -25,7 +25,9 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     x = np.moveaxis(inputs, 1, -1) if data_format == "channels_first" else inputs
     ndim = x.ndim - 2
     extents, strides, dilation = x.shape[1:-1], _each(strides, ndim), _each(dilation_rate, ndim)
-    pads = padding_of(padding, extents, kernel.shape[:-2], strides, dilation)
+    pads = padding
+    if isinstance(padding, str):
+        pads = padding_of(padding, extents, kernel.shape[:-2], strides, dilation)
     y = convolution(x, kernel, strides=strides, padding=pads, dilation_rate=dilation)
     return np.moveaxis(y, -1, 1) if data_format == "channels_first" else y
 
