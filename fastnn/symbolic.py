@@ -30,9 +30,16 @@ SEQUENCES = (list, tuple)
 
 class _Draft(threading.local):
     arena: Arena | None = None
+    traces: int = 0  # calls that are traced, each within the one before
 
 
 _draft = _Draft()
+
+
+def is_traced() -> bool:
+    """Whether what is called now is called for its shapes alone, extents that may be any among
+    them."""
+    return _draft.traces > 0
 
 
 def draft_arena() -> Arena:
@@ -278,6 +285,7 @@ def _traced(operation, args, kwargs, extent, only_shapes=False):
     with making, outside_the_step():
         recorder = Recorder(operation.name, getattr(operation, "device", None), only_shapes)
         gradients, context.gradients = context.gradients, False
+        _draft.traces += 1
         try:
             with recorder:
                 args, kwargs = tree.map(stand_in, (args, kwargs))
@@ -291,6 +299,7 @@ def _traced(operation, args, kwargs, extent, only_shapes=False):
                 error.args = (re.sub(rf"\b{extent}\b", "any", error.args[0]), *error.args[1:])
             raise
         finally:
+            _draft.traces -= 1
             context.gradients = gradients
             if not isinstance(operation, Operation):
                 operation._clear_losses()

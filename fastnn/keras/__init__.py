@@ -108,8 +108,10 @@ sys.meta_path.insert(0, _Same())  # type: ignore[arg-type]  # importlib.abc take
 def __getattr__(name: str) -> Any:
     if name in IMPORTED_WHEN_USED:
         return import_module(f"{__name__}.{name}")
+    if name == "InputSpec":
+        return layers.InputSpec
     return _missing(sys.modules[__name__], "keras", name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *IMPORTED_WHEN_USED])
+    return sorted([*globals(), *IMPORTED_WHEN_USED, "InputSpec"])

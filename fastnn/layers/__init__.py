@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .einsum import *
     from .embedding import *
     from .hashing import *
+    from .input_spec import *
     from .lookup import *
     from .merging import *
     from .normalization import *
@@ -42,6 +43,7 @@ else:
             "einsum": "EinsumDense",
             "embedding": "Embedding",
             "hashing": "Hashing",
+            "input_spec": "InputSpec",
             "lookup": "IntegerLookup StringLookup",
             "merging": """
                 Add Average Concatenate Dot Maximum Minimum Multiply Subtract

@@ -16,7 +16,15 @@ from fastnn.errors import ShapeError, shape_text, warn
 from fastnn.layers.building import in_work, of_shapes, once, tuple_of
 from fastnn.locks import making
 from fastnn.registry import Configured, Kind, snake_case, unique_name
-from fastnn.symbolic import KerasTensor, Nodes, arena_of, inferred, is_symbolic, symbolic_call
+from fastnn.symbolic import (
+    KerasTensor,
+    Nodes,
+    arena_of,
+    inferred,
+    is_symbolic,
+    is_traced,
+    symbolic_call,
+)
 from fastnn.tape.record import context, outside_the_step
 from fastnn.tensor import Masks, Tensor, copied, mask_of, operand, set_mask
 from fastnn.variable import Variable
@@ -73,6 +81,7 @@ class Layer(Watched, Configured):
     not_recorded: tuple[str, ...] = ("_losses", "_with_losses")
     takes_one_tensor = False  # and no structure of several
     keeps_shape = False  # whether its result has the shape of its input, whatever that is
+    input_spec: Any = None  # what its inputs must be: an `InputSpec`, or a structure of these
     supports_masking = False  # whether its results are masked as `compute_mask` says
     activity_regularizer: Any
 
@@ -167,6 +176,8 @@ class Layer(Watched, Configured):
             return self._symbolic(inputs, others, training, named)
         else:
             x = self._operands(inputs)
+        if self.input_spec is not None and not is_traced():
+            self._expect_inputs(x)
         if not self.built:
             self.build_for(tree.map(lambda t: (None, *t.shape[1:]), x))
         if training is None:
@@ -235,10 +246,17 @@ class Layer(Watched, Configured):
         """A call while a model is built: noted, for what stands for its results."""
         if self.takes_one_tensor and not isinstance(inputs, KerasTensor):
             self._expect_one(inputs)
+        if self.input_spec is not None:
+            self._expect_inputs(inputs)
         if training is not None:
             named = {**named, "training": training}
         specs = self.compute_output_spec(inputs, *others, **named)
         return symbolic_call(self, (inputs, *others), named, specs)
+
+    def _expect_inputs(self, inputs):
+        from .input_spec import expect_inputs  # few layers have any
+
+        expect_inputs(self.input_spec, inputs, self.name)
 
     def _expect_one(self, inputs):
         """Raise for a structure of tensors."""

@@ -45,6 +45,7 @@ for _family in (
     "products",
     "quantiles",
     "random",
+    "rearrange",
     "reduce",
     "rounding",
     "scans",

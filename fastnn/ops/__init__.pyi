@@ -1192,6 +1192,10 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any
     to dtype. dtype: None keeps an array's; of Python's floats it is config.floatx(), of its
     integers int32, or int64 where they are larger. Sparse and ragged tensors there are none."""
 
+def custom_gradient(f: Callable) -> Callable:
+    """A function of tensors whose gradient is one's own. f(*args) returns (results, grad):
+    grad(*upstream), given a gradient for each result, returns one for each of args, or None."""
+
 def det(x: Any) -> Any:
     """The determinants of square matrices (..., N, N). Eagerly only."""
 
@@ -1372,6 +1376,11 @@ def qr(x: Any, mode: str = 'reduced') -> tuple:
     """Q (..., M, K) with orthonormal columns and the upper triangular R (..., K, N) with Q R = x
     (..., M, N): K is the smaller extent, or, of mode "complete", M. Gradients: of reduced ones
     where M >= N. Eagerly only."""
+
+def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
+    """A tensor whose dimensions are split, put in order and joined as a pattern says: on its left
+    the names of the dimensions, on its right the same ones in their new order. Several names in
+    parentheses are one dimension; axes_lengths gives the extents of all of them but one."""
 
 def rms_normalization(
     x: Any,

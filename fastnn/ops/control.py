@@ -4,13 +4,20 @@ step computes. A recorded loop is written down turn by turn."""
 
 import builtins
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from fastnn import tree
+import numpy as np
 
-from .functions import as_tensor, public, values_of
+from fastnn import tree
+from fastnn.dtypes import ANY
+from fastnn.errors import shape_text
+
+from .functions import as_tensor, of_symbolic, public, values_of
 from .join import stack
 from .movement import slice_copy
+from .record import Op, Parameters
+from .shapes import stop_gradient
 
 
 def _known(name, what, value, way_out):
@@ -140,3 +147,65 @@ def scan(
     if not ys or not tree.flatten(ys[0]) or all(y is None for y in ys):
         return carry, None
     return carry, _stacked(ys)
+
+
+@public()
+def custom_gradient(f: Callable) -> Callable:
+    """A function of tensors whose gradient is one's own. f(*args) returns (results, grad):
+    grad(*upstream), given a gradient for each result, returns one for each of args, or None.
+
+    >>> from fastnn import ops
+    >>> import fastnn
+    >>> @ops.custom_gradient
+    ... def straight_through(x):
+    ...     return ops.round(x), lambda upstream: upstream
+    >>> x = fastnn.tensor([0.2, 1.7], requires_gradient=True)
+    >>> ops.sum(straight_through(x)).backward()
+    >>> x.gradient.numpy()
+    array([1., 1.], dtype=float32)
+    """
+    name = getattr(f, "__name__", "function")
+
+    @wraps(f)
+    def call(*args, **kwargs):
+        inputs = [as_tensor(x) for x in args]
+        results, grad = f(*[stop_gradient(x) for x in inputs], **kwargs)
+        is_one = not isinstance(results, list | tuple)
+        found = [as_tensor(y) for y in ([results] if is_one else results)]
+
+        def rule(g, dys, inputs, outputs):
+            upstream = [
+                as_tensor(np.zeros(y.shape, y.dtype)) if dy is None else dy
+                for y, dy in zip(found, dys, strict=True)
+            ]
+            given = grad(*upstream)
+            given = list(given) if isinstance(given, list | tuple) else [given]
+            if len(given) != len(inputs):
+                raise ValueError(
+                    f"custom_gradient: {name} takes {len(inputs)} tensors, and its grad returned "
+                    f"{len(given)} gradients"
+                )
+            for n, (x, dx) in enumerate(zip(inputs, given, strict=True)):
+                if dx is None or not g.wants(n):
+                    continue
+                dx = as_tensor(dx)
+                if dx.shape != x.shape:
+                    raise ValueError(
+                        f"custom_gradient: argument {n} of {name} has shape {shape_text(x.shape)}, "
+                        f"its gradient {shape_text(dx.shape)}"
+                    )
+                g.pass_on(n, dx)
+
+        names = tuple([f"x{n}" for n in range(len(inputs))])
+        op = Op(
+            name,
+            lambda *_: [y.view(y.shape) for y in found],
+            gradient=rule,
+            parameters=Parameters(names, len(names), (), {}),
+            results=len(found),
+            dtypes=ANY,
+            flops=0,
+        )
+        return op(*inputs)
+
+    return of_symbolic(call)
