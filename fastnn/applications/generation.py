@@ -37,7 +37,7 @@ class Reader:
         arena, length = Arena(), model.n_positions
 
         def zeros(dtype, *shape):
-            return Variable(np.zeros(shape, dtype), trainable=False, arena=arena)
+            return Variable(np.zeros(shape), dtype=dtype, trainable=False, arena=arena)
 
         self.kept = [[zeros(model.dtype, length, model.n_embd) for _ in "kv"] for _ in model.h]
         self.text, self.place = zeros("int64", length + 1), zeros("int64", 1)

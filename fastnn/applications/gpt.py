@@ -17,6 +17,7 @@ from fastnn.devices.choice import where_it_lies
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
 from fastnn.models import Model
+from fastnn.symbolic import Spec
 from fastnn.tensor import Tensor
 
 from .huggingface import dotted, put, told
@@ -27,13 +28,10 @@ SIZES = (
     "initializer_range",
 )  # fmt: skip
 ONLY = {
-    "activation_function": "gelu_new",
-    "add_cross_attention": False,
-    "reorder_and_upcast_attn": False,
-    "scale_attn_by_inverse_layer_idx": False,
-    "scale_attn_weights": True,
-    "tie_word_embeddings": True,
-}
+    "activation_function": "gelu_new", "add_cross_attention": False,
+    "reorder_and_upcast_attn": False, "scale_attn_by_inverse_layer_idx": False,
+    "scale_attn_weights": True, "tie_word_embeddings": True,
+}  # fmt: skip
 
 
 class GPT2(Model, aliases=None):
@@ -43,9 +41,8 @@ class GPT2(Model, aliases=None):
     vocab_size: how many tokens there are. n_positions: the longest context. n_embd: the width, of
     n_head heads. n_layer: how many blocks. n_inner: the width within their feed-forward part,
     4 n_embd unless given. dropout: of embeddings, attention and what blocks add.
-    layer_norm_epsilon: added to variances. initializer_range: the standard deviation of first
-    weights; that of what blocks add is 1 / sqrt(2 n_layer) of it. Defaults are those of the
-    smallest published model.
+    layer_norm_epsilon: added to variances. initializer_range: the standard deviation of weights at
+    first; 1 / sqrt(2 n_layer) of it in what blocks add. Defaults: the smallest published model's.
 
     >>> import fastnn
     >>> model = fastnn.applications.GPT2(65, n_positions=8, n_embd=16, n_layer=2, n_head=2)
@@ -53,7 +50,6 @@ class GPT2(Model, aliases=None):
     ((1, 3, 65), 7760)
     """
 
-    supports_masking = True
     not_recorded = (*Model.not_recorded, "_text_readers")
 
     def __init__(
@@ -74,8 +70,10 @@ class GPT2(Model, aliases=None):
         self.vocab_size = whole("GPT2: vocab_size", vocab_size, 1)
         self.n_positions = whole("GPT2: n_positions", n_positions, 1)
         self.n_embd = whole("GPT2: n_embd", n_embd, 1)
-        self.n_layer = whole("GPT2: n_layer", n_layer, 1)
-        self.n_head = whole("GPT2: n_head", n_head, 1)
+        self.n_layer, self.n_head = (
+            whole("GPT2: n_layer", n_layer, 1),
+            whole("GPT2: n_head", n_head, 1),
+        )
         self.n_inner = None if n_inner is None else whole("GPT2: n_inner", n_inner, 1)
         if n_embd % n_head:
             raise ValueError(f"GPT2: n_head must divide n_embd; got {n_head} and {n_embd}")
@@ -106,6 +104,9 @@ class GPT2(Model, aliases=None):
         for layer in (self.wte, self.wpe, *self.h, self.ln_f):
             layer.build_for((None, None, self.n_embd))
 
+    def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
+        return Spec((*inputs.shape, self.vocab_size), self.dtype)  # of a length that may be any
+
     def call(self, inputs: Tensor) -> Tensor:
         if inputs.ndim != 2 or not 1 <= inputs.shape[1] <= self.n_positions:
             raise ShapeError(
@@ -135,9 +136,8 @@ class GPT2(Model, aliases=None):
 
         temperature: what logits are divided by; 0 takes the likeliest. top_k: draw from so many of
         the likeliest; None, from all. seed: an integer makes the draws a function of it alone; None
-        takes the process's generator. Of a text longer than n_positions the model sees the last
-        n_positions // 2 tokens, as the beginning of a text, and those that it then adds, until
-        these again are n_positions.
+        takes the process's generator. Whenever a text is longer than n_positions, the model goes on
+        from its last n_positions // 2 tokens as if it began there.
 
         >>> import fastnn
         >>> model = fastnn.applications.GPT2(9, n_positions=8, n_embd=4, n_layer=1, n_head=1)

@@ -108,6 +108,24 @@ def test_a_long_text_is_seen_from_its_last_half_context_on():
     assert longer[9] == model.predict(long[None, -4:])[0, -1].argmax()
 
 
+def test_models_of_float64_write():
+    model = small(dtype="float64", initializer_range=0.5)
+    text = model.generate([1, 2], 6, temperature=0)
+    assert text[-1] == model.predict(text[None, :-1])[0, -1].argmax()
+    assert model.generate([1], 4, seed=0).shape == (5,)
+
+
+def test_a_model_is_part_of_a_functional_one(tmp_path):
+    tokens = fastnn.Input((None,), dtype="int64")
+    model = fastnn.Model(tokens, fastnn.layers.Softmax()(small()(tokens)))
+    assert model.output_shape == (None, None, 11)
+    for length in (3, 8):
+        assert model.predict(TOKENS[:, :length]).shape == (3, length, 11)
+    model.save(tmp_path / "m.fastnn")
+    again = fastnn.load_model(tmp_path / "m.fastnn")
+    assert (again.predict(TOKENS) == model.predict(TOKENS)).all()
+
+
 def test_a_callback_may_write():
     model, texts = compiled(small()), []
     write = fastnn.callbacks.LambdaCallback(
