@@ -18,24 +18,21 @@ from fastnn.tensor import Tensor
 INPUTS = {"input_ids", "attention_mask", "token_type_ids", "masked_positions"}
 
 
-def _normal() -> Any:
-    return initializers.RandomNormal(stddev=0.02)
-
-
-def dense(units: int, name: str, activation: Any = None) -> layers.Dense:
-    """A dense layer."""
-    return layers.Dense(units, activation, kernel_initializer=_normal(), name=name)
-
-
-def norm(name: str) -> layers.LayerNormalization:
-    """A layer norm."""
-    return layers.LayerNormalization(epsilon=1e-12, name=name)
-
-
 class Built(Model, aliases=None):
     """A model that has its weights as soon as it is made."""
 
     hidden_size: int
+
+    def dense(self, units: int, name: str, activation: Any = None) -> layers.Dense:
+        """A dense layer."""
+        initial = initializers.RandomNormal(stddev=0.02)
+        return layers.Dense(
+            units, activation, kernel_initializer=initial, name=name, dtype=self.dtype
+        )
+
+    def layer_norm(self, name: str) -> layers.LayerNormalization:
+        """A layer norm."""
+        return layers.LayerNormalization(epsilon=1e-12, name=name, dtype=self.dtype)
 
     def build(self, input_shape: Shape) -> None:
         for layer in self.sublayers():
@@ -90,16 +87,19 @@ class BERT(Built, aliases=None):
         whole("BERT: max_position_embeddings", max_position_embeddings, 1)
         self.max_position_embeddings, self.pad_token_id = max_position_embeddings, pad_token_id
         self.type_vocab_size = whole("BERT: type_vocab_size", type_vocab_size, 1)
-        self.words, self.positions, self.types = (
-            layers.Embedding(rows, hidden_size, _normal(), name=f"embeddings.{name}_embeddings")
-            for rows, name in [
-                (vocab_size, "word"), (max_position_embeddings, "position"),
-                (type_vocab_size, "token_type"),
-            ]
-        )  # fmt: skip
-        self.norm, self.drop = norm("embeddings.LayerNorm"), layers.Dropout(dropout)
-        self.blocks = [Block(self, name=f"encoder.layer.{n}") for n in range(num_hidden_layers)]
+        self.words = self._table(vocab_size, "word")
+        self.positions = self._table(max_position_embeddings, "position")
+        self.types = self._table(type_vocab_size, "token_type")
+        self.norm, self.drop = self.layer_norm("embeddings.LayerNorm"), layers.Dropout(dropout)
+        self.blocks = [
+            Block(self, name=f"encoder.layer.{n}", dtype=self.dtype)
+            for n in range(num_hidden_layers)
+        ]
         self.build_for((None, None))
+
+    def _table(self, rows, name):
+        initial, name = initializers.RandomNormal(stddev=0.02), f"embeddings.{name}_embeddings"
+        return layers.Embedding(rows, self.hidden_size, initial, name=name, dtype=self.dtype)
 
     def call(self, inputs: Any) -> Tensor:
         inputs = inputs if isinstance(inputs, dict) else {"input_ids": inputs}
@@ -127,13 +127,12 @@ class Block(Layer, aliases=None):
     def __init__(self, model: BERT, **base: Any):
         super().__init__(**base)
         width, self.heads = model.hidden_size, model.num_attention_heads
-        self.qkv = dense(3 * width, "attention.self")
-        self.projection, self.norm = (
-            dense(width, "attention.output.dense"),
-            norm("attention.output.LayerNorm"),
-        )
-        self.inner = dense(model.intermediate_size, "intermediate.dense", model.hidden_act)
-        self.outer, self.last_norm = dense(width, "output.dense"), norm("output.LayerNorm")
+        self.qkv = model.dense(3 * width, "attention.self")
+        self.projection = model.dense(width, "attention.output.dense")
+        self.norm = model.layer_norm("attention.output.LayerNorm")
+        self.inner = model.dense(model.intermediate_size, "intermediate.dense", model.hidden_act)
+        self.outer = model.dense(width, "output.dense")
+        self.last_norm = model.layer_norm("output.LayerNorm")
         self.dropout = model.dropout
         self.drops = [layers.Dropout(self.dropout) for _ in range(2)]
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import layers, ops
+from fastnn import checks, layers, ops
 from fastnn.layers.base import Shape
 from fastnn.ops.movement import flat_index
 from fastnn.tensor import Tensor
 
-from .bert import BERT, Built, dense, norm
+from .bert import BERT, Built
 from .huggingface import dotted, put, told
 
 # of Hugging Face's configurations: what is taken, and what may stand there only so
@@ -28,7 +28,17 @@ ONLY = {
 RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
-class BERTMaskedLM(Built, aliases=None):
+class Head(Built, aliases=None):
+    """A model on what a `BERT` makes."""
+
+    def __init__(self, backbone: BERT, **base: Any):
+        if not isinstance(backbone, BERT):
+            raise TypeError(f"{type(self).__name__}: backbone must be a BERT; got {backbone!r}")
+        super().__init__(**{"dtype": backbone.dtype, **base})
+        self.backbone, self.hidden_size = backbone, backbone.hidden_size
+
+
+class BERTMaskedLM(Head, aliases=None):
     """What stands, or stood, at each place: logits (B, T, vocab_size); with "masked_positions" (B,
     M), places from 0 to T - 1, among the inputs, those of them alone: (B, M, vocab_size). The last
     matrix is that of the words' embeddings. backbone: a `BERT`.
@@ -38,11 +48,10 @@ class BERTMaskedLM(Built, aliases=None):
     """
 
     def __init__(self, backbone: BERT, **base: Any):
-        super().__init__(**base)
-        self.backbone, self.hidden_size = backbone, backbone.hidden_size
+        super().__init__(backbone, **base)
         head = "cls.predictions.transform"
-        self.transform = dense(self.hidden_size, f"{head}.dense", backbone.hidden_act)
-        self.norm = norm(f"{head}.LayerNorm")
+        self.transform = self.dense(self.hidden_size, f"{head}.dense", backbone.hidden_act)
+        self.norm = self.layer_norm(f"{head}.LayerNorm")
         self.build_for((None, None))
 
     def build(self, input_shape: Shape) -> None:
@@ -66,16 +75,16 @@ class BERTMaskedLM(Built, aliases=None):
         return _filled(cls(_backbone(config)), state_dict)
 
 
-class BERTClassifier(Built, aliases=None):
+class BERTClassifier(Head, aliases=None):
     """Classes of rows: logits (B, num_classes), by a dense layer with tanh (BERT's pooler), dropout
     and a dense layer of the first token's features. backbone: a `BERT`."""
 
     def __init__(self, backbone: BERT, num_classes: int, dropout: float = 0.1, **base: Any):
-        super().__init__(**base)
-        self.backbone, self.hidden_size = backbone, backbone.hidden_size
-        self.num_classes, self.dropout = num_classes, dropout
-        self.pooler = dense(self.hidden_size, "bert.pooler.dense", "tanh")
-        self.drop, self.logits = layers.Dropout(dropout), dense(num_classes, "classifier")
+        super().__init__(backbone, **base)
+        self.num_classes = checks.whole_number("BERTClassifier: num_classes", num_classes, 1)
+        self.dropout = dropout
+        self.pooler = self.dense(self.hidden_size, "bert.pooler.dense", "tanh")
+        self.drop, self.logits = layers.Dropout(dropout), self.dense(num_classes, "classifier")
         self.build_for((None, None))
 
     def call(self, inputs: Any) -> Tensor:

@@ -161,6 +161,9 @@ def test_a_saved_one_is_loaded(tmp_path):
         assert type(again) is type(model)
         assert again.get_config() == model.get_config()
         np.testing.assert_array_equal(again.predict(x), model.predict(x))
+    double = BERTClassifier(BERT(50, 8, 2, 2, 12, dtype="float64"), 3)
+    assert {v.dtype.name for v in double.weights} == {"float64"}
+    assert double.predict(x).dtype == "float64"
     assert again.count_params() == model.count_params() == 1568 + 72 + 27
 
 
@@ -183,6 +186,8 @@ def test_wrong_inputs_are_refused(change, error, text):
 def test_weights_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="num_attention_heads"):
         BERT(50, 8, 2, 3, 12)
+    with pytest.raises(TypeError, match="backbone must be a BERT; got 50"):
+        BERTMaskedLM(50)
     arrays = {n.removeprefix("masked/state/"): a for n, a in golden().items() if "masked/s" in n}
     for change, error, text in [
         ({"num_hidden_layers": 3}, ValueError, "layer.2"),
