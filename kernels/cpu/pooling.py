@@ -1,13 +1,19 @@
 """Pooling of x (N, H, W, C) by windows of rows and columns; a row of steps is an image of one row.
 
-    max_pool      y = the largest element of each window, NaN if one is
-                  dx = dy where the largest stands first, of NaN the first, else 0
+    max_pool      y = the largest element of each window, NaN if one is; index = the number of the
+                  first such in the window (beside NaN any): a byte, or four of windows over 256
+                  dx = dy where that stands, else 0
     average_pool  y = the sum of a window's elements / how many they are
                   dx = dy / how many, for each element
 
 Of a window that reaches beyond x, those elements count that are there. Where windows overlap, dx is
-the sum over them, in their order.
+the sum over them, in their order. `windows`: see kernels/windows.py.
+
+Windows whose columns are all there are made in one call, which knows that there are 2 x 2 or 3 x 3
+elements, where they are: a loop through the elements of each takes three times as long.
 """
+
+from functools import cache
 
 from ..declare import helper, kernel
 from ..intrinsics import flat
@@ -32,31 +38,71 @@ def element(x, n, i, j, channel):
     return ((n * x.shape[1] + i) * x.shape[2] + j) * x.shape[3] + channel
 
 
-def forward(of_window):
-    """The kernel that makes each element of y of its window."""
+@helper
+def run_length(windows, j, width):
+    """How many windows from number j on, in a row, have all of their columns; 1 if it has not
+    itself."""
+    size, stride, before, count = windows[1, 0], windows[1, 1], windows[1, 2], windows[1, 3]
+    if j * stride < before:
+        return 1
+    whole = (width + before - size) // stride + 1 if width + before >= size else 0
+    return max(min(whole, count) - j, 1)
+
+
+@kernel(split=BY_ROWS, x="T[N, H, W, C]", windows="i8[D, E]", y="out T[N, P, Q, C]")
+def mean_of_windows(x, windows, y, row_start, row_stop, col_start, col_stop):
+    _, height, width, channels = x.shape
+    row_step, step = width * channels, windows[1, 1] * channels
+    for n in range(row_start, row_stop):
+        for i in range(col_start, col_stop):
+            (h, rows), j = span(windows, 0, i, height), 0
+            while j < y.shape[2]:
+                (w, columns), count = span(windows, 1, j, width), run_length(windows, j, width)
+                each = flat(x), element(x, n, h, w, 0), row_step, channels, step
+                to = flat(y), element(y, n, i, j, 0)
+                if rows == 2 and columns == 2:
+                    window_mean(2, each, rows, columns, channels, count, to)
+                elif rows == 3 and columns == 3:
+                    window_mean(3, each, rows, columns, channels, count, to)
+                else:
+                    window_mean(0, each, rows, columns, channels, count, to)
+                j += count
+
+
+@cache
+def max_of_windows(letter):
+    """The kernel that has an index of this type."""
 
     @kernel(
         split=BY_ROWS,
-        name=f"pool_by_{of_window.name}",
+        name=f"max_of_windows_{letter}",
         x="T[N, H, W, C]",
         windows="i8[D, E]",
         y="out T[N, P, Q, C]",
+        index=f"out {letter}[N, P, Q, C]",
     )
-    def pool(x, windows, y, row_start, row_stop, col_start, col_stop):
+    def pool(x, windows, y, index, row_start, row_stop, col_start, col_stop):
         _, height, width, channels = x.shape
+        row_step, step = width * channels, windows[1, 1] * channels
         for n in range(row_start, row_stop):
             for i in range(col_start, col_stop):
-                h, rows = span(windows, 0, i, height)
-                for j in range(y.shape[2]):
-                    w, columns = span(windows, 1, j, width)
-                    window = flat(x), element(x, n, h, w, 0), width * channels, channels
-                    target = flat(y), element(y, n, i, j, 0)
-                    of_window(window, rows, columns, channels, target)
+                (h, rows), j = span(windows, 0, i, height), 0
+                while j < y.shape[2]:
+                    (w, columns), count = span(windows, 1, j, width), run_length(windows, j, width)
+                    each = flat(x), element(x, n, h, w, 0), row_step, channels, step
+                    to, at = (
+                        (flat(y), element(y, n, i, j, 0)),
+                        (index[n, i, j:], 0),
+                    )
+                    if rows == 2 and columns == 2:
+                        window_maximum(2, each, rows, columns, channels, count, to, at)
+                    elif rows == 3 and columns == 3:
+                        window_maximum(3, each, rows, columns, channels, count, to, at)
+                    else:
+                        window_maximum(0, each, rows, columns, channels, count, to, at)
+                    j += count
 
     return pool
-
-
-max_of_windows, mean_of_windows = forward(window_maximum), forward(window_mean)
 
 
 @helper
@@ -77,10 +123,10 @@ def overlap(windows):
 
 
 @helper
-def cover(windows, y, x):
+def cover(windows, x):
     """Whether the windows have every element of an image, each once."""
-    rows_end = y.shape[1] * windows[0, 1] - windows[0, 2]
-    columns_end = y.shape[2] * windows[1, 1] - windows[1, 2]
+    rows_end = windows[0, 3] * windows[0, 1] - windows[0, 2]
+    columns_end = windows[1, 3] * windows[1, 1] - windows[1, 2]
     return (
         windows[0, 0] == windows[0, 1]
         and windows[1, 0] == windows[1, 1]
@@ -89,71 +135,85 @@ def cover(windows, y, x):
     )
 
 
-@kernel(
-    split=BY_CHANNELS,
-    x="T[N, H, W, C]",
-    y="T[N, P, Q, C]",
-    dy="T[N, P, Q, C]",
-    windows="i8[D, E]",
-    dx="out T[N, H, W, C]",
-)
-def max_gradient(x, y, dy, windows, dx, row_start, row_stop, col_start, col_stop):
-    _, height, width, channels = x.shape
-    row_step, count, adds = width * channels, col_stop - col_start, overlap(windows)
-    is_whole = cover(windows, y, x)
-    for n in range(row_start, row_stop):
-        if not is_whole:
-            clear_channels(dx[n], col_start, col_stop)
-        for i in range(y.shape[1]):
-            h, rows = span(windows, 0, i, height)
-            for j in range(y.shape[2]):
-                w, columns = span(windows, 1, j, width)
-                place, of_y = element(x, n, h, w, col_start), element(y, n, i, j, col_start)
-                window, target = (
-                    (flat(x), place, row_step, channels),
-                    (flat(dx), place, row_step, channels),
-                )
-                top, above = (flat(y), of_y), (flat(dy), of_y)
-                if adds:
-                    window_maximum_gradient(window, top, above, rows, columns, count, target, 1)
-                else:
-                    window_maximum_gradient(window, top, above, rows, columns, count, target, 0)
+@cache
+def max_gradient(letter):
+    """The kernel for an index of this type."""
+
+    @kernel(
+        split=BY_CHANNELS,
+        name=f"max_gradient_{letter}",
+        index=f"{letter}[N, P, Q, C]",
+        dy="T[N, P, Q, C]",
+        windows="i8[D, E]",
+        dx="out T[N, H, W, C]",
+    )
+    def gradient(index, dy, windows, dx, row_start, row_stop, col_start, col_stop):
+        _, height, width, channels = dx.shape
+        row_step, own, adds = width * channels, col_stop - col_start, overlap(windows)
+        step, at_once, is_whole = windows[1, 1] * channels, own == channels, cover(windows, dx)
+        for n in range(row_start, row_stop):
+            if not is_whole:
+                clear_channels(dx[n], col_start, col_stop)
+            for i in range(dy.shape[1]):
+                (h, rows), j = span(windows, 0, i, height), 0
+                while j < dy.shape[2]:
+                    w, columns = span(windows, 1, j, width)
+                    count = run_length(windows, j, width) if at_once else 1
+                    at = index[n, i, j:], col_start
+                    above = flat(dy), element(dy, n, i, j, col_start)
+                    into = flat(dx), element(dx, n, h, w, col_start), row_step, channels, step
+                    if adds and rows == 3 and columns == 3:
+                        window_maximum_gradient(3, at, above, rows, columns, own, count, into, 1)
+                    elif adds:
+                        window_maximum_gradient(0, at, above, rows, columns, own, count, into, 1)
+                    elif rows == 2 and columns == 2:
+                        window_maximum_gradient(2, at, above, rows, columns, own, count, into, 0)
+                    else:
+                        window_maximum_gradient(0, at, above, rows, columns, own, count, into, 0)
+                    j += count
+
+    return gradient
 
 
 @kernel(split=BY_CHANNELS, dy="T[N, P, Q, C]", windows="i8[D, E]", dx="out T[N, H, W, C]")
 def mean_gradient(dy, windows, dx, row_start, row_stop, col_start, col_stop):
     _, height, width, channels = dx.shape
-    row_step, count, adds = width * channels, col_stop - col_start, overlap(windows)
-    is_whole = cover(windows, dy, dx)
+    row_step, own, adds = width * channels, col_stop - col_start, overlap(windows)
+    step, at_once, is_whole = windows[1, 1] * channels, own == channels, cover(windows, dx)
     for n in range(row_start, row_stop):
         if not is_whole:
             clear_channels(dx[n], col_start, col_stop)
         for i in range(dy.shape[1]):
-            h, rows = span(windows, 0, i, height)
-            for j in range(dy.shape[2]):
+            (h, rows), j = span(windows, 0, i, height), 0
+            while j < dy.shape[2]:
                 w, columns = span(windows, 1, j, width)
-                target = flat(dx), element(dx, n, h, w, col_start), row_step, channels
+                count = run_length(windows, j, width) if at_once else 1
+                into = flat(dx), element(dx, n, h, w, col_start), row_step, channels, step
                 above = flat(dy), element(dy, n, i, j, col_start)
                 if adds:
-                    window_mean_gradient(above, rows, columns, count, target, 1)
+                    window_mean_gradient(0, above, rows, columns, own, count, into, 1)
+                elif rows == 2 and columns == 2:
+                    window_mean_gradient(2, above, rows, columns, own, count, into, 0)
                 else:
-                    window_mean_gradient(above, rows, columns, count, target, 0)
+                    window_mean_gradient(0, above, rows, columns, own, count, into, 0)
+                j += count
 
 
 # ---- launchers
 
 
-def max_pool(call, x, y, *, pool_size, strides, padding):
-    call(max_of_windows, x, call.constant(windows_of(x.shape, pool_size, strides, padding)), y)
+def max_pool(call, x, y, index, *, pool_size, strides, padding):
+    windows = call.constant(windows_of(x.shape, pool_size, strides, padding))
+    call(max_of_windows(index.dtype.str[1:]), x, windows, y, index)
 
 
 def average_pool(call, x, y, *, pool_size, strides, padding):
     call(mean_of_windows, x, call.constant(windows_of(x.shape, pool_size, strides, padding)), y)
 
 
-def max_pool_gradient(call, x, y, dy, dx, *, pool_size, strides, padding):
-    windows = call.constant(windows_of(x.shape, pool_size, strides, padding))
-    call(max_gradient, x, y, dy, windows, dx)
+def max_pool_gradient(call, index, dy, dx, *, shape, pool_size, strides, padding):
+    windows = call.constant(windows_of(shape, pool_size, strides, padding))
+    call(max_gradient(index.dtype.str[1:]), index, dy, windows, dx)
 
 
 def average_pool_gradient(call, dy, dx, *, shape, pool_size, strides, padding):
