@@ -148,6 +148,50 @@ def attention(batch: int, length: int, depth: int, heads: int = 4) -> Both:
     )
 
 
+def convolutions(
+    batch: int,
+    extent: int,
+    channels: int,
+    filters: int,
+    limit: float,
+    size: int = 3,
+    strides: int = 1,
+    dilation_rate: int = 1,
+    groups: int = 1,
+) -> list[Case]:
+    """Of square images, forward and with both gradients; limit: of PyTorch's time with these."""
+    out = -(-extent // strides)
+    name = f"{batch}x{extent}x{extent}x{channels}-{filters}"
+    named = (("stride", strides), ("dilation", dilation_rate), ("group", groups))
+    extras = [f"{what}-{n}" for what, n in named if n > 1]
+    name = "-".join([name, *extras])
+    title = f"{size} x {size}, {batch} x {extent} x {extent}, {channels} to {filters} channels"
+    title = ", ".join([title, *[e.replace("-", " ") for e in extras]])
+    kernel = size, size, channels // groups, filters
+    flops = 2 * batch * out**2 * prod(kernel)
+    shared: dict[str, Any] = {
+        "op": "conv",
+        "inputs": ((batch, extent, extent, channels), kernel),
+        "streams": (1, 1, 0),
+        "elements": batch * out**2 * filters,
+        "attributes": {"strides": strides, "padding": "same", "dilation_rate": dilation_rate},
+        "units": max(1, (1 << 24) // flops),
+    }
+    back = Both(
+        name=f"both-conv-{name}",
+        title=f"`conv` and its gradients, {title}",
+        result=(batch, out, out, filters),
+        streams_back=(2, 1, 0),
+        of_columns=False,
+        flops=3 * flops,
+        limits={"torch": limit},
+        limits_of_two={"torch": limit},
+        **shared,
+    )
+    forward = Loop(name=f"conv-{name}", title=f"`conv`, {title}", **shared)
+    return [forward, back]
+
+
 def chain(elements: int) -> Chain:
     title = f"relu(x tanh(2 x + 1) - 1/2), {elements:,}"
     return Chain(
@@ -331,6 +375,14 @@ CASES: list[Case] = [
     op("softmax_cross_entropy", (4096, 10), labels(4096, 10), streams=(1, 0, 0)),
     # Memory-bound ops, resident in L2 and out of every cache.
     *[attention(1024 // length, length, depth) for length in (128, 256, 512) for depth in (32, 64)],
+    *convolutions(32, 28, 1, 16, 1 / 1.4),
+    *convolutions(32, 28, 16, 16, 1 / 1.15),
+    *convolutions(32, 14, 32, 32, 1 / 1.15),
+    *convolutions(32, 7, 64, 64, 1 / 1.15),
+    *convolutions(8, 56, 64, 64, 1 / 1.15),
+    *convolutions(32, 28, 16, 32, 1 / 1.4, strides=2),
+    *convolutions(32, 28, 16, 16, 1 / 1.4, dilation_rate=2),
+    *convolutions(32, 28, 32, 32, 1.0, groups=32),
     *[both("batch_norm", shape, shape[1:], shape[1:], of_columns=True) for shape in MOVED],
     *[both("layer_norm", shape, shape[1:], shape[1:]) for shape in MOVED],
     *[both("softmax", shape) for shape in MOVED],

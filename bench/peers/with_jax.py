@@ -116,7 +116,20 @@ def predict(case: Predict):
     return lambda: np.asarray(call(row))
 
 
+def conv(x, kernel, strides, padding, dilation_rate):
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (strides,) * 2,
+        padding.upper(),
+        rhs_dilation=(dilation_rate,) * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1] // kernel.shape[2],
+    )
+
+
 OPS = {
+    "conv": conv,
     "add": jnp.add,
     "matmul": jnp.matmul,
     "exp": jnp.exp,
