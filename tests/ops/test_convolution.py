@@ -98,6 +98,8 @@ def test_an_image_has_the_bits_it_has_in_a_batch(kernel):
         (((2, 5, 3), (2, 3, 4)), {"dilation_rate": (1, 2)}, "dilation_rate must be a whole"),
         (((2, 5, 3), (2, 3, 4)), {"padding": "full"}, "'same' or 'causal'; got 'full'"),
         (((2, 5, 5, 3), (2, 2, 3, 4)), {"padding": "causal"}, "one dimension of space; these have"),
+        (((2, 5, 5, 3), (2, 2, 3, 4)), {"padding": ((1, 1),)}, "a pair .* each of 2"),
+        (((2, 5, 3), (2, 3, 4)), {"padding": ((1, -1),)}, "padding must be a whole number"),
         (((2, 5, 3), (2, 3, 4)), {"data_format": "NCHW"}, "data_format must be 'channels_last' or"),
     ],
 )  # fmt: skip

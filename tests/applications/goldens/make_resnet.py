@@ -33,7 +33,10 @@ def reference(seed, **sizes):
         for name, tensor in model.state_dict().items():
             if "normalization" in name and tensor.is_floating_point():
                 tensor.add_(0.3 * torch.randn(tensor.shape)).abs_()
-    images, classes = torch.randn(ROWS, 3, *IMAGE), torch.randint(CLASSES, (ROWS,))
+    images, classes = (
+        torch.randn(ROWS, config.num_channels, *IMAGE),
+        torch.randint(CLASSES, (ROWS,)),
+    )
     found = {f"state/{n}": a.numpy().copy() for n, a in model.state_dict().items()}
     found["config"] = np.array(json.dumps(config.to_dict()))
     found["images"], found["classes"] = images.permute(0, 2, 3, 1).numpy(), classes.numpy()
