@@ -30,7 +30,8 @@ def elementwise(
 
     function: of one number for each input, followed by attributes, which have defaults (finite
     numbers; one compiled form serves all values). It may use arithmetic, comparisons, `if`, loops,
-    functions of math, NumPy and fastnn.ops by name, and functions of one's own like it.
+    functions of math, NumPy and fastnn.ops by name, and functions of one's own like it. (Within it
+    sin, cos and tan are NaN from 6e6 on, float64 3e15; ops.sin and its like are not.)
     derivative: d function / d input of the same arguments, of several inputs a tuple of them;
     without it `backward` through the op is an error. It is compared with central differences in
     float64 at points of `domain` here and now, kinks aside: ValueError tells where it is wrong.
