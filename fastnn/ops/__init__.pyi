@@ -38,6 +38,9 @@ def allclose(
 ) -> Tensor:
     """Whether all elements are close: `all` of `isclose`."""
 
+def angle(x: Operand) -> Tensor:
+    """The angle of real numbers: 0, pi where x is negative, NaN of NaN."""
+
 def any(x: Operand, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether some element is not 0: of none, False. NaN is not 0. axis: an integer, several, or
     None for all; keepdims keeps them with extent 1."""
@@ -232,6 +235,11 @@ def copy(x: Operand) -> Tensor:
 def corrcoef(x: Operand) -> Tensor:
     """The correlations (R, R) of the rows of x (R, N): their covariances over the products of their
     deviations. Of one row (N,) it is 1."""
+
+def correlate(x: Operand, y: Operand, mode: str = 'valid') -> Tensor:
+    """The correlation of x (N,) with y (M,): the sums of y's products with x from each place on.
+    mode: "valid", where both lie over each other as a whole; "same", of the longer one's extent;
+    "full", N + M - 1 of them."""
 
 def cos(x: Operand) -> Tensor:
     """The cosine of x; NaN at infinity. x: any shape, float32 or float64; the result has both."""
@@ -468,6 +476,9 @@ def hypot(x: Operand, y: Operand) -> Tensor:
     """sqrt(x^2 + y^2), which overflows only if the result does; its gradient at 0 is 0. x, y:
     float32 or float64, both alike; shapes broadcast."""
 
+def imag(x: Operand) -> Tensor:
+    """Zeros of x's shape and type: all numbers here are real."""
+
 def in_top_k(targets: Operand, predictions: Operand, k: Any) -> Tensor:
     """Whether fewer than k of a row of predictions (..., C) are greater than that at its target
     (...), int64. A target that is no column, and a prediction NaN, count as the smallest of all."""
@@ -505,6 +516,9 @@ def isneginf(x: Operand) -> Tensor:
 
 def isposinf(x: Operand) -> Tensor:
     """Whether x is inf."""
+
+def isreal(x: Operand) -> Tensor:
+    """True everywhere, NaN among them: all numbers here are real."""
 
 def kron(x1: Operand, x2: Operand) -> Tensor:
     """Kronecker's product: a block x1[i, j, ...] x2 for each element of x1."""
@@ -837,6 +851,9 @@ def rad2deg(x: Operand) -> Tensor:
 
 def ravel(x: Operand) -> Tensor:
     """x as one row, in the order of its elements. The memory is shared with x."""
+
+def real(x: Operand) -> Tensor:
+    """x: all numbers here are real. The memory is shared with x."""
 
 def reciprocal(x: Operand) -> Tensor:
     """1 / x, infinite at 0. Of integers too it is a float, as in Keras."""
@@ -1546,6 +1563,10 @@ bitwise_invert = bitwise_not
 bitwise_left_shift = left_shift
 
 bitwise_right_shift = right_shift
+
+conj = real
+
+conjugate = real
 
 hard_swish = hard_silu
 

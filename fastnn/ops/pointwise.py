@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.dtypes import FLOATS, NUMBERS
+from fastnn.dtypes import ANY, FLOATS, NUMBERS
 
 from .arithmetic import (
     abs,
@@ -29,6 +29,7 @@ from .arithmetic import (
 from .composite import composite
 from .elementary import exp, expm1, logaddexp, power
 from .elementary import log as natural_log
+from .functions import identity
 from .movement import copy
 from .record import Case
 from .rounding import floor_divide, mod, sign
@@ -279,3 +280,32 @@ def ldexp(x: Any, y: Any) -> Any:
     half = floor_divide(y, 2)  # of 2^y itself some overflow where x 2^y does not
     powers = [power(2.0, cast(part, dtype=x.dtype)) for part in (half, subtract(y, half))]
     return multiply(multiply(x, powers[0]), powers[1])
+
+
+# ---- of complex numbers, which none here are
+
+
+@composite(
+    reference=lambda x: x, cases=_cases(), dtypes=ANY, aliases=("conj", "conjugate"), flops=0
+)
+def real(x: Any) -> Any:
+    """x: all numbers here are real. The memory is shared with x."""
+    return identity(x)
+
+
+@composite(reference=np.zeros_like, cases=_cases(), dtypes=ANY, constant=(0,))
+def imag(x: Any) -> Any:
+    """Zeros of x's shape and type: all numbers here are real."""
+    return multiply(x, np.zeros((), x.dtype))
+
+
+@composite(reference=np.isreal, cases=_cases(), dtypes=ANY, constant=(0,))
+def isreal(x: Any) -> Any:
+    """True everywhere, NaN among them: all numbers here are real."""
+    return logical_or(equal(x, x), True)
+
+
+@composite(reference=np.angle, cases=_cases(), constant=(0,))
+def angle(x: Any) -> Any:
+    """The angle of real numbers: 0, pi where x is negative, NaN of NaN."""
+    return where(less(x, 0.0), pi, where(isnan(x), x, 0.0))

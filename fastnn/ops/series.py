@@ -10,12 +10,13 @@ from fastnn.dtypes import NUMBERS
 from fastnn.errors import ShapeError, shape_text
 
 from .arithmetic import add, divide, multiply, subtract
+from .arrange import flip, pad
 from .composite import composite
 from .elementary import sqrt
 from .functions import as_tensor, public
 from .join import stack
 from .matmul import matmul
-from .movement import slice_copy
+from .movement import slice_copy, take
 from .record import Case, expect_axis, expect_shape
 from .reduce import mean, sum
 from .shapes import reshape, transpose
@@ -108,6 +109,38 @@ def corrcoef(x: Any) -> Any:
     rows = divide(rows, sqrt(sum(multiply(rows, rows), axis=1, keepdims=True)))
     found = matmul(rows, transpose(rows))
     return reshape(found, newshape=()) if rows.shape[0] == 1 else found
+
+
+def _correlate(x, y, mode="valid"):
+    return np.correlate(x, np.conj(y), mode)
+
+
+@composite(
+    reference=_correlate,
+    cases=[Case(((9,), (4,)), {"mode": mode}, terms=9) for mode in ("valid", "same", "full")]
+    + [Case(((4,), (9,)), {"mode": mode}, terms=9) for mode in ("valid", "same", "full")],
+    dtypes=NUMBERS,
+)
+def correlate(x: Any, y: Any, *, mode: str = "valid") -> Any:
+    """The correlation of x (N,) with y (M,): the sums of y's products with x from each place on.
+    mode: "valid", where both lie over each other as a whole; "same", of the longer one's extent;
+    "full", N + M - 1 of them."""
+    for argument, t in (("x", x), ("y", y)):
+        expect_shape("correlate", argument, t.shape, (None,))
+    if mode not in ("valid", "same", "full"):
+        raise ValueError(f"correlate: mode must be 'valid', 'same' or 'full'; got {mode!r}")
+    if not x.shape[0] or not y.shape[0]:
+        raise ShapeError("correlate: x and y must have elements")
+    is_other = y.shape[0] > x.shape[0]
+    long, short = (y, x) if is_other else (x, y)
+    more = short.shape[0] - 1
+    before = {"valid": 0, "same": (more + 1) // 2, "full": more}[mode]
+    after = {"valid": 0, "same": more - (more + 1) // 2, "full": more}[mode]
+    long = pad(long, pad_width=((before, after),))
+    count = long.shape[0] - more
+    windows = np.arange(count)[:, None] + np.arange(more + 1)
+    found = sum(multiply(take(long, windows), short), axis=-1)
+    return flip(found) if is_other else found
 
 
 # ---- windows
