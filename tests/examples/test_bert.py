@@ -15,10 +15,10 @@ from .test_examples import run
 DATA = Path(os.environ.get("FASTNN_DATA", "")) / "sentence_polarity"
 
 
-def test_the_classifier_that_it_saves_tells_classes(tmp_path):
-    run("bert", tmp_path, "--quick")
-    model = fastnn.load_model(tmp_path / "bert.fastnn")
-    about = json.loads((tmp_path / "bert.json").read_text())
+def test_the_classifier_that_it_saves_tells_classes(quick):
+    _, folder = quick("bert")
+    model = fastnn.load_model(folder / "bert.fastnn")
+    about = json.loads((folder / "bert.json").read_text())
     number = {word: i for i, word in enumerate(about["vocabulary"])}
     rows = [[number[word] for word in f"[CLS] a {kind} film".split()] for kind in ("good", "bad")]
     assert model.predict(np.array(rows)).shape == (2, 2)

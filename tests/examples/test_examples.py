@@ -21,12 +21,12 @@ def run(name, folder, *arguments):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_few_steps_end_with_a_line_that_programs_read(name, tmp_path):
-    line = run(name, tmp_path, "--quick")
+def test_a_few_steps_end_with_a_line_that_programs_read(name, quick):
+    line, folder = quick(name)
     assert list(line) == KEYS
     assert line["family"] == name
     assert math.isfinite(line["value"])
-    assert (tmp_path / f"{name}.fastnn").stat().st_size
+    assert (folder / f"{name}.fastnn").stat().st_size
 
 
 def test_data_that_is_not_there_is_told(tmp_path):

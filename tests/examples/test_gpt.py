@@ -15,10 +15,10 @@ from .test_examples import run
 DATA = Path(os.environ.get("FASTNN_DATA", "")) / "tinyshakespeare"
 
 
-def test_the_model_that_it_saves_writes(tmp_path):
-    run("gpt", tmp_path, "--quick")
-    model = fastnn.load_model(tmp_path / "gpt.fastnn")
-    characters = json.loads((tmp_path / "gpt.json").read_text())
+def test_the_model_that_it_saves_writes(quick):
+    _, folder = quick("gpt")
+    model = fastnn.load_model(folder / "gpt.fastnn")
+    characters = json.loads((folder / "gpt.json").read_text())
     written = model.generate([characters.index("T")], 9, seed=0)
     assert "".join(np.array(characters)[written]).startswith("T")
 
