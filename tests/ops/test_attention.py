@@ -1,6 +1,8 @@
 """`ops.dot_product_attention`: values and gradients, what a query without keys has, what is
 refused."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ import fastnn
 from fastnn import ops
 from fastnn.errors import ShapeError
 from fastnn.kernels.reference.attention import attention as reference
+from fastnn.ops.attention import composed
 
 RNG = np.random.default_rng(0)
 
@@ -86,3 +89,36 @@ attend = ops.dot_product_attention
 def test_what_does_not_fit_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 70, 300, 2, 1, 33, 5),
+        pytest.param((2, 150, 1100, 4, 2, 130, 300), marks=pytest.mark.slow),
+    ],
+)
+def test_keys_of_several_blocks_are_joined_to_the_same_bits_on_threads(shape):
+    """What one call gives of them, and its gradients, are those of scores in memory."""
+    mask = np.random.default_rng(1).uniform(size=(shape[0], 1, *shape[1:3])) > 0.5
+    mask[0, 0, 1], mask[0, 0, 2, 256:] = False, False
+    given = [np.random.default_rng(n).normal(size=a.shape) for n, a in enumerate(drawn(*shape))]
+    query, key, value = variables = [fastnn.Variable(a, dtype="float64") for a in given]
+    hidden = fastnn.tensor(mask)
+
+    def step(attend, is_causal):
+        for variable in variables:
+            variable.gradient = None
+        y = attend(query, key, value, None, hidden, shape[5] ** -0.5, is_causal)
+        ops.sum(y * np.cos(np.arange(y.size)).reshape(y.shape)).backward()
+        return y, *[variable.gradient for variable in variables]
+
+    for causal in (False, True):
+        expected = [y.numpy() for y in step(composed, causal)]
+        found = [step(attend, causal)]
+        for threads in (1, 2):
+            fastnn.set_threads(threads)
+            found.append(fastnn.record(partial(step, attend, causal))())
+        for other, one, *others in zip(expected, *found, strict=True):
+            np.testing.assert_allclose(one.numpy(), other, rtol=0, atol=1e-12)
+            assert all(y.numpy().tobytes() == one.numpy().tobytes() for y in others)
