@@ -18,7 +18,7 @@ from functools import lru_cache
 from math import prod
 
 from .. import geometry, scalar
-from ..declare import T, helper, kernel, machine
+from ..declare import T, kernel, machine
 from ..geometry import Convolution
 from ..intrinsics import flat, stack_array
 from .depthwise import convolve_channels
@@ -28,9 +28,10 @@ from .simd.places_microkernel import (
     PLACES_MR,
     fill_places,
     images_at_once,
+    pack_rows,
     places_microkernel,
 )
-from .simd.rows import clear, row_copy
+from .simd.rows import clear
 from .simd.transpose import transpose_tile
 from .simd.vectors import INIT_BIAS, INIT_C, INIT_ZERO, LANES
 from .threads import ceil_div
@@ -63,22 +64,6 @@ def pad_images(x, rows, padded, row_start, row_stop, col_start, col_stop):
                 target[j] = source[j]
             if r == rows.size - 1:
                 clear(image[place + size :])
-
-
-@helper
-def pack_rows(b, col, width, rows, start, stop, panel):
-    """panel = columns col to col + width of the rows of B that `rows` names from start to stop."""
-    for k in range(stop - start):
-        row = b[rows[start + k]]
-        source, packed = row[col : col + width], panel[k * NR : k * NR + width]
-        if width == NR:
-            for q in range(NR):
-                packed[q] = source[q]
-        elif width == LANES:
-            for q in range(LANES):
-                packed[q] = source[q]
-        else:
-            row_copy(source, packed)
 
 
 @kernel(

@@ -17,7 +17,6 @@ from .convolution import (
     chosen,
     images,
     is_depthwise,
-    pack_rows,
     padded_images,
 )
 from .depthwise import convolve_channels_by_kernel
@@ -26,6 +25,7 @@ from .simd.places_microkernel import (
     PLACES_MR,
     fill_places,
     images_at_once,
+    pack_rows,
     places_microkernel,
 )
 from .simd.rows import clear

@@ -4,31 +4,33 @@ by kernel. The gradient by input is such a convolution of dy (convolution.py).
     forward    y[n, places[p] + c] = sum over t of x[n, pixels[p] + taps[t] + c] w[rows[t], c]
     by kernel  dw[t, c] = sum over n, p of x[n, pixels[p] + taps[t] + c] dy[n, p, c]
 
-Channels are a vector's elements, pixels or taps the rows of a tile: the loads of x are what limits
-it, not multiply-adds.
+Channels are vectors' elements, pixels or taps the rows of a tile: what limits it are loads of x,
+not multiply-adds.
 """
 
 import math
 
 from ..declare import T, kernel, machine
 from ..intrinsics import flat, stack_array
+from .simd.gemm_microkernel import NR
 from .simd.places_microkernel import (
-    DEPTHWISE_MR,
+    PLACES_MR,
     depthwise_microkernel,
     fill_places,
     images_at_once,
+    pack_rows,
 )
-from .simd.rows import clear, row_copy
-from .simd.vectors import INIT_BIAS, INIT_C, INIT_ZERO, LANES
+from .simd.rows import clear
+from .simd.vectors import INIT_BIAS, INIT_C, INIT_ZERO
 from .threads import ceil_div
 
 PIXEL_GRAIN = 60  # as convolution.py's
 CHANNEL_GRAIN = 16  # whole vectors of float32
-# Pixels for which the tables of a block are made, a multiple of DEPTHWISE_MR; taps that are packed
+# Pixels for which the tables of a block are made, a multiple of PLACES_MR; taps that are packed
 # at a time; pixels of the gradient by kernel.
-BLOCK_PIXELS, BLOCK_TAPS, BLOCK_DEPTH = 120, 64, 256
-PANEL_OF_DY = machine(lambda target, item_bytes: BLOCK_DEPTH * LANES.rule(target, item_bytes))
-PANEL = machine(lambda target, item_bytes: BLOCK_TAPS * LANES.rule(target, item_bytes))
+BLOCK_PIXELS, BLOCK_TAPS, BLOCK_DEPTH = 60, 64, 256
+PANEL_OF_DY = machine(lambda target, item_bytes: BLOCK_DEPTH * NR.rule(target, item_bytes))
+PANEL = machine(lambda target, item_bytes: BLOCK_TAPS * NR.rule(target, item_bytes))
 
 
 @kernel(
@@ -62,21 +64,19 @@ def convolve_channels(
             for top in range(0, count * of_image, BLOCK_PIXELS):
                 n, p = image + top // of_image, first + top % of_image
                 size = min(BLOCK_PIXELS, count * of_image - top)
-                tiles = ceil_div(size, DEPTHWISE_MR)
-                own = size, tiles * DEPTHWISE_MR, n, p, first, last
+                tiles = ceil_div(size, PLACES_MR)
+                own = size, tiles * PLACES_MR, n, p, first, last
                 fill_places(rows_at, *own, pixels, x.shape[1])
                 fill_places(out_at, *own, places, y.shape[1])
-                for j in range(0, channels, LANES):
-                    width = min(LANES, channels - j)
+                for j in range(0, channels, NR):
+                    width = min(NR, channels - j)
                     k, init = k_start, INIT_BIAS if bias.size > 0 else INIT_ZERO
                     while True:  # once even if there is nothing to sum
                         kc = min(BLOCK_TAPS, k_stop - k)
                         low = T(clamp_min) if k + kc == k_stop else T(-math.inf)
-                        for t in range(kc):
-                            packed = panel[t * LANES : t * LANES + width]
-                            row_copy(w[rows[k + t], j : j + width], packed)
+                        pack_rows(w, j, width, rows, k, k + kc, panel)
                         depthwise_microkernel(
-                            tiles, kc, (a, j), (rows_at, 0), (taps, k), (panel, 0, LANES),
+                            tiles, kc, (a, j), (rows_at, 0), (taps, k), (panel, 0, NR),
                             (bias, j), init, low, (c, j), (out_at, 0), width,
                         )  # fmt: skip
                         k, init = k + kc, INIT_C
@@ -120,24 +120,17 @@ def convolve_channels_by_kernel(
                 n, p = image + top // of_image, first + top % of_image
                 fill_places(columns_at, depth, depth, n, p, first, last, pixels, x.shape[1])
                 fill_places(places_of_dy, depth, depth, n, p, first, last, places, per_image)
-                for j in range(start, stop, LANES):
-                    width = min(LANES, stop - j)
-                    for d in range(depth):
-                        row = dy[places_of_dy[d], j : j + width]
-                        packed = panel[d * LANES : d * LANES + width]
-                        if width == LANES:
-                            for i in range(LANES):
-                                packed[i] = row[i]
-                        else:
-                            row_copy(row, packed)
+                for j in range(start, stop, NR):
+                    width = min(NR, stop - j)
+                    pack_rows(dy, j, width, places_of_dy, 0, depth, panel)
                     for top_tap in range(k_start, k_stop, BLOCK_PIXELS):
                         size = min(BLOCK_PIXELS, k_stop - top_tap)
-                        tiles = ceil_div(size, DEPTHWISE_MR)
-                        for r in range(tiles * DEPTHWISE_MR):
+                        tiles = ceil_div(size, PLACES_MR)
+                        for r in range(tiles * PLACES_MR):
                             t = top_tap + min(r, size - 1)
                             rows_at[r], out_at[r] = taps[t], rows[t] * channels
                         depthwise_microkernel(
                             tiles, depth, (a, j), (rows_at, 0), (columns_at, 0),
-                            (panel, 0, LANES), (panel, 0), INIT_C, T(-math.inf), (c, j),
+                            (panel, 0, NR), (panel, 0), INIT_C, T(-math.inf), (c, j),
                             (out_at, 0), width,
                         )  # fmt: skip

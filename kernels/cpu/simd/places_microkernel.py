@@ -11,13 +11,12 @@ all, and store what that row stores.
 from functools import partial
 
 from ...declare import helper, intrinsic, machine
-from .vectors import INIT_BIAS, INIT_C, Vectors, operand
+from .gemm_microkernel import NR
+from .rows import row_copy
+from .vectors import INIT_BIAS, INIT_C, LANES, Vectors, operand
 
 # Each row's address is a register of its own: 14 of them would not fit beside k, an offset and B.
 PLACES_MR = machine(lambda target, _item_bytes: 10 if target.vector_registers == 32 else 6)
-# Tiles of a depthwise convolution are one vector wide: 10 accumulators hide the latency of
-# multiply-adds, and A's vectors come from memory as their operands.
-DEPTHWISE_MR = 10
 IMAGES_ELEMENTS = machine(lambda target, item_bytes: target.l2_bytes // 2 // item_bytes)
 
 
@@ -43,6 +42,23 @@ def images_at_once(images, classes, elements):
     return max(1, images if classes == 1 else IMAGES_ELEMENTS // max(elements, 1))
 
 
+@helper
+def pack_rows(b, col, width, rows, start, stop, panel):
+    """panel = columns col to col + width of the rows of B that `rows` names from start to stop, NR
+    apart."""
+    for k in range(stop - start):
+        row = b[rows[start + k]]
+        source, packed = row[col : col + width], panel[k * NR : k * NR + width]
+        if width == NR:
+            for q in range(NR):
+                packed[q] = source[q]
+        elif width == LANES:
+            for q in range(LANES):
+                packed[q] = source[q]
+        else:
+            row_copy(source, packed)
+
+
 @intrinsic("void <- int int any any any any any int T any any int")
 def places_microkernel(
     count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
@@ -56,65 +72,40 @@ def places_microkernel(
     A tile is read before it is written. Every element is one dependency chain of multiply-adds in
     the order of K, whatever the tile.
     """
-    (a, a_start), (rows_at, row), (columns_at, column) = a, rows_at, columns_at
-    (b, b_start, b_row), (bias, bias_start) = b, bias
-    (c, c_start), (out_at, out) = c, out_at
-    for tile in range(count):
-        totals = []
-        for r in range(tile * PLACES_MR, (tile + 1) * PLACES_MR):
-            x, place = a_start + rows_at[row + r], c_start + out_at[out + r]
-            for q in range(width):
-                total = (
-                    bias[bias_start + q]
-                    if init == INIT_BIAS
-                    else c[place + q]
-                    if init == INIT_C
-                    else c.dtype.type(0)
-                )
-                for k in range(depth):
-                    total += a[x + columns_at[column + k]] * b[b_start + k * b_row + q]
-                totals.append((place + q, clamp_min if total < clamp_min else total))
-        for place, total in totals:
-            c[place] = total
+    of_c = bias, init, clamp_min, c, out_at, width
+    _in_python(PLACES_MR, 0, count, depth, a, rows_at, columns_at, b, *of_c)
 
 
 @places_microkernel.lowering
-def _(
-    emitter, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
-):  # fmt: skip
-    arrays = a, rows_at, columns_at, b, bias, c, out_at
-    mr = PLACES_MR.rule(emitter.target, emitter.item_bytes)
-    build = partial(_micro_tiles, emitter, mr, _up_to_two_vectors, False)
-    _call(emitter, "places_microkernel", count, depth, arrays, init, clamp_min, width, build)
-
-
-def _up_to_two_vectors(whole):
-    """What tiles are made of: more columns than this, the kinds of their vectors, whether the last
-    of them is cut; as in gemm_microkernel.py."""
-    full, lanes = [whole] * 2, whole.lanes
-    variants = [(2 * lanes - 1, full, False), (lanes, full, True), (lanes - 1, [whole], False)]
-    if whole.emitter.target.vector_bytes < 64:
-        return [*variants, (0, [whole], True)]
-    half = Vectors(whole.emitter, lanes // 2)
-    return [*variants, (half.lanes, [whole], True), (0, [half], True)]
-
-
-def _one_vector(whole):
-    return [(whole.lanes - 1, [whole], False), (0, [whole], True)]
+def _(emitter, *values):
+    _call(emitter, "places_microkernel", False, *values)
 
 
 @intrinsic("void <- int int any any any any any int T any any int")
 def depthwise_microkernel(
     count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
 ):
-    """The same for tiles of DEPTHWISE_MR rows and up to a vector of columns, where column q of the
-    result is made of column q alone: element q of (r, k) lies q further on."""
+    """The same where column q of the result is made of column q alone: element q of (r, k) lies q
+    further on."""
+    of_c = bias, init, clamp_min, c, out_at, width
+    _in_python(PLACES_MR, 1, count, depth, a, rows_at, columns_at, b, *of_c)
+
+
+@depthwise_microkernel.lowering
+def _(emitter, *values):
+    _call(emitter, "depthwise_microkernel", True, *values)
+
+
+def _in_python(
+    mr, by_column, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
+):
+    """Both, of tiles of `mr` rows; by_column: how far on the factor of the next column lies."""
     (a, a_start), (rows_at, row), (columns_at, column) = a, rows_at, columns_at
     (b, b_start, b_row), (bias, bias_start) = b, bias
     (c, c_start), (out_at, out) = c, out_at
     for tile in range(count):
         totals = []
-        for r in range(tile * DEPTHWISE_MR, (tile + 1) * DEPTHWISE_MR):
+        for r in range(tile * mr, (tile + 1) * mr):
             x, place = a_start + rows_at[row + r], c_start + out_at[out + r]
             for q in range(width):
                 total = (
@@ -125,39 +116,33 @@ def depthwise_microkernel(
                     else c.dtype.type(0)
                 )
                 for k in range(depth):
-                    total += a[x + columns_at[column + k] + q] * b[b_start + k * b_row + q]
+                    factor = a[x + columns_at[column + k] + q * by_column]
+                    total += factor * b[b_start + k * b_row + q]
                 totals.append((place + q, clamp_min if total < clamp_min else total))
         for place, total in totals:
             c[place] = total
 
 
-@depthwise_microkernel.lowering
-def _(
-    emitter, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
+def _call(
+    emitter, name, by_column, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c,
+    out_at, width,
 ):  # fmt: skip
-    arrays = a, rows_at, columns_at, b, bias, c, out_at
-    build = partial(_micro_tiles, emitter, DEPTHWISE_MR, _one_vector, True)
-    _call(emitter, "depthwise_microkernel", count, depth, arrays, init, clamp_min, width, build)
-
-
-def _call(emitter, name, count, depth, arrays, init, clamp_min, width, build):
-    """Call the function `build` makes, by addresses."""
+    """Call the function for addresses."""
+    arrays = (2, a), (3, rows_at), (4, columns_at), (5, b), (6, bias), (9, c), (10, out_at)
     (a,), (rows_at,), (columns_at,), b, (bias,), (c,), (out_at,) = (
-        operand(emitter, position, x)
-        for position, x in zip((2, 3, 4, 5, 6, 9, 10), arrays, strict=True)
+        operand(emitter, *x) for x in arrays
     )
     values = [count, depth, a, rows_at, columns_at, *b, bias, init, clamp_min, c, out_at, width]
-    emitter.call_noinline(name, values, build)
+    emitter.call_noinline(name, values, partial(_micro_tiles, emitter, by_column))
 
 
 def _micro_tiles(
-    emitter, mr, variants, by_column, count, depth, a, rows_at, columns_at, b, b_row, bias, init,
-    clamp_min, c, out_at, width,
+    emitter, by_column, count, depth, a, rows_at, columns_at, b, b_row, bias, init, clamp_min, c,
+    out_at, width,
 ):  # fmt: skip
-    """The body of the function for tiles of `mr` rows; by_column: whether A's elements are rows of
-    numbers."""
+    """The body of the function; by_column: whether A's elements are rows of numbers."""
     builder, whole = emitter.builder, Vectors(emitter)
-    number = whole.number
+    number, mr = whole.number, PLACES_MR.rule(emitter.target, emitter.item_bytes)
 
     def variant(kinds, tail):
         """Tiles with a vector of columns of each of these kinds, the last one cut to `tail`
@@ -231,6 +216,15 @@ def _micro_tiles(
         builder.cbranch(builder.icmp_signed(">", fewer, number(0)), tile, done)
         builder.position_at_end(done)
 
+    # By how many columns there are more than, as in gemm_microkernel.py.
+    full, lanes = [whole] * 2, whole.lanes
+    variants = [(2 * lanes - 1, full, False), (lanes, full, True), (lanes - 1, [whole], False)]
+    if emitter.target.vector_bytes == 64:
+        half = Vectors(emitter, lanes // 2)
+        variants += [(half.lanes, [whole], True), (0, [half], True)]
+    else:
+        variants.append((0, [whole], True))
+
     def choose(variants):
         (least, kinds, is_cut), *others = variants
         if not others:
@@ -242,4 +236,4 @@ def _micro_tiles(
             with other:
                 choose(others)
 
-    choose(variants(whole))
+    choose(variants)
