@@ -210,11 +210,10 @@ def _make_private(folder):
         status = folder.stat()
     except OSError as error:
         return _problem(error, folder)
-    here = _quoted(folder)
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
-        return Problem("it belongs to another user", f"sudo chown -R $(id -u) {here}")
+        return Problem("it belongs to another user", f"sudo chown -R $(id -u) {_quoted(folder)}")
     if sys.platform != "win32" and status.st_mode & 0o022:
-        return Problem("it can be written by other users", f"chmod go-w {here}")
+        return Problem("it can be written by other users", f"chmod go-w {_quoted(folder)}")
     return None
 
 

@@ -8,11 +8,11 @@ fails or never starts costs time and nothing else.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fastnn.kernels.declare import Kernel
 
@@ -39,6 +39,8 @@ def compile_in_parallel(
         for name, form in ((symbol(*form), form) for form in forms)
         if not cache.has(name)
     }
+    if not missing:
+        return
     n_useful = len(missing) // MIN_KERNELS_PER_PROCESS
     with _helpers(program, list(missing), min(n_processes, n_useful) - 1, cache):
         for name, form in missing.items():
@@ -48,9 +50,11 @@ def compile_in_parallel(
 
 @contextmanager
 def _helpers(program: str, names: list[str], count: int, cache: ObjectCache) -> Iterator[None]:
-    helpers: list[subprocess.Popen] = []
+    helpers: list[Any] = []
     try:
         if count > 0 and _is_python() and cache.keeps():
+            import subprocess  # here: it takes 3 ms, and where all is compiled it is not needed
+
             # They find what this process finds, and nothing that only happens to lie in the current
             # folder.
             path = os.pathsep.join(os.path.abspath(p) for p in sys.path)

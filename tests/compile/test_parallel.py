@@ -34,7 +34,7 @@ def empty(monkeypatch, tmp_path):
             super().__init__(*arguments, **named)
             started.append(self)
 
-    monkeypatch.setattr(parallel.subprocess, "Popen", Popen)
+    monkeypatch.setattr(subprocess, "Popen", Popen)
     for name, (kernel, dtype) in zip(NAMES, FORMS, strict=True):
         monkeypatch.delitem(loader._addresses, name, raising=False)
         monkeypatch.delitem(kernel.entries, dtype, raising=False)
@@ -98,7 +98,7 @@ def test_where_helpers_cannot_help_there_are_none(empty, monkeypatch, why):
         def refused(*_arguments, **_named):
             raise PermissionError("no")
 
-        monkeypatch.setattr(parallel.subprocess, "Popen", refused)
+        monkeypatch.setattr(subprocess, "Popen", refused)
     forms, n_processes = (
         FORMS[: 7 if why == "few kernels" else 8],
         1 if why == "one processor" else 2,
