@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/demo
 	$(BIN)/python -m fastnn demo
 
+# A process for each core, eight at most; benchmarks, which are no part of it, would only warn of that.
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -p no:benchmark
 
 slow: .venv/cuda-test
 	$(BIN)/python -m pytest -m slow

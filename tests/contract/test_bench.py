@@ -1,6 +1,7 @@
 """The benchmarks run, and their tables are made of what they write."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 def run(*arguments):
     command = [sys.executable, "-m", "pytest", "bench", "-q", "-x", "-W", "ignore", *arguments]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    # it is no part of the workers that run the tests: pytest-benchmark would time nothing
+    environment = {n: value for n, value in os.environ.items() if n != "PYTEST_XDIST_WORKER"}
+    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
