@@ -24,7 +24,7 @@ from fastnn.dtypes import (
     result_type,
 )
 from fastnn.emit import emit, new_buffer
-from fastnn.errors import DTypeError, IndexOutOfRange, RecordingError
+from fastnn.errors import DTypeError, IndexOutOfRange, RecordingError, ShapeError
 from fastnn.ops.functions import Symbolic
 from fastnn.ops.record import Constant, Op
 from fastnn.symbolic import Operation, is_symbolic, symbolic_call
@@ -69,6 +69,9 @@ def device_of(tensors: Sequence[Any]) -> str:
                     "GPU. Call it within fastnn.device('cuda'), or move the tensor: x.to('cpu')."
                 )
     return device
+
+
+PLAIN = (TypeError, ValueError, IndexError, OverflowError, ShapeError, DTypeError)
 
 
 def launch(
@@ -196,8 +199,13 @@ def apply(
         try:
             specs = op.infer(*inputs, **attributes)
         except DTypeError:
-            inputs = _promoted(op, inputs)
-            specs = op.infer(*inputs, **attributes)
+            try:
+                inputs = _promoted(op, inputs)
+                specs = op.infer(*inputs, **attributes)
+            except PLAIN as error:
+                raise _named(op, error) from None
+        except PLAIN as error:
+            raise _named(op, error) from None
     if op.composite:
         results = specs[0] if op.results == 1 else tuple(specs)
         return results if given is None else _of_arrays(op, given, inputs, attributes, results)
@@ -212,7 +220,10 @@ def apply(
         else Tensor(new_buffer(prod(spec[0]) * spec[1].itemsize, device), *spec)
         for spec in specs
     ]
-    launch(op, inputs, outputs, attributes, device)
+    try:
+        launch(op, inputs, outputs, attributes, device)
+    except (TypeError, ValueError) as error:  # a number that is none
+        raise _named(op, error) from None
     if context.recorder is not None and context.gradients and context.reads is not None:
         context.reads.meet([x for x in inputs if isinstance(x, Variable)])
     if context.watch is not None:
@@ -227,6 +238,15 @@ def apply(
             result.requires_gradient = requires_gradient and result.dtype in FLOATS
     results = outputs[0] if op.results == 1 else tuple(outputs[: op.results])
     return results if given is None else _of_arrays(op, given, inputs, attributes, results)
+
+
+def _named(op, error):
+    """An error of Python, of NumPy or of an op that this one is made of, with this one's name."""
+    text = str(error)
+    has_name = op.name in text or (text.partition(": ")[0].isidentifier() and not op.composite)
+    if type(error) not in PLAIN or has_name:
+        return error
+    return type(error)(f"{op.name}: {text}").with_traceback(error.__traceback__)
 
 
 def _of_arrays(op, given, inputs, attributes, results):

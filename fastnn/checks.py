@@ -1,14 +1,17 @@
 """Checks of arguments: each gives the value back as what it is to be, or raises an error that says
 what it may be and what came. name: whose argument it is, as in "Dense: units"."""
 
+import os
 from collections.abc import Callable, Iterable
-from math import inf
+from math import inf, prod
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from fastnn.errors import ShapeError
+from fastnn.errors import ShapeError, shape_text
+
+MAX_ELEMENTS = 1 << 47  # the bytes that a process can address
 
 
 def is_whole(value: Any, least: float = 0) -> bool:
@@ -42,6 +45,13 @@ def fraction(name: str, value: Any, zero: bool = True, one: bool = False) -> flo
     )
 
 
+def real(name: str, value: Any) -> float:
+    """A finite number, which may be an array or a tensor of no dimensions."""
+    if not isinstance(value, Real) and getattr(value, "shape", None) == ():
+        value = value.item()
+    return number(name, value, lambda v: -inf < v < inf, "be a finite number")
+
+
 def positive(name: str, value: Any) -> float:
     """A finite number above 0."""
     return number(name, value, lambda v: 0 < v < inf, "be a finite number above 0")
@@ -52,11 +62,20 @@ def not_negative(name: str, value: Any) -> float:
     return number(name, value, lambda v: 0 <= v < inf, "be a finite number from 0 on")
 
 
+def path(name: str, value: Any) -> str:
+    """Where a file lies, as text."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, text or a Path; got {value!r}")
+    return str(os.fspath(value))
+
+
 def extents(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:
     """A shape, one extent or several."""
     found = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if not all([is_whole(extent, least) for extent in found]):
         raise ShapeError(f"{name}: a shape is made of integers from {least} on; got {shape!r}")
+    if prod(found) >= MAX_ELEMENTS:
+        raise ShapeError(f"{name}: no memory has room for {shape_text(found)}")
     return tuple([int(extent) for extent in found])
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import checks
 from fastnn.autograd import backward, no_grad
+from fastnn.convert import as_array
 from fastnn.tensor import Tensor, tensor
 
 
@@ -28,7 +30,16 @@ def gradcheck(
     >>> fastnn.gradcheck(lambda x: fastnn.ops.exp(x) * x, [[0.5, 1.0]]) < 1e-8
     True
     """
-    tensors = [tensor(np.array(x, np.float64), requires_gradient=True) for x in inputs]
+    if not callable(function):
+        raise TypeError(f"gradcheck: function must be a function of tensors; got {function!r}")
+    if not isinstance(inputs, Sequence | np.ndarray):
+        raise TypeError(f"gradcheck: inputs must be a list of arrays; got {inputs!r}")
+    epsilon = checks.positive("gradcheck: epsilon", epsilon)
+    tolerance = checks.not_negative("gradcheck: tolerance", tolerance)
+    tensors = [
+        tensor(np.array(as_array(x, np.float64, "gradcheck: inputs")), requires_gradient=True)
+        for x in inputs
+    ]
     output = function(*tensors)
     weights = np.random.default_rng(0).uniform(0.5, 1.5, output.shape)
     backward(output, tensor(weights, output.dtype))

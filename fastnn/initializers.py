@@ -98,7 +98,7 @@ class Identity(Initializer):
 
     def __init__(self, gain: float = 1.0):
         super().__init__()
-        self.gain = gain
+        self.gain = checks.real("Identity: gain", gain)
 
     def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         if len(shape) != 2:
@@ -117,7 +117,8 @@ class RandomUniform(Initializer, aliases=("uniform",)):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None):
         super().__init__(seed)
-        self.minval, self.maxval = minval, maxval
+        self.minval = checks.real("RandomUniform: minval", minval)
+        self.maxval = checks.real("RandomUniform: maxval", maxval)
 
     def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return generator.uniform(shape, self.minval, self.maxval, dtype)
@@ -128,7 +129,8 @@ class RandomNormal(Initializer, aliases=("normal",)):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None):
         super().__init__(seed)
-        self.mean, self.stddev = mean, stddev
+        self.mean = checks.real(f"{type(self).__name__}: mean", mean)
+        self.stddev = checks.real(f"{type(self).__name__}: stddev", stddev)
 
     def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return generator.normal(shape, self.mean, self.stddev, dtype)
@@ -146,7 +148,8 @@ class TruncatedNormal(Initializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None):
         super().__init__(seed)
-        self.mean, self.stddev = mean, stddev
+        self.mean = checks.real(f"{type(self).__name__}: mean", mean)
+        self.stddev = checks.real(f"{type(self).__name__}: stddev", stddev)
 
     def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return _truncated_normal(generator, shape, self.mean, self.stddev, dtype)
@@ -299,7 +302,7 @@ class Orthogonal(Initializer):
 
     def __init__(self, gain: float = 1.0, seed: Any = None):
         super().__init__(seed)
-        self.gain = gain
+        self.gain = checks.real("Orthogonal: gain", gain)
 
     def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         if len(shape) < 2:

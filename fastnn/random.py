@@ -2,7 +2,7 @@
 and its count of draws."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf, sqrt
 from typing import Any
 
@@ -159,7 +159,8 @@ def normal(
     >>> fastnn.random.normal([2, 3], seed=1).shape
     (2, 3)
     """
-    return _generator(seed).normal(shape, mean, stddev, dtype)
+    mean = checks.real("random normal: mean", mean)
+    return _generator(seed).normal(shape, mean, checks.real("random normal: stddev", stddev), dtype)
 
 
 def uniform(
@@ -176,6 +177,8 @@ def uniform(
     >>> bool(2.0 <= x.numpy().min() and x.numpy().max() < 3.0)
     True
     """
+    minval = checks.real("random uniform: minval", minval)
+    maxval = checks.real("random uniform: maxval", maxval)
     return _generator(seed).uniform(shape, minval, maxval, dtype)
 
 
@@ -204,11 +207,14 @@ def truncated_normal(
     >>> bool(abs(x - 1).max() <= 2)
     True
     """
+    mean = checks.real("random truncated_normal: mean", mean)
+    stddev = checks.real("random truncated_normal: stddev", stddev)
+    shape = extents("random truncated_normal: shape", shape)
     u = _generator(seed).uniform(shape, -WITHIN_TWO, WITHIN_TWO, dtype)
     w, polynomial = -ops.log((1.0 - u) * (1.0 + u)) - 2.5, ERFINV[0]
     for coefficient in ERFINV[1:]:
         polynomial = polynomial * w + coefficient
-    return ops.clip(polynomial * u * sqrt(2), -2.0, 2.0) * float(stddev) + float(mean)
+    return ops.clip(polynomial * u * sqrt(2), -2.0, 2.0) * stddev + mean
 
 
 def randint(
@@ -229,6 +235,7 @@ def randint(
     for name, value in (("minval", minval), ("maxval", maxval)):
         if not is_whole(value, -inf):
             raise TypeError(f"random randint: {name}: expected an integer; got {value!r}")
+    shape = extents("random randint: shape", shape)
     limits, count = np.iinfo(dtype), int(maxval) - int(minval)
     if not (limits.min <= minval < maxval <= limits.max + 1 and count <= 1 << 53):
         raise ValueError(
@@ -257,6 +264,7 @@ def categorical(
     """
     dtype = expected(dtype, "random categorical", INTEGERS)
     num_samples = checks.whole_number("random categorical: num_samples", num_samples, 0)
+    checks.extents("random categorical: num_samples", num_samples)
     logits = ops.cast(operand(logits, name="random categorical: logits"), dtype=FLOAT64)
     if logits.ndim != 2 or not logits.shape[1]:
         raise ShapeError(
@@ -295,7 +303,7 @@ def shape_of_noise(owner: str, x: Tensor, noise_shape: Sequence[int | None] | No
     it."""
     if noise_shape is None:
         return x.shape
-    given = tuple(noise_shape)
+    given = tuple(noise_shape) if isinstance(noise_shape, Iterable) else (noise_shape,)
     found = tuple([own if e is None else e for own, e in zip(x.shape, given, strict=False)])
     if len(given) != x.ndim or any(
         e not in (1, own) for own, e in zip(x.shape, found, strict=True)

@@ -145,7 +145,7 @@ class Kind:
         if isinstance(identifier, str):
             found = self.find(identifier, argument)
         elif isinstance(identifier, dict):
-            found = _read(identifier, self)
+            found = _read(identifier, self, argument)
         if isinstance(found, type) and self.base is not None and issubclass(found, self.base):
             found = found()
         if self.base is not None and isinstance(found, self.base):
@@ -332,13 +332,17 @@ def _kinds_with(name):
     return [kind for kind, entry in found if entry is not None and entry.__name__ == name]
 
 
-def _read(config, kind):
-    """The object of a configuration; kind: the one that is wanted, if it does not say."""
+def _read(config, kind, argument=""):
+    """The object of a configuration; kind: the one that is wanted, if it does not say; argument:
+    whose it is, for the error."""
     name, inner = config.get("class_name"), config.get("config", {})
     if name == "DTypePolicy":
         return inner["name"]
     if not isinstance(name, str):
-        raise ValueError(f"configuration: expected a class_name; got {config!r}")
+        raise ValueError(
+            f"{argument or 'configuration'}: expected a configuration with a class_name; got "
+            f"{config!r}"
+        )
     if name == "function":
         name, inner = inner, None
     custom = {**_registered, **_custom.get({})}

@@ -385,7 +385,10 @@ def operand(value: Any, dtype: np.dtype | None = None, name: str = "operand") ->
         return value if value.strength == 3 else value.as_type(dtype or np.dtype(config.floatx()))  # type: ignore[attr-defined]
     dtype = dtype or np.dtype(config.floatx())
     if isinstance(value, NUMBERS) and (dtype.kind == "f" or not isinstance(value, float)):
-        return _number(value, copysign(1.0, value), dtype)
+        try:
+            return _number(value, copysign(1.0, value), dtype)
+        except OverflowError as error:
+            raise OverflowError(f"{name}: {error}") from None
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
         # a constant of the tape, which the user may write over
         array = value if context.recorder is None else value.copy()

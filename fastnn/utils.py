@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 
 from fastnn import config, dtypes, random, registry, tree
-from fastnn.checks import whole_number
+from fastnn.checks import extents, number, whole_number
 from fastnn.config import (
     disable_interactive_logging,
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from fastnn.convert import as_numbers
 from fastnn.errors import DTypeError, ShapeError
+from fastnn.ops.record import expect_axis
 from fastnn.registry import (
     custom_object_scope,
     get_custom_objects,
@@ -53,7 +55,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)
     """
-    classes = np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+    classes = as_numbers(x, "to_categorical: x")
     whole = classes.astype(np.int64)
     if classes.dtype.kind not in "biuf" or (whole != classes).any():
         raise DTypeError(f"to_categorical: expected whole numbers; got {classes.dtype}: {x!r}")
@@ -62,6 +64,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     if num_classes is None:
         num_classes = int(whole.max(initial=-1)) + 1
     num_classes = whole_number("to_categorical: num_classes", num_classes, 1)
+    extents("to_categorical: num_classes", (*whole.shape, num_classes))
     if whole.size and not 0 <= whole.min() <= whole.max() < num_classes:
         raise ValueError(
             f"to_categorical: classes must lie in 0 to {num_classes - 1}; got "
@@ -78,8 +81,10 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     array([[0.6, 0.8],
            [0. , 0. ]])
     """
-    array = np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+    array = as_numbers(x, "normalize: x")
     array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    axis = expect_axis("normalize", axis, array.shape)
+    order = number("normalize: order", order, lambda v: v == v, "be a number")
     norm = np.atleast_1d(np.linalg.norm(array, order, axis))
     norm[norm == 0] = 1
     return array / np.expand_dims(norm, axis)
@@ -148,12 +153,17 @@ def pad_sequences(
         if end not in ("pre", "post"):
             raise ValueError(f"pad_sequences: {name} must be 'pre' or 'post'; got {end!r}")
     try:
+        if isinstance(sequences, str):
+            raise TypeError
         rows = [np.asarray(s) if len(s) else None for s in sequences]
-    except TypeError:
+    except (TypeError, ValueError):
         raise ValueError(
             f"pad_sequences: expected a list of sequences; got {sequences!r:.80}"
         ) from None
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"pad_sequences: dtype must be one of NumPy's; got {dtype!r}") from None
     if isinstance(value, str) and kind.kind not in "OUS":
         raise ValueError(
             f"pad_sequences: value {value!r} is no number, as dtype {dtype} has them: pass "
@@ -163,8 +173,12 @@ def pad_sequences(
         maxlen = max([0 if row is None else len(row) for row in rows], default=0)
     else:
         maxlen = whole_number("pad_sequences: maxlen", maxlen, 1)
+        extents("pad_sequences: maxlen", (len(rows), maxlen))
     inner = next((row.shape[1:] for row in rows if row is not None), ())
-    result = np.full((len(rows), maxlen, *inner), value, kind)
+    try:
+        result = np.full((len(rows), maxlen, *inner), value, kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise type(error)(f"pad_sequences: value {value!r} as {kind}: {error}") from None
     for place, row in enumerate(rows):
         if row is None:
             continue

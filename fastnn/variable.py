@@ -99,6 +99,7 @@ class Variable(Tensor):
     ):
         owner = f"variable {name!r}"
         dtype = None if dtype is None else dtypes.expected(dtype, owner)
+        trainable = bool(trainable)
         array = _values(initializer, shape, dtype, trainable, owner)
         if trainable and array.dtype not in dtypes.FLOATS:
             raise DTypeError(

@@ -8,6 +8,8 @@ from typing import Any
 
 from fastnn.registry import Kind
 
+OURS = {"TYPE_CHECKING", "names_when_used"}  # in a package's globals
+
 
 def names_when_used(
     scope: dict[str, Any], modules: dict[str, str], kind: Kind | None = None
@@ -38,15 +40,11 @@ def names_when_used(
         raise AttributeError(message, name=name, obj=import_module(package))
 
     def names() -> list[str]:
-        return sorted({*scope, *module_of})
+        return sorted({*scope, *module_of} - OURS)
 
     if kind is not None:
         kind.import_later(lambda: [load(module) for module in modules])
-    ours = ("TYPE_CHECKING", names_when_used.__name__)
-    public = [
-        n for n, value in scope.items() if not (n in ours or n[0] == "_" or _is_module(value))
-    ]
-    return getattribute, names, sorted([*public, *module_of])
+    return getattribute, names, [n for n in names() if n[0] != "_" and not _is_module(scope.get(n))]
 
 
 def _is_module(value):

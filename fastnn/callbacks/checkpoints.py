@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fastnn import checks
 from fastnn.checks import whole_number
 
 from .base import Callback, Logs
@@ -34,7 +35,10 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: float | None = None,
     ):
         super().__init__(monitor, mode, 0, verbose)
-        self.filepath, self.save_best_only = os.fspath(filepath), save_best_only
+        self.filepath, self.save_best_only = (
+            checks.path("ModelCheckpoint: filepath", filepath),
+            save_best_only,
+        )
         self.save_weights_only, self.save_freq = save_weights_only, save_freq
         self.initial_value_threshold = self.best = initial_value_threshold
         suffix = ".safetensors" if save_weights_only else ".fastnn"
@@ -111,7 +115,7 @@ class BackupAndRestore(Callback):
     def __init__(
         self, backup_dir: Any, save_freq: int | str = "epoch", delete_checkpoint: bool = True
     ):
-        if not os.fspath(backup_dir):
+        if not checks.path("BackupAndRestore: backup_dir", backup_dir):
             raise ValueError("BackupAndRestore: backup_dir is empty; name a folder")
         if save_freq != "epoch":
             raise ValueError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import checks
 from fastnn.checks import whole_number
 
 from .base import Callback, Logs
@@ -21,7 +22,8 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, filename: Any, separator: str = ",", append: bool = False):
-        self.filename, self.separator, self.append = os.fspath(filename), separator, append
+        self.filename = checks.path("CSVLogger: filename", filename)
+        self.separator, self.append = separator, append
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         path = Path(self.filename)
@@ -83,7 +85,7 @@ class TensorBoard(Callback):
         self.write_graph, self.write_images = write_graph, write_images
         self.write_steps_per_second, self.profile_batch = write_steps_per_second, profile_batch
         self.embeddings_freq, self.embeddings_metadata = embeddings_freq, embeddings_metadata
-        self.log_dir = os.fspath(log_dir)
+        self.log_dir = checks.path("TensorBoard: log_dir", log_dir)
         self.histogram_freq = whole_number("TensorBoard: histogram_freq", histogram_freq, 0)
         self.update_freq = update_freq
         number = {"epoch": 0, "batch": 1}.get(str(update_freq), update_freq)

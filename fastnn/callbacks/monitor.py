@@ -4,7 +4,7 @@ improve."""
 from typing import Any
 
 from fastnn import tree
-from fastnn.checks import fraction, not_negative, whole_number
+from fastnn.checks import fraction, not_negative, real, whole_number
 from fastnn.errors import nearest, warn
 
 from .base import Callback, Logs
@@ -23,7 +23,7 @@ class Monitor(Callback, aliases=None):
         if mode not in MODES:
             raise ValueError(f"{what}: mode must be 'auto', 'min' or 'max'; got {mode!r}")
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
-        self.min_delta = abs(min_delta)
+        self.min_delta = abs(real(f"{type(self).__name__}: min_delta", min_delta))
         self.best: float | None = None
         self._warned, self._falls = False, None if mode == "auto" else mode == "min"
 

@@ -1,6 +1,7 @@
 """Attention: of several heads, of heads that share keys, and between sequences as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Any
 
 from fastnn import checks, ops, random
@@ -89,6 +90,10 @@ class MultiHeadAttention(Projected):
             self.output_shape = checks.extents(f"{self.name}: output_shape", output_shape, 1)
         if attention_axes is not None:
             axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+            if not isinstance(axes, Iterable) or not all([checks.is_whole(a, -inf) for a in axes]):
+                raise TypeError(
+                    f"{type(self).__name__}: attention_axes must be integers; got {axes!r}"
+                )
             self.attention_axes = tuple([int(axis) for axis in axes])
 
     def _regularize(self, y):

@@ -133,7 +133,8 @@ class InputLayer(Layer):
         if sparse:
             raise ValueError(f"Input {self.name!r}: fastnn has no sparse tensors; got sparse=True")
         if batch_shape is None:
-            batch_shape = (batch_size, *open_shape("Input: shape", shape))
+            rows = open_shape("Input: batch_size", (batch_size,))
+            batch_shape = (*rows, *open_shape("Input: shape", shape))
         self.batch_shape = open_shape("Input: batch_shape", batch_shape)
         if not self.batch_shape:
             raise ShapeError("Input: batch_shape must have an extent for the rows, as (None, 3)")
@@ -203,7 +204,8 @@ def open_shape(name: str, shape: Any) -> Shape:
     """A shape in which None is any extent, checked."""
     if isinstance(shape, str | bytes | dict) or not isinstance(shape, Iterable):
         shape = (shape,)
-    return tuple([None if e is None else checks.extents(name, e, 1)[0] for e in shape])
+    found = [(e,) if isinstance(e, dict | list | tuple) else e for e in shape]
+    return tuple([None if e is None else checks.extents(name, e, 1)[0] for e in found])
 
 
 def row_shape(shape: Any) -> tuple[int, ...] | None:
@@ -288,6 +290,8 @@ class Lambda(Layer):
                 "configuration is code, which is not run: pass the function itself."
             )
         self.function, self.output_shape, self.mask = function, output_shape, mask
+        if not isinstance(arguments, dict | None):
+            raise TypeError(f"Lambda: arguments must be a dictionary; got {arguments!r}")
         self.arguments = dict(arguments or {})
         self.supports_masking = mask is not None
 

@@ -99,6 +99,7 @@ class Hashing(Layer):
             base["dtype"] = None
         super().__init__(**base)
         self.num_bins = checks.whole_number("Hashing: num_bins", num_bins, 1)
+        checks.extents("Hashing: num_bins", num_bins)
         self.mask_value, self.salt = mask_value, salted("Hashing", salt)
         self.output_mode, self.sparse = checked_mode("Hashing", output_mode, sparse), False
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, ops
+from fastnn.convert import as_numbers as as_numbers_of
 from fastnn.dtypes import FLOATS, INT64
 from fastnn.errors import ShapeError, nearest, shape_text
 from fastnn.layers.base import Layer, Shape
@@ -161,7 +162,9 @@ class Normalization(Layer):
     ):
         super().__init__(**base)
         axes = () if axis is None else (axis,) if isinstance(axis, int) else axis
-        if not all([isinstance(a, int | np.integer) for a in axes]):
+        if not isinstance(axes, Iterable) or not all(
+            [isinstance(a, int | np.integer) for a in axes]
+        ):
             raise TypeError(f"Normalization: axis must be integers or None; got {axis!r}")
         self.axis = tuple([int(a) for a in axes])
         self.invert, self.input_mean, self.input_variance = bool(invert), mean, variance
@@ -310,7 +313,7 @@ class Discretization(Layer):
         self.sparse = False
 
     def _ascending(self, given):
-        bounds = np.asarray(given, np.float64)
+        bounds = as_numbers_of(given, "Discretization: bin_boundaries").astype(np.float64)
         if bounds.ndim != 1 or not (bounds[1:] >= bounds[:-1]).all() or np.isnan(bounds).any():
             raise ValueError(
                 f"Discretization: bin_boundaries must be numbers that ascend; got {given!r}"

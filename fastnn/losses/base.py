@@ -10,6 +10,7 @@ from fastnn import ops, tree
 from fastnn.convert import as_array
 from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import ShapeError, nearest, shape_text
+from fastnn.ops.elementwise import broadcast_shape
 from fastnn.registry import Configured, Kind, snake_case
 from fastnn.targets import Shape, aligned_shape, expect_rows, labels, value_weights
 from fastnn.tensor import Tensor, mask_of, operand
@@ -84,7 +85,7 @@ class Loss(Watched, Configured):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         if y_pred.__class__ in STRUCTURES and self._takes_structure(y_pred):
             return self._of_structure(y_true, y_pred, sample_weight)
-        y_pred, weights = operand(y_pred), sample_weight
+        y_pred, weights = operand(y_pred, name=f"{self.name}: y_pred"), sample_weight
         mask = mask_of(y_pred)
         if self.dtype is not None and y_pred.dtype != self.dtype:
             y_pred = y_pred.astype(self.dtype)
@@ -279,10 +280,10 @@ def _ratio(x, y):
 def pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Targets and predictions as tensors of one element type, and where the one has a last
     dimension of 1 more than the other, as in Keras, without it, or, of rows (N,), both with it."""
-    y_pred = operand(y_pred)
+    y_pred = operand(y_pred, name="y_pred")
     if isinstance(y_true, Tensor):
         y_true = y_true if y_true.dtype == y_pred.dtype else y_true.astype(y_pred.dtype)
-    y_true = operand(y_true, y_pred.dtype)
+    y_true = operand(y_true, y_pred.dtype, name="y_true")
     more = y_true.ndim - y_pred.ndim
     if more == 1 and y_true.shape[-1] == 1:
         if y_pred.ndim == 1:
@@ -292,6 +293,18 @@ def pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
         if y_true.ndim == 1:
             return ops.reshape(y_true, (*y_true.shape, 1)), y_pred
         return y_true, ops.reshape(y_pred, y_pred.shape[:-1])
+    broadcast_shape("y_true and y_pred", y_true.shape, y_pred.shape)
+    return y_true, y_pred
+
+
+def pair_of_rows(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """The same, of what is to be summed along an axis."""
+    y_true, y_pred = pair(y_true, y_pred)
+    if not y_true.ndim or not y_pred.ndim:
+        raise ShapeError(
+            f"{name}: y_true and y_pred must have a dimension or more; got shapes "
+            f"{shape_text(y_true.shape)} and {shape_text(y_pred.shape)}"
+        )
     return y_true, y_pred
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from fastnn import checks, ops
 from fastnn.errors import shape_text, warn
 from fastnn.targets import Shape, expect_axis
-from fastnn.tensor import Tensor
+from fastnn.tensor import Tensor, operand
 
 from .base import EPSILON, BuiltIn, Elementwise, alike, made_by, made_by_softmax
 
@@ -18,6 +18,7 @@ def _clipped(p):
 
 def _smoothed(y_true, label_smoothing, classes):
     """Targets, and `label_smoothing` of what they are evenly over all classes."""
+    label_smoothing = checks.fraction("label_smoothing", label_smoothing, one=True)
     return (
         y_true * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else y_true
     )
@@ -109,6 +110,7 @@ def _binary_focal(y_true, y_pred, balancing, alpha, gamma, from_logits, label_sm
     y_true = _smoothed(y_true, label_smoothing, 2)
     p = ops.sigmoid(y_pred) if from_logits else y_pred
     of_target = y_true * p + (1.0 - y_true) * (1.0 - p)
+    gamma = checks.not_negative("gamma", gamma)
     values = (1.0 - of_target) ** gamma * ops.clipped_binary_cross_entropy(p, y_true)
     return (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * values if balancing else values
 
@@ -272,6 +274,7 @@ def categorical_focal_crossentropy(
 
         y_pred = softmax(y_pred, axis)
     p = _clipped(y_pred / ops.sum(y_pred, axis=axis, keepdims=True))
+    gamma, alpha = checks.not_negative("gamma", gamma), operand(alpha, p.dtype, "alpha")
     return -ops.sum((1.0 - p) ** gamma * alpha * (y_true * ops.log(p)), axis=axis)
 
 

@@ -50,7 +50,11 @@ def sparse_categorical_crossentropy(
     >>> fastnn.losses.sparse_categorical_crossentropy([1], [[0.2, 0.8]]).numpy().round(4)
     array([0.2231], dtype=float32)
     """
-    y_pred, name = operand(y_pred), "sparse_categorical_crossentropy"
+    y_pred, name = operand(y_pred, name="y_pred"), "sparse_categorical_crossentropy"
+    if ignore_class is not None and not (
+        checks.is_whole(ignore_class, -(1 << 63)) and ignore_class < 1 << 63
+    ):
+        raise ValueError(f"{name}: ignore_class must be an integer; got {ignore_class!r}")
     expect_axis(name, y_pred.shape, axis)
     if not isinstance(y_true, Tensor):
         y_true = as_numbers(y_true, f"{name}: labels")
@@ -125,7 +129,8 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
     >>> loss([1], [[0.75, 0.25]], q=0.5).numpy()
     array([1.], dtype=float32)
     """
-    y_pred, name = operand(y_pred), "categorical_generalized_cross_entropy"
+    y_pred, name = operand(y_pred, name="y_pred"), "categorical_generalized_cross_entropy"
+    q = checks.positive(f"{name}: q", q)
     return (1.0 - _of_label(labels_of(y_true, y_pred.shape, name), y_pred) ** q) / q
 
 

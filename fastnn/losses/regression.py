@@ -6,7 +6,7 @@ from typing import Any
 from fastnn import checks, ops
 from fastnn.tensor import Tensor
 
-from .base import EPSILON, BuiltIn, Elementwise, pair
+from .base import EPSILON, BuiltIn, Elementwise, pair, pair_of_rows
 
 
 def _squares(y_true, y_pred):
@@ -139,6 +139,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     >>> fastnn.losses.huber([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
     array([1.5], dtype=float32)
     """
+    delta = checks.positive("huber: delta", delta)
     return ops.mean(_huber(*pair(y_true, y_pred), delta), axis=-1)
 
 
@@ -209,7 +210,7 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: Any = -1) -> Tensor:
     >>> fastnn.losses.cosine_similarity([[0.0, 1.0]], [[3.0, 4.0]]).numpy().round(4)
     array([-0.8], dtype=float32)
     """
-    y_true, y_pred = pair(y_true, y_pred)
+    y_true, y_pred = pair_of_rows("cosine_similarity", y_true, y_pred)
     return -ops.sum(_normalized(y_true, axis) * _normalized(y_pred, axis), axis=axis)
 
 

@@ -67,6 +67,8 @@ def tversky(
     both = ops.sum(y_true * y_pred, axis=axis)
     wrong = ops.sum(y_pred * (1.0 - y_true), axis=axis)
     missed = ops.sum(y_true * (1.0 - y_pred), axis=axis)
+    alpha = checks.not_negative("tversky: alpha", alpha)
+    beta = checks.not_negative("tversky: beta", beta)
     return 1.0 - both / (both + wrong * alpha + missed * beta + EPSILON)
 
 
@@ -138,12 +140,17 @@ def circle(
     >>> fastnn.losses.circle([0, 0, 1], x, gamma=1).numpy().round(4)
     array([0.6163, 0.9617, 0.    ], dtype=float32)
     """
-    y_pred = operand(y_pred)
+    gamma, margin = checks.positive("circle: gamma", gamma), checks.real("circle: margin", margin)
+    y_pred = operand(y_pred, name="y_pred")
     if y_pred.ndim != 2:
         raise ShapeError(
             f"circle: y_pred must hold embeddings, shape (any, any); got {shape_text(y_pred.shape)}"
         )
-    others = y_pred if ref_embeddings is None else operand(ref_embeddings, y_pred.dtype)
+    others = (
+        y_pred
+        if ref_embeddings is None
+        else operand(ref_embeddings, y_pred.dtype, "circle: ref_embeddings")
+    )
     rows = y_pred.shape[0]
     labels = _column(y_true, rows, "circle", "y_true")
     other_labels = (

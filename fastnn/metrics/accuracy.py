@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn import config, ops
 from fastnn.checks import whole_number
+from fastnn.errors import ShapeError
 from fastnn.losses.base import pair
 from fastnn.targets import as_labels
 from fastnn.tensor import Tensor, operand
@@ -46,7 +47,9 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     """1 where y_true is 1 and y_pred above the threshold, or 0 and not, of each element; else
     0."""
     y_true, y_pred = pair(y_true, y_pred)
-    is_above = ops.greater(y_pred, float(threshold)).astype(y_true.dtype)
+    is_above = ops.greater(y_pred, number("binary_accuracy: threshold", threshold)).astype(
+        y_true.dtype
+    )
     return _floats(ops.equal(y_true, is_above), y_pred)
 
 
@@ -84,6 +87,8 @@ class BinaryAccuracy(MeanOfValues):
 
 def _rows(x):
     """Rows of the last dimension, (any, C)."""
+    if not x.ndim:
+        raise ShapeError("y_true and y_pred must have a dimension or more; got one number")
     return x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
 
 
@@ -96,7 +101,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
 
 
 def _as(y_true, y_pred):
-    y_true = operand(y_true, y_pred.dtype)
+    y_true = operand(y_true, y_pred.dtype, "y_true")
     return y_true if y_true.dtype == y_pred.dtype else y_true.astype(y_pred.dtype)
 
 
@@ -154,6 +159,7 @@ class SparseCategoricalAccuracy(MeanOfValues):
 def _is_among_largest(labels, y_pred, k):
     """1 for each row of y_pred (any, C) of whose numbers less than k are larger than that of its
     label, else 0; NaN is the smallest."""
+    k = whole_number("top-k accuracy: k", k, 1)
     columns = np.arange(y_pred.shape[1], dtype=np.int64)
     is_label = ops.equal(ops.reshape(labels, (-1, 1)), columns)
     found = ops.max(ops.where(is_label, y_pred, -np.inf), axis=1, keepdims=True)

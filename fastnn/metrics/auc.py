@@ -1,5 +1,6 @@
 """The area under a curve of two rates at many thresholds."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,8 @@ class AUC(AtThresholds):
         self.multi_label, self.num_labels = bool(multi_label), num_labels
         self.label_weights = label_weights
         if label_weights is not None:
+            if not isinstance(label_weights, Iterable):
+                raise TypeError(f"AUC: label_weights must be numbers; got {label_weights!r}")
             self.label_weights = [number("AUC: label_weights", w) for w in label_weights]
         self.from_logits = bool(from_logits)
         if num_labels and not multi_label:

@@ -9,7 +9,7 @@ from fastnn import losses, ops
 from fastnn.checks import whole_number
 from fastnn.dtypes import FLOAT64
 from fastnn.errors import ShapeError, shape_text, warn
-from fastnn.losses.base import pair
+from fastnn.losses.base import pair_of_rows
 from fastnn.tape.record import context
 from fastnn.tensor import Tensor, mask_of, operand
 
@@ -130,13 +130,14 @@ def _deviations(x, axis):
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Tensor:
     """The covariance along an axis over the product of the standard deviations."""
-    (a, a_square), (b, b_square) = [_deviations(x, axis) for x in pair(y_true, y_pred)]
+    both = pair_of_rows("pearson_correlation", y_true, y_pred)
+    (a, a_square), (b, b_square) = [_deviations(x, axis) for x in both]
     return ops.mean((a / ops.sqrt(a_square)) * (b / ops.sqrt(b_square)), axis=axis)
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Tensor:
     """2 covariance / (both variances + (difference of the means)^2 + 1e-7) along an axis."""
-    y_true, y_pred = pair(y_true, y_pred)
+    y_true, y_pred = pair_of_rows("concordance_correlation", y_true, y_pred)
     (a, a_square), (b, b_square) = _deviations(y_true, axis), _deviations(y_pred, axis)
     means = [ops.mean(x, axis=axis, keepdims=True) for x in (y_true, y_pred)]
     norm = a_square + b_square + ops.squared_difference(*means)

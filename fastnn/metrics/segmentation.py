@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
-from fastnn.checks import is_whole, whole_number
+from fastnn.checks import extents, is_whole, whole_number
 from fastnn.errors import ShapeError, shape_text
 from fastnn.ops.metrics import confusion_matrix
 from fastnn.tensor import Tensor, mask_of, operand
@@ -47,6 +47,7 @@ class IoU(Metric):
     ):
         super().__init__("int32" if dtype in (None, "int") else dtype, name)
         self.num_classes = whole_number(f"{self.name}: num_classes", num_classes, 1)
+        extents(f"{self.name}: num_classes", (num_classes, num_classes))
         given = target_class_ids if isinstance(target_class_ids, Iterable) else [None]
         self.target_class_ids = [i if is_whole(i) and i < num_classes else None for i in given]
         if None in self.target_class_ids:
@@ -54,7 +55,9 @@ class IoU(Metric):
                 f"{self.name}: target_class_ids must be classes from 0 to {num_classes - 1}; got "
                 f"{target_class_ids!r}"
             )
-        if ignore_class is not None and not is_whole(ignore_class, -math.inf):
+        if ignore_class is not None and not (
+            is_whole(ignore_class, -math.inf) and abs(ignore_class) < 1 << 63
+        ):
             raise ValueError(f"{self.name}: ignore_class must be an integer; got {ignore_class!r}")
         self.ignore_class = ignore_class
         self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred

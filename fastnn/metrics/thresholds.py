@@ -40,6 +40,9 @@ class Counts(NamedTuple):
         return ops.divide_no_nan(self.tn, self.tn + self.fp)
 
 
+MAX_THRESHOLDS = 1 << 24  # as many numbers as float32 has between 0.5 and 1
+
+
 def checked_thresholds(name: str, thresholds: Any, default: float) -> list[float]:
     """Thresholds in [0, 1], one or several, as a list."""
     if thresholds is None:
@@ -56,6 +59,8 @@ def checked_thresholds(name: str, thresholds: Any, default: float) -> list[float
 def even_thresholds(name: str, number: Any, least: int) -> list[float]:
     """So many from 0 to 1; one alone is 0.5."""
     number = whole_number(f"{name}: num_thresholds", number, least)
+    if number > MAX_THRESHOLDS:
+        raise ValueError(f"{name}: num_thresholds must be at most {MAX_THRESHOLDS}; got {number}")
     return [i / (number - 1) for i in range(number)] if number > 1 else [0.5]
 
 

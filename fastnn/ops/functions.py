@@ -94,7 +94,10 @@ def tensors_of(name: str, argument: str, xs: Any) -> list:
             raise TypeError(f"{name}: {argument} must be a list of tensors; got {kind}")
         rows = xs if hasattr(xs, "requires_gradient") else np.asarray(xs)
         xs = [rows[n] for n in range(rows.shape[0])]
-    found = [as_tensor(x) for x in xs]
+    try:
+        found = [as_tensor(x) for x in xs]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise type(error)(f"{name}: {argument}: {error}") from None
     if not found:
         raise ValueError(f"{name}: {argument} must be a list of at least one tensor; got none")
     return found

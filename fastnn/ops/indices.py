@@ -1,6 +1,6 @@
 """Elements taken and put where indices say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from fastnn.kernels.scalar import Formula, arithmetic
 from .arithmetic import add, divide, equal, multiply, where
 from .composite import composite
 from .create import as_type
-from .functions import as_tensor, public
+from .functions import as_tensor, public, tensors_of
 from .movement import Span, broadcast_to, flat_index, slice_copy, slice_updated, take, zeros
 from .record import (
     Case,
@@ -369,7 +369,9 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
     >>> print(ops.slice([1, 2, 3, 4], [1], [2]))
     [2 3]
     """
-    x = as_tensor(inputs)
+    (x,) = tensors_of("slice", "inputs", [inputs])
+    if not isinstance(shape, Iterable):
+        raise TypeError(f"slice: shape must be integers; got {shape!r}")
     starts, shape = _starts("slice", x, start_indices), list(shape)
     if len(shape) != len(starts):
         raise ShapeError(

@@ -89,7 +89,7 @@ def dstack(xs: Sequence) -> Any:
 @public(np.append, [Case(((2, 3), (4,))), Case(((2, 3), (1, 3)), {"axis": 0})])
 def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
     """x1 and x2 side by side along `axis`; None joins their elements as one row."""
-    return concatenate([x1, x2], axis)
+    return concatenate(tensors_of("append", "x1 and x2", [x1, x2]), axis)
 
 
 def _cut(x, places, axis):
@@ -101,6 +101,9 @@ def _cut(x, places, axis):
     if len(keys) == 1 or ends != sorted(ends):  # pieces that overlap, of places not in order
         return [slice_copy(x, key=key) for key in keys]
     return list(Op.run(split_into(len(keys)), (x,), {"keys": keys, "axis": axis}))
+
+
+MAX_PIECES = 1 << 20  # beyond the extent they are empty
 
 
 def _split(name, x, indices_or_sections, axis, expect_even):
@@ -117,6 +120,8 @@ def _split(name, x, indices_or_sections, axis, expect_even):
             f"{name}: {count} sections of one size do not make the extent {extent} of dimension "
             f"{axis}; array_split makes some of them larger"
         )
+    if count > MAX_PIECES:
+        raise ValueError(f"{name}: indices_or_sections must be at most {MAX_PIECES}; got {count}")
     each, larger = divmod(extent, count)
     return _cut(x, [n * each + min(n, larger) for n in range(1, count)], axis)
 

@@ -146,7 +146,7 @@ def diff(x: Any, *, n: int = 1, axis: int = -1) -> Any:
     """x[i + 1] - x[i] along axis, n times; of booleans, whether they are unequal."""
     times, axis = expect_whole("diff", "n", n, 0), expect_axis("diff", axis, x.shape)
     ahead = (slice(None),) * axis
-    for _ in range(times):
+    for _ in range(min(times, x.shape[axis])):  # after that there is nothing left
         after = slice_copy(x, key=(*ahead, slice(1, None)))
         before = slice_copy(x, key=(*ahead, slice(None, -1)))
         x = not_equal(after, before) if x.dtype == bool else subtract(after, before)

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import ops
+from fastnn import checks, ops
 from fastnn.dtypes import FLOAT64
 from fastnn.registry import Configured, Kind
 from fastnn.tensor import Tensor, operand
 from fastnn.watch import Watched
 
 KIND = Kind("learning-rate schedule", "optimizers.schedules")
+NUMBERS = {
+    *("initial_learning_rate", "end_learning_rate", "alpha", "power", "decay_rate", "decay_steps"),
+    *("first_decay_steps", "t_mul", "m_mul", "warmup_target", "warmup_steps"),
+}
 ROUNDING = 1e-10  # of the number of restarts so far, which is a quotient of logarithms
 
 
@@ -43,6 +47,9 @@ class LearningRateSchedule(Watched, Configured):
         raise TypeError(f"{type(self).__name__} does not define __call__(step)")
 
     def __setattr__(self, name, value):
+        is_ours = type(self).__module__ == __name__
+        if is_ours and name in NUMBERS and not (name == "warmup_target" and value is None):
+            checks.real(f"{type(self).__name__}: {name}", value)
         if name in ("decay_steps", "first_decay_steps", "t_mul") and not value > 0:
             raise ValueError(f"{type(self).__name__}: {name} must be above 0; got {value!r}")
         if isinstance(value, Real) and not isfinite(value):
@@ -99,6 +106,13 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         values: Sequence[float],
         name: str = "PiecewiseConstant",
     ):
+        for argument, given in (("boundaries", boundaries), ("values", values)):
+            if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+                raise TypeError(
+                    f"PiecewiseConstantDecay: {argument} must be several numbers; got {given!r}"
+                )
+            for n in given:
+                checks.real(f"PiecewiseConstantDecay: {argument}", n)
         if len(boundaries) != len(values) - 1:
             raise ValueError(
                 "PiecewiseConstantDecay: one value more than boundaries is needed; got "

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import checks
+
 from .base import Columns, Step
 
 
@@ -58,7 +60,9 @@ class MinMax(Scaling):
         per_column: bool = True,
     ):
         super().__init__()
-        low, high = (float(v) for v in feature_range)
+        if not isinstance(feature_range, Sequence | np.ndarray) or len(feature_range) != 2:
+            raise ValueError(f"MinMax: feature_range must be (low, high); got {feature_range!r}")
+        low, high = (checks.real("MinMax: feature_range", v) for v in feature_range)
         if not low < high:
             raise ValueError(f"MinMax: feature_range must be (low, high); got {feature_range!r}")
         self.feature_range, self.clip, self.per_column = (low, high), bool(clip), bool(per_column)

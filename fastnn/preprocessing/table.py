@@ -33,6 +33,8 @@ class Pipeline(Step):
 
     def __init__(self, steps: Iterable[Any]):
         super().__init__()
+        if not isinstance(steps, Iterable) or isinstance(steps, str):
+            raise TypeError(f"Pipeline: expected a list of steps; got {steps!r}")
         self.steps = [step_of(s, f"Pipeline: step {i}") for i, s in enumerate(steps)]
         if not self.steps:
             raise ValueError("Pipeline: expected steps, as in Pipeline([Clean(), MinMax()])")
@@ -89,6 +91,15 @@ class Table(Step):
         if rest not in ("error", "drop"):
             raise ValueError(f"Table: rest must be 'error' or 'drop'; got {rest!r}")
         pairs = columns.items() if isinstance(columns, Mapping) else columns
+        pairs = list(pairs) if isinstance(pairs, Iterable) else pairs
+        if pairs is not None and not (
+            isinstance(pairs, list)
+            and all([isinstance(p, tuple | list) and len(p) == 2 for p in pairs])
+        ):
+            raise TypeError(
+                "Table: columns must be a dictionary, or pairs, of columns and their steps; got "
+                f"{columns!r}"
+            )
         self.rest = rest
         self.columns = (
             None

@@ -17,7 +17,10 @@ def address_of(array: np.ndarray) -> int:
 
 def allocate(nbytes: int) -> Buffer:
     """Fresh memory, not cleared."""
-    owner = np.empty(nbytes + CACHE_LINE, np.uint8)
+    try:
+        owner = np.empty(nbytes + CACHE_LINE, np.uint8)
+    except ValueError:
+        raise MemoryError(f"{nbytes:,} bytes are more than a process can address") from None
     start = address_of(owner)
     offset = -start % CACHE_LINE
     return Buffer(start + offset, nbytes, owner, offset)
