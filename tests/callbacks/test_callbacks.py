@@ -337,7 +337,7 @@ def _collector_with_a_callback():
 @pytest.mark.usefixtures("_collector_with_a_callback")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_reaches_a_native_run_that_calls_nothing():
-    model, heard = network(), 0
+    model, heard, done = network(), 0, 0
     for number in range(30):
         timer = threading.Timer(0.02 + 0.0001 * number, os.kill, (os.getpid(), signal.SIGINT))
         history = model.fit(
@@ -350,7 +350,10 @@ def test_ctrl_c_reaches_a_native_run_that_calls_nothing():
         timer.join()
         heard += model.stop_training
         assert history.epoch == list(range(len(history.epoch)))
-        assert len(history.history["loss"]) == len(history.epoch) > 0
+        # none, where the machine is so busy that the timer is through before
+        assert len(history.history.get("loss", ())) == len(history.epoch)
+        done += len(history.epoch)
+    assert done > 0
     # One that comes just while the collector calls is lost in any program; a third of them was when
     # each epoch left a list.
     assert heard >= 27
