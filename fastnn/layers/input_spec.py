@@ -1,5 +1,6 @@
 """What a layer says of its inputs, to be checked when it is called."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastnn import tree
@@ -41,6 +42,8 @@ class InputSpec:
         optional: bool = False,
     ):
         self.dtype = None if dtype is None else expected(dtype, "InputSpec").name
+        if shape is not None and not isinstance(shape, Iterable):
+            raise TypeError(f"InputSpec: shape must be of extents and None; got {shape!r}")
         self.shape = None if shape is None else tuple(shape)
         self.ndim = ndim if self.shape is None else len(self.shape)
         self.max_ndim, self.min_ndim, self.name, self.optional = max_ndim, min_ndim, name, optional

@@ -107,8 +107,7 @@ def targets(namespace):
         for name, op in registry.items():
             case = min(op.cases, key=lambda c: sum(a.size for a in draw(c, 0) if a.size) or 1e9)
             inputs = dict(zip(op.inputs, as_type(draw(case, 0), "float32"), strict=False))
-            needed = {n: v for n, v in case.attributes.items() if n not in op.defaults}
-            needed = {**needed, **OF_ITS_OWN.get(name, {})}
+            needed = {**case.attributes, **OF_ITS_OWN.get(name, {})}
             others = {n: None for n in op.names if n not in (*needed, *INTERNAL)}
             yield name, op, {**inputs, **needed}, others
         for name, t in tested.items():
@@ -190,7 +189,7 @@ def walk(namespace):
         except Exception as error:
             yield name, "", "(as it is meant)", f"{type(error).__name__}: {error}"
             continue
-        for argument in (*given, *others):
+        for argument in [a for a in (*given, *others) if a not in INTERNAL]:
             for word in HOSTILE:
                 told = _wrong(
                     function, name, argument, {**given, argument: HOSTILE[word]}, namespace
