@@ -339,10 +339,7 @@ def _read(config, kind, argument=""):
     if name == "DTypePolicy":
         return inner["name"]
     if not isinstance(name, str):
-        raise ValueError(
-            f"{argument or 'configuration'}: expected a configuration with a class_name; got "
-            f"{config!r}"
-        )
+        raise ValueError(f"{argument or 'configuration'}: expected a class_name; got {config!r}")
     if name == "function":
         name, inner = inner, None
     custom = {**_registered, **_custom.get({})}

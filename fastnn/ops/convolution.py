@@ -144,7 +144,7 @@ def padding_mode(
 
 def padding_pairs(
     name: str, padding: Any, space: Any, extents: Any, strides: Any, dilation: Any
-) -> tuple[tuple[int, ...], ...]:
+) -> tuple[tuple[int, int], ...]:
     """Zeros (before, after) of each dimension, by a name or given as such."""
     if not isinstance(padding, list | tuple):
         mode = padding_mode(name, padding, len(strides))
@@ -154,7 +154,8 @@ def padding_pairs(
             f"{name}: padding must have a pair (before, after) for each of {len(strides)} "
             f"dimensions; got {padding!r}"
         )
-    return tuple([checks.whole_numbers(f"{name}: padding", pair, 2, 0) for pair in padding])
+    pairs = [checks.whole_numbers(f"{name}: padding", pair, 2, 0) for pair in padding]
+    return tuple([(before, after) for before, after in pairs])
 
 
 def channels_last(x: Any) -> Any:
