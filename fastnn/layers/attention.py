@@ -19,9 +19,9 @@ class MultiHeadAttention(Projected):
     softmax(Q K^T / sqrt(key_dim)), and what the heads find is projected together. Vaswani and
     others, "Attention is all you need", 2017. Arguments and defaults are Keras's.
 
-    query (B, T, C), value (B, S, C'), key (B, S, C''), the value where it is left out; the result
-    (B, T, C), or with output_shape (B, T, *output_shape). More dimensions than these may stand
-    between, of which `attention_axes` are attended over, all where it is None.
+    Called on query (B, T, C), value (B, S, C') and key (B, S, C''), the value where it is left out;
+    gives (B, T, C), or with output_shape (B, T, *output_shape). More dimensions may stand between,
+    of which `attention_axes` are attended over, all where it is None.
 
     num_heads, key_dim: the heads, and of how many numbers a query and a key of each are; value_dim:
     a value, None as many. dropout: of the weights, in training. use_bias: of the projections.
@@ -110,11 +110,12 @@ class MultiHeadAttention(Projected):
 class GroupQueryAttention(Projected):
     """`MultiHeadAttention` in which several heads of queries share one of keys and values. Ainslie
     and others, "GQA: training generalized multi-query transformer models", 2023. Arguments and
-    defaults are Keras's; see there for those that are the same.
+    defaults are Keras's.
 
-    query (B, T, C), value (B, S, C'), key (B, S, C''); the result (B, T, C). head_dim: of how many
-    numbers a query, a key and a value of each head are. num_query_heads: a multiple of
-    num_key_value_heads.
+    Called on query (B, T, C), value (B, S, C') and key (B, S, C''), with what else that takes;
+    gives (B, T, C). head_dim: of how many numbers a query, a key and a value of each head are.
+    num_query_heads: a multiple of num_key_value_heads. Other arguments are those of
+    `MultiHeadAttention`.
 
     >>> import fastnn
     >>> layer = fastnn.layers.GroupQueryAttention(4, num_query_heads=6, num_key_value_heads=2)

@@ -34,8 +34,9 @@ from .simd.rows import clear, row_copy, row_maximum, row_scale, row_sum, subtrac
 from .simd.vectors import INIT_ZERO
 from .threads import ceil_div
 
-# Keys that are taken at a time, their panels, 128 kB, and queries whose scores are made at a time,
-# whole tiles: all that lies on the stack is below 1 MB. Some of each are of MAX_DEPTH numbers.
+# Keys that are taken at a time; their panels, 128 kB; queries whose scores are made at a time,
+# fewer where heads are deep. With 28 to 112 of them it took as long; a power of two leaves no small
+# tile of usual lengths. What lies on the stack is below 1 MB.
 KEYS = machine(lambda _target, item_bytes: 2048 // item_bytes)
 PANELS = machine(lambda _target, item_bytes: (1 << 17) // item_bytes)
 QUERIES = 64
@@ -265,11 +266,8 @@ def attend(
     block_keys, block_rows = keys_at_once(max(depth, value_depth)), queries_at_once(depth)
     key_panels, value_panels = stack_array(T(0), PANELS), stack_array(T(0), PANELS)
     scores, queries = stack_array(T(0), SCORES), stack_array(T(0), QUERY_ELEMENTS)
-    parts, tops, totals = (
-        stack_array(T(0), PARTS),
-        stack_array(T(0), CHUNK),
-        stack_array(T(0), CHUNK),
-    )
+    parts = stack_array(T(0), PARTS)
+    tops, totals = stack_array(T(0), CHUNK), stack_array(T(0), CHUNK)  # of a tile's rows
     words, tile = stack_array(np.uint32(0), DROPOUT_HALF_TILE_ELEMENTS), -1
     clear(totals)
     least_word, kept = dropout_limit(rate)
@@ -334,16 +332,9 @@ def attend(
                         log_sums[top + i + r] = tops[r]
                     i += mr
         fill_unseen(
-            v,
-            n * keys,
-            keys,
-            g * value_depth,
-            out,
-            n * length,
-            h * value_depth,
-            parts[:value_depth],
-            log_sums,
-        )
+            v, n * keys, keys, g * value_depth, out, n * length, h * value_depth,
+            parts[:value_depth], log_sums,
+        )  # fmt: skip
 
 
 # ---- launchers
