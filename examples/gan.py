@@ -10,7 +10,6 @@ regression that has learned the data.
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from common import finish, save_png, start
@@ -100,17 +99,16 @@ def main() -> None:
     seen = tells.predict(drawn).argmax(axis=1)
     shares = np.bincount(seen, minlength=10) / DRAWN
     images = drawn.reshape(-1, SIDE, SIDE)
-    shown = np.array([images[np.resize(np.flatnonzero(seen == d), 8)] for d in set(seen)])
+    shown = np.array([images[np.resize(np.flatnonzero(seen == d), 8)] for d in np.unique(seen)])
     print(as_text(beside(shown[:5, :1].swapaxes(0, 1))))
     print(as_text(beside(shown[5:, :1].swapaxes(0, 1))))
     print("digit  " + "  ".join(f"{d:4}" for d in range(10)))
     print("share  " + "  ".join(f"{share:4.2f}" for share in shares))
     save_png("gan.png", np.kron(beside(shown), np.ones((4, 4))))
     gan.generator.save("gan.fastnn")
-    print(f"wrote {Path('gan.fastnn')}, the generator, and {Path('gan.png')}")
+    finish("gan", "Frechet distance", frechet_distance(drawn, x), BAR, seconds, steps)
     if not given.quick and not (shares.min() > 0 and shares.max() <= MOST):
         sys.exit(f"not every digit is drawn, or one more than {MOST:.0%} of the time")
-    finish("gan", "Frechet distance", frechet_distance(drawn, x), BAR, seconds, steps)
 
 
 if __name__ == "__main__":
