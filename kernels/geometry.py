@@ -7,6 +7,7 @@ the gradient by input. One pair of tables serves any number of dimensions, strid
 
 At an image's edges windows reach beyond it. Either pixels are sorted by the taps that lie on the
 image (`Pixels`), and multiplied with those alone; or the image is copied into the midst of zeros.
+Of a finite kernel the bits are the same.
 """
 
 from functools import lru_cache
@@ -30,9 +31,9 @@ class Convolution(NamedTuple):
         return tuple(n + sum(pair) for n, pair in zip(extents, self.padding, strict=True))
 
     def output(self, extents):
-        """The extents of the result; of 0 and fewer there is none."""
+        """The extents of the result, 0 where a window is larger than an image."""
         windows = zip(self.padded(extents), self.kernel, self.strides, self.dilation, strict=True)
-        return tuple((n - (k - 1) * d - 1) // s + 1 for n, k, s, d in windows)
+        return tuple(max(0, (n - (k - 1) * d - 1) // s + 1) for n, k, s, d in windows)
 
 
 def padding_of(mode, extents, kernel, strides, dilation):

@@ -54,7 +54,7 @@ def _infer(x, w, bias=None, *, strides, dilation_rate, padding, activation=None)
     given = {"inputs": x, "kernel": w} if bias is None else {"inputs": x, "kernel": w, "bias": bias}
     dtype = expect_dtype("conv", **given)
     conv = Convolution(tuple(w.shape[:-2]), strides, dilation_rate, padding)
-    out = [max(n, 0) for n in conv.output(x.shape[1:-1])]
+    out = conv.output(x.shape[1:-1])
     if bias is not None:
         expect_shape("conv", "bias", bias.shape, w.shape[-1:])
     activation_name(activation)

@@ -20,6 +20,7 @@ from .convolution import (
     padded_images,
 )
 from .depthwise import convolve_channels_by_kernel
+from .movement import zero
 from .simd.gemm_microkernel import NR
 from .simd.places_microkernel import (
     PLACES_MR,
@@ -112,6 +113,10 @@ def convolution_by_kernel(
     call, x, dy, dw, *, kernel, groups, strides, dilation_rate, padding, accumulate=False
 ):
     """dw = the gradient by kernel, or dw += it."""
+    if not prod(dy.shape):
+        if not accumulate:
+            call(zero, dw.flat())
+        return
     n, *extents, channels = x.shape
     conv, filters = Convolution(kernel, strides, dilation_rate, padding), dy.shape[-1]
     given = conv, tuple(extents), channels, filters, groups

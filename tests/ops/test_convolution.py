@@ -59,6 +59,16 @@ def test_bits_do_not_depend_on_threads(batch):
     assert all(f == found[0] for f in found)
 
 
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+@pytest.mark.parametrize("shape", [(2, 0, 3), (0, 5, 3)])
+def test_without_pixels_or_images_gradients_are_0(shape, padding):
+    x, w = drawn(shape, (2, 3, 4))
+    y, dx, dw = both(lambda x, w: ops.conv(x, w, padding=padding), x, w)
+    assert y.size == dx.size == 0
+    assert dx.shape == shape
+    np.testing.assert_array_equal(dw, np.zeros(w.shape))
+
+
 @pytest.mark.parametrize("kernel", [(3, 2, 5, 40), (3, 3, 1, 5)])
 def test_an_image_has_the_bits_it_has_in_a_batch(kernel):
     """Though one is copied into the midst of zeros, and the pixels of many are sorted by their
