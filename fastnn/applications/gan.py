@@ -22,7 +22,7 @@ from fastnn.tensor import Tensor
 from fastnn.utils import unpack_x_y_sample_weight
 
 
-class GAN(Model):
+class GAN(Model, aliases=None):
     """A generator and a discriminator that `fit` trains together.
 
     generator: a model of rows (N, ...) of noise, as wide as its input. discriminator: a model of
