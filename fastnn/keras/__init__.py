@@ -2,6 +2,8 @@
 import Dense`."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -49,6 +51,22 @@ def version() -> str:
     '3.15.1'
     """
     return __version__
+
+
+@contextmanager
+def name_scope(name: str, **options: Any) -> Iterator[None]:
+    """A scope in which Keras begins the paths of variables with `name`. Here a variable's name is
+    its layer's and its own, whatever the scope.
+
+    >>> import fastnn.keras as keras
+    >>> with keras.name_scope("encoder"):
+    ...     layer = keras.layers.Dense(1, name="first")
+    >>> layer.name
+    'first'
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name_scope: name must be a string; got {name!r}")
+    yield
 
 
 def names() -> dict[str, list[str]]:
