@@ -7,9 +7,11 @@ BIN := .venv/bin
 demo: .venv/demo
 	$(BIN)/python -m fastnn demo
 
-# A process for each core, eight at most; benchmarks, which are no part of it, would only warn of that.
+# A process for each core, eight at most; one that dies or hangs is not started again, to hang again.
+# pytest-benchmark would only warn that it times nothing.
 test: .venv/test
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -p no:benchmark
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --max-worker-restart 0 --dist loadfile \
+		-p no:benchmark
 
 slow: .venv/cuda-test
 	$(BIN)/python -m pytest -m slow
