@@ -13,8 +13,6 @@ Windows whose columns are all there are made in one call, which knows that there
 elements, where they are: a loop through the elements of each takes three times as long.
 """
 
-from functools import cache
-
 from ..declare import helper, kernel
 from ..intrinsics import flat
 from ..windows import span, windows_of
@@ -69,8 +67,7 @@ def mean_of_windows(x, windows, y, row_start, row_stop, col_start, col_stop):
                 j += count
 
 
-@cache
-def max_of_windows(letter):
+def _max_of_windows(letter):
     """The kernel that has an index of this type."""
 
     @kernel(
@@ -135,8 +132,7 @@ def cover(windows, x):
     )
 
 
-@cache
-def max_gradient(letter):
+def _max_gradient(letter):
     """The kernel for an index of this type."""
 
     @kernel(
@@ -199,12 +195,16 @@ def mean_gradient(dy, windows, dx, row_start, row_stop, col_start, col_stop):
                 j += count
 
 
+max_of_windows = {letter: _max_of_windows(letter) for letter in ("u1", "i4")}
+max_gradient = {letter: _max_gradient(letter) for letter in ("u1", "i4")}
+
+
 # ---- launchers
 
 
 def max_pool(call, x, y, index, *, pool_size, strides, padding):
     windows = call.constant(windows_of(x.shape, pool_size, strides, padding))
-    call(max_of_windows(index.dtype.str[1:]), x, windows, y, index)
+    call(max_of_windows[index.dtype.str[1:]], x, windows, y, index)
 
 
 def average_pool(call, x, y, *, pool_size, strides, padding):
@@ -213,7 +213,7 @@ def average_pool(call, x, y, *, pool_size, strides, padding):
 
 def max_pool_gradient(call, index, dy, dx, *, shape, pool_size, strides, padding):
     windows = call.constant(windows_of(shape, pool_size, strides, padding))
-    call(max_gradient(index.dtype.str[1:]), index, dy, windows, dx)
+    call(max_gradient[index.dtype.str[1:]], index, dy, windows, dx)
 
 
 def average_pool_gradient(call, dy, dx, *, shape, pool_size, strides, padding):

@@ -11,8 +11,6 @@ in their order, which is the CPU's, so the bits are. Of a window that reaches be
 elements count that are there.
 """
 
-from functools import cache
-
 from ..declare import T, helper, kernel
 from ..intrinsics import flat
 from ..windows import span, windows_of
@@ -41,8 +39,7 @@ def window_of(x, windows, q):
     return ((n * x.shape[1] + h) * width + w) * channels + c, rows, columns, width * channels
 
 
-@cache
-def max_of_windows(letter):
+def _max_of_windows(letter):
     """The kernel that has an index of this type."""
 
     @kernel(
@@ -101,8 +98,7 @@ def windows_with(windows, dimension, place):
     return (0 if behind < 0 else quotient(behind, stride) + 1), last
 
 
-@cache
-def max_gradient(letter):
+def _max_gradient(letter):
     """The kernel for an index of this type."""
 
     @kernel(
@@ -166,12 +162,16 @@ def mean_gradient(dy, windows, height, width, dx):
     dx[natural(q)] = total
 
 
+max_of_windows = {letter: _max_of_windows(letter) for letter in ("u1", "i4")}
+max_gradient = {letter: _max_gradient(letter) for letter in ("u1", "i4")}
+
+
 # ---- launchers
 
 
 def max_pool(call, x, y, index, *, pool_size, strides, padding):
     windows = call.constant(windows_of(x.shape, pool_size, strides, padding))
-    call(max_of_windows(index.dtype.str[1:]), x, windows, y.flat(), index.flat())
+    call(max_of_windows[index.dtype.str[1:]], x, windows, y.flat(), index.flat())
 
 
 def average_pool(call, x, y, *, pool_size, strides, padding):
@@ -181,7 +181,7 @@ def average_pool(call, x, y, *, pool_size, strides, padding):
 
 def max_pool_gradient(call, index, dy, dx, *, shape, pool_size, strides, padding):
     windows = call.constant(windows_of(shape, pool_size, strides, padding))
-    call(max_gradient(index.dtype.str[1:]), index.flat(), dy, windows, *shape[1:3], dx.flat())
+    call(max_gradient[index.dtype.str[1:]], index.flat(), dy, windows, *shape[1:3], dx.flat())
 
 
 def average_pool_gradient(call, dy, dx, *, shape, pool_size, strides, padding):

@@ -4,6 +4,7 @@ of weights; symbolic shapes; configurations."""
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import fastnn
 from tests.keras.goldens.spatial import LAYERS, drawn
@@ -45,3 +46,26 @@ def test_numbers_are_kerass():
         again = type(layer).from_config(layer.get_config())
         assert again.get_config() == layer.get_config(), what
     assert (at, gradients_at) == tuple(len(GOLDENS[name]) for name in ("results", "gradients"))
+
+
+@pytest.mark.slow
+def test_numbers_are_those_of_the_keras_that_is_installed():
+    """On the backend that it is set to, such as PyTorch's, which refuses some, and means whose
+    padding is uneven it makes of zeros too, as no other does."""
+    keras, compared = pytest.importorskip("keras"), 0
+    for number, ((y, _, ours), (kind, arguments, shape)) in enumerate(
+        zip(computed(), LAYERS, strict=True)
+    ):
+        if kind.startswith("Average") and keras.backend.backend() == "torch":
+            continue
+        layer = getattr(keras.layers, kind)(**arguments)
+        layer.build(shape)
+        layer.set_weights(ours.get_weights())
+        try:
+            expected = keras.ops.convert_to_numpy(layer(drawn(number, shape)))
+        except (NotImplementedError, ValueError):
+            continue
+        assert expected.shape == y.shape, f"{kind} {arguments}"
+        expect_near(y, expected, f"{kind} {arguments}")
+        compared += 1
+    assert compared > len(LAYERS) // 2
