@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn.compile import object_code, parallel
+from fastnn.compile import object_code
 from fastnn.compile.names import symbol
 from fastnn.compile.target import CAPABILITIES, gpu_architecture
 from fastnn.devices.cuda import code
@@ -113,7 +113,7 @@ def test_several_are_compiled_side_by_side(double, monkeypatch):
 
     monkeypatch.setattr(object_code, "listeners", [heard.append])
     monkeypatch.setattr(object_code, "compiled", [])
-    monkeypatch.setattr(parallel.subprocess, "Popen", Popen)
+    monkeypatch.setattr(subprocess, "Popen", Popen)
     monkeypatch.setattr(code.quota, "allowed", lambda: Allowed(2, "this test"))
     formulas = (arithmetic.negative, arithmetic.add, arithmetic.multiply, activations.relu)
     forms = [(loops.flat_kernel(Formula(f)), d) for f in formulas for d in ("f4", "f8")]
