@@ -5,6 +5,7 @@ import copy
 import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -114,10 +115,9 @@ INPUTS = {  # of layers that do not take X
     **dict.fromkeys((layers.CategoryEncoding, layers.IntegerLookup), (X > 0).astype("int64")),
     **dict.fromkeys((layers.Hashing, layers.StringLookup), np.array([["a", "b"], ["c", "a"]])),
     layers.Embedding: (X > 0).astype("int64"),
-    **dict.fromkeys(
-        (layers.EinsumDense, layers.Permute, layers.SpatialDropout1D, layers.TimeDistributed), STEPS
-    ),
+    **dict.fromkeys((layers.EinsumDense, layers.Permute, layers.TimeDistributed), STEPS),
 }
+IMAGES = {n: RNG.normal(size=(2, *(5,) * n, 4)).astype("float32") for n in (1, 2, 3)}
 KINDS = sorted(CLASSES, key=lambda c: f"{c.__module__}.{c.__name__}")
 ABSTRACT = {
     layers.Layer,
@@ -159,13 +159,17 @@ def next_of(one):
     """Use it, and give what came of that."""
     if type(one) in ABSTRACT:
         return [[v for v in vars(one).values() if isinstance(v, bool | float | int)]]
+    if isinstance(one, layers.InputSpec):
+        return [repr(one)]
     if isinstance(one, fastnn.Model):
         return [*fitted(one), one.optimizer.iterations, one.predict(X)]
     if isinstance(one, layers.Layer):
         if isinstance(one, layers.heads.Projected):
             return [one(STEPS, STEPS, training=True).numpy(), *one.get_weights()]
         several = isinstance(one, layers.merging.Merge | layers.Attention)
-        inputs = [STEPS, STEPS] if several else INPUTS.get(type(one), X)
+        dimensions = re.search(r"(\d)D", type(one).__name__)
+        default = X if dimensions is None else IMAGES[int(dimensions[1])]
+        inputs = [STEPS, STEPS] if several else INPUTS.get(type(one), default)
         return [one(inputs, training=True).numpy(), *one.get_weights()]
     if isinstance(one, optimizers.Optimizer):
         if not one.built:
