@@ -50,7 +50,7 @@ PLACES_PANEL = machine(
 COPY_COST = 24
 
 
-@kernel(split=[("N", 1), ("R", 1)], x="T[N, R, S]", rows="i8[R]", padded="out T[N, Q]")
+@kernel(split=[("N", 1), ("R", 1)], x="T[N, R, S]", rows="i8[P]", padded="out T[N, Q]")
 def pad_images(x, rows, padded, row_start, row_stop, col_start, col_stop):
     """padded[n] = row r of x[n] at rows[r], and zeros between."""
     size = x.shape[2]
