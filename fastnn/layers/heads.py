@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, ops, random
-from fastnn.dtypes import BOOL
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.activations import masked_softmax
 from fastnn.layers.base import Layer
@@ -99,6 +98,11 @@ class Projected(Layer, aliases=None):
             if self.attention_axes is None
             else [axis if axis >= 0 else rank + axis for axis in self.attention_axes]
         )
+        if not all([0 < axis < rank - 1 for axis in self._axes]):
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: attention_axes must lie between the rows "
+                f"and the features of {shape_text(query)}; got {self.attention_axes}"
+            )
         if self.dropout > 0:
             self.generator = (
                 random.default.spawn() if self.seed is None else random.Generator(self.seed)
@@ -156,7 +160,7 @@ class Projected(Layer, aliases=None):
     ) -> Any:
         """What of all masks together stays, (B, T, S) or what broadcasts to it; None without."""
         query_mask, value_mask, key_mask, found = (
-            mask if mask is None or mask.dtype == BOOL else ops.cast(mask, "bool")
+            mask if mask is None else ops.cast(ops.convert_to_tensor(mask), "bool")
             for mask in (query_mask, value_mask, key_mask, attention_mask)
         )
         if query_mask is not None:
@@ -261,9 +265,8 @@ class Projected(Layer, aliases=None):
         made = "".join([target[i] for i in range(rank - 1) if i not in axes])
         made += "".join([target[i] for i in axes]) + "".join([source[i] for i in axes])
         scores = ops.einsum(f"{source},{target}->{made}", key, query * scale)
-        if mask is not None:
-            extents = len(made) - mask.ndim  # of heads, and of dimensions of the batch
-            mask = ops.expand_dims(mask, tuple(range(1, 1 + extents))) if extents > 0 else mask
+        while mask is not None and 2 * len(axes) <= mask.ndim < len(made):
+            mask = ops.expand_dims(mask, -2 * len(axes) - 1)  # of heads, and of the batch
         weights = masked_softmax(self, scores, mask, tuple(range(-len(axes), 0)))
         kept = weights
         if training and self.dropout > 0:

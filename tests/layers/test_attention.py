@@ -113,6 +113,18 @@ def test_a_class_of_ones_own_attends_its_own_way():
     assert Even(2, 3)(X, X, use_causal_mask=True).shape == X.shape
 
 
+def test_masks_may_be_lists_of_two_dimensions():
+    layer = layers.MultiHeadAttention(2, 3)
+    causal = layer(X, X, use_causal_mask=True).numpy()
+    mask = np.tri(5, dtype=bool).tolist()
+    np.testing.assert_array_equal(layer(X, X, attention_mask=mask).numpy(), causal)
+    found, weights = layer(
+        X, X, None, [[True] * 5] * 3, attention_mask=mask, return_attention_scores=True
+    )
+    np.testing.assert_allclose(found.numpy(), causal, atol=1e-6)
+    assert weights.shape == (3, 2, 5, 5)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
