@@ -63,6 +63,18 @@ def flatten(tree: Any) -> list[Any]:
     return [leaf for _, value in inner for leaf in flatten(value)]
 
 
+def flatten_with_none(tree: Any) -> list[Any]:
+    """The leaves, and None where it stands in the place of one.
+
+    >>> flatten_with_none({"b": ["y", None], "a": "x"})
+    ['x', 'y', None]
+    """
+    inner = children(tree)
+    if inner is None:
+        return [tree]
+    return [leaf for _, value in inner for leaf in flatten_with_none(value)]
+
+
 def map(function: Callable[..., Any], tree: Any, *others: Any, path: str = "") -> Any:
     """The same structure with function(leaf, ...) for each leaf, which is given what `others` hold
     at its place. `path`: what the others are called, for the error where they differ."""

@@ -214,7 +214,9 @@ class Layer(Watched, Configured):
         found = named.get("mask")
         if found is None:
             found = tree.map(mask_of, x) if not isinstance(x, Tensor) else mask_of(x)
-            is_some = found is not None and any([m is not None for m in _parts(found)])
+            is_some = found is not None and any(
+                [m is not None for m in tree.flatten_with_none(found)]
+            )
             if not is_some and not self._makes_masks:
                 return None
             if self._takes_mask and is_some:
@@ -226,11 +228,11 @@ class Layer(Watched, Configured):
         if all([mask_of(t) is not None for t in results]):
             return
         if self.supports_masking or self._makes_masks:
-            made = _parts(self.compute_mask(x, masks))
+            made = tree.flatten_with_none(self.compute_mask(x, masks))
             for tensor, mask in zip(results, made, strict=False):
                 if mask is not None and mask_of(tensor) is None:
                     set_mask(tensor, mask)
-        elif any([m is not None for m in _parts(masks)]):
+        elif any([m is not None for m in tree.flatten_with_none(masks)]):
             warn(
                 f"layer {self.name!r} was given an input with a mask, which it does not pass on: "
                 "what follows does not see it. A layer that may says supports_masking = True."
@@ -571,15 +573,6 @@ class Layer(Watched, Configured):
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
-
-
-def _parts(masks):
-    """The masks of a structure; unlike `tree.flatten`, with None for what has none."""
-    if isinstance(masks, list | tuple):
-        return [part for inner in masks for part in _parts(inner)]
-    if isinstance(masks, dict):
-        return [part for _, inner in tree.children(masks) or () for part in _parts(inner)]
-    return [masks]
 
 
 def one_or_all(found: list[Any]) -> Any:
