@@ -83,8 +83,10 @@ NOT_MEANT = {callbacks.ModelCheckpoint, callbacks.BackupAndRestore, callbacks.Te
 CLASSES = {
     value
     for module in MODULES
-    for name, value in vars(module).items()
-    if inspect.isclass(value) and not name.startswith("_") and value not in NOT_MEANT
+    for name in dir(module)
+    if inspect.isclass(value := getattr(module, name))
+    and not name.startswith("_")
+    and value not in NOT_MEANT
     if module is fastnn
     or value.__module__ == module.__name__
     or value.__module__.startswith(f"{module.__name__}.")
