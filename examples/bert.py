@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import finish, start
+from common import expect_whole, finish, start
 
 import fastnn
 from fastnn.applications import BERT, BERTClassifier, BERTMaskedLM
@@ -89,6 +89,7 @@ def learn_words(
         validation_data=hidden(test, np.random.default_rng(0)),
         verbose=2,
     )
+    expect_whole(history)
     return history.history["val_loss"][-1]
 
 
@@ -121,6 +122,7 @@ def learn_classes(
         validation_data=test,
         verbose=2,
     )
+    expect_whole(history)
     return history.history["val_accuracy"][-1]
 
 

@@ -8,6 +8,7 @@ Without --data they take a small set that travels with them, in examples/data/.
 import argparse
 import json
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -43,6 +44,13 @@ def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
         parser.error(f"--device: {error}")
     fastnn.utils.set_random_seed(given.seed)
     return given
+
+
+def expect_whole(history: fastnn.callbacks.History) -> None:
+    """End the program if training was interrupted: what it would show and write is of a whole
+    one."""
+    if history.interrupted:
+        sys.exit("interrupted: nothing is written")
 
 
 def finish(family: str, metric: str, value: float, bar: float, seconds: float, steps: int) -> None:

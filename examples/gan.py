@@ -12,7 +12,7 @@ import sys
 import time
 
 import numpy as np
-from common import finish, save_png, start
+from common import expect_whole, finish, save_png, start
 
 from fastnn import layers
 from fastnn.applications import GAN, dense_discriminator, dense_generator
@@ -92,8 +92,11 @@ def main() -> None:
     gan.compile(*[Adam(CosineDecay(RATE, steps, alpha=0.02), beta_1=0.5) for _ in range(2)])
     print(f"{gan.count_params():,} weights, {steps:,} steps of {BATCH} digits")
     began = time.perf_counter()
-    gan.fit(x, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[Progress(x, epochs // LINES)])
+    history = gan.fit(
+        x, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[Progress(x, epochs // LINES)]
+    )
     seconds = time.perf_counter() - began
+    expect_whole(history)
 
     drawn = gan.draw(DRAWN, seed=given.seed)
     seen = tells.predict(drawn).argmax(axis=1)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import finish, start
+from common import expect_whole, finish, start
 
 import fastnn
 
@@ -67,6 +67,7 @@ def main() -> None:
         verbose=2,
     )
     seconds = time.perf_counter() - begin
+    expect_whole(history)
 
     written = model.generate(np.searchsorted(characters, ["\n"]), 500, top_k=40, seed=given.seed)
     print("".join(np.array(characters)[written]))

@@ -8,7 +8,7 @@ resnet.fastnn.
 import time
 
 import numpy as np
-from common import finish, start
+from common import expect_whole, finish, start
 
 from fastnn.applications import ResNet
 from fastnn.losses import SparseCategoricalCrossentropy
@@ -53,11 +53,10 @@ def main() -> None:
     print("epoch    loss  accuracy  of the test", flush=True)
     rng, began = np.random.default_rng(given.seed), time.perf_counter()
     for epoch in range(epochs):
-        history = model.fit(
-            moved(x, rng), y, BATCH, epoch + 1, initial_epoch=epoch, verbose=0
-        ).history
+        history = model.fit(moved(x, rng), y, BATCH, epoch + 1, initial_epoch=epoch, verbose=0)
+        expect_whole(history)
         _, accuracy = model.evaluate(x_test, y_test, verbose=0)
-        losses, learned = history["loss"][-1], history["accuracy"][-1]
+        losses, learned = (history.history[name][-1] for name in ("loss", "accuracy"))
         print(f"{epoch + 1:5}  {losses:6.3f}  {learned:8.3f}  {accuracy:11.3f}", flush=True)
     seconds = time.perf_counter() - began
 

@@ -150,3 +150,24 @@ def test_a_configuration_says_so():
     assert table.get_config()["sparse_gradient"] is True
     assert layers.Embedding.from_config(table.get_config()).sparse_gradient
     assert "sparse_gradient" not in layers.Embedding(4, 2).get_config()
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_an_index_out_of_range_is_refused_in_training(is_sparse):
+    model = fastnn.Sequential(
+        [
+            layers.Embedding(10, 3, sparse_gradient=is_sparse, name="words"),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+    model.compile("sgd", "mse")
+    x, y = np.array([[1, 2], [99, 3]]), np.ones((2, 1))
+    message = "step 1: take in layer 'words': index number 2 of the batch is out of range"
+    for use in (model.train_on_batch, model.evaluate):
+        with pytest.raises(IndexError, match=message):
+            use(x, y)
+    weights = model.get_weights()
+    with pytest.raises(IndexError, match="training, epoch 1, step 2: take"):
+        model.fit(np.concatenate([x * 0, x]), np.ones((4, 1)), 2, shuffle=False, verbose=0)
+    assert not np.array_equal(weights[-1], model.get_weights()[-1])  # the first step was made

@@ -286,3 +286,16 @@ def write_golden():
     model.fit(X, Y, epochs=2, verbose=0)
     x = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
     saving.models.write(model, GOLDEN, others={"expected": model.predict(x)})
+
+
+def test_models_without_weights_are_saved_too(tmp_path):
+    x = fastnn.Input((4, 4, 1))
+    model = fastnn.Model(x, fastnn.layers.MaxPooling2D()(x))
+    model.save(tmp_path / "m.fastnn")
+    images = np.arange(32.0).reshape(2, 4, 4, 1)
+    expected = model.predict(images)
+    np.testing.assert_array_equal(
+        fastnn.load_model(tmp_path / "m.fastnn").predict(images), expected
+    )
+    model.save_weights(tmp_path / "w.safetensors")
+    model.load_weights(tmp_path / "w.safetensors")
