@@ -31,7 +31,7 @@ def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
     if files:
         held = ", ".join(files)
         add("--data", type=Path, default=TRAVELLING / data, help=f"a folder with {held}")
-    add("--seed", type=int, default=0)
+    add("--seed", type=_seed, default=0)
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--quick", action="store_true", help="a few steps, to see that it runs")
     given = parser.parse_args()
@@ -44,6 +44,12 @@ def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
         parser.error(f"--device: {error}")
     fastnn.utils.set_random_seed(given.seed)
     return given
+
+
+def _seed(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on; got {text!r}")
+    return int(text)
 
 
 def expect_whole(history: fastnn.callbacks.History) -> None:

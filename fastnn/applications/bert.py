@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks, initializers, layers, ops, random
+from fastnn import activations, checks, initializers, layers, ops, random
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
 from fastnn.models import Model
@@ -83,6 +83,7 @@ class BERT(Built, aliases=None):
                 "BERT: hidden_size must be a multiple of num_attention_heads; got "
                 f"{hidden_size} and {num_attention_heads}"
             )
+        activations.get(hidden_act, "BERT: hidden_act")  # refuses what is none
         self.hidden_act, self.dropout = hidden_act, checks.fraction("BERT: dropout", dropout)
         whole("BERT: max_position_embeddings", max_position_embeddings, 1)
         self.max_position_embeddings, self.pad_token_id = max_position_embeddings, pad_token_id
@@ -102,6 +103,10 @@ class BERT(Built, aliases=None):
         return layers.Embedding(rows, self.hidden_size, initial, name=name, dtype=self.dtype)
 
     def call(self, inputs: Any) -> Tensor:
+        if isinstance(inputs, list | tuple):
+            raise ValueError(
+                f"BERT {self.name!r}: takes tokens, or a dictionary; got {len(inputs)} arrays"
+            )
         inputs = inputs if isinstance(inputs, dict) else {"input_ids": inputs}
         if "input_ids" not in inputs or not INPUTS.issuperset(inputs):
             raise ValueError(f"BERT: takes input_ids, and of {sorted(INPUTS)}; got {list(inputs)}")
@@ -112,6 +117,12 @@ class BERT(Built, aliases=None):
                 f"max_position_embeddings); got {shape_text(ids.shape)}"
             )
         mask, types = inputs.get("attention_mask"), inputs.get("token_type_ids")
+        for name, given in (("attention_mask", mask), ("token_type_ids", types)):
+            if given is not None and given.shape != ids.shape:
+                raise ShapeError(
+                    f"BERT {self.name!r}: {name} must have the shape of input_ids, "
+                    f"{shape_text(ids.shape)}; got {shape_text(given.shape)}"
+                )
         is_token = ids != self.pad_token_id if mask is None else mask != 0
         x = self.words(ids) + self.positions.embeddings[: ids.shape[1]]
         x = self.drop(self.norm(x + self.types(np.zeros(1, np.int64) if types is None else types)))
@@ -147,7 +158,7 @@ class Block(Layer, aliases=None):
     ) -> Tensor:
         rows, time, _ = x.shape
         qkv = ops.split(self.qkv(x), 3, axis=-1)
-        q, k, v = [ops.reshape(t, (rows, time, self.heads, -1)) for t in qkv]
+        q, k, v = [ops.reshape(t, (rows, time, self.heads, t.shape[2] // self.heads)) for t in qkv]
         mask = ops.reshape(is_token, (rows, 1, 1, time))
         if training and self.dropout:
             state, offset = self.generator.draw()

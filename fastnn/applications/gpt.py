@@ -187,7 +187,10 @@ class Block(Layer, aliases=None):
         which of these each place sees, (T, L)."""
         q, k, v = ops.split(self.c_attn(self.ln_1(x)), 3, axis=-1)
         k, v, seen = (k, v, None) if keep is None else keep(k, v)
-        q, k, v = [ops.reshape(t, (*t.shape[:2], self.n_head, -1)) for t in (q, k, v)]
+        q, k, v = [
+            ops.reshape(t, (*t.shape[:2], self.n_head, t.shape[2] // self.n_head))
+            for t in (q, k, v)
+        ]
         if training and self.dropout:
             state, offset = self.generator.draw()
             y = ops.dropout_attention(

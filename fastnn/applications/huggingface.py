@@ -28,6 +28,11 @@ def told(
     """A configuration, or a dictionary of one, as a dictionary, and its rate of dropout. only: what
     a model of ours has of what may stand there; raises for other values. rates: the names of rates
     of dropout, of which ours has one."""
+    if not isinstance(config, Mapping) and not hasattr(config, "to_dict"):
+        raise TypeError(
+            f"{owner}.from_huggingface: config must be a configuration of transformers, or a "
+            f"dictionary of one; got {type(config).__name__}"
+        )
     found = dict(config) if isinstance(config, Mapping) else config.to_dict()
     for name, value in only.items():
         if found.get(name, value) != value:
@@ -60,6 +65,8 @@ def put(
         raise ValueError(
             f"{owner}: the state_dict has {beyond}..., of more blocks than the configuration's"
         )
+    if not state_dict:
+        raise ValueError(f"{owner}: the state_dict is empty")
     found = []
     for path, variable in weights.named(model).items():
         names, parts = names_of(path), []

@@ -131,6 +131,11 @@ class ResNet(Model, aliases=None):
         classes = state_dict.get("classifier.1.bias", ())
         names = ("layer_type", "hidden_sizes", "depths", "embedding_size",
                  "downsample_in_first_stage", "downsample_in_bottleneck")  # fmt: skip
+        missing = [name for name in ("num_channels", *names) if name not in found]
+        if missing:
+            raise ValueError(
+                f"ResNet.from_huggingface: the configuration lacks {', '.join(missing)}"
+            )
         model = cls(
             len(classes),
             (*image_shape, found["num_channels"]),

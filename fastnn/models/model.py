@@ -280,7 +280,7 @@ class Model(Trainer, aliases=None):
         weights.load(filepath, self._named_weights())
 
     def _named_weights(self):
-        if not self.built:
+        if not (self.built or self.weights):
             raise ValueError(
                 f"model {self.name!r} has no weights yet: call it once, or give its input's shape"
             )
