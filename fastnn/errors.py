@@ -101,6 +101,15 @@ def shape_text(shape: Iterable[object]) -> str:
     return "(" + ", ".join("any" if extent is None else str(extent) for extent in shape) + ")"
 
 
+def name_layer(error: Exception, layer: str) -> None:
+    """Let the error of an op say in which layer it was called, the innermost one."""
+    if not getattr(error, "names_layer", False):
+        message = str(error)
+        if repr(layer) not in message and not message.startswith(f"{layer}:"):
+            error.args = (f"layer {layer!r}: {message}",)
+        error.names_layer = True  # type: ignore[attr-defined]
+
+
 class IndexOutOfRange(IndexError):
     """What a kernel says of an index: where it stands among all of the batch, row after row."""
 

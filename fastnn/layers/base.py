@@ -12,7 +12,7 @@ from fastnn import checks, config, constraints, initializers, regularizers, tree
 from fastnn.devices.arena import Arena, turn_of
 from fastnn.devices.choice import checked, device
 from fastnn.dtypes import FLOATS, expected
-from fastnn.errors import ShapeError, shape_text, warn
+from fastnn.errors import DTypeError, ShapeError, name_layer, shape_text, warn
 from fastnn.layers.building import in_work, of_shapes, once, tuple_of
 from fastnn.locks import making
 from fastnn.registry import Configured, Kind, snake_case, unique_name
@@ -200,6 +200,9 @@ class Layer(Watched, Configured):
                 self._mask_results(y, x, masks[0])
             if self.activity_regularizer is not None:
                 self._regularize(y)
+        except (ShapeError, DTypeError) as error:
+            name_layer(error, self.name)
+            raise
         finally:
             context.layers, context.training = before
             if not context.layers:
