@@ -114,7 +114,10 @@ class IndexOutOfRange(IndexError):
     """What a kernel says of an index: where it stands among all of the batch, row after row."""
 
     def __init__(self, where: str, place: int):
-        super().__init__(f"{where}: index number {place} of the batch is out of range")
+        super().__init__(
+            f"{where}: index number {place} of the batch is out of range (row {place} where each "
+            "row has one)"
+        )
         self.where, self.place = where, place
 
     def among(self, indices: Sequence[Any]) -> IndexError:

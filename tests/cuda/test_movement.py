@@ -15,10 +15,10 @@ from fastnn.ops.indices import scatter_add, scatter_max, scatter_set
 from fastnn.ops.movement import (
     KEYS,
     _slice_gradient,
-    _take_gradient,
     concatenated,
     flat_index,
     slice_updated,
+    take_gradient,
     zeros,
 )
 
@@ -227,7 +227,7 @@ def test_gradients_of_rows_taken(dtype, shift):
     for shape, axis, count in PUT_BACK:
         index = rng.integers(-shape[axis], shape[axis], count)
         dy = rng.normal(size=(*shape[:axis], count, *shape[axis + 1 :])).astype(dtype)
-        on_both(_take_gradient, index, dy, shape=shape, axis=axis, shift=shift)
+        on_both(take_gradient, index, dy, shape=shape, axis=axis, shift=shift)
 
 
 @pytest.mark.parametrize("columns", [5, 32])
@@ -236,7 +236,7 @@ def test_gradients_of_one_row_taken_often_are_added_in_order(columns):
     rng = np.random.default_rng(7)
     dy = rng.normal(size=(60, columns)).astype("f4")
     for index in (rng.integers(0, 9, 60), np.full(60, 4)):
-        on_both(_take_gradient, index, dy, shape=(9, columns), axis=0, schedule="fuzz")
+        on_both(take_gradient, index, dy, shape=(9, columns), axis=0, schedule="fuzz")
 
 
 @every_type
@@ -382,7 +382,7 @@ def test_gradients_move_no_sector_twice(dtype):
     dy = rng.normal(size=(256, 64)).astype(dtype)
     dx = np.empty((300, 64), dtype)
     given = {"shape": dx.shape, "axis": 0}
-    stats = on_cuda(_take_gradient, [rng.integers(0, 300, 256), dy], [dx], **given)
+    stats = on_cuda(take_gradient, [rng.integers(0, 300, 256), dy], [dx], **given)
     assert sectors(stats) <= LIMIT
     assert stats.bank_conflict_factor() <= LIMIT
     given = {"shape": dx.shape, "key": (slice(0, 256), slice(None))}

@@ -228,7 +228,7 @@ def rows_put_back():
                            ((3, 90, 2), 1, 30)]:  # fmt: skip
         index = RNG.integers(-shape[axis], shape[axis], n)
         dy = normal(*shape[:axis], n, *shape[axis + 1 :])
-        in_place(movement._take_gradient, [index, dy], [normal(*shape)], shape=shape, axis=axis)
+        in_place(movement.take_gradient, [index, dy], [normal(*shape)], shape=shape, axis=axis)
 
 
 def draws():

@@ -307,7 +307,7 @@ def test_a_label_that_is_none_is_named_by_its_row(gpu):
         step(x, y % 3)
         before = model.get_weights()
         for call in (step, lambda x, y: ops.clipped_sparse_cross_entropy(model(x), y)):
-            with pytest.raises(IndexError, match="row 37"):
+            with pytest.raises(IndexError, match=r"row 37|at \(37\)"):
                 call(x, y)
     assert optimizer.iterations == 1
     for a, b in zip(before, model.get_weights(), strict=True):
