@@ -113,12 +113,18 @@ def name_layer(error: Exception, layer: str) -> None:
 class IndexOutOfRange(IndexError):
     """What a kernel says of an index: where it stands among all of the batch, row after row."""
 
-    def __init__(self, where: str, place: int):
-        super().__init__(
+    where: str
+    place: int
+
+    @classmethod
+    def of(cls, where: str, place: int) -> "IndexOutOfRange":
+        """One of a place. The class takes a message alone, as errors must that are pickled."""
+        error = cls(
             f"{where}: index number {place} of the batch is out of range (row {place} where each "
             "row has one)"
         )
-        self.where, self.place = where, place
+        error.where, error.place = where, place
+        return error
 
     def among(self, indices: Sequence[Any]) -> IndexError:
         """The same with the index, of an op's tensors, which are known where nothing is
@@ -137,7 +143,7 @@ def kernel_error(status: int, name: str, layer: str) -> Exception:
     code, place = status & ((1 << CODE_BITS) - 1), status >> CODE_BITS
     where = f"{name} in layer {layer!r}" if layer else name
     if code == INDEX_OUT_OF_RANGE:
-        return IndexOutOfRange(where, place)
+        return IndexOutOfRange.of(where, place)
     if code == NOT_FINITE:
         return NotFiniteError(f"{where}: element {place} is not finite")
     return FloatingPointError(

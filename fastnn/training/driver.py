@@ -179,7 +179,5 @@ class Driver:
             for s in self.epoch.segments[:current]
             if s.source is not None and s.name == segment.name
         )
-        # what these two are made of is not a message alone, for classes made of them
-        kinds = [k for k in (NotFiniteError, IndexError) if isinstance(error, k)]
-        kind = kinds[0] if kinds else type(error)
+        kind = NotFiniteError if isinstance(error, NotFiniteError) else type(error)
         return kind(f"{segment.name}, epoch {number + 1}, step {before + step + 1}: {error}")

@@ -1,6 +1,7 @@
 """Tables of which the rows that were met alone have a gradient and are updated."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -165,8 +166,10 @@ def test_an_index_out_of_range_is_refused_in_training(is_sparse):
     x, y = np.array([[1, 2], [99, 3]]), np.ones((2, 1))
     message = "step 1: take in layer 'words': index number 2 of the batch is out of range"
     for use in (model.train_on_batch, model.evaluate):
-        with pytest.raises(IndexError, match=message):
+        with pytest.raises(IndexError, match=message) as raised:
             use(x, y)
+        # as an error of another process comes
+        assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
     weights = model.get_weights()
     with pytest.raises(IndexError, match="training, epoch 1, step 2: take"):
         model.fit(np.concatenate([x * 0, x]), np.ones((4, 1)), 2, shuffle=False, verbose=0)
