@@ -14,11 +14,17 @@ from .declare import intrinsic
 
 @intrinsic("T <- T T T")
 def fma(a, b, c):
-    """a * b + c, rounded once. The body computes in the next wider type, where a product of two
-    floats is exact."""
+    """a * b + c, rounded once. The body computes in the next wider type, in which a product of two
+    float32 is exact. That of two float64 is not: where c takes most of it away, fractions are."""
     if isinstance(a, np.float32):
         return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
-    return np.float64(np.longdouble(a) * np.longdouble(b) + np.longdouble(c))
+    product = np.longdouble(a) * np.longdouble(b)
+    total = product + np.longdouble(c)
+    if abs(total) < abs(product) / 256:
+        from fractions import Fraction  # for such sums alone: it imports much
+
+        return np.float64(Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c)))
+    return np.float64(total)
 
 
 @fma.lowering
