@@ -25,6 +25,16 @@ def padding_before(extent, window, stride, padding):
 
 
 @lru_cache(maxsize=256)
+def adaptive_windows(extent, count):
+    """So many windows along `extent`, as equal as can be: window i from i extent / count, rounded
+    down, to before (i + 1) extent / count, rounded up. Places (count, the longest's), a shorter
+    one's last repeated; how many each has."""
+    start = np.arange(count) * extent // count
+    counts = -(-np.arange(1, count + 1) * extent // count) - start
+    return start[:, None] + np.minimum(np.arange(counts.max()), counts[:, None] - 1), counts
+
+
+@lru_cache(maxsize=256)
 def windows_of(shape, pool_size, strides, padding):
     """The windows of images (N, H, W, C) as kernels read them: of rows, then of columns, (extent,
     stride, elements of padding before, how many there are)."""

@@ -176,6 +176,7 @@ OTHER = {
     "value": 0.5,
     # of layers of sequences, images and volumes: one number is right for all, but for these
     "kernel_size": 3,
+    "output_size": 3,
     "pool_size": 3,
     "strides": 4,
     "padding": "same",

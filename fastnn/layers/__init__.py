@@ -54,6 +54,8 @@ else:
                 UnitNormalization
             """,
             "pooling": """
+                AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
+                AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
                 AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D
                 GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
                 GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D

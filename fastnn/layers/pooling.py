@@ -24,7 +24,8 @@ class _Windows(Spatial, aliases=None):
         self.data_format = checks.data_format(type(self).__name__, data_format)
         self.pool_size = self.numbers("pool_size", pool_size)
         self.strides = self.numbers("strides", pool_size if strides is None else strides)
-        self.padding = checks.one_of(f"{type(self).__name__}: padding", padding, "valid", "same")
+        word = padding.lower() if isinstance(padding, str) else padding
+        self.padding = checks.one_of(f"{type(self).__name__}: padding", word, "valid", "same")
 
     def call(self, x: Tensor) -> Tensor:
         self.expect_space(x.shape)
@@ -208,6 +209,93 @@ class GlobalAveragePooling3D(_Global, aliases=("GlobalAvgPool3D",)):
     """
 
     dimensions, pool = 3, staticmethod(ops.mean)
+
+
+class _Adaptive(Spatial, aliases=None):
+    """Pooling to a given extent; arguments of `AdaptiveMaxPooling1D` and those like it."""
+
+    pool: Any  # the op
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **base: Any):
+        super().__init__(**base)
+        self.output_size = self.numbers("output_size", output_size)
+        self.data_format = checks.data_format(type(self).__name__, data_format)
+
+    def call(self, x: Tensor) -> Tensor:
+        self.expect_space(x.shape)
+        return self.pool(x, self.output_size, self.data_format)
+
+
+class AdaptiveMaxPooling1D(_Adaptive):
+    """The largest element of each of output_size windows, as equal as can be: x (N, T, C), y
+    (N, output_size, C); window i has the steps from floor(i T / output_size) to before
+    ceil((i + 1) T / output_size). data_format: "channels_last", or "channels_first" for x
+    (N, C, T). Arguments are Keras's.
+
+    >>> import fastnn
+    >>> fastnn.layers.AdaptiveMaxPooling1D(2)([[[1.0], [3.0], [2.0]]]).numpy().ravel()
+    array([3., 3.], dtype=float32)
+    """
+
+    dimensions, pool = 1, staticmethod(ops.adaptive_max_pool)
+
+
+class AdaptiveMaxPooling2D(_Adaptive):
+    """The same of images: x (N, H, W, C), y (N, *output_size, C), of a number for both dimensions
+    or one for each.
+
+    >>> import fastnn, numpy
+    >>> fastnn.layers.AdaptiveMaxPooling2D((2, 3))(numpy.ones((1, 7, 8, 4))).shape
+    (1, 2, 3, 4)
+    """
+
+    dimensions, pool = 2, staticmethod(ops.adaptive_max_pool)
+
+
+class AdaptiveMaxPooling3D(_Adaptive):
+    """The same of volumes: x (N, D, H, W, C), y (N, *output_size, C).
+
+    >>> import fastnn, numpy
+    >>> fastnn.layers.AdaptiveMaxPooling3D(2)(numpy.ones((1, 3, 7, 8, 4))).shape
+    (1, 2, 2, 2, 4)
+    """
+
+    dimensions, pool = 3, staticmethod(ops.adaptive_max_pool)
+
+
+class AdaptiveAveragePooling1D(_Adaptive):
+    """The mean of each window: x (N, T, C), y (N, output_size, C). Windows and arguments as of
+    `AdaptiveMaxPooling1D`.
+
+    >>> import fastnn
+    >>> fastnn.layers.AdaptiveAveragePooling1D(2)([[[1.0], [3.0], [2.0]]]).numpy().ravel()
+    array([2. , 2.5], dtype=float32)
+    """
+
+    dimensions, pool = 1, staticmethod(ops.adaptive_average_pool)
+
+
+class AdaptiveAveragePooling2D(_Adaptive):
+    """The same of images: x (N, H, W, C), y (N, *output_size, C), of a number for both dimensions
+    or one for each.
+
+    >>> import fastnn, numpy
+    >>> fastnn.layers.AdaptiveAveragePooling2D((2, 3))(numpy.ones((1, 7, 8, 4))).shape
+    (1, 2, 3, 4)
+    """
+
+    dimensions, pool = 2, staticmethod(ops.adaptive_average_pool)
+
+
+class AdaptiveAveragePooling3D(_Adaptive):
+    """The same of volumes: x (N, D, H, W, C), y (N, *output_size, C).
+
+    >>> import fastnn, numpy
+    >>> fastnn.layers.AdaptiveAveragePooling3D(2)(numpy.ones((1, 3, 7, 8, 4))).shape
+    (1, 2, 2, 2, 4)
+    """
+
+    dimensions, pool = 3, staticmethod(ops.adaptive_average_pool)
 
 
 # Keras's other names

@@ -21,6 +21,15 @@ def abs(x: Operand) -> Tensor:
     """|x|; its gradient at 0 is 0. x: any shape, float32, float64, int64, int32 or uint8; the
     result has both."""
 
+def adaptive_average_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Tensor:
+    """The mean element of each window; otherwise as `adaptive_max_pool`."""
+
+def adaptive_max_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Tensor:
+    """The largest element of each of output_size windows along every dimension of space, as equal
+    as can be: of n elements window i of p has those from floor(i n / p) to before     ceil((i + 1)
+    n / p). inputs as of `max_pool`, of one to three dimensions of space, one element     at least
+    along each. Keras's arguments."""
+
 def add(x: Operand, y: Operand) -> Tensor:
     """x + y; of booleans, whether either is True. x, y: float32, float64, int64, int32, uint8 or
     bool, both alike; shapes broadcast."""
@@ -111,7 +120,8 @@ def average_pool(
     padding: str = 'valid',
     data_format: Any = None,
 ) -> Tensor:
-    """The mean element of each window; otherwise as `max_pool`. Padding does not count."""
+    """The mean element of each window; otherwise as `max_pool`. Padding does not count. Of integers
+    too it is a float (of Keras's backends some refuse them, some cut it off)."""
 
 def batch_norm(
     x: Operand,
@@ -967,7 +977,7 @@ def soft_shrink(x: Operand, threshold: float = 0.5) -> Tensor:
 
 def softmax(x: Operand, axis: int = -1) -> Tensor:
     """e^x over the sum of e^x along axis: an integer, several, or None for all. x: any shape of one
-    dimension or more, float32 or float64; along axis at least one element."""
+    dimension or more, float32 or float64; of no elements along axis, none."""
 
 def softmax_cross_entropy(
     z: Operand,

@@ -23,10 +23,10 @@ def _transposed(x, kernel, mode, output_padding, strides, dilation):
     """What `by_input` is called with for the transpose of a convolution; raises where they do not
     fit."""
     ndim = len(x) - 2
-    if not 3 <= len(x) <= 5 or 0 in x[1:-1]:
+    if not 3 <= len(x) <= 5:
         raise ShapeError(
             "conv_transpose: inputs must have 3 to 5 dimensions, which are the batch, one to three "
-            f"of space, from 1 on, the channels; got shape {shape_text(x)}"
+            f"of space, the channels; got shape {shape_text(x)}"
         )
     if len(kernel) != len(x) or 0 in kernel or kernel[-1] != x[-1]:
         raise ShapeError(
@@ -48,7 +48,7 @@ def _transposed(x, kernel, mode, output_padding, strides, dilation):
         for i, (n, k, s, d) in enumerate(zip(x[1:-1], kernel, strides, dilation, strict=False))
     ]
     extents = tuple([n for n, _ in pairs])
-    if min(extents) < 1:
+    if any([found < min(n, 1) for found, n in zip(extents, x[1:-1], strict=True)]):
         raise ShapeError(
             f"conv_transpose: the result would have extents {shape_text(extents)}. Pass "
             "output_padding=None, or larger inputs."
@@ -73,6 +73,8 @@ _TRANSPOSED: list[tuple[tuple, tuple, dict]] = [
     ((2, 5, 3), (1, 2, 3), {"strides": 3}),
     ((2, 3, 5), (3, 2, 3), {"data_format": "channels_first", "strides": 2}),
     ((0, 5, 3), (3, 2, 3), {}),
+    ((2, 0, 3), (3, 2, 3), {}),  # of no pixels, those that a window has beside its stride
+    ((2, 0, 4, 3), (3, 3, 2, 3), {"strides": 2, "padding": "same"}),
 ]
 
 

@@ -62,7 +62,7 @@ def conv_transpose(
         x.shape[1:-1], strides, kernel.shape, dilation, found, strict=False)]  # fmt: skip
     y = np.zeros((len(x), *whole, kernel.shape[-2]), np.result_type(x, kernel))
     conv = Convolution(kernel.shape[:-2], strides, dilation, ((0, 0),) * ndim)
-    for tap, seen in _windows(conv, y, x.shape[1:-1]):
+    for tap, seen in _windows(conv, y, x.shape[1:-1]) if x.size else ():
         seen += x @ kernel[tap].T
     y = y[:, *[slice(b, b + e) for e, b in found]]
     return np.moveaxis(y, -1, 1) if data_format == "channels_first" else y

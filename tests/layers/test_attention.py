@@ -31,6 +31,20 @@ def test_masks_arrive_from_an_embedding():
     assert mask_of(model(np.array(short))).numpy().tolist() == [[True] * 3 + [False] * 3]
 
 
+def test_among_no_keys_a_query_finds_zeros():
+    """So it is in Keras: the softmax of nothing has nothing, and the sum of nothing is 0."""
+    none = X[:, :0]
+    for layer in (layers.Attention(), layers.AdditiveAttention()):
+        found, weights = layer([X, none], return_attention_scores=True)
+        assert weights.shape == (3, 5, 0)
+        np.testing.assert_array_equal(found.numpy(), np.zeros((3, 5, 6)))
+    for layer in (layers.MultiHeadAttention(2, 3), layers.GroupQueryAttention(3, 4, 2)):
+        np.testing.assert_array_equal(layer(X, none).numpy(), np.zeros(X.shape))
+        found, weights = layer(X, none, return_attention_scores=True)
+        assert weights.shape[1:] == (layer._heads[0], 5, 0)
+        np.testing.assert_array_equal(found.numpy(), np.zeros(X.shape))
+
+
 def test_no_query_sees_later_keys():
     for layer in (layers.MultiHeadAttention(2, 3), layers.GroupQueryAttention(3, 4, 2)):
         changed = X.copy()

@@ -7,6 +7,7 @@ import pytest
 import fastnn
 from fastnn import layers, ops
 from fastnn.errors import ShapeError
+from fastnn.kernels.reference import pooling
 
 IMAGE = np.zeros((1, 4, 4, 2), "f4")
 
@@ -29,8 +30,43 @@ def test_nan_reaches_its_windows_alone():
     assert (y.numpy() == -np.inf).all()  # padding is no element
 
 
-def test_integers_become_floats():
-    assert ops.max_pool(np.arange(4).reshape(1, 4, 1), 2).dtype == "float32"
+def test_the_largest_integer_is_one_and_a_mean_is_a_float():
+    x = np.random.default_rng(0).integers(-(2**62), 2**62, (2, 7, 6, 3))
+    for dtype, options in [
+        ("int64", {"pool_size": (3, 2), "strides": 2, "padding": "same"}),
+        ("int32", {"pool_size": 2, "strides": (3, 1)}),
+        ("uint8", {"pool_size": 3, "padding": "SAME", "data_format": "channels_first"}),
+    ]:
+        images = x.astype(dtype)
+        found = ops.max_pool(images, **options)
+        assert found.dtype == dtype
+        reference = {**options, "padding": options.get("padding", "valid").lower()}
+        np.testing.assert_array_equal(found.numpy(), pooling.max_pool(images, **reference))
+    images = fastnn.tensor(x.astype("int32"))
+    assert layers.MaxPooling2D()(images).dtype == layers.AdaptiveMaxPooling2D(2)(images).dtype
+    assert layers.MaxPooling2D()(images).dtype == "int32"
+    assert layers.AveragePooling2D()(images).dtype == "float32"
+
+
+def test_of_no_pixels_there_are_no_results():
+    """Or those that a window has beside its stride, as in Keras on JAX."""
+    x = np.zeros((2, 0, 4, 3), "f4")
+    for layer, shape in [
+        (layers.MaxPooling2D(), (2, 0, 2, 3)),
+        (layers.AveragePooling2D(padding="same"), (2, 0, 2, 3)),
+        (layers.Conv2DTranspose(2, 3, padding="same"), (2, 0, 4, 2)),
+        (layers.Conv2DTranspose(2, 3, bias_initializer="ones"), (2, 2, 6, 2)),
+    ]:
+        y = layer(x)
+        assert y.shape == shape
+        assert (y.numpy() == 1).all()
+
+
+def test_an_infinite_element_is_of_its_own_windows_alone():
+    x = np.zeros((1, 7, 1), "f4")
+    x[0, 0] = np.inf
+    found = layers.AdaptiveAveragePooling1D(3)(x).numpy().ravel()
+    np.testing.assert_array_equal(found, [np.inf, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -86,7 +122,10 @@ def test_other_names_of_kerass():
         (lambda: ops.max_pool(IMAGE, 0), ValueError, "max_pool: pool_size must be a whole number"),
         (lambda: ops.max_pool(IMAGE, (2, 2, 2)), ValueError, "from 1 on, or 2 of them"),
         (lambda: ops.max_pool(IMAGE, 2, 1.5), ValueError, "max_pool: strides must be"),
-        (lambda: ops.max_pool(IMAGE, 2, padding="SAME"), ValueError, "'valid' or 'same'; got 'SA"),
+        (lambda: ops.max_pool(IMAGE, 2, padding="full"), ValueError, "'valid' or 'same'; got 'fu"),
+        (lambda: ops.adaptive_max_pool(IMAGE, 0), ValueError, "max_pool: output_size must be"),
+        (lambda: ops.adaptive_average_pool(IMAGE[:, :0], 2), ShapeError, "of no elements there"),
+        (lambda: layers.AdaptiveMaxPooling1D((2, 3)), ValueError, "AdaptiveMaxPooling1D: output_s"),
         (lambda: ops.average_pool(IMAGE, 2, data_format="last"), ValueError, "data_format must be"),
         (lambda: ops.average_pool(IMAGE, 5), ShapeError, r"do not fit into \(1, 4, 4, 2\)"),
         (lambda: ops.max_pool(IMAGE[0, 0], 2), ShapeError, "3, 4 or 5 dimensions"),

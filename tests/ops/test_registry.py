@@ -177,7 +177,6 @@ def test_an_input_that_may_be_left_out_may_be_none():
         (lambda: ops.clipped_binary_cross_entropy(np.ones((3, 1)), np.ones(3)),
          r"clipped_binary_cross_entropy: target must have shape \(3, 1\); got \(3\)"),
         (lambda: ops.linear(np.ones((2, 3)), None), "expected numbers"),
-        (lambda: ops.softmax(np.ones((2, 0))), r"softmax: x, whose shape is \(2, 0\), has no elem"),
         (lambda: ops.softmax(1.0), r"softmax: x must have a dimension that is named by axis"),
         (lambda: ops.log_softmax(np.ones(3), axis=1), "log_softmax: axis 1 is not one of"),
         (lambda: ops.glu(np.ones(3)), r"glu: x must have an even extent along axis 0; got shape"),

@@ -85,7 +85,17 @@ DEPTHWISE = [
                          "activation": "elu"}, IMAGE),
     ("SeparableConv2D", {"filters": 2, "kernel_size": 2, "dilation_rate": 2, **FIRST}, IMAGE),
 ]  # fmt: skip
-LAYERS = POOLING + GLOBAL + RESHAPING + CONVOLUTIONS + TRANSPOSED + DEPTHWISE
+ADAPTIVE = [
+    (f"Adaptive{kind}Pooling{d}D", arguments, shape)
+    for kind in ("Max", "Average")
+    for d, arguments, shape in [
+        (1, {"output_size": 4}, SEQUENCE),
+        (2, {"output_size": (3, 2)}, IMAGE),
+        (2, {"output_size": (4, 7), **FIRST}, (2, 3, 6, 5)),
+        (3, {"output_size": (2, 3, 5)}, VOLUME),
+    ]
+]
+LAYERS = POOLING + GLOBAL + RESHAPING + CONVOLUTIONS + TRANSPOSED + DEPTHWISE + ADAPTIVE
 
 # Of each class the arguments of its last layer, for configurations
 CONFIGURATIONS = {
