@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from . import grids, readme, report
+from . import grids, page, readme, report
 from .limits import limits
 from .peers import PEERS
 
@@ -31,7 +31,14 @@ def main() -> None:
     parser.add_argument(
         "--docs",
         action="store_true",
-        help="write the table into docs/benchmarks.md, under this processor's name",
+        help="write the table into docs/benchmarks.md, under this processor's name; with --case "
+        "the rows of these cases",
+    )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=1,
+        help="how often, peers in turns; of each case the quickest run counts: for a busy machine",
     )
     parser.add_argument(
         "--threads",
@@ -58,8 +65,8 @@ def main() -> None:
         help="a library to compare products with too",
     )
     options = parser.parse_args()
-    if options.docs and (options.case or options.quick or options.threads > 1):
-        parser.error("--docs takes every case on one thread, and not quickly")
+    if options.docs and options.quick:
+        parser.error("--docs takes no quick runs")
     if options.readme and (
         options.case or options.quick or options.threads > 1 or options.vector_bits
     ):
@@ -71,19 +78,19 @@ def main() -> None:
     results: dict[str, dict[str, report.Result]] = {}
     versions: dict[str, str] = {}
     machine: dict[str, Any] = {}
-    for key, peer in PEERS.items():
+    for key, peer in list(PEERS.items()) * options.repeat:
         python = sys.executable if key in ("ours", "numpy") else options.peers_python
         version = version_of(peer.distribution, python)
         if version is None:
             print(f"{peer.name} is left out: {peer.distribution} is not installed", flush=True)
             continue
         start = time.perf_counter()
-        results[key], about = report.read(run(key, python, options))
+        found, about = report.read(run(key, python, options))
+        results[key] = report.quickest(results.get(key, {}), found)
         machine |= about if key == "ours" else {}
         versions[key] = version
         print(
-            f"{peer.name} {version}: {len(results[key])} cases, "
-            f"{time.perf_counter() - start:.0f} s",
+            f"{peer.name} {version}: {len(found)} cases, {time.perf_counter() - start:.0f} s",
             flush=True,
         )
     if not any(results.values()):
@@ -91,16 +98,13 @@ def main() -> None:
             f"no case's name matches {options.case!r}; `python -m pytest bench --peer=ours "
             "--collect-only -q` lists them"
         )
-    text = (
-        report.table(results, options.threads)
-        + "\n\n"
-        + report.notes(results, machine, versions, options.threads)
-    )
-    if others := report.other_ops(results):
-        text += f"\n\n{others}"
+    table = report.table(results, options.threads)
+    about_it = report.notes(results, machine, versions, options.threads, options.case, commit())
+    if not options.case and (others := report.other_ops(results)):
+        about_it += f"\n\n{others}"
     if not options.case and not options.quick:
-        text += f"\n\n{grid(options)}"
-    print(f"\n{text}")
+        about_it += f"\n\n{grid(options)}"
+    print(f"\n{table}\n\n{about_it}")
     name = "some-results" if options.case or options.quick else "results"
     name += f"-{options.threads}-threads" * (options.threads > 1)
     name += f"-{options.vector_bits}-bits" if options.vector_bits else ""
@@ -112,7 +116,8 @@ def main() -> None:
     if options.readme:
         readme.write()
     if options.docs:
-        report.write_section(text, machine, ROOT / "docs" / "benchmarks.md")
+        path, is_part = ROOT / "docs" / "benchmarks.md", options.case is not None
+        page.write_section(table, about_it, machine, path, options.threads, is_part)
 
 
 def version_of(distribution: str | None, python: str) -> str | None:
@@ -124,6 +129,13 @@ def version_of(distribution: str | None, python: str) -> str | None:
         text=True,
     )
     return found.stdout.strip() if found.returncode == 0 else None
+
+
+def commit() -> str:
+    """What is timed, as Git names it; "" outside of a checkout."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    return found.stdout.strip()
 
 
 def run(key: str, python: str, options: argparse.Namespace, *arguments: str) -> Path:

@@ -6,23 +6,43 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import pytest
+
+from .conftest import THREADS
 from .timing import ROOT, of, resident_bytes, time_fresh
 
 
-@of("memory")
+@of("memory", "train_memory")
 def test_memory(benchmark, peer, case):
     """In a process of its own, after another one that compiles."""
+    of_a_fit = case.kind == "memory"
     program = (
-        f"import {peer.__name__} as peer\n"
-        "from bench.cases import CASES\n"
+        f"{given(peer, case, 'fit' if of_a_fit else 'train')}"
         "from bench.bench_process import peak_bytes\n"
-        f"case = next(c for c in CASES if c.name == {case.name!r})\n"
-        "case.weights()\n"
-        "print(peak_bytes(peer.fit(case)))"
+        f"case.{'weights' if of_a_fit else 'data'}()\n"
+        "print(peak_bytes(train(case)))"
     )
     output_of(program)
     output = benchmark.pedantic(output_of, (program,), rounds=1)
     benchmark.extra_info["value"] = float(output.split()[-1]) / 1e6
+
+
+def given(peer, case, name):
+    """The beginning of a program: a peer's function `name`, as `train`, and the case."""
+    if not hasattr(peer, name):
+        pytest.skip(f"{peer.__name__} has no {case}")
+    return (
+        f"from {peer.__name__} import {name} as train\n"
+        "from bench.cases import CASES\n"
+        f"case = next(c for c in CASES if c.name == {case.name!r})\n"
+    )
+
+
+@of("first_step")
+def test_first_step(benchmark, peer, case, tmp_path):
+    program = f"{given(peer, case, 'train')}train(case)()"
+    benchmark.pedantic(output_of, (program,), {"FASTNN_CACHE_DIR": str(tmp_path)}, rounds=1)
+    benchmark.extra_info |= {"units": 1, "seconds": case.seconds if THREADS == 2 else None}
 
 
 def peak_bytes(fresh):
@@ -51,10 +71,10 @@ def article(peer):
     return f"from {peer.__name__} import fit\nfrom bench.cases import ARTICLE\nfit(ARTICLE)()()"
 
 
-def output_of(program):
+def output_of(program, **environment):
     """What a Python process prints."""
     # an installed package has its bytecode, a checkout need not
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment}
     command = [sys.executable, "-c", program]
     return subprocess.run(
         command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .families import FAMILIES, FASTER
 from .kinds import (
     FLOAT,
     STREAMS_OF_UPDATE,
@@ -24,12 +25,8 @@ from .kinds import (
     Record,
     Table,
     Tested,
-    Train,
     Update,
-    Write,
 )
-
-FASTER = {"torch": 1.0}
 
 
 def mlp(*widths: int, rows: int, batch: int, epochs: int, norm: bool = False, **reach: Any) -> Fit:
@@ -192,6 +189,29 @@ def convolutions(
     return [forward, back]
 
 
+def pooling(
+    name: str, batch: int, extent: int, channels: int, size: int, strides: int, limit: float
+) -> Both:
+    out = (extent - size) // strides + 1
+    shape = batch, extent, extent, channels
+    title = f"{size} x {size}, stride {strides}, {' x '.join(map(str, shape))}"
+    return Both(
+        name=f"both-{name}-{size}-{strides}-{'x'.join(map(str, shape))}",
+        title=f"`{name}` and its gradient, {title}",
+        op=name,
+        inputs=(shape,),
+        result=(batch, out, out, channels),
+        streams=(1, 0, 0),
+        streams_back=(0, 1, 0),
+        of_columns=False,
+        elements=prod(shape),
+        attributes={"pool_size": size, "strides": strides},
+        units=often(prod(shape)),
+        limits={"torch": limit},
+        limits_of_two={"torch": limit},
+    )
+
+
 def chain(elements: int) -> Chain:
     title = f"relu(x tanh(2 x + 1) - 1/2), {elements:,}"
     return Chain(
@@ -253,33 +273,6 @@ MOVED = (128, 512), (8192, 1024)
 IN_CACHE = 1 << 16
 
 
-def resnet(depth: int, **reach: Any) -> Train:
-    return Train(
-        name=f"resnet-{depth}",
-        title=f"ResNet-{depth} on 28 x 28, batch 64, a step",
-        family="resnet",
-        depth=depth,
-        batch=64,
-        shape=(28, 28, 1),
-        classes=10,
-        units=10,
-        **reach,
-    )
-
-
-def gpt(kind: type[Train], name: str, title: str, length: int, **given: Any) -> Train:
-    return kind(
-        name=name,
-        title=f"GPT-2 of 4 layers, 128 wide, {title}",
-        family="gpt",
-        depth=4,
-        shape=(length,),
-        classes=65,
-        **given,
-    )
-
-
-GPT_STEP = {"torch": 1 / 1.3, "jax": 1 / 2.8}
 CASES: list[Case] = [
     ARTICLE,
     mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
@@ -334,28 +327,7 @@ CASES: list[Case] = [
     Record(
         name="record-deep", title="the same, 32 layers of 64", widths=(64,) * 32 + (10,), batch=32
     ),
-    gpt(
-        Train,
-        "gpt-step",
-        "contexts of 128, batch 8, a step",
-        128,
-        batch=8,
-        units=10,
-        limits=GPT_STEP,
-        limits_of_two={},
-    ),
-    gpt(
-        Write,
-        "gpt-write",
-        "a token",
-        64,
-        batch=1,
-        units=60,
-        limits={"torch": 1 / 5},
-        limits_of_two={},
-    ),
-    resnet(8, limits={"torch": 1 / 1.25, "jax": 1 / 2.6}, limits_of_two={}),
-    resnet(20, limits={"torch": 1 / 1.05, "jax": 1 / 2.4}, limits_of_two={}),
+    *FAMILIES,
     Process(
         name="import", title="a process that imports it", statement="IMPORT", beyond={"numpy": 0.06}
     ),
@@ -383,6 +355,10 @@ CASES: list[Case] = [
     *convolutions(32, 28, 16, 32, 1 / 1.4, strides=2),
     *convolutions(32, 28, 16, 16, 1 / 1.4, dilation_rate=2),
     *convolutions(32, 28, 32, 32, 1.0, groups=32),
+    pooling("max_pool", 32, 28, 16, 2, 2, 1 / 4),
+    pooling("max_pool", 32, 28, 16, 3, 2, 1 / 4),
+    pooling("max_pool", 8, 56, 64, 2, 2, 1 / 4),
+    pooling("average_pool", 32, 28, 16, 2, 2, 1.0),
     *[both("batch_norm", shape, shape[1:], shape[1:], of_columns=True) for shape in MOVED],
     *[both("layer_norm", shape, shape[1:], shape[1:]) for shape in MOVED],
     *[both("softmax", shape) for shape in MOVED],
@@ -434,6 +410,7 @@ CASES: list[Case] = [
         taken=256 * 39,
         units=10,
         limits={"torch": 1 / 3},
+        limits_of_two={},
     ),
 ]
 

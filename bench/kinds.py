@@ -260,7 +260,8 @@ class Decay(Case):
 class Train(Case):
     """Training steps with Adam of a fresh model of one of the families of `fastnn.applications`, on
     one batch; `units` a run. Each peer has them in a file `families_*.py` of its own. depth: how
-    many layers or blocks. Initial weights are each peer's own."""
+    many layers or blocks; masked: how many tokens of a row are to be told, 0 for all. Initial
+    weights are each peer's own."""
 
     kind = "train"
     family: str
@@ -268,15 +269,35 @@ class Train(Case):
     batch: int
     shape: tuple[int, ...]  # of an image, or (T,) of a sequence
     classes: int  # or tokens
+    masked: int = 0
 
-    def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """A batch and its targets."""
+    def data(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """A batch, images or tokens and which of these are to be told, and its targets."""
         rng = np.random.default_rng(0)
+        if self.masked:
+            tokens = rng.integers(1, self.classes, (self.batch, *self.shape))  # 0 would be padding
+            places = rng.random(tokens.shape).argsort(axis=1)[:, : self.masked]
+            return [tokens, places], np.take_along_axis(tokens, places, 1)
         if len(self.shape) == 1:
             tokens = rng.integers(0, self.classes, (self.batch, self.shape[0] + 1))
-            return tokens[:, :-1], tokens[:, 1:]
+            return [tokens[:, :-1]], tokens[:, 1:]
         x = rng.normal(size=(self.batch, *self.shape)).astype(FLOAT)
-        return x, rng.integers(0, self.classes, self.batch)
+        return [x], rng.integers(0, self.classes, self.batch)
+
+
+class TrainMemory(Train):
+    """Peak resident memory of a process that makes such steps, less that before the model was
+    built."""
+
+    kind = "train_memory"
+    unit = "MB"
+
+
+class FirstStep(Train):
+    """A fresh process that has compiled nothing yet, to the end of its first such step. `seconds`
+    is for two threads."""
+
+    kind = "first_step"
 
 
 class Write(Train):

@@ -1,7 +1,6 @@
 """From the results of each peer to one table, a JSON file and a plot."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +40,14 @@ def read(path: Path) -> tuple[dict[str, Result], Mapping[str, Any]]:
             seconds = stats["median"] / units, stats["iqr"] / units
             found[name] = Result(*seconds, stats["rounds"], extra)
     return found, report["machine_info"]
+
+
+def quickest(one: Mapping[str, Result], other: Mapping[str, Result]) -> dict[str, Result]:
+    """Of each case the run that was disturbed least."""
+    found = {**one, **other}
+    for name in one.keys() & other.keys():
+        found[name] = min(one[name], other[name], key=lambda r: r.median)
+    return found
 
 
 class Verdict(NamedTuple):
@@ -140,10 +147,14 @@ def notes(
     machine: Mapping[str, Any],
     versions: Mapping[str, str],
     threads: int = 1,
+    choice: str | None = None,
+    commit: str = "",
 ) -> str:
-    """What the numbers are of, and what should make a reader doubt them."""
+    """What the numbers are of, and what should make a reader doubt them. choice: of cases, if not
+    all were timed."""
     peaks = machine.get("flops_per_second", {})
     lines = [
+        (f"`--case '{choice}'`: " if choice else "") +
         "Medians, ± half the distance between the quartiles; (n x) is how much longer a peer "
         "takes. "
         f"{'One thread on one core' if threads == 1 else f'{threads} threads on as many cores'} of "
@@ -151,7 +162,7 @@ def notes(
         f"{machine.get('vector_bits')} bits: "
         + ", ".join(f"{1e-9 * peak:.0f} GFLOP/s in {dtype}" for dtype, peak in peaks.items())
         + ". " + ", ".join(f"{PEERS[key].name} {version}" for key,
-        version in versions.items()) + ".",
+        version in versions.items()) + (f"; fastnn at commit {commit}" if commit else "") + ".",
     ]  # fmt: skip
     for case, row in rows(results):
         losses = {key: r.extra["loss"] for key, r in row.items() if "loss" in r.extra}
@@ -265,16 +276,3 @@ def write_json(
         "vector bits": machine.get("vector_bits"),
     }
     path.write_text(json.dumps({**about, "cases": cases}, indent=1))
-
-
-def write_section(text: str, machine: Mapping[str, Any], path: Path) -> None:
-    """Put the text under the heading of this processor and width of vectors, in place of what stood
-    there."""
-    cpu = machine.get("cpu", {})
-    number = ", ".join(f"{part} {cpu[part]}" for part in ("family", "model") if part in cpu)
-    brand, bits = cpu.get("brand_raw", "An unknown processor"), machine.get("vector_bits")
-    heading = f"## {brand} ({number}), vectors of {bits} bits"
-    start, *sections = re.split(r"^(?=## )", path.read_text(), flags=re.MULTILINE)
-    found = {s.partition("\n")[0]: s for s in sections}
-    found[heading] = f"{heading}\n\n{text}\n"
-    path.write_text("\n".join(s.rstrip() + "\n" for s in (start, *found.values())))

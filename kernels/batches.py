@@ -42,7 +42,7 @@ def batch_of(a, b, transpose_a=False, transpose_b=False):
         return None
     leading = np.broadcast_shapes(a[:-2], b[:-2])
     shape = (*leading, *[rows] * (not a_is_vector), *[columns] * (not b_is_vector))
-    is_one = prod(b[:-2]) == 1 and not transpose_a and not transpose_b
+    is_one = prod(b[:-2]) == 1 and not transpose_a
     a_3, b_3 = (prod(a[:-2]), *a[-2:]), (prod(b[:-2]), *b[-2:])
     c_3 = prod(leading), rows, columns
     if is_one:

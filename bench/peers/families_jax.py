@@ -2,6 +2,8 @@
 channels last."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +11,17 @@ import jax.numpy as jnp
 from bench.kinds import Train
 
 RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
+WIDTH, HEADS = 128, 4  # of transformers
+DENSE = (WIDTH, 3 * WIDTH), (WIDTH, WIDTH), (WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH)  # of a block
 
 
 def train(case: Train) -> Callable[[], Callable]:
-    x, y = (jnp.asarray(a) for a in case.data())
+    arrays, y = case.data()
+    inputs, y = [jnp.asarray(a) for a in arrays], jnp.asarray(y)
     initial, forward = FAMILIES[case.family](case)
 
     def loss_of(weights, moving):
-        z, moving = forward(weights, moving, x)
+        z, moving = forward(weights, moving, *inputs)
         chosen = jnp.take_along_axis(jax.nn.log_softmax(z), y[..., None], axis=-1)
         return -chosen.mean(), moving
 
@@ -103,40 +108,78 @@ def resnet(case: Train) -> tuple[Callable, Callable]:
 
 def gpt(case: Train) -> tuple[Callable, Callable]:
     """Likewise of a GPT-2, which has no averages."""
-    width, heads = 128, 4
-    shapes = [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)]
 
     def initial():
         keys = iter(jax.random.split(jax.random.key(0), 2 + 4 * case.depth))
         tables = [
-            0.02 * jax.random.normal(next(keys), (n, width)) for n in (case.classes, *case.shape)
+            0.02 * jax.random.normal(next(keys), (n, WIDTH)) for n in (case.classes, *case.shape)
         ]
         blocks = [
-            [(0.02 * jax.random.normal(next(keys), s), jnp.zeros(s[1])) for s in shapes]
-            + [(jnp.ones(width), jnp.zeros(width)) for _ in range(2)]
+            [(0.02 * jax.random.normal(next(keys), s), jnp.zeros(s[1])) for s in DENSE]
+            + [(jnp.ones(WIDTH), jnp.zeros(WIDTH)) for _ in range(2)]
             for _ in range(case.depth)
         ]
-        return (tables, blocks, (jnp.ones(width), jnp.zeros(width))), ()
-
-    def norm(x, gamma, beta):
-        x = x - x.mean(axis=-1, keepdims=True)
-        return x * jax.lax.rsqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5) * gamma + beta
-
-    def dense(x, kernel, bias):
-        return x @ kernel + bias
+        return (tables, blocks, (jnp.ones(WIDTH), jnp.zeros(WIDTH))), ()
 
     def forward(weights, moving, tokens):
         (words, places), blocks, last = weights
         x = words[tokens] + places
         for attention, projection, inner, outer, first, second in blocks:
-            q, k, v = jnp.split(dense(norm(x, *first), *attention), 3, axis=-1)
-            q, k, v = (t.reshape(*t.shape[:2], heads, -1) for t in (q, k, v))
-            y = jax.nn.dot_product_attention(q, k, v, is_causal=True)
-            x = x + dense(y.reshape(x.shape), *projection)
+            y = attend(dense(norm(x, *first), *attention), is_causal=True)
+            x = x + dense(y, *projection)
             x = x + dense(jax.nn.gelu(dense(norm(x, *second), *inner)), *outer)
         return norm(x, *last) @ words.T, moving
 
     return initial, forward
 
 
-FAMILIES: dict[str, Callable] = {"gpt": gpt, "resnet": resnet}
+def bert(case: Train) -> tuple[Callable, Callable]:
+    """Likewise of a BERT that tells masked tokens."""
+    gelu = partial(jax.nn.gelu, approximate=False)
+
+    def initial():
+        keys = iter(jax.random.split(jax.random.key(0), 4 + 4 * case.depth))
+
+        def matrix(*shape):
+            return 0.02 * jax.random.normal(next(keys), shape)
+
+        def normalised():
+            return jnp.ones(WIDTH), jnp.zeros(WIDTH)
+
+        tables = [matrix(n, WIDTH) for n in (case.classes, *case.shape, 2)]
+        blocks = [
+            [(matrix(*s), jnp.zeros(s[1])) for s in DENSE] + [normalised(), normalised()]
+            for _ in range(case.depth)
+        ]
+        head = (matrix(WIDTH, WIDTH), jnp.zeros(WIDTH)), normalised(), jnp.zeros(case.classes)
+        return (tables, normalised(), blocks, head), ()
+
+    def forward(weights, moving, tokens, places):
+        (words, positions, types), begin, blocks, (transform, last, bias) = weights
+        x, mask = norm(words[tokens] + positions + types[0], *begin), (tokens != 0)[:, None, None]
+        for attention, projection, inner, outer, first, second in blocks:
+            y = attend(dense(x, *attention), mask=mask)
+            x = norm(x + dense(y, *projection), *first)
+            x = norm(x + dense(gelu(dense(x, *inner)), *outer), *second)
+        x = jnp.take_along_axis(x, places[..., None], axis=1)
+        return norm(gelu(dense(x, *transform)), *last) @ words.T + bias, moving
+
+    return initial, forward
+
+
+def norm(x: jax.Array, gamma: jax.Array, beta: jax.Array) -> jax.Array:
+    x = x - x.mean(axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5) * gamma + beta
+
+
+def dense(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    return x @ kernel + bias
+
+
+def attend(qkv: jax.Array, **masked: Any) -> jax.Array:
+    rows, time, width = qkv.shape
+    q, k, v = (t.reshape(rows, time, HEADS, -1) for t in jnp.split(qkv, 3, axis=-1))
+    return jax.nn.dot_product_attention(q, k, v, **masked).reshape(rows, time, width // 3)
+
+
+FAMILIES: dict[str, Callable] = {"bert": bert, "gpt": gpt, "resnet": resnet}

@@ -10,14 +10,21 @@ from fastnn import applications
 
 
 def train(case: Train) -> Callable[[], Callable]:
-    x, y = (np.concatenate([a] * case.units) for a in case.data())
+    inputs, y = case.data()
+
+    def rows(batches):
+        x, *others = (np.concatenate([a] * batches) for a in inputs)
+        named = {"input_ids": x, "masked_positions": others[0]} if others else x
+        return named, np.concatenate([y] * batches), case.batch
+
+    first, all_rows = rows(1), rows(case.units)
     loss = fastnn.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def fresh():
         model = FAMILIES[case.family](case)
         model.compile("adam", loss)
-        model.fit(x[: case.batch], y[: case.batch], case.batch, verbose=0, shuffle=False)
-        return lambda: model.fit(x, y, case.batch, verbose=0, shuffle=False)
+        model.fit(*first, verbose=0, shuffle=False)
+        return lambda: model.fit(*all_rows, verbose=0, shuffle=False)
 
     return fresh
 
@@ -27,7 +34,15 @@ def write(case: Write) -> Callable:
     return lambda: model.generate([0], case.units)
 
 
+def bert(case: Train) -> applications.BERTMaskedLM:
+    sizes = case.classes, 128, case.depth, 4, 512
+    return applications.BERTMaskedLM(
+        applications.BERT(*sizes, dropout=0.0, max_position_embeddings=case.shape[0])
+    )
+
+
 FAMILIES: dict[str, Callable] = {
+    "bert": bert,
     "gpt": lambda case: applications.GPT2(
         case.classes, *case.shape, n_embd=128, n_layer=case.depth, n_head=4, dropout=0.0
     ),

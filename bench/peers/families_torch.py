@@ -10,9 +10,10 @@ from bench.kinds import Train, Write
 
 
 def train(case: Train) -> Callable[[], Callable]:
-    x, y = (torch.from_numpy(a) for a in case.data())
-    if x.ndim == 4:
-        x = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    arrays, y = case.data()
+    inputs, targets = [torch.from_numpy(a) for a in arrays], torch.from_numpy(y).flatten()
+    if inputs[0].ndim == 4:
+        inputs = [inputs[0].permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)]
 
     def fresh():
         torch.manual_seed(0)
@@ -21,8 +22,8 @@ def train(case: Train) -> Callable[[], Callable]:
 
         def run():
             for _ in range(case.units):
-                z = model(x)
-                loss = functional.cross_entropy(z.flatten(0, -2), y.flatten())
+                z = model(*inputs)
+                loss = functional.cross_entropy(z.flatten(0, -2), targets)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -108,6 +109,42 @@ class GPT(nn.Module):
         return self.ln_f(x) @ self.wte.weight.T
 
 
+class EncoderBlock(TransformerBlock):
+    """The same, with all tokens seen, and normalised after each addition."""
+
+    def __init__(self, width, heads):
+        super().__init__(width, heads)
+        self.mlp[1] = nn.GELU()
+
+    def forward(self, x, mask):
+        shape = *x.shape[:2], self.heads, -1
+        q, k, v = (t.view(shape).transpose(1, 2) for t in self.c_attn(x).chunk(3, 2))
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = self.ln_1(x + self.c_proj(y.transpose(1, 2).reshape(x.shape)))
+        return self.ln_2(x + self.mlp(x))
+
+
+class BERT(nn.Module):
+    def __init__(self, case, width=128, heads=4):
+        super().__init__()
+        tables = [nn.Embedding(n, width) for n in (case.classes, *case.shape, 2)]
+        self.words, self.positions, self.types = tables
+        for table in tables:
+            nn.init.normal_(table.weight, std=0.02)
+        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(EncoderBlock(width, heads) for _ in range(case.depth))
+        self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.bias = nn.Parameter(torch.zeros(case.classes))
+
+    def forward(self, tokens, places):
+        x = self.words(tokens) + self.positions.weight[: tokens.shape[1]] + self.types.weight[0]
+        x, mask = self.norm(x), (tokens != 0)[:, None, None]
+        for block in self.blocks:
+            x = block(x, mask)
+        x = self.transform(x[torch.arange(len(x))[:, None], places])
+        return x @ self.words.weight.T + self.bias
+
+
 def write(case: Write) -> Callable:
     model = FAMILIES[case.family](case)
 
@@ -122,4 +159,4 @@ def write(case: Write) -> Callable:
     return run
 
 
-FAMILIES: dict[str, Callable] = {"gpt": GPT, "resnet": resnet}
+FAMILIES: dict[str, Callable] = {"bert": BERT, "gpt": GPT, "resnet": resnet}

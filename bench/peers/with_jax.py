@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench.kinds import Both, Chain, Fit, OpCall, Predict, Product, Update
+from bench.kinds import Both, Chain, Fit, Loop, OpCall, Predict, Product, Update
 
 from .families_jax import train  # noqa: F401
 
@@ -128,7 +128,19 @@ def conv(x, kernel, strides, padding, dilation_rate):
     )
 
 
+def pool(function, start):
+    def pooled(x, pool_size, strides):
+        window, steps = (1, pool_size, pool_size, 1), (1, strides, strides, 1)
+        return jax.lax.reduce_window(x, start, function, window, steps, "VALID")
+
+    return pooled
+
+
 OPS = {
+    "max_pool": pool(jax.lax.max, -jnp.inf),
+    "average_pool": lambda x, pool_size, strides: (
+        pool(jax.lax.add, 0.0)(x, pool_size, strides) / pool_size**2
+    ),
     "conv": conv,
     "add": jnp.add,
     "matmul": jnp.matmul,
@@ -167,6 +179,10 @@ def repeated(call, times):
             jax.block_until_ready(call())
 
     return run
+
+
+def loop(case: Loop):
+    return repeated(op(case), case.units)
 
 
 def both(case: Both):

@@ -99,7 +99,16 @@ def conv(x, kernel, strides, padding, dilation_rate):
     return y.permute(0, 2, 3, 1)
 
 
+def pool(function):
+    """Of such images likewise."""
+    return lambda x, pool_size, strides: function(
+        x.permute(0, 3, 1, 2), pool_size, strides
+    ).permute(0, 2, 3, 1)
+
+
 OPS: dict[str, Callable] = {
+    "max_pool": pool(functional.max_pool2d),
+    "average_pool": pool(functional.avg_pool2d),
     "conv": conv,
     "add": torch.add,
     "matmul": torch.matmul,

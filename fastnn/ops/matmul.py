@@ -43,6 +43,7 @@ STACKS = [
     (((3, 5, 1), (3, 1, 9)), False, False), (((3, 33, 5), (3, 33, 1)), True, False),
     (((0, 5, 7), (0, 7, 9)), False, False), (((3, 5, 0), (3, 0, 9)), False, False),
     (((2, 1, 5, 7), (2, 1, 7, 1)), False, False), (((1, 5, 7), (1, 7, 9)), False, False),
+    (((3, 5, 33), (40, 33)), False, True), (((2, 3, 5, 7), (1, 9, 7)), False, True),
 ]  # fmt: skip
 
 # sums of products of such numbers are of size sqrt(K), for which the tolerance is absolute
@@ -136,11 +137,13 @@ def _batch_gradient(g, dc, a, b, transpose_a, transpose_b):
     if batch.is_one:
         a_2, b_2, dc_2 = a.view(batch.a[1:]), b.view(batch.b[1:]), dc.view(batch.c[1:])
         if g.wants(0):
-            g.pass_on(0, g.run(matmul, dc_2, b_2, transpose_b=True).view(a.shape))
+            da = g.run(matmul, dc_2, b_2, transpose_b=not batch.transpose_b)
+            g.pass_on(0, da.view(a.shape))
+        factors = (dc_2, a_2) if batch.transpose_b else (a_2, dc_2)
         if b.shape == b_2.shape:
-            g.gradient(1, matmul, a_2, dc_2, transpose_a=True)
+            g.gradient(1, matmul, *factors, transpose_a=True)
         elif g.wants(1):
-            g.pass_on(1, g.run(matmul, a_2, dc_2, transpose_a=True).view(b.shape))
+            g.pass_on(1, g.run(matmul, *factors, transpose_a=True).view(b.shape))
         return
     transpose_a, transpose_b = batch.transpose_a, batch.transpose_b
     a_m = a.view((1, *a.shape)) if len(a.shape) == 1 else a

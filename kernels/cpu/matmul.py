@@ -228,7 +228,7 @@ def batch_matmul(call, a, b, c, transpose_a, transpose_b, accumulate):
         if c.dtype.kind == "f":
             matmul(
                 call, a.view(batch.a[1:]), b.view(batch.b[1:]), c.view(batch.c[1:]),
-                accumulate=accumulate,
+                transpose_b=batch.transpose_b, accumulate=accumulate,
             )  # fmt: skip
             return
     a, b, out = a.view(batch.a), b.view(batch.b), c.view(batch.c)

@@ -96,7 +96,7 @@ def batch_matmul(call, a, b, c, transpose_a, transpose_b, accumulate):
         places = (), ()
         if c.dtype.kind == "f":
             one = a.view(batch.a[1:]), b.view(batch.b[1:]), c.view(batch.c[1:])
-            _multiply(call, *one, accumulate=accumulate)
+            _multiply(call, *one, transposed, accumulate)
             return
     a, b, out, (_, rows, columns) = a.view(batch.a), b.view(batch.b), c.view(batch.c), batch.c
     if c.dtype.kind != "f":

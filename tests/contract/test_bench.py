@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import grids, report
+from bench import grids, page, report
 from bench.cases import CASES, registry_cases
 from fastnn.ops import registry
 
@@ -32,6 +32,21 @@ def test_a_case_is_timed_and_told(tmp_path):
     assert set(results) == {"add-64", "tested-take"}
     assert report.table({"ours": results}).count("\n") == 2
     assert "`take`" in report.other_ops({"ours": results})
+
+
+def test_rows_of_some_cases_take_the_place_of_theirs():
+    one, two, last = CASES[0].title, CASES[1].title, "| --- | --: | --: | --- | --: |"
+    old = f"| case | fastnn | JAX | to reach | of the floor |\n{last}\n"
+    old += f"| {one} | 1 | 2 |  | 9 % |\n| {two} | 1 |  |  |  |\n| no case | 1 |  |  |  |"
+    new = (
+        f"| case | fastnn | NumPy | to reach | of the floor |\n{last}\n| {two} | 3 | 4 | 5: no |  |"
+    )
+    table, notes = page.merged(f"{old}\n\nall: a\n\nsome: b", new, "some: c")
+    assert table.splitlines()[2:] == [
+        f"| {one} | 1 |  | 2 |  | 9 % |",
+        f"| {two} | 3 | 4 |  | 5: no |  |",
+    ]
+    assert notes == "all: a\n\nsome: c"
 
 
 def test_a_product_is_compared_with_blas(tmp_path):
