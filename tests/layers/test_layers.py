@@ -357,8 +357,8 @@ def fitted(model, x, y, epochs=2):
 
 @pytest.mark.parametrize("eagerly", [False, True], ids=["tapes", "eagerly"])
 def test_frozen_layers_stay_as_they_are_and_thaw_again(eagerly):
-    # "tanh": a bias right before batch normalisation has a gradient of 0 but for rounding, so whether
-    # it moves would depend on the machine.
+    # "tanh": a bias right before batch normalisation has a gradient of 0 but for rounding, so
+    # whether it moves would depend on the machine.
     inner = fastnn.Sequential([layers.Dense(3, activation="tanh"), layers.BatchNormalization()])
     model = fastnn.Sequential([fastnn.Input((2,)), inner, layers.Dense(1)])
     model.compile("sgd", "mse", run_eagerly=eagerly)
