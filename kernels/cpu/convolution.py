@@ -87,7 +87,8 @@ def convolve(
 ):  # fmt: skip
     """y[n, places[p]...] = max(clamp_min, sum over k of x[n, pixels[p] + taps[k]] w[rows[k]] +
     bias), of group g of its columns from channel g group_step on; p and k in a class's ranges."""
-    a, c, columns, low = flat(x), flat(y), w.shape[1] // groups, T(clamp_min)
+    a, c, weights, filters = flat(x), flat(y), flat(w), w.shape[1]
+    columns, low = filters // groups, T(clamp_min)
     rows_at, out_at = stack_array(0, PLACES_ROWS), stack_array(0, PLACES_ROWS)
     panel, n_classes = stack_array(T(0), PLACES_PANEL), classes.shape[0]
     step = images_at_once(row_stop - row_start, n_classes, x.shape[1] + y.shape[1])
@@ -110,7 +111,7 @@ def convolve(
                         block_low = low if k + kc == k_stop else T(-math.inf)
                         for j in range(0, columns, NR):
                             width, column = min(NR, columns - j), g * columns + j
-                            pack_rows(w, column, width, rows, k, k + kc, panel)
+                            pack_rows((weights, column, filters), (rows, k), kc, width, panel)
                             places_microkernel(
                                 tiles, kc, (a, g * group_step), (rows_at, 0), (taps, k),
                                 (panel, 0, NR), (bias, column), init, block_low, (c, column),
@@ -213,6 +214,10 @@ def convolution_by_input(call, dy, w, dx, *, extents, groups, strides, dilation_
     conv = Convolution(tuple(kernel), strides, dilation_rate, padding)
     given = conv, tuple(extents), channels, filters, groups
     zeros, tables = chosen(call.constant, geometry.by_input, n, *given)
-    turned = call.scratch((prod(kernel), filters // groups, channels), w.dtype)
-    call(turn_kernel, w.view((prod(kernel), inputs, filters)), groups, turned)
+    w = w.view((prod(kernel), inputs, filters))
+    if is_depthwise(channels, filters, groups):
+        turned = w
+    else:
+        turned = call.scratch((prod(kernel), filters // groups, channels), w.dtype)
+        call(turn_kernel, w, groups, turned)
     products(call, padded_images(call, dy, zeros), turned, None, tables, groups, dx)

@@ -94,7 +94,7 @@ def convolve_by_kernel(
                         width, column = min(NR, columns - j), g * columns + j
                         source = b, (n * per_image + p) * filters + column, filters
                         if not in_place:
-                            pack_rows(dy, column, width, places_of_dy, 0, kc, panel)
+                            pack_rows((b, column, filters), (places_of_dy, 0), kc, width, panel)
                             source = panel, 0, NR
                         for row in range(k_start, k_stop, PLACES_ROWS):
                             size = min(PLACES_ROWS, k_stop - row)

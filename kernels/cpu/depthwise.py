@@ -10,15 +10,14 @@ not multiply-adds.
 
 import math
 
-from ..declare import T, kernel, machine
+from ..declare import T, kernel
 from ..intrinsics import flat, stack_array
 from .simd.gemm_microkernel import NR
 from .simd.places_microkernel import (
-    PLACES_MR,
+    DEPTHWISE_MR,
     depthwise_microkernel,
     fill_places,
     images_at_once,
-    pack_rows,
 )
 from .simd.rows import clear
 from .simd.vectors import INIT_BIAS, INIT_C, INIT_ZERO
@@ -26,11 +25,9 @@ from .threads import ceil_div
 
 PIXEL_GRAIN = 60  # as convolution.py's
 CHANNEL_GRAIN = 16  # whole vectors of float32
-# Pixels for which the tables of a block are made, a multiple of PLACES_MR; taps that are packed
-# at a time; pixels of the gradient by kernel.
-BLOCK_PIXELS, BLOCK_TAPS, BLOCK_DEPTH = 60, 64, 256
-PANEL_OF_DY = machine(lambda target, item_bytes: BLOCK_DEPTH * NR.rule(target, item_bytes))
-PANEL = machine(lambda target, item_bytes: BLOCK_TAPS * NR.rule(target, item_bytes))
+# Pixels for which the tables of a block are made: whole tiles; and in the gradient by kernel, whose
+# tiles are of taps, of which a block has so many.
+BLOCK_PIXELS, BLOCK_TAPS, BLOCK_DEPTH = 90, 90, 256
 
 
 @kernel(
@@ -54,7 +51,7 @@ def convolve_channels(
     c] + bias[c]), p and t in a class's ranges."""
     a, c, channels, n_classes = flat(x), flat(y), w.shape[1], classes.shape[0]
     rows_at, out_at = stack_array(0, BLOCK_PIXELS), stack_array(0, BLOCK_PIXELS)
-    panel = stack_array(T(0), PANEL)
+    weights, init = flat(w), INIT_BIAS if bias.size > 0 else INIT_ZERO
     step = images_at_once(row_stop - row_start, n_classes, x.shape[1] + y.shape[1])
     for image in range(row_start, row_stop, step):
         count = min(step, row_stop - image)
@@ -64,24 +61,16 @@ def convolve_channels(
             for top in range(0, count * of_image, BLOCK_PIXELS):
                 n, p = image + top // of_image, first + top % of_image
                 size = min(BLOCK_PIXELS, count * of_image - top)
-                tiles = ceil_div(size, PLACES_MR)
-                own = size, tiles * PLACES_MR, n, p, first, last
+                tiles = ceil_div(size, DEPTHWISE_MR)
+                own = size, tiles * DEPTHWISE_MR, n, p, first, last
                 fill_places(rows_at, *own, pixels, x.shape[1])
                 fill_places(out_at, *own, places, y.shape[1])
                 for j in range(0, channels, NR):
-                    width = min(NR, channels - j)
-                    k, init = k_start, INIT_BIAS if bias.size > 0 else INIT_ZERO
-                    while True:  # once even if there is nothing to sum
-                        kc = min(BLOCK_TAPS, k_stop - k)
-                        low = T(clamp_min) if k + kc == k_stop else T(-math.inf)
-                        pack_rows(w, j, width, rows, k, k + kc, panel)
-                        depthwise_microkernel(
-                            tiles, kc, (a, j), (rows_at, 0), (taps, k), (panel, 0, NR),
-                            (bias, j), init, low, (c, j), (out_at, 0), width,
-                        )  # fmt: skip
-                        k, init = k + kc, INIT_C
-                        if k == k_stop:
-                            break
+                    depthwise_microkernel(
+                        tiles, k_stop - k_start, (a, j), (rows_at, 0), (taps, k_start),
+                        (weights, j, channels), (bias, j), init, T(clamp_min), (c, j), (out_at, 0),
+                        min(NR, channels - j), (rows, k_start),
+                    )  # fmt: skip
 
 
 @kernel(
@@ -102,9 +91,9 @@ def convolve_channels_by_kernel(
     """dw[rows[t], c] = sum over p of x[n, taps[t] + pixels[p] + c] dy[n, places[p], c], or +=; p
     and t in a class's ranges."""
     a, c, channels, per_image = flat(x), flat(dw), dy.shape[1], pixels.size
-    rows_at, out_at = stack_array(0, BLOCK_PIXELS), stack_array(0, BLOCK_PIXELS)
+    rows_at, out_at = stack_array(0, BLOCK_TAPS), stack_array(0, BLOCK_TAPS)
     columns_at, places_of_dy = stack_array(0, BLOCK_DEPTH), stack_array(0, BLOCK_DEPTH)
-    panel, n_classes = stack_array(T(0), PANEL_OF_DY), classes.shape[0]
+    b, n_classes = flat(dy), classes.shape[0]
     if accumulate == 0:
         for t in range(dw.shape[0]):
             clear(dw[t, start:stop])
@@ -120,17 +109,15 @@ def convolve_channels_by_kernel(
                 n, p = image + top // of_image, first + top % of_image
                 fill_places(columns_at, depth, depth, n, p, first, last, pixels, x.shape[1])
                 fill_places(places_of_dy, depth, depth, n, p, first, last, places, per_image)
-                for j in range(start, stop, NR):
-                    width = min(NR, stop - j)
-                    pack_rows(dy, j, width, places_of_dy, 0, depth, panel)
-                    for top_tap in range(k_start, k_stop, BLOCK_PIXELS):
-                        size = min(BLOCK_PIXELS, k_stop - top_tap)
-                        tiles = ceil_div(size, PLACES_MR)
-                        for r in range(tiles * PLACES_MR):
-                            t = top_tap + min(r, size - 1)
-                            rows_at[r], out_at[r] = taps[t], rows[t] * channels
+                for top_tap in range(k_start, k_stop, BLOCK_TAPS):
+                    size = min(BLOCK_TAPS, k_stop - top_tap)
+                    tiles = ceil_div(size, DEPTHWISE_MR)
+                    for r in range(tiles * DEPTHWISE_MR):
+                        t = top_tap + min(r, size - 1)
+                        rows_at[r], out_at[r] = taps[t], rows[t] * channels
+                    for j in range(start, stop, NR):
                         depthwise_microkernel(
-                            tiles, depth, (a, j), (rows_at, 0), (columns_at, 0),
-                            (panel, 0, NR), (panel, 0), INIT_C, T(-math.inf), (c, j),
-                            (out_at, 0), width,
+                            tiles, depth, (a, j), (rows_at, 0), (columns_at, 0), (b, j, channels),
+                            (b, 0), INIT_C, T(-math.inf), (c, j), (out_at, 0),
+                            min(NR, stop - j), (places_of_dy, 0),
                         )  # fmt: skip

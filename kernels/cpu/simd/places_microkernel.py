@@ -1,7 +1,7 @@
 """The micro-kernels of a product whose A is found by two tables: element (r, k) of A lies at
 rows_at[r] + columns_at[k] of a flat array. Every matrix that a convolution multiplies with has this
 form (kernels/geometry.py), so no copy of its windows is made. Of a depthwise convolution a row of
-numbers, one for each column, lies there.
+numbers, one for each column, lies there, and a third table tells which row of B comes next.
 
 As in gemm_microkernel.py a micro-tile of C is held in registers; the tables cost one load for each
 element of K. Tiles have one height: the rows that a last tile has too many repeat a row, table and
@@ -12,11 +12,13 @@ from functools import partial
 
 from ...declare import helper, intrinsic, machine
 from .gemm_microkernel import NR
-from .rows import row_copy
-from .vectors import INIT_BIAS, INIT_C, LANES, Vectors, operand
+from .rows import _loop
+from .vectors import INIT_BIAS, INIT_C, Vectors, operand
 
 # Each row's address is a register of its own: 14 of them would not fit beside k, an offset and B.
 PLACES_MR = machine(lambda target, _item_bytes: 10 if target.vector_registers == 32 else 6)
+# Of a depthwise convolution; 9 taps of 3 x 3 are one tile of its gradient by kernel.
+DEPTHWISE_MR = machine(lambda target, _item_bytes: 9 if target.vector_registers == 32 else 6)
 IMAGES_ELEMENTS = machine(lambda target, item_bytes: target.l2_bytes // 2 // item_bytes)
 
 
@@ -42,21 +44,41 @@ def images_at_once(images, classes, elements):
     return max(1, images if classes == 1 else IMAGES_ELEMENTS // max(elements, 1))
 
 
-@helper
-def pack_rows(b, col, width, rows, start, stop, panel):
-    """panel = columns col to col + width of the rows of B that `rows` names from start to stop, NR
-    apart."""
-    for k in range(stop - start):
-        row = b[rows[start + k]]
-        source, packed = row[col : col + width], panel[k * NR : k * NR + width]
-        if width == NR:
-            for q in range(NR):
-                packed[q] = source[q]
-        elif width == LANES:
-            for q in range(LANES):
-                packed[q] = source[q]
-        else:
-            row_copy(source, packed)
+@intrinsic("void <- any any int int any")
+def pack_rows(b, rows, count, width, panel):
+    """panel = of B, (array, start, row stride), the `width` first columns of the `count` rows that
+    `rows`, (table, start), names, NR apart. What lies beyond them is not read."""
+    (b, start, stride), (rows, first), nr = b, rows, NR
+    for k in range(count):
+        place = start + rows[first + k] * stride
+        panel[k * nr : k * nr + width] = b[place : place + width]
+
+
+@pack_rows.lowering
+def _(emitter, b, rows, count, width, panel):
+    builder, ir = emitter.builder, Vectors(emitter)
+    (b, stride), (rows,) = operand(emitter, 0, b), operand(emitter, 1, rows)
+    panel, _ = emitter.array(panel, emitter.kinds[4])
+
+    def rows_of_vectors(masks):
+        def copy(k, _):
+            row = builder.mul(builder.load(builder.gep(rows, [k])), stride)
+            for v, mask in enumerate(masks):
+                offset = ir.number(v * ir.lanes)
+                value = ir.load(builder.gep(b, [builder.add(row, offset)]), mask)
+                to = builder.add(builder.mul(k, ir.number(2 * ir.lanes)), offset)
+                ir.store(value, builder.gep(panel, [to]))
+            return []
+
+        _loop(builder, ir.number(0), count, 1, [], copy)
+
+    is_whole = builder.icmp_signed("==", width, ir.number(2 * ir.lanes))
+    with builder.if_else(is_whole) as (whole, cut):
+        with whole:
+            rows_of_vectors([None, None])
+        with cut:
+            starts = [ir.number(v * ir.lanes) for v in range(2)]
+            rows_of_vectors([ir.first(builder.sub(width, start)) for start in starts])
 
 
 @intrinsic("void <- int int any any any any any int T any any int")
@@ -73,33 +95,37 @@ def places_microkernel(
     the order of K, whatever the tile.
     """
     of_c = bias, init, clamp_min, c, out_at, width
-    _in_python(PLACES_MR, 0, count, depth, a, rows_at, columns_at, b, *of_c)
+    _in_python(PLACES_MR, count, depth, a, rows_at, columns_at, b, *of_c)
 
 
 @places_microkernel.lowering
 def _(emitter, *values):
-    _call(emitter, "places_microkernel", False, *values)
+    mr = PLACES_MR.rule(emitter.target, emitter.item_bytes)
+    _call(emitter, "places_microkernel", mr, *values)
 
 
-@intrinsic("void <- int int any any any any any int T any any int")
+@intrinsic("void <- int int any any any any any int T any any int any")
 def depthwise_microkernel(
-    count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
+    count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width, b_rows
 ):
-    """The same where column q of the result is made of column q alone: element q of (r, k) lies q
-    further on."""
+    """The same of tiles of DEPTHWISE_MR rows, where column q of the result is made of column q
+    alone: element q of (r, k) lies q further on. b_rows: (table, start) of the numbers of B's
+    rows."""
     of_c = bias, init, clamp_min, c, out_at, width
-    _in_python(PLACES_MR, 1, count, depth, a, rows_at, columns_at, b, *of_c)
+    _in_python(DEPTHWISE_MR, count, depth, a, rows_at, columns_at, b, *of_c, b_rows)
 
 
 @depthwise_microkernel.lowering
 def _(emitter, *values):
-    _call(emitter, "depthwise_microkernel", True, *values)
+    mr = DEPTHWISE_MR.rule(emitter.target, emitter.item_bytes)
+    _call(emitter, "depthwise_microkernel", mr, *values)
 
 
 def _in_python(
-    mr, by_column, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width
-):
-    """Both, of tiles of `mr` rows; by_column: how far on the factor of the next column lies."""
+    mr, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c, out_at, width,
+    b_rows=None,
+):  # fmt: skip
+    """Both, of tiles of `mr` rows; b_rows: of depthwise_microkernel."""
     (a, a_start), (rows_at, row), (columns_at, column) = a, rows_at, columns_at
     (b, b_start, b_row), (bias, bias_start) = b, bias
     (c, c_start), (out_at, out) = c, out_at
@@ -116,16 +142,17 @@ def _in_python(
                     else c.dtype.type(0)
                 )
                 for k in range(depth):
-                    factor = a[x + columns_at[column + k] + q * by_column]
-                    total += factor * b[b_start + k * b_row + q]
+                    number = k if b_rows is None else b_rows[0][b_rows[1] + k]
+                    factor = a[x + columns_at[column + k] + (0 if b_rows is None else q)]
+                    total += factor * b[b_start + number * b_row + q]
                 totals.append((place + q, clamp_min if total < clamp_min else total))
         for place, total in totals:
             c[place] = total
 
 
 def _call(
-    emitter, name, by_column, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c,
-    out_at, width,
+    emitter, name, mr, count, depth, a, rows_at, columns_at, b, bias, init, clamp_min, c,
+    out_at, width, b_rows=None,
 ):  # fmt: skip
     """Call the function for addresses."""
     arrays = (2, a), (3, rows_at), (4, columns_at), (5, b), (6, bias), (9, c), (10, out_at)
@@ -133,16 +160,17 @@ def _call(
         operand(emitter, *x) for x in arrays
     )
     values = [count, depth, a, rows_at, columns_at, *b, bias, init, clamp_min, c, out_at, width]
-    emitter.call_noinline(name, values, partial(_micro_tiles, emitter, by_column))
+    if b_rows is not None:
+        values += operand(emitter, 12, b_rows)
+    emitter.call_noinline(name, values, partial(_micro_tiles, emitter, mr))
 
 
 def _micro_tiles(
-    emitter, by_column, count, depth, a, rows_at, columns_at, b, b_row, bias, init, clamp_min, c,
-    out_at, width,
+    emitter, mr, count, depth, a, rows_at, columns_at, b, b_row, bias, init, clamp_min, c,
+    out_at, width, b_rows=None,
 ):  # fmt: skip
-    """The body of the function; by_column: whether A's elements are rows of numbers."""
-    builder, whole = emitter.builder, Vectors(emitter)
-    number, mr = whole.number, PLACES_MR.rule(emitter.target, emitter.item_bytes)
+    """The body of the function, for tiles of `mr` rows."""
+    builder, whole, number = emitter.builder, Vectors(emitter), Vectors(emitter).number
 
     def variant(kinds, tail):
         """Tiles with a vector of columns of each of these kinds, the last one cut to `tail`
@@ -182,13 +210,15 @@ def _micro_tiles(
         builder.position_at_end(loop)
         k, b_now = builder.phi(depth.type), builder.phi(b.type)
         sums = {cell: builder.phi(kinds[cell[1]].vector) for cell in grid}
-        offset = builder.load(builder.gep(columns_at, [k]))
-        b_vectors, results = [load(b_now, v) for v in vectors], {}
+        offset, b_here = builder.load(builder.gep(columns_at, [k])), b_now
+        if b_rows is not None:
+            b_here = builder.gep(b, [builder.mul(builder.load(builder.gep(b_rows, [k])), b_row)])
+        b_vectors, results = [load(b_here, v) for v in vectors], {}
         for r in range(mr):
             place = builder.gep(a_rows[r], [offset])
-            factor = None if by_column else builder.load(place)
+            factor = builder.load(place) if b_rows is None else None
             for v, kind in enumerate(kinds):
-                factors = load(place, v) if by_column else kind.splat(factor)
+                factors = kind.splat(factor) if b_rows is None else load(place, v)
                 results[r, v] = kind.fma(factors, b_vectors[v], sums[r, v])
         following, b_following = builder.add(k, number(1)), builder.gep(b_now, [b_row])
         moved = (k, number(0), following), (b_now, b, b_following)
