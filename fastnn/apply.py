@@ -95,11 +95,23 @@ def launch(
             launch(call, *inputs, *[None] * (op.arity - len(inputs)), *outputs, **attributes)
         else:
             launch(call, *inputs, *outputs, **attributes)
-    except IndexOutOfRange as error:  # the tensors are still there to say which it is
-        indices = [inputs[i] for i in op.indices if i < len(inputs)]
-        raise error.among(indices) from None
+    except IndexOutOfRange as error:
+        raise error.among(_indices(op, inputs), _element) from None
     if recorder is not None:
-        count_flops(op, inputs, outputs, attributes, recorder.instructions[before:])
+        made = recorder.instructions[before:]
+        count_flops(op, inputs, outputs, attributes, made)
+        if op.indices:
+            indices = _indices(op, inputs)
+            for instruction in made:
+                instruction.indices = indices
+
+
+def _indices(op, inputs):
+    return [inputs[i] for i in op.indices if i < len(inputs)]
+
+
+def _element(tensor, place):
+    return tensor.numpy().reshape(-1)[place]
 
 
 def _common_type(inputs):

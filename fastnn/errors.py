@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def name_layer(error: Exception, layer: str) -> None:
 
 
 class IndexOutOfRange(IndexError):
-    """What a kernel says of an index: where it stands among all of the batch, row after row."""
+    """What a kernel says of an index: its number among all of an array, row after row."""
 
     where: str
     place: int
@@ -119,23 +119,23 @@ class IndexOutOfRange(IndexError):
     @classmethod
     def of(cls, where: str, place: int) -> "IndexOutOfRange":
         """One of a place. The class takes a message alone, as errors must that are pickled."""
-        error = cls(
-            f"{where}: index number {place} of the batch is out of range (row {place} where each "
-            "row has one)"
-        )
+        error = cls(f"{where}: index number {place} of the batch is out of range")
         error.where, error.place = where, place
         return error
 
-    def among(self, indices: Sequence[Any]) -> IndexError:
-        """The same with the index, of an op's tensors, which are known where nothing is
-        replayed. Of several, which broadcast, it is the last one's."""
+    def among(self, indices: Sequence[Any], read: Callable[[Any, int], Any]) -> IndexError:
+        """The same with the index and where it stands, of an op's tensors. Of several, which
+        broadcast, it is the last one's. read: a tensor's element of a number, None where that is
+        no longer known."""
         if not indices:
             return self
-        shape = np.broadcast_shapes(*[x.shape for x in indices])
-        at = np.unravel_index(self.place, shape)
-        index = int(np.broadcast_to(indices[-1].numpy(), shape)[at])
-        spot = f" at {shape_text(map(int, at))}" if at and len(indices) == 1 else ""
-        return IndexError(f"{self.where}: index {index}{spot} is out of range")
+        shape, last = np.broadcast_shapes(*[x.shape for x in indices]), indices[-1]
+        at = list(map(int, np.unravel_index(self.place, shape)))
+        own = [min(i, n - 1) for i, n in zip(at[len(at) - last.ndim :], last.shape, strict=True)]
+        index = read(last, int(np.ravel_multi_index(own, last.shape)) if own else 0)
+        spot = f" at {shape_text(at)}" if at and (len(indices) == 1 or index is None) else ""
+        index = "an index" if index is None else f"index {index}"
+        return IndexError(f"{self.where}: {index}{spot} is out of range")
 
 
 def kernel_error(status: int, name: str, layer: str) -> Exception:

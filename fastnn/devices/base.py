@@ -1,8 +1,9 @@
 """What the programs of every device have in common."""
 
+from functools import partial
 from typing import Any
 
-from fastnn.errors import kernel_error
+from fastnn.errors import IndexOutOfRange, kernel_error
 from fastnn.tape.instruction import Instruction
 
 FOREVER = 1 << 62  # steps
@@ -18,4 +19,8 @@ class StepFailed(Exception):
 
     def error(self) -> Exception:
         """What to raise for it."""
-        return kernel_error(self.status, self.instruction.name, self.instruction.layer)
+        failed = self.instruction
+        error = kernel_error(self.status, failed.name, failed.layer)
+        if isinstance(error, IndexOutOfRange):
+            return error.among(failed.indices, partial(self.tape.element, failed))
+        return error

@@ -205,7 +205,7 @@ def clipped_binary_cross_entropy(p: Operand, target: Operand, clip: float = 1e-0
 
 def clipped_sparse_cross_entropy(p: Operand, labels: Operand, clip: float = 1e-07) -> Tensor:
     """log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1;
-    labels: (N,), int64."""
+    labels: (N,), or N in any shape, int64."""
 
 def conv(
     inputs: Operand,
@@ -986,8 +986,8 @@ def softmax_cross_entropy(
     row_max: Operand | None = None,
     exp_sum: Operand | None = None,
 ) -> Tensor:
-    """-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, row_max and exp_sum,
-    if at hand, are what softmax made of z."""
+    """-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), or N in any shape, int64. p,
+    row_max and exp_sum, if at hand, are what softmax made of z."""
 
 def softplus(x: Operand) -> Tensor:
     """log(1 + e^x). x: any shape, float32 or float64; the result has both."""

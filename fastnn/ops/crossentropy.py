@@ -135,6 +135,5 @@ def sparse_categorical_crossentropy(
         output = transpose(output, axes=[*[d for d in range(dims) if d != axis], axis])
     of = softmax_cross_entropy if from_logits else clipped_sparse_cross_entropy
     if dims == 2:
-        return of(output, target if target.shape == kept else reshape(target, kept))
-    rows = reshape(output, (-1, output.shape[-1])), reshape(target, (-1,))
-    return reshape(of(*rows), kept)
+        return of(output, target)
+    return reshape(of(reshape(output, (-1, output.shape[-1])), target), kept)

@@ -118,7 +118,8 @@ def _expect_labels(name, x, labels, argument):
             f"{name}: labels must be int64; got {labels.dtype}. Make them so: "
             "fastnn.tensor(labels, 'int64')."
         )
-    expect_shape(name, "labels", labels.shape, (x.shape[0],))
+    if prod(labels.shape) != x.shape[0]:
+        expect_shape(name, "labels", labels.shape, (x.shape[0],))
     return dtype
 
 
@@ -181,7 +182,7 @@ def _softmax_loss_infer(z, labels, p=None, row_max=None, exp_sum=None):
 
 def _softmax_loss_gradient(g, dys, inputs, outputs):
     p = inputs[2] if len(inputs) > 2 else outputs[1]
-    g.gradient(0, _softmax_loss_gradient_op, p, inputs[1], dys[0])
+    g.gradient(0, _softmax_loss_gradient_op, p, inputs[1].flat(), dys[0])
 
 
 _softmax_loss_gradient_op = Op(
@@ -201,9 +202,8 @@ softmax_cross_entropy = Op(
     instructions=(13, 18),  # as softmax, whose result it keeps
     gradient_instructions=(1, 1),
     flops=lambda inputs, outputs: 26 * inputs[1].size if len(inputs) > 2 else 25 * inputs[0].size,
-    doc="-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), int64. p, row_max and "
-    "exp_sum, if at hand, are what "
-    "softmax made of z.",
+    doc="-log(softmax(z)[label]) of each row of z (N, C); labels: (N,), or N in any shape, "
+    "int64. p, row_max and exp_sum, if at hand, are what softmax made of z.",
 )
 
 _sparse_gradient_op = Op(
@@ -220,12 +220,12 @@ clipped_sparse_cross_entropy = Op(
     ],
     kernels="losses.sparse_categorical_crossentropy",
     gradient=lambda g, dys, inputs, outputs, clip=CLIP: g.gradient(
-        0, _sparse_gradient_op, *inputs, dys[0], clip=clip
+        0, _sparse_gradient_op, inputs[0], inputs[1].flat(), dys[0], clip=clip
     ),
     reference=reference.sparse_categorical_crossentropy,
     cases=[Case((_between(shape), _labels(shape)), terms=shape[1]) for shape in EXTENTS],
     indices=(1,),
     flops=lambda inputs, outputs, **_: 2 * inputs[0].size,
     doc="log(sum of p) - log(p[label]) of each row of p (N, C), p kept `clip` away from 0 and 1; "
-    "labels: (N,), int64.",
+    "labels: (N,), or N in any shape, int64.",
 )

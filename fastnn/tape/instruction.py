@@ -12,13 +12,14 @@ NUMBERS = (int, float)
 
 class Instruction:
     """One kernel call: what it is called in messages, the kernel and its element type, its
-    arguments (tensors and numbers), the layer it belongs to, its floating-point operations."""
+    arguments (tensors and numbers), the layer it belongs to, its floating-point operations; the
+    indices of its op, for errors."""
 
-    __slots__ = ("arguments", "dtype", "flops", "kernel", "layer", "name")
+    __slots__ = ("arguments", "dtype", "flops", "indices", "kernel", "layer", "name")
 
     def __init__(self, name, kernel, dtype, arguments, layer, flops):
         self.name, self.kernel, self.dtype, self.arguments = name, kernel, dtype, arguments
-        self.layer, self.flops = layer, flops
+        self.layer, self.flops, self.indices = layer, flops, ()
 
     @property
     def tensors(self) -> list[tuple[Parameter, Any]]:

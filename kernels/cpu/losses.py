@@ -61,7 +61,7 @@ def clipped_sum(p, clip):
 
 
 @kernel(split=[("N", ROW_GRAIN)], p="T[N, C]", labels="i8[N]", clip="float", loss="out T[N]")
-def sparse_categorical_crossentropy(p, labels, clip, loss, start, stop):
+def sparse_categorical_crossentropy_rows(p, labels, clip, loss, start, stop):
     """loss = log(sum of q) - log(q[label]), q = p clipped: probabilities need not add up to one (as
     Keras on TensorFlow)."""
     status = 0
@@ -100,4 +100,8 @@ def softmax_cross_entropy(call, z, labels, p, row_max, exp_sum, loss, *softmax_o
     if softmax_of_z:
         call(softmax, z, *softmax_of_z)
         _, row_max, exp_sum = softmax_of_z
-    call(softmax_cross_entropy_rows, z, row_max, exp_sum, labels, loss)
+    call(softmax_cross_entropy_rows, z, row_max, exp_sum, labels.flat(), loss)
+
+
+def sparse_categorical_crossentropy(call, p, labels, loss, *, clip=1e-7):
+    call(sparse_categorical_crossentropy_rows, p, labels.flat(), float(clip), loss)

@@ -163,9 +163,9 @@ def sparse_loss_gradient_kernel(threads):
 def softmax_cross_entropy(call, z, labels, p, row_max, exp_sum, loss, *softmax_of_z):
     """What softmax made of z is given, or it is made here and kept for the gradient."""
     if softmax_of_z:
-        call(softmax_loss_kernel(z.shape[1]), z, labels, *softmax_of_z, loss)
+        call(softmax_loss_kernel(z.shape[1]), z, labels.flat(), *softmax_of_z, loss)
     else:
-        call(softmax_cross_entropy_rows, z, row_max, exp_sum, labels, loss)
+        call(softmax_cross_entropy_rows, z, row_max, exp_sum, labels.flat(), loss)
 
 
 def softmax_cross_entropy_gradient(call, p, labels, dloss, dz):
@@ -173,7 +173,7 @@ def softmax_cross_entropy_gradient(call, p, labels, dloss, dz):
 
 
 def sparse_categorical_crossentropy(call, p, labels, loss, *, clip=1e-7):
-    call(sparse_loss_kernel(p.shape[1]), p, labels, float(clip), loss)
+    call(sparse_loss_kernel(p.shape[1]), p, labels.flat(), float(clip), loss)
 
 
 def sparse_categorical_crossentropy_gradient(call, p, labels, dloss, dp, *, clip):

@@ -164,7 +164,7 @@ def test_an_index_out_of_range_is_refused_in_training(is_sparse):
     )
     model.compile("sgd", "mse")
     x, y = np.array([[1, 2], [99, 3]]), np.ones((2, 1))
-    message = "step 1: take in layer 'words': index number 2 of the batch is out of range"
+    message = r"step 1: take in layer 'words': index 99 at \(1, 0\) is out of range"
     for use in (model.train_on_batch, model.evaluate):
         with pytest.raises(IndexError, match=message) as raised:
             use(x, y)

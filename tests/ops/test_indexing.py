@@ -1,5 +1,7 @@
 """x[...] is NumPy's, in values and gradients, eagerly and recorded."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -179,13 +181,44 @@ def test_indices_that_are_arguments_are_checked_natively_and_name_the_first_that
     np.testing.assert_array_equal(rows([3, -4]).numpy(), x.numpy()[[3, -4]])
     np.testing.assert_array_equal(elements([3, -4], [-1, 2]).numpy(), x.numpy()[[3, -4], [-1, 2]])
     for wrong in ([0, 4], [0, -5], [1, 2**40]):
-        with pytest.raises(IndexError, match="take: index number 1 of the batch is out of range"):
+        with pytest.raises(IndexError, match=rf"take: index {wrong[1]} at \(1\) is out of range"):
             rows(wrong)
-        with pytest.raises(IndexError, match="index: index number 1 of the batch is out of range"):
+        with pytest.raises(IndexError, match=r"index: index \S+ is out of range"):
             elements(wrong, [0, 0])
-    with pytest.raises(IndexError, match="index: index number 0 "):
+    with pytest.raises(IndexError, match="index: index 3 is out of range"):
         elements([0, 0], [3, 0])
     np.testing.assert_array_equal(rows([0, 1]).numpy(), x.numpy()[:2])  # and goes on
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_eager_and_replayed_an_index_out_of_range_is_told_in_the_same_words(n_threads):
+    """Which it is, and where in the array of indices it stands, labels of steps too."""
+    table, logits = np.zeros((5, 3), "f4"), np.zeros((2, 4, 3), "f4")
+    indices = np.array([[1, 2, 0, 1], [0, -9, 2, 1]])
+    calls = (
+        lambda i: ops.take(table, i, axis=0),
+        lambda i: ops.sparse_categorical_crossentropy(i, logits),
+        lambda i: ops.sparse_categorical_crossentropy(i, logits, from_logits=True),
+        lambda i: ops.take(table, ops.reshape(i * 2 - i, (4, 2)), axis=0),
+    )
+    messages, before = [], fastnn.get_threads()
+    try:
+        fastnn.set_threads(n_threads)
+        for call in calls:
+            with pytest.raises(IndexError, match="index -9") as eager:
+                call(fastnn.tensor(indices))
+            step = fastnn.record(call)
+            step(np.abs(indices) % 3)
+            with pytest.raises(IndexError) as replayed:
+                step(indices)
+            messages.append(str(replayed.value))
+            at = str(eager.value).partition(": ")[2]
+            assert messages[-1].partition(": ")[2] == at
+            assert str(pickle.loads(pickle.dumps(replayed.value))) == messages[-1]
+    finally:
+        fastnn.set_threads(before)
+    assert ["at (1, 1)" in m for m in messages] == [True, True, True, False]
+    assert "at (2, 1)" in messages[3]
 
 
 def test_an_index_of_a_dimension_without_elements_reads_nothing():

@@ -255,7 +255,7 @@ def test_the_lowest_row_out_of_range_is_named_whatever_the_threads():
         tape = Tape(recorder, [loss.buffer], n_threads)
         with pytest.raises(StepFailed) as failed:
             Program([(tape, 1)]).run(1, n_threads=n_threads)
-        assert "row 13 " in str(failed.value.error())
+        assert "index 9 at (13) is out of range" in str(failed.value.error())
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_names_op_and_layer():

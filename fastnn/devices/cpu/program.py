@@ -1,5 +1,6 @@
 """Tapes as the native replay loop reads them, and programs made of several tapes."""
 
+import ctypes
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
@@ -32,7 +33,7 @@ from fastnn.kernels.cpu.replay import (
 )
 from fastnn.tape import report
 from fastnn.tape.cost import work
-from fastnn.tape.instruction import NUMBERS
+from fastnn.tape.instruction import NUMBERS, Instruction
 from fastnn.tape.plan import lifetimes, placed, without_dead_code
 from fastnn.tape.record import Recorder
 from fastnn.tape.report import Timings
@@ -176,6 +177,21 @@ class Tape:
     def array(self, tensor: Any) -> np.ndarray:
         """The memory of a tensor made while recording."""
         return self.memory_of(tensor.buffer).array(tensor.shape, tensor.dtype)
+
+    def element(self, instruction: Instruction, tensor: Any, place: int) -> Any:
+        """Element number `place` of a tensor that an instruction is given, where the step ended
+        with that; None if it stood in a tile of a fusion group."""
+        if any([tensor.buffer in g.private for g in self.groups]):
+            return None
+        word = (self.blocks[self.instructions.index(instruction)] - self.start) // 8
+        for a in instruction.arguments:
+            if not isinstance(a, NUMBERS) and a.buffer is tensor.buffer:
+                address = int(self.words[word]) + place * tensor.dtype.itemsize
+                return np.frombuffer(
+                    ctypes.string_at(address, tensor.dtype.itemsize), tensor.dtype
+                )[0]
+            word += 1 if isinstance(a, NUMBERS) else 1 + len(a.shape)
+        return None
 
     def with_increments(self, increments: Sequence[tuple[int, int]]) -> "Tape":
         """The same step, incrementing the words at these addresses; none, to time it."""
