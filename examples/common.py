@@ -2,15 +2,21 @@
 
     python examples/NAME.py [--data FOLDER] [--seed N] [--device cpu|cuda] [--quick]
 
-Without --data they take a small set that travels with them, in examples/data/.
+Without --data they take a small set that travels with them, in examples/data/. What is written lies
+in the folder they are started in. Whatever ends them early is told in a line.
 """
 
 import argparse
 import json
+import signal
 import struct
 import sys
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +24,17 @@ import fastnn
 from fastnn.errors import CudaError
 
 TRAVELLING = Path(__file__).parent / "data"
+INTERRUPTED = "interrupted: nothing is written"
+
+
+def _tell(kind, error, trace):
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"\n{INTERRUPTED}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _tell
 
 
 def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
@@ -31,13 +48,19 @@ def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
     if files:
         held = ", ".join(files)
         add("--data", type=Path, default=TRAVELLING / data, help=f"a folder with {held}")
-    add("--seed", type=_seed, default=0)
-    add("--device", choices=("cpu", "cuda"), default="cpu")
+    add("--seed", type=_seed, default=0, help="of all random numbers, 0 unless given")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="cpu unless given")
     add("--quick", action="store_true", help="a few steps, to see that it runs")
     given = parser.parse_args()
+    if files and not given.data.is_dir():
+        parser.error(f"--data: expected a folder with {held}; there is no folder {given.data}")
     missing = [name for name in files if not any(given.data.glob(name))]
     if missing:
         parser.error(f"--data: {given.data} has no {missing[0]}")
+    try:
+        tempfile.TemporaryFile(dir=Path.cwd()).close()
+    except OSError as error:
+        parser.error(f"the model is written to this folder, but that cannot be: {error}")
     try:
         fastnn.set_device(given.device)
     except CudaError as error:
@@ -47,16 +70,43 @@ def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
 
 
 def _seed(text):
-    if not text.isdecimal():
+    if not (text.isdecimal() and int(text) < 1 << 63):
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 on; got {text!r}")
     return int(text)
+
+
+@contextmanager
+def reading(path: Path, expected: str) -> Iterator[None]:
+    """Within it, what makes data another than was expected ends the program."""
+    try:
+        yield
+    except Exception as error:
+        found = " ".join(f"{error or type(error).__name__}".split())
+        sys.exit(f"--data: {path} should hold {expected}; {found}")
 
 
 def expect_whole(history: fastnn.callbacks.History) -> None:
     """End the program if training was interrupted: what it would show and write is of a whole
     one."""
     if history.interrupted:
-        sys.exit("interrupted: nothing is written")
+        sys.exit(INTERRUPTED)
+
+
+def save(model: fastnn.Model, name: str, about: Any = None) -> None:
+    """Write name.fastnn and, if more is to be known of it, name.json: both or none. Ctrl-C no
+    longer counts from here on, a moment from the end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    aside = Path(f"{name}.json.part")
+    try:
+        if about is not None:
+            aside.write_text(json.dumps(about), encoding="utf-8")
+        model.save(f"{name}.fastnn")
+        if about is not None:
+            aside.replace(f"{name}.json")
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        sys.exit(f"{name}.fastnn is not written: {error}")
 
 
 def finish(family: str, metric: str, value: float, bar: float, seconds: float, steps: int) -> None:

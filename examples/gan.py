@@ -12,7 +12,7 @@ import sys
 import time
 
 import numpy as np
-from common import expect_whole, finish, save_png, start
+from common import expect_whole, finish, save, save_png, start
 
 from fastnn import layers
 from fastnn.applications import GAN, dense_discriminator, dense_generator
@@ -41,7 +41,7 @@ def logistic_regression(x: np.ndarray, digits: np.ndarray) -> Sequential:
     """Probabilities of digits, of rows of pixels."""
     model = Sequential([layers.Input(x.shape[1:]), layers.Dense(10, activation="softmax")])
     model.compile(Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
-    model.fit(x, digits, epochs=50, verbose=0)
+    expect_whole(model.fit(x, digits, epochs=50, verbose=0))
     print(f"the digits are told apart: {model.evaluate(x, digits, verbose=0)[1]:.1%}")
     return model
 
@@ -107,8 +107,8 @@ def main() -> None:
     print(as_text(beside(shown[5:, :1].swapaxes(0, 1))))
     print("digit  " + "  ".join(f"{d:4}" for d in range(10)))
     print("share  " + "  ".join(f"{share:4.2f}" for share in shares))
+    save(gan.generator, "gan")
     save_png("gan.png", np.kron(beside(shown), np.ones((4, 4))))
-    gan.generator.save("gan.fastnn")
     finish("gan", "Frechet distance", frechet_distance(drawn, x), BAR, seconds, steps)
     if not given.quick and not (shares.min() > 0 and shares.max() <= MOST):
         sys.exit(f"not every digit is drawn, or one more than {MOST:.0%} of the time")

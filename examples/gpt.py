@@ -7,17 +7,17 @@ batches of 12, 2,000 steps. Validation is of all of the last tenth of the text, 
 follow each other. The model is written to gpt.fastnn, its characters to gpt.json.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import expect_whole, finish, start
+from common import expect_whole, finish, reading, save, start
 
 import fastnn
 
 CONTEXT, BATCH, STEPS, EPOCHS = 64, 12, 2000, 10
+LEAST = 10 * (CONTEXT + 1)  # characters: one context of them is held out
 BAR = 1.92  # nats a character, with the whole of tinyshakespeare; nanoGPT reaches 1.88
 RATE, LAST_RATE, WARMUP = 1e-3, 1e-4, 100
 
@@ -35,9 +35,17 @@ def batches(tokens: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndar
         yield windows(tokens, rng.integers(len(tokens) - CONTEXT, size=BATCH))
 
 
+def read(path: Path) -> str:
+    with reading(path, f"text in UTF-8, at least {LEAST} characters"):
+        text = path.read_text(encoding="utf-8")
+        if len(text) < LEAST:
+            raise ValueError(f"it has {len(text)}")
+    return text
+
+
 def main() -> None:
     given = start(__doc__, "tinyshakespeare", "input.txt")
-    text = (given.data / "input.txt").read_text()
+    text = read(given.data / "input.txt")
     characters = sorted(set(text))
     tokens = np.searchsorted(characters, list(text))
     train, held_out = np.split(tokens, [int(0.9 * len(tokens))])
@@ -69,10 +77,10 @@ def main() -> None:
     seconds = time.perf_counter() - begin
     expect_whole(history)
 
-    written = model.generate(np.searchsorted(characters, ["\n"]), 500, top_k=40, seed=given.seed)
+    prompt = [characters.index("\n")] if "\n" in characters else tokens[:1]
+    written = model.generate(prompt, 500, top_k=40, seed=given.seed)
     print("".join(np.array(characters)[written]))
-    model.save("gpt.fastnn")
-    Path("gpt.json").write_text(json.dumps(characters))
+    save(model, "gpt", characters)
     value = history.history["val_loss"][-1]
     finish("gpt", "validation, nats a character", value, BAR, seconds, steps)
 

@@ -6,9 +6,10 @@ resnet.fastnn.
 """
 
 import time
+from pathlib import Path
 
 import numpy as np
-from common import expect_whole, finish, start
+from common import expect_whole, finish, reading, save, start
 
 from fastnn.applications import ResNet
 from fastnn.losses import SparseCategoricalCrossentropy
@@ -21,6 +22,29 @@ DEPTH, EPOCHS, BATCH = 8, 20, 64
 RATE, DECAY, WARMUP = 3e-3, 0.05, 0.15  # a part of the steps, in which the rate rises
 MOVED = 2  # pixels, at most
 BAR = 0.88  # with the whole set
+FILE = "fashion_mnist*.npz"
+HELD = (
+    "x_train and x_test, bytes (N, H, W), and y_train and y_test, their kinds from 0 to "
+    f"{len(KINDS) - 1}"
+)
+
+
+def read(path: Path) -> list[np.ndarray]:
+    """Images and kinds, to learn from and for testing."""
+    with reading(path, HELD):
+        found = np.load(path)
+        x, y, x_test, y_test = arrays = [
+            found[f"{a}_{part}"] for part in ("train", "test") for a in "xy"
+        ]
+        for images, kinds in ((x, y), (x_test, y_test)):
+            of_images = images.dtype == np.uint8 and images.ndim == 3 and images.size > 0
+            if not of_images or images.shape[1:] != x.shape[1:]:
+                raise ValueError(f"images are {images.dtype} {images.shape}")
+            if kinds.dtype.kind not in "iu" or kinds.shape != images.shape[:1]:
+                raise ValueError(f"kinds of {len(images)} images are {kinds.dtype} {kinds.shape}")
+            if not 0 <= kinds.min() <= kinds.max() < len(KINDS):
+                raise ValueError(f"kinds go from {kinds.min()} to {kinds.max()}")
+    return arrays
 
 
 def moved(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -34,9 +58,8 @@ def moved(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def main() -> None:
-    given = start(__doc__, "fashion_mnist", "*.npz")
-    with np.load(next(given.data.glob("*.npz"))) as found:
-        x, y, x_test, y_test = (found[f"{a}_{part}"] for part in ("train", "test") for a in "xy")
+    given = start(__doc__, "fashion_mnist", FILE)
+    x, y, x_test, y_test = read(next(given.data.glob(FILE)))
     x, x_test = (np.float32(images[..., None]) / 255 for images in (x, x_test))
     epochs = 1 if given.quick else EPOCHS
     steps = epochs * -(-len(x) // BATCH)
@@ -63,7 +86,7 @@ def main() -> None:
     right = model.predict(x_test).argmax(axis=1) == y_test
     for number, kind in enumerate(KINDS):
         print(f"{kind:9} {right[y_test == number].mean():.3f}")
-    model.save("resnet.fastnn")
+    save(model, "resnet")
     finish("resnet", "test accuracy", right.mean(), BAR, seconds, steps)
 
 
