@@ -50,26 +50,20 @@ def bert() -> dict[str, Any]:
     }
 
 
-def of_model(given: dict[str, Any], limits: Mapping[str, float]) -> list[Case]:
-    """limits: of a step."""
-    name, title = given.pop("name"), given.pop("title")
+def step(given: dict[str, Any], limits: Mapping[str, float]) -> Train:
+    named = {"name": f"step-{given['name']}", "title": f"{given['title']}, a step"}
+    return Train(limits=limits, limits_of_two={}, **given | named)
+
+
+def around(given: dict[str, Any]) -> list[Case]:
+    """What comes with steps: memory, and the first of them."""
+    name, title = given["name"], given["title"]
+    memory = {"name": f"memory-{name}", "title": f"{title}, peak memory of training in MB"}
+    first = f"{title}, a process that has nothing compiled, to the end of a step"
+    begin = {"name": f"first-{name}", "title": first}
     return [
-        Train(
-            name=f"step-{name}", title=f"{title}, a step", limits=limits, limits_of_two={}, **given
-        ),
-        TrainMemory(
-            name=f"memory-{name}",
-            title=f"{title}, peak memory of training in MB",
-            limits=FASTER,
-            **given,
-        ),
-        FirstStep(
-            name=f"first-{name}",
-            title=f"{title}, a process that has nothing compiled, to the end of a step",
-            seconds=20.0,
-            limits_of_two={},
-            **given,
-        ),
+        TrainMemory(limits=FASTER, **given | memory),
+        FirstStep(seconds=20.0, limits_of_two={}, **given | begin),
     ]
 
 
@@ -80,9 +74,10 @@ def write() -> Write:
 
 
 FAMILIES: list[Case] = [
-    *of_model(gpt(128, 8, 10), {"torch": 1 / 1.3, "jax": 1 / 2.8}),
+    step(gpt(128, 8, 10), {"torch": 1 / 1.3, "jax": 1 / 2.8}),
     write(),
-    *of_model(bert(), FASTER),
-    *of_model(resnet(8), {"torch": 1 / 1.25, "jax": 1 / 2.6}),
-    *of_model(resnet(20), {"torch": 1 / 1.05, "jax": 1 / 2.4}),
+    step(bert(), FASTER),
+    step(resnet(8), {"torch": 1 / 1.25, "jax": 1 / 2.6}),
+    step(resnet(20), {"torch": 1 / 1.05, "jax": 1 / 2.4}),
+    *[case for given in (gpt(128, 8, 10), bert(), resnet(8)) for case in around(given)],
 ]
