@@ -275,9 +275,18 @@ class Graph:
                 found[number] = ops.reshape(x, self.fitting_shape(number, x.shape, owner))
         return found
 
-    def fitting_shape(self, number: int, shape: Any, owner: str) -> tuple[int, ...]:
-        """The shape that what is given for an input takes."""
+    @property
+    def batch_rows(self) -> int | None:
+        """How many rows its inputs have; None: any number."""
+        rows = [spec.shape[0] for spec in self.specs[: len(self.input_layers)]]
+        return next((n for n in rows if n is not None), None)
+
+    def fitting_shape(
+        self, number: int, shape: Any, owner: str, any_rows: bool = False
+    ) -> tuple[int, ...]:
+        """The shape that what is given for an input takes. any_rows: it is several batches."""
         wanted, shape = self.specs[number].shape, tuple(shape)
+        wanted = (None, *wanted[1:]) if any_rows else wanted
         fitting = shape
         if len(shape) == len(wanted) + 1 and shape[-1] == 1:
             fitting = shape[:-1]

@@ -86,6 +86,11 @@ class Model(Trainer, aliases=None):
     def takes_one_tensor(self) -> bool:  # type: ignore[override]
         return self._graph is not None and self._graph.takes_one_tensor
 
+    @property
+    def batch_rows(self) -> int | None:
+        """How many rows each batch has, by the batch_shape of its inputs; None: any number."""
+        return None if self._graph is None else self._graph.batch_rows
+
     def _expect_one(self, inputs):
         if self._graph is None:  # which takes a dictionary of its one input, or a list
             super()._expect_one(inputs)
@@ -108,7 +113,7 @@ class Model(Trainer, aliases=None):
                 found.append(None)
                 continue
             rows = data.inputs(value, graph.specs[number].dtype, own)
-            rows = rows.reshape(graph.fitting_shape(number, rows.shape, self.name))
+            rows = rows.reshape(graph.fitting_shape(number, rows.shape, self.name, any_rows=True))
             if check:
                 data.expect_finite(rows, own, value)
             given = [array for array in found if array is not None]

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn import checks
 from fastnn.callbacks import CallbackList
-from fastnn.errors import warn
+from fastnn.errors import ShapeError, warn
 
 from . import data, preparing
 from .batches import BatchDriver, Batches, are_batches, of_rows
@@ -68,6 +69,10 @@ class Given(NamedTuple):
         elif validation_split:
             rows, test = data.split(rows, validation_split)
         length = batches.length if batches is not None else math.ceil(rows.number / size)
+        if batches is None:
+            expect_whole_batches(model, rows.number, "fit")
+        if test is not None and test_batches is None:
+            expect_whole_batches(model, test.number, "fit: validation data")
         return cls(rows, test, (size, test_size), length, batches, test_batches, class_weight)
 
     @classmethod
@@ -77,6 +82,8 @@ class Given(NamedTuple):
         """The arguments of `evaluate`."""
         rows, batches, size = part(model, test, None, size, steps, is_ready=False)
         length = batches.length if batches is not None else math.ceil(rows.number / size)
+        if batches is None:
+            expect_whole_batches(model, rows.number, "evaluate")
         return cls(rows, None, (size, size), length, None, batches)
 
     def driver(self, model: Any, epoch: Epoch, called: CallbackList, progress: Progress) -> Driver:
@@ -91,6 +98,28 @@ class Given(NamedTuple):
         }
         found.held = [r.arrays() for r in (self.rows, self.test) if r is not None]
         return found
+
+
+def size_of_batches(model: Any, given: Any) -> int:
+    """A `batch_size` that is given, 32 for None; that of the model's inputs where they have one."""
+    fixed = model.batch_rows
+    size = checks.whole_number("batch_size", (fixed or 32) if given is None else given, 1)
+    if fixed is not None and size not in (fixed, ALL_ROWS):
+        raise ValueError(
+            f"batch_size must be {fixed}, for which model {model.name!r} was built (batch_shape of "
+            f"its inputs); got {size}"
+        )
+    return size
+
+
+def expect_whole_batches(model: Any, rows: int, what: str) -> None:
+    """Raise where a model that was built for batches of so many rows would get a smaller one."""
+    if model.batch_rows is not None and rows % model.batch_rows:
+        raise ShapeError(
+            f"{what}: {rows} rows do not make whole batches of {model.batch_rows}, for which model "
+            f"{model.name!r} was built (batch_shape of its inputs). Give a multiple of these, or "
+            "build it for any number of rows, by Input(shape)."
+        )
 
 
 def part(

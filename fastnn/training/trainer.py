@@ -26,7 +26,7 @@ from . import data, preparing
 from .batches import Batches, are_batches
 from .data import Rows
 from .epoch import Epoch
-from .given import Given, checked
+from .given import Given, checked, expect_whole_batches, size_of_batches
 from .on_batch import OnBatch, expect_no_recording
 from .outputs import (
     Choice,
@@ -45,10 +45,6 @@ from .progress import CompileNotice, Progress
 from .step import epoch_of
 
 MAX_PROGRAMS = 16  # that a model keeps, by the shapes of the data; the one longest unused goes
-
-
-def _batch_size(given):
-    return checks.whole_number("batch_size", 32 if given is None else given, 1)
 
 
 class Outputs:
@@ -94,6 +90,11 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         """Make what is of this very model: no copy has it."""
         self._programs = Cache(4 * MAX_PROGRAMS)
         self._lock = lock()  # of `fit`: one at a time
+
+    @property
+    def batch_rows(self) -> int | None:
+        """How many rows each batch must have; None: any number."""
+        return None
 
     @property
     def compiled(self) -> bool:
@@ -218,7 +219,8 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         """
         expect_no_recording("fit")
         self._expect_compiled("fit", "train")
-        sizes = _batch_size(batch_size), _batch_size(validation_batch_size or batch_size)
+        size = size_of_batches(self, batch_size)
+        sizes = size, size_of_batches(self, validation_batch_size or size)
         epochs = checks.whole_number("epochs", epochs, 0)
         is_tested = data.validated_epochs(validation_freq)
         progress = Progress(verbose, epochs)
@@ -293,7 +295,8 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         self._expect_compiled("evaluate", "test")
         progress = Progress(verbose, 0, "Evaluation")
         with CompileNotice(progress.on):
-            given = Given.to_evaluate(self, (x, y, sample_weight), _batch_size(batch_size), steps)
+            size = size_of_batches(self, batch_size)
+            given = Given.to_evaluate(self, (x, y, sample_weight), size, steps)
             called = CallbackList(callbacks, self, {"verbose": verbose, "steps": given.steps})
             epoch = self._program("evaluate", None, given.rows, given.sizes, False)
             try:
@@ -317,9 +320,10 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
     ) -> Any:
         """The model's results for rows x: an array, or arrays in the structure that `call`
         returns. x may give batches, as in `fit`; steps: how many are taken. batch_size: 32 unless
-        given; it changes nothing but speed. verbose is taken for Keras's sake: predicting prints
-        nothing. Any number of threads may predict at once, also while another one trains: each
-        slice of batches is then computed with the weights between two steps (see `fit`)."""
+        given, or that of the inputs' batch_shape; it changes nothing but speed. verbose is taken
+        for Keras's sake: predicting prints nothing. Any number of threads may predict at once, also
+        while another one trains: each slice of batches is then computed with the weights between
+        two steps (see `fit`)."""
         arena = self._arena
         if arena is not None and arena.device != context.device:
             # as `where_it_lies` has it, which takes a tenth of a prediction of one row
@@ -342,13 +346,14 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         if are_batches(x):
             found = [self.predict(part[0]) for part in Batches(x, steps).epoch()]
             return tree.map(lambda *parts: np.concatenate(parts), *found)
-        batch_size = _batch_size(batch_size)
+        batch_size = size_of_batches(self, batch_size)
         rows = self._inputs(x, "x", check=False)
         if steps is not None:
             count = checks.whole_number("steps", steps, 1) * batch_size
             rows = x = tree.map(lambda array: array[:count], rows)
         with CompileNotice(bool(verbose)):
             output, count = self._predicted(rows), len(tree.flatten(rows)[0])
+            expect_whole_batches(self, count, "predict")
             size = count if count <= batch_size else None
             key: tuple = "predict", size, data.signature(rows), batch_size, self.run_eagerly
             if type(x) is np.ndarray and size is not None and x.shape == getattr(rows, "shape", ()):
@@ -383,7 +388,7 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         from fastnn.weights import named
 
         self._compiled("profile")
-        batch_size = _batch_size(batch_size)
+        batch_size = size_of_batches(self, batch_size)
         if self.run_eagerly:
             raise RuntimeError(
                 "profile: the model runs eagerly, from Python; compile(..., run_eagerly=False) to "
@@ -517,16 +522,18 @@ class Trainer(OnBatch, OwnSteps, Layer, aliases=None):
         )
 
     def _found_outputs(self, what: str, call: Callable[[Any], Any], rows: Any) -> Any:
+        count = self.batch_rows or 2
+
         def called():
             with making:
                 with Recorder(self.name) as recorder, no_grad():
-                    y = call(tree.map(lambda a: np.zeros((2, *a.shape[1:]), a.dtype), rows))
+                    y = call(tree.map(lambda a: np.zeros((count, *a.shape[1:]), a.dtype), rows))
                 recorder.restore_gradients()
             for path, result in tree.leaves(y):
-                if not result.shape or result.shape[0] != 2:
+                if not result.shape or result.shape[0] != count:
                     raise ShapeError(
-                        f"model {self.name!r}: a prediction must have a row for each row of x; "
-                        f"got {shape_text(result.shape)} for 2 rows{path and f' at {path}'}"
+                        f"model {self.name!r}: a prediction must have a row for each row of x; got "
+                        f"{shape_text(result.shape)} for {count} rows{path and f' at {path}'}"
                     )
             return Outputs(outputs_of(y, self.output_names))
 

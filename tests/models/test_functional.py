@@ -354,3 +354,28 @@ def test_masks_are_outputs_too(tmp_path):
         np.testing.assert_array_equal(found[2], n != 0)
     with pytest.raises(ValueError, match="outputs must be symbolic tensors; got None among them"):
         fastnn.Model(ids, [ids, None])
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_batch_shape_is_the_size_of_every_batch(rows):
+    """What goes across rows does so within a batch, whatever is predicted, measured or trained."""
+    x = fastnn.Input(batch_shape=(rows, 2))
+    centred = layers.Lambda(lambda x: x - ops.mean(x, axis=0, keepdims=True))(x)
+    model = fastnn.Model(x, layers.Dense(1)(centred))
+    model.compile("sgd", "mse")
+    data, target = np.random.default_rng(0).normal(size=(6, 2)), np.ones((6, 1))
+    expected = np.concatenate([model(data[i : i + rows]).numpy() for i in range(0, 6, rows)])
+    loss = float(np.mean((expected - 1) ** 2))
+    for size in (None, rows):
+        np.testing.assert_allclose(model.predict(data, batch_size=size), expected, rtol=1e-6)
+        found = model.evaluate(data, target, batch_size=size, verbose=0)
+        assert found == pytest.approx(loss, rel=1e-6)
+    model.fit(data, target, validation_split=0.5, verbose=0)
+    with pytest.raises(ValueError, match=f"batch_size must be {rows}, for which model 'functional"):
+        model.predict(data, batch_size=2)
+    with pytest.raises(ShapeError, match=rf"must have shape \({rows}, 2\); got \(6, 2\)"):
+        model.predict_on_batch(data)
+    if rows > 1:
+        for use in (model.predict, lambda x: model.evaluate(x, target[:4], verbose=0)):
+            with pytest.raises(ShapeError, match="4 rows do not make whole batches of 3, for"):
+                use(data[:4])
