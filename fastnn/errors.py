@@ -147,7 +147,7 @@ def kernel_error(status: int, name: str, layer: str) -> Exception:
     if code == NOT_FINITE:
         return NotFiniteError(f"{where}: element {place} is not finite")
     return FloatingPointError(
-        f"{where}: the update of element {place} would overflow; nothing was changed. Lower the "
+        f"{where}: the update of element {place} would overflow, and was not made. Lower the "
         "learning rate or the gradient, by clipping or by a smaller loss."
     )
 

@@ -441,7 +441,8 @@ class _Found(Exception):
 
 def explained(error: Exception, step: Callable[[], Any]) -> Exception:
     """The error to raise for a step that failed with `error`. Where something was not finite the
-    step is run again eagerly, committing nothing, until an op makes the first value that is not."""
+    step is run again eagerly, committing nothing, until an op makes the first value that is not. Of
+    a step of several updates, those that were made before it stay, and are counted."""
 
     def watch(name, outputs):
         for o in outputs:
@@ -450,18 +451,32 @@ def explained(error: Exception, step: Callable[[], Any]) -> Exception:
                 layers = f" in layer {context.layers[-1]!r}" if context.layers else ""
                 raise _Found(f"the first value that is not finite was made by {name}{layers}")
 
-    if not isinstance(error, NotFiniteError):
+    if not isinstance(error, FloatingPointError):
         return error
-    context.watch = watch
+    if isinstance(error, NotFiniteError):
+        context.watch = watch
+    search = Search("search")
     try:
-        with Search("search"):
+        with search:
             step()
     except _Found as found:
-        return NotFiniteError(
-            f"loss or gradients are not finite: {found}. Weights are those before this step."
-        )
+        state = _state(search.updates)
+        return NotFiniteError(f"loss or gradients are not finite: {found}. {state}")
     except FloatingPointError as other:
-        return other
+        return type(other)(f"{other} {_state(search.updates)}") if search.updates else other
     finally:
         context.watch = None
     return error
+
+
+def _state(updates):
+    """What a step that failed after these updates has left."""
+    if not updates:
+        return "Weights are those before this step."
+    for optimizer, _ in updates:
+        optimizer.count_failed_step()
+    made = " and ".join([f"the {count} weights of {o.name!r}" for o, count in updates])
+    return (
+        f"Before that, this step had updated {made}, and moving averages; other weights are those "
+        "before it."
+    )

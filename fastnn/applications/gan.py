@@ -31,7 +31,9 @@ class GAN(Model, aliases=None):
 
     Each step is two: `discriminator_step`, then `generator_step`, in which the discriminator's
     weights are not trainable. `fit` records both as one; in a loop of one's own each may be
-    recorded by itself.
+    recorded by itself. A loss or gradient that is not finite raises FloatingPointError: of the
+    discriminator's half, nothing has changed; of the generator's, which needs the discriminator as
+    it then is, all is as after `discriminator_step`, and the generator's weights as before.
 
     >>> import fastnn
     >>> from fastnn.applications import GAN, dense_discriminator, dense_generator

@@ -116,8 +116,8 @@ def generate(
     text = _tokens(prompt, model.vocab_size)
     count = checks.whole_number("generate: max_new_tokens", max_new_tokens, 0)
     temperature = checks.not_negative("generate: temperature", temperature)
-    if temperature < np.finfo(model.dtype).tiny:
-        temperature = 0.0
+    info = np.finfo(model.dtype)  # beyond whose numbers the limits are reached
+    temperature = 0.0 if temperature < float(info.tiny) else min(temperature, float(info.max))
     if top_k is not None:
         top_k = min(checks.whole_number("generate: top_k", top_k, 1), model.vocab_size)
     draws = random.uniform((count,), seed=seed).numpy()

@@ -134,10 +134,12 @@ class GPT2(Model, aliases=None):
         """The prompt (T,), at least one token, and max_new_tokens that go on from it, drawn one by
         one: (T + max_new_tokens,), int64.
 
-        temperature: what logits are divided by; 0 takes the likeliest. top_k: draw from so many of
-        the likeliest; None, from all. seed: an integer makes the draws a function of it alone; None
-        takes the process's generator. Whenever a text is longer than n_positions, the model goes on
-        from its last n_positions // 2 tokens as if it began there.
+        temperature: what logits are divided by; 0 takes the likeliest, and the higher it is, the
+        more alike all are. top_k: draw from so many of the likeliest, and from those that tie with
+        the last of them, as Hugging Face transformers does; None, from all. seed: an integer makes
+        the draws a function of it alone; None takes the process's generator. Whenever a text is
+        longer than n_positions, the model goes on from its last n_positions // 2 tokens as if it
+        began there.
 
         >>> import fastnn
         >>> model = fastnn.applications.GPT2(9, n_positions=8, n_embd=4, n_layer=1, n_head=1)

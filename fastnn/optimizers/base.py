@@ -498,11 +498,14 @@ class Optimizer(Watched, Configured):
     def _update(self, pairs):
         step = context.step
         self._expect_one_way_of_clipping()
+        if isinstance(step, Search) and not step.checks:
+            return
         for tensor in [t.flat() for t in (step.checked if step else ())]:
             apply(updates.check_finite, (tensor,), {})
         with no_grad():
             turns, commits = prepared(self, pairs)
         if isinstance(step, Search):
+            step.updates.append((self, len(pairs)))
             return
         if context.recorder is None:  # other threads that predict see all of it or nothing
             combined(turns).run(self._commit, step, commits)
@@ -515,6 +518,10 @@ class Optimizer(Watched, Configured):
                 step.flush()
             for call in commits:
                 call()
+        self._count.increment()
+
+    def count_failed_step(self) -> None:
+        """Count a step that ended by an error after it had committed this update."""
         self._count.increment()
 
     def commit_besides(self, counted: dict[str, int]) -> None:

@@ -73,7 +73,15 @@ class Step:
 
 
 class Search(Step):
-    """A step run again eagerly to find what went wrong: it commits nothing and moves no counter."""
+    """A step run again eagerly to find what went wrong: it commits nothing and moves no counter.
+    checks: whether optimizers look for what is not finite; if not, it is run for what it returns.
+    """
+
+    def __init__(self, name: str, checks: bool = True):
+        super().__init__(name)
+        self.checks = checks
+        # optimizers that found nothing wrong, with how many weights they would have updated
+        self.updates: list[tuple[Any, int]] = []
 
     def flush(self) -> None:
         self.commits = []

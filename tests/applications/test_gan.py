@@ -1,10 +1,12 @@
 """Two networks that learn from each other: what each step changes, recorded, saved, resumed."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, optimizers
+from fastnn import layers, ops, optimizers
 from fastnn.applications import (
     GAN,
     conv_discriminator,
@@ -183,3 +185,35 @@ def test_what_does_not_fit_is_named():
         made().predict(X)
     with pytest.raises(ValueError, match=r"GAN: g_optimizer"):
         GAN(generator, discriminator).compile(g_optimizer="adm")
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("half", ["discriminator", "generator"])
+def test_what_a_half_that_is_not_finite_leaves_is_defined(half, eagerly):
+    """Of the discriminator's nothing is done; of the generator's the other has been done whole."""
+
+    def loss(y, p):  # NaN from the second step on, when weights have moved
+        found = fastnn.losses.binary_crossentropy(y, p, from_logits=True)
+        is_of_half = (p.shape[0] == 32) == (half == "discriminator")
+        return found + ops.log(1.5 - bad.view(())) if is_of_half else found
+
+    bad = fastnn.Variable([1.0], trainable=False)
+    gan, noise = made(dropout=0.0), fastnn.random.default
+    gan.compile(optimizers.Adam(0.01), optimizers.Adam(0.01), loss, run_eagerly=eagerly)
+    gan.train_on_batch(X[:16])
+    other, position = copy.deepcopy(gan), noise.position()
+    if half == "generator":
+        fastnn.record(other.discriminator_step)(X[16:32])
+    noise.go_to(position)
+    bad.assign([2.0])
+    with pytest.raises(FloatingPointError) as caught:
+        gan.train_on_batch(X[16:32])
+    said = "Weights are those before this step."
+    if half == "generator":
+        said = "this step had updated the 4 weights of 'adam', and moving averages; other weights"
+    assert said in str(caught.value)
+    expect_equal(gan, other)
+    steps = 2 if half == "generator" else 1
+    assert (gan.d_optimizer.iterations, gan.g_optimizer.iterations) == (steps, 1)
+    bad.assign([1.0])
+    gan.train_on_batch(X[16:32])

@@ -100,6 +100,19 @@ def test_the_likeliest_token_is_taken_without_heat_or_of_one():
         assert (model.generate([1, 2], 6, **given) == cold).all()
 
 
+def test_at_any_heat_all_that_are_allowed_are_alike():
+    """Those that tie with the last of the likeliest are; nothing warns of numbers out of range."""
+    model = small(initializer_range=0.5)
+    for heat in (1e30, 1e300):
+        drawn = model.generate([1], 400, temperature=heat, seed=0)[1:]
+        assert np.bincount(drawn, minlength=11).min() > 15
+        allowed = np.argsort(model.predict(np.array([[1]]))[0, 0])[-3:]
+        texts = [model.generate([1], 1, temperature=heat, top_k=3, seed=s)[1] for s in range(60)]
+        assert {*texts} == {*allowed}
+    model.wte.embeddings.assign(np.zeros(model.wte.embeddings.shape))  # all logits are the same
+    assert len({*model.generate([1], 200, top_k=2, seed=0)}) == 11
+
+
 def test_a_long_text_is_seen_from_its_last_half_context_on():
     model = small(initializer_range=0.5)
     long = model.generate(TOKENS[0], 1, temperature=0)

@@ -299,7 +299,7 @@ def test_a_step_that_would_make_a_weight_infinite_changes_nothing(update, place,
     optimizer.learning_rate = LARGEST["float32"] / 32
     message = (
         f"{type(optimizer).__name__.lower()}'s check: the update of element {place} would "
-        "overflow; nothing was changed. Lower the learning"
+        "overflow, and was not made. Lower the learning"
     )
     with pytest.raises(FloatingPointError, match=message) as caught:
         step(*gradients(place))
