@@ -27,8 +27,9 @@ def emit(name: str, kernel: Any, arguments: tuple, flops: float = 0) -> None:
     dtype = "f4" if kernel.element is None else LETTERS[arguments[kernel.element].dtype]
     recorder = context.recorder
     if recorder is not None:
-        layer = context.layers[-1] if context.layers else ""
-        recorder.instructions.append(Instruction(name, kernel, dtype, arguments, layer, flops))
+        recorder.instructions.append(
+            Instruction(name, kernel, dtype, arguments, context.layers, flops)
+        )
         return
     if kernel.threads:  # of a GPU
         from fastnn.devices.cuda.calls import call_once as call_once_on_gpu

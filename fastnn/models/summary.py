@@ -1,6 +1,7 @@
 """The table of a model's layers."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from fastnn import tree
@@ -116,14 +117,23 @@ def flops_of(model: Any) -> dict[int, float]:
         inputs = KerasTensor(shape, model.dtype, "x")
     else:
         return {}
-    ids = {layer.name: id(layer) for layer in reversed(model._all_layers())}
+
+    @cache
+    def called(names):
+        """The layer of a call by names, each within the one before: others may share its name."""
+        if not names:
+            return model
+        above = called(names[:-1])
+        within = (*above.sublayers(), *above._all_layers()[1:])
+        return next((layer for layer in within if layer.name == names[-1]), above)
+
     found: dict[int, float] = {}
     try:
         instructions = instructions_of(model, (inputs,))
     except ShapeError:  # an image of any size is taken as one pixel, which no window may be in
         return {}
     for instruction in instructions:
-        key = ids.get(instruction.layer, id(model))
+        key = id(called(instruction.layers[1:]))
         found[key] = found.get(key, 0) + instruction.flops
     return found
 

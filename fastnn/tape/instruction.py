@@ -12,14 +12,19 @@ NUMBERS = (int, float)
 
 class Instruction:
     """One kernel call: what it is called in messages, the kernel and its element type, its
-    arguments (tensors and numbers), the layer it belongs to, its floating-point operations; the
-    indices of its op, for errors."""
+    arguments (tensors and numbers), the layers it is called in, outermost first, its floating-point
+    operations; the indices of its op, for errors."""
 
-    __slots__ = ("arguments", "dtype", "flops", "indices", "kernel", "layer", "name")
+    __slots__ = ("arguments", "dtype", "flops", "indices", "kernel", "layers", "name")
 
-    def __init__(self, name, kernel, dtype, arguments, layer, flops):
+    def __init__(self, name, kernel, dtype, arguments, layers, flops):
         self.name, self.kernel, self.dtype, self.arguments = name, kernel, dtype, arguments
-        self.layer, self.flops, self.indices = layer, flops, ()
+        self.layers, self.flops, self.indices = layers, flops, ()
+
+    @property
+    def layer(self) -> str:
+        """The innermost, which it belongs to."""
+        return self.layers[-1] if self.layers else ""
 
     @property
     def tensors(self) -> list[tuple[Parameter, Any]]:

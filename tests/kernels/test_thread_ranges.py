@@ -40,7 +40,7 @@ class ThreadByThread:
     def call_once(self, address, block):
         kernel = self.kernel
         self.kernels.add(kernel)
-        instruction = Instruction(kernel.name, kernel, "", self.arguments, "", 0)
+        instruction = Instruction(kernel.name, kernel, "", self.arguments, (), 0)
         run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)(
             address
         )

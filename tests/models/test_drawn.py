@@ -55,6 +55,18 @@ def test_a_subclass_in_a_table(capsys):
     assert "  ?" in capsys.readouterr().out
 
 
+def test_layers_within_others_may_share_their_names():
+    def part(inputs, width, name):
+        inner = [layers.Dense(width, name="one"), layers.Dense(3, name="part")]
+        return fastnn.Sequential([fastnn.Input((inputs,)), *inner], name=name)
+
+    model, lines = fastnn.Sequential([part(8, 4, "part"), part(3, 50, "other")]), []
+    model.summary(print_fn=lines.append, expand_nested=True)
+    flops = [line.split()[-1] for line in lines[3:-1]]
+    # 2 flops for each weight of a kernel
+    assert flops == [str(2 * n) for n in (8 * 4 + 4 * 3, 32, 12, 3 * 50 + 50 * 3, 150, 150)]
+
+
 def boxes(drawn):
     name = "{http://www.w3.org/2000/svg}"
     root = ElementTree.fromstring(drawn)

@@ -106,12 +106,13 @@ def _with_copies(instructions, start, stop, size, kept):
             else a
             for a in i.arguments
         ]
-        found.append(Instruction(i.name, i.kernel, i.dtype, tuple(arguments), i.layer, i.flops))
+        found.append(Instruction(i.name, i.kernel, i.dtype, tuple(arguments), i.layers, i.flops))
+        found[-1].indices = i.indices
         for buffer in [b for b in tiles if last_written[b][0] == n]:
             dtype = last_written[buffer][1]
             views = tuple(View(b, (size,), dtype) for b in (tiles[buffer], buffer))
             found.append(
-                Instruction(streaming_copy.name, streaming_copy, LETTERS[dtype], views, i.layer, 0)
+                Instruction(streaming_copy.name, streaming_copy, LETTERS[dtype], views, i.layers, 0)
             )
     return found
 

@@ -46,7 +46,7 @@ def _run(calls, repeats, n_threads):
     for kernel, arguments in calls:
         dtype = LETTERS[arguments[kernel.element].dtype]
         recorder.instructions.append(
-            Instruction(kernel.name, kernel, dtype, (*arguments, inside), "", 0)
+            Instruction(kernel.name, kernel, dtype, (*arguments, inside), (), 0)
         )
     program = Program([(Tape(recorder, [], n_threads), outside)])
 

@@ -106,4 +106,4 @@ def _joined(first, second, kernel, arguments):
     # what is reported is the second's, and is called as on the CPU
     name = second.name if second.kernel.reports else f"{first.name} and {second.name}"
     flops = first.flops + second.flops
-    return Instruction(name, kernel, second.dtype, arguments, second.layer, flops)
+    return Instruction(name, kernel, second.dtype, arguments, second.layers, flops)
