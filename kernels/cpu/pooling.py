@@ -39,25 +39,28 @@ def element(x, n, i, j, channel):
 
 
 @helper
-def run_length(windows, j, width):
+def whole_until(windows, width):
+    """The first window of a row that reaches beyond its end, or how many there are."""
+    size, stride, before, count = windows[1, 0], windows[1, 1], windows[1, 2], windows[1, 3]
+    return min((width + before - size) // stride + 1 if width + before >= size else 0, count)
+
+
+@helper
+def run_length(windows, j, whole):
     """How many windows from number j on, in a row, have all of their columns; 1 if it has not
     itself."""
-    size, stride, before, count = windows[1, 0], windows[1, 1], windows[1, 2], windows[1, 3]
-    if j * stride < before:
-        return 1
-    whole = (width + before - size) // stride + 1 if width + before >= size else 0
-    return max(min(whole, count) - j, 1)
+    return max(whole - j, 1) if j * windows[1, 1] >= windows[1, 2] else 1
 
 
 @kernel(split=BY_ROWS, x="T[N, H, W, C]", windows="i8[D, E]", y="out T[N, P, Q, C]")
 def mean_of_windows(x, windows, y, row_start, row_stop, col_start, col_stop):
     _, height, width, channels = x.shape
-    row_step, step = width * channels, windows[1, 1] * channels
+    row_step, step, whole = width * channels, windows[1, 1] * channels, whole_until(windows, width)
     for n in range(row_start, row_stop):
         for i in range(col_start, col_stop):
             (h, rows), j = span(windows, 0, i, height), 0
             while j < y.shape[2]:
-                (w, columns), count = span(windows, 1, j, width), run_length(windows, j, width)
+                (w, columns), count = span(windows, 1, j, width), run_length(windows, j, whole)
                 each = flat(x), element(x, n, h, w, 0), row_step, channels, step
                 to = flat(y), element(y, n, i, j, 0)
                 if rows == 2 and columns == 2:
@@ -83,11 +86,12 @@ def _max_of_windows(letter):
     def pool(x, windows, y, index, row_start, row_stop, col_start, col_stop):
         _, height, width, channels = x.shape
         row_step, step = width * channels, windows[1, 1] * channels
+        whole = whole_until(windows, width)
         for n in range(row_start, row_stop):
             for i in range(col_start, col_stop):
                 (h, rows), j = span(windows, 0, i, height), 0
                 while j < y.shape[2]:
-                    (w, columns), count = span(windows, 1, j, width), run_length(windows, j, width)
+                    (w, columns), count = span(windows, 1, j, width), run_length(windows, j, whole)
                     each = flat(x), element(x, n, h, w, 0), row_step, channels, step
                     to, at = (
                         (flat(y), element(y, n, i, j, 0)),
@@ -105,12 +109,13 @@ def _max_of_windows(letter):
 
 
 @helper
-def clear_channels(dx, start, stop):
-    """0 in these channels of an image."""
+def clear_channels(dx, first, last, start, stop):
+    """0 in these channels of an image's rows, which are cleared when the first window has them:
+    they stay in L1."""
     if stop - start == dx.shape[2]:
-        clear(flat(dx))
+        clear(flat(dx)[first * dx.shape[1] * dx.shape[2] : last * dx.shape[1] * dx.shape[2]])
     else:
-        for h in range(dx.shape[0]):
+        for h in range(first, last):
             for w in range(dx.shape[1]):
                 clear(dx[h, w, start:stop])
 
@@ -149,26 +154,33 @@ def _max_gradient(letter):
         _, height, width, channels = dx.shape
         row_step, own, adds = width * channels, col_stop - col_start, overlap(windows)
         step, at_once, is_whole = windows[1, 1] * channels, own == channels, cover(windows, dx)
+        shared, whole = windows[1, 0] - windows[1, 1], whole_until(windows, width)
         for n in range(row_start, row_stop):
-            if not is_whole:
-                clear_channels(dx[n], col_start, col_stop)
+            cleared = height if is_whole else 0
             for i in range(dy.shape[1]):
                 (h, rows), j = span(windows, 0, i, height), 0
+                if cleared < h + rows:
+                    clear_channels(dx[n], cleared, h + rows, col_start, col_stop)
+                    cleared = h + rows
                 while j < dy.shape[2]:
                     w, columns = span(windows, 1, j, width)
-                    count = run_length(windows, j, width) if at_once else 1
-                    at = index[n, i, j:], col_start
+                    count = run_length(windows, j, whole) if at_once else 1
+                    at, is_three = (index[n, i, j:], col_start), rows == 3 and columns == 3
                     above = flat(dy), element(dy, n, i, j, col_start)
                     into = flat(dx), element(dx, n, h, w, col_start), row_step, channels, step
-                    if adds and rows == 3 and columns == 3:
+                    if is_three and shared == 1:
                         window_maximum_gradient(3, at, above, rows, columns, own, count, into, 1)
+                    elif is_three and shared == 2:
+                        window_maximum_gradient(3, at, above, rows, columns, own, count, into, 2)
                     elif adds:
-                        window_maximum_gradient(0, at, above, rows, columns, own, count, into, 1)
+                        window_maximum_gradient(0, at, above, rows, columns, own, count, into, -1)
                     elif rows == 2 and columns == 2:
                         window_maximum_gradient(2, at, above, rows, columns, own, count, into, 0)
                     else:
                         window_maximum_gradient(0, at, above, rows, columns, own, count, into, 0)
                     j += count
+            if cleared < height:
+                clear_channels(dx[n], cleared, height, col_start, col_stop)
 
     return gradient
 
@@ -178,14 +190,17 @@ def mean_gradient(dy, windows, dx, row_start, row_stop, col_start, col_stop):
     _, height, width, channels = dx.shape
     row_step, own, adds = width * channels, col_stop - col_start, overlap(windows)
     step, at_once, is_whole = windows[1, 1] * channels, own == channels, cover(windows, dx)
+    whole = whole_until(windows, width)
     for n in range(row_start, row_stop):
-        if not is_whole:
-            clear_channels(dx[n], col_start, col_stop)
+        cleared = height if is_whole else 0
         for i in range(dy.shape[1]):
             (h, rows), j = span(windows, 0, i, height), 0
+            if cleared < h + rows:
+                clear_channels(dx[n], cleared, h + rows, col_start, col_stop)
+                cleared = h + rows
             while j < dy.shape[2]:
                 w, columns = span(windows, 1, j, width)
-                count = run_length(windows, j, width) if at_once else 1
+                count = run_length(windows, j, whole) if at_once else 1
                 into = flat(dx), element(dx, n, h, w, col_start), row_step, channels, step
                 above = flat(dy), element(dy, n, i, j, col_start)
                 if adds:
@@ -195,6 +210,8 @@ def mean_gradient(dy, windows, dx, row_start, row_stop, col_start, col_stop):
                 else:
                     window_mean_gradient(0, above, rows, columns, own, count, into, 0)
                 j += count
+        if cleared < height:
+            clear_channels(dx[n], cleared, height, col_start, col_stop)
 
 
 max_of_windows = {letter: _max_of_windows(letter) for letter in ("u1", "i4")}

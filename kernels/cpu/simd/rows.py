@@ -380,7 +380,8 @@ def _loop(builder, start, stop, step, values, body):
     builder.cbranch(builder.icmp_signed("<", start, stop), loop, after)
     builder.position_at_end(loop)
     place, inside = builder.phi(start.type), [builder.phi(v.type) for v in values]
-    results, following = body(place, inside), builder.add(place, start.type(step))
+    step = start.type(step) if isinstance(step, int) else step
+    results, following = body(place, inside), builder.add(place, step)
     for phi, initial, next_value in (
         (place, start, following),
         *zip(inside, values, results, strict=True),
