@@ -50,7 +50,7 @@ def lifetimes(
             if buffer.address is None:
                 if buffer in uses:
                     uses[buffer][1] = n
-                elif p.read and not p.written:
+                elif p.read and not p.written and buffer.nbytes:  # one of none need not be written
                     raise buffer.unreadable()  # of another step
                 else:
                     uses[buffer] = [n, n]

@@ -136,3 +136,28 @@ def test_what_does_not_fit_is_refused(shapes, attributes, message):
 def test_what_does_not_fit_the_others_is_refused(name, shapes, attributes, message):
     with pytest.raises(ValueError, match=message):
         getattr(ops, name)(*map(np.zeros, shapes), **attributes)
+
+
+@pytest.mark.parametrize(
+    ("call", "shapes"),
+    [
+        (ops.separable_conv, ((0, 9, 2), (3, 2, 1), (1, 2, 5))),
+        (lambda x, w: ops.depthwise_conv(x, w, padding="same"), ((2, 0, 2), (3, 2, 3))),
+        (lambda q, k: ops.dot_product_attention(q, k, k, bias=np.zeros((2, 0), "f4")),
+         ((1, 2, 2, 3), (1, 0, 2, 3))),
+    ],
+)  # fmt: skip
+def test_recorded_steps_of_tensors_without_elements_are_as_eager_ones(call, shapes):
+    """Their kernels are not called, and what comes of them is read all the same."""
+    variables = [fastnn.Variable(np.ones(shape, "f4")) for shape in shapes]
+
+    def step():
+        y = call(*variables)
+        ops.sum(y * y).backward()
+        found = [y, *[v.gradient for v in variables]]
+        for v in variables:
+            v.gradient = None
+        return found
+
+    for found, expected in zip(fastnn.record(step)(), step(), strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())
