@@ -130,6 +130,7 @@ class Watch:
         self.trainable: list[tuple[Any, bool]] = []
         self.assigned: dict[tuple[int, str], None] = {}  # since the last review
         self.differing: set[tuple[int, str]] = set()  # from what was read
+        self.others: list[Watch] = []  # of what was not read anew, but found as it was
 
     # ---- while recording
 
@@ -224,7 +225,9 @@ class Watch:
             or self.class_attributes
             or self.trainable
         )
-        return not is_compared or self._compare()
+        if is_compared and not self._compare():
+            return False
+        return not self.others or all([other.holds() for other in self.others])
 
     def _compare(self):
         """Whether what does not notify is as it was."""
@@ -335,7 +338,7 @@ class Contents:
     """What was in a list, tuple, dictionary or set, also in those within it. Of other objects in it
     counts which they are."""
 
-    __slots__ = ("items", "keys", "kind", "mutable", "nested")
+    __slots__ = ("changing", "items", "keys", "kind", "mutable", "nested")
 
     def __init__(self, value: Any, around: tuple[int, ...] = ()):
         self.kind = type(value)
@@ -350,6 +353,7 @@ class Contents:
                 if isinstance(item, CONTAINERS) and id(item) not in around:
                     contents = self.nested[place] = Contents(item, around)
                     self.mutable |= contents.mutable
+        self.changing = [(self.items[p], c) for p, c in self.nested.items() if c.mutable]
 
     def same(self, value: Any) -> bool:
         """Whether another value, or the same one later, has these contents."""
@@ -360,9 +364,7 @@ class Contents:
                 return False
             value = value.values()
         if all(map(is_, value, self.items)):
-            return all(
-                [contents.same(self.items[place]) for place, contents in self.nested.items()]
-            )
+            return all([contents.same(item) for item, contents in self.changing])
         noted = [self.nested.get(place, item) for place, item in enumerate(self.items)]
         return all(map(_same, list(value), noted))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import checks
+from fastnn import checks, tree
 from fastnn.errors import warn
 from fastnn.tensor import Tensor
 from fastnn.utils import unpack_x_y_sample_weight
@@ -103,6 +103,8 @@ class Batches:
         return (self.source[int(i)] for i in places)
 
     def _parts(self, batch):
+        if batch.__class__ is tuple and len(batch) == 2:  # as most are
+            return (*batch, None)
         try:
             return unpack_x_y_sample_weight(batch)
         except ValueError:
@@ -138,7 +140,7 @@ class BatchDriver(Driver):
         super().__init__(*given)
         self.in_batches = True
         self.batches = {"train": train, "test": test}
-        self.check: dict[str, Callable[[Any], Rows]] = {}  # of each part: rows of a batch
+        self.check: dict[str, Callable[[Any], list[Any]]] = {}  # of each part: arrays of a batch
         self.held: list[Any] = []  # the arrays of each part
 
     def _phase(self, kind, segments, mean_start):
@@ -146,22 +148,22 @@ class BatchDriver(Driver):
         if batches is None:
             super()._phase(kind, segments, mean_start)
             return
-        number = self.epoch.program.position[0]
+        epoch, number = self.epoch, self.epoch.program.position[0]
         is_watched = self.callbacks.watches_batches(kind)
         place = 0 if kind == "train" else len(self.held) - 1
+        check = tree.flatten if batches.are_checked else self.check[kind]
         for self.batches_done, batch in enumerate(batches.epoch()):
-            rows = Rows(*batch) if batches.are_checked else self.check[kind](batch)
-            self.held[place] = rows.arrays()
+            self.held[place] = check(batch)
             if is_watched:
                 self.callbacks.call(f"on_{kind}_batch_begin", self.batches_done)
             # an epoch that is not validated has no place for what validates others
-            self.epoch.go_on(self.held if self.epoch.test else self.held[:1])
-            segments = self.epoch.train if kind == "train" else self.epoch.test
-            start = 0 if kind == "train" else len(self.epoch.train)
-            self.epoch.program.position = (number, start, 0)
-            self._replay(sum([s.repeats for s in segments]))
-            if self.epoch.collects:
-                self.epoch.keep()
+            epoch.go_on(self.held if epoch.test else self.held[:1], number)
+            steps = epoch.train_steps
+            if kind == "test":
+                steps, epoch.program.position = epoch.test_steps, (number, len(epoch.train), 0)
+            self._replay(steps)
+            if epoch.collects:
+                epoch.keep()
             if is_watched:
                 self.callbacks.call(
                     f"on_{kind}_batch_end", self.batches_done, self._logs(mean_start)
@@ -169,8 +171,8 @@ class BatchDriver(Driver):
             if kind == "train" and self.model.stop_training:
                 break
         self.batches_done = 0
-        rest = len(self.epoch.train) if kind == "train" else len(self.epoch.segments) - 1
-        self.epoch.program.position = (number, rest, 0)
+        rest = len(epoch.train) if kind == "train" else len(epoch.segments) - 1
+        epoch.program.position = (number, rest, 0)
 
     def is_over(self, is_last: bool) -> bool:
         train = self.batches["train"]

@@ -13,7 +13,7 @@ from fastnn.layers.base import Shape
 from fastnn.locks import making
 from fastnn.optimizers import Optimizer
 from fastnn.symbolic import expected_shape
-from fastnn.tape.record import Recorder
+from fastnn.tape.record import Recorder, context
 from fastnn.utils import pack_x_y_sample_weight
 from fastnn.watch import Cache, Watch
 
@@ -97,12 +97,15 @@ class Checking(OwnSteps, Layer, aliases=None):
 
     def _judged_rows(self, rows: Any, outputs: Any, y: Any, sample_weight: Any, what: str) -> Rows:
         """Rows of inputs with targets and weights as losses and metrics take them."""
-        count, names = len(tree.flatten(rows)[0]), self.output_names
-        _, loss = self._compiled("fit")
-        losses = losses_of(outputs, loss, names)
+        count, names, losses = (
+            len(tree.flatten(rows)[0]),
+            self.output_names,
+            self._losses_of(outputs),
+        )
         if self._metrics is None:
-            self._metrics = metrics_of(outputs, *self._metric_names, losses, names)
-        if y is None or tree.flatten((loss, self._metric_names)):
+            found = metrics_of(outputs, *self._metric_names, losses, names)
+            self._metrics = tuple(map(tuple, found))  # which nobody changes, nor has to compare
+        if self._judges(y):
             targets = targets_of(y, outputs, losses, self._metrics, count, what, names)
         else:  # they are for compute_loss alone
             targets = data.any_targets(y, count, self.dtype, f"{what}y")
@@ -116,13 +119,24 @@ class Checking(OwnSteps, Layer, aliases=None):
         count = len(tree.flatten(rows)[0])
         if self._can_be_called:
             outputs = self._outputs(rows)  # which builds it
-            if y is not None and tree.flatten(self.loss):
+            if self._judges(y):
                 return self._judged_rows(rows, outputs, y, sample_weight, what)
         return Rows(
             rows,
             None if y is None else data.any_targets(y, count, self.dtype, f"{what}y"),
             data.weights(sample_weight, count, self.dtype),
         )
+
+    def _judges(self, y: Any) -> bool:
+        """Whether losses and metrics say what targets are."""
+        if owns(self, "train") or owns(self, "test"):
+            return self._can_be_called and y is not None and bool(tree.flatten(self.loss))
+        return y is None or bool(tree.flatten((self.loss, self._metric_names)))
+
+    def _losses_of(self, outputs: Any) -> list[Any]:
+        """The loss of each output."""
+        _, loss = self._compiled("fit")
+        return losses_of(outputs, loss, self.output_names)
 
     def _outputs(self, rows: Any) -> Any:
         """What the model returns for such rows, an `Output` in the place of each tensor: found by
@@ -165,7 +179,10 @@ class Checking(OwnSteps, Layer, aliases=None):
 
     def _kept(self, key: tuple, make: Callable[[], Any]) -> Any:
         found = self._programs.find(key)
-        return self._made(key, make) if found is None else found
+        found = self._made(key, make) if found is None else found
+        if context.reads is not None:
+            context.reads.others += found.watches
+        return found
 
     def _made(self, key, make):
         with Watch() as watch:

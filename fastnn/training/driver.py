@@ -151,7 +151,9 @@ class Driver:
     def _replay(self, steps: int, epochs: int = 1 << 62) -> None:
         """Run so many steps, in slices; where they span epochs, tell of those that are over."""
         epoch, spans = self.epoch, epochs < 1 << 62
-        program, autotuner, done = epoch.program, epoch.autotuner, epoch.program.position[0]
+        program, autotuner, done = epoch.program, epoch.autotuner, 0
+        if spans:
+            done = program.position[0]
         while steps > 0:
             try:
                 steps -= autotuner.run(epochs, min(steps, MAX_UNREAD_EPOCHS * epoch.steps))
@@ -162,7 +164,8 @@ class Driver:
                     over = program.position[0]
                     self._finish(done, done, over)
                     done = over
-            self.progress.within(program.position, epoch, self._logs)
+            if self.progress.live:
+                self.progress.within(program.position, epoch, self._logs)
             if spans and self.model.stop_training:
                 break
 

@@ -13,7 +13,7 @@ from fastnn.tape.record import Counter
 from fastnn.tensor import Tensor
 
 from .measures import Measures, flattened
-from .programs import Programs
+from .programs import Programs, Schedule
 from .segments import Segment, Source
 
 MAX_UNREAD_EPOCHS = 1024  # whose results are kept until Python fetches them
@@ -36,6 +36,7 @@ class Epoch(Programs):
             return train, [*test, Segment("end of epoch", self._end)]
 
         super().__init__(sources, with_end, eager)
+        self.schedule: Schedule | None = None  # that goes on
         self.totals, columns, self.measures = totals, totals.shape[0], measures
         self.collects = any([one.kind == "collected" for m in measures for one in m.metrics])
         memory = reserve(8 * (1 + MAX_UNREAD_EPOCHS * columns))
@@ -58,11 +59,16 @@ class Epoch(Programs):
         for measures in self.measures:
             measures.begin()
 
-    def go_on(self, data: Sequence[Sequence[np.ndarray]]) -> None:
-        """Take these arrays, and count on."""
-        schedule = self.through(data)
-        self.train, test, self.segments, self.tapes, self.program, self.autotuner = schedule
-        self.test, self.steps = test[:-1], sum(s.repeats for s in self.segments)
+    def go_on(self, data: Sequence[Sequence[np.ndarray]], epoch: int = 0) -> None:
+        """Take these arrays, and count on from the beginning of an epoch."""
+        schedule = self.through(data, epoch)
+        if schedule is not self.schedule:
+            self.schedule, self.train, self.test = schedule, schedule.train, schedule.test[:-1]
+            self.segments, self.tapes, self.program = schedule[2:5]
+            self.autotuner = schedule.autotuner
+            of_each = self.train, self.test, self.segments
+            counts = [sum([segment.repeats for segment in each]) for each in of_each]
+            self.train_steps, self.test_steps, self.steps = counts
 
     def keep(self) -> None:
         """Let functions of all predictions have those of a batch that came alone."""

@@ -10,6 +10,7 @@ from fastnn.callbacks import CallbackList
 from fastnn.errors import ShapeError, warn
 
 from . import data, preparing
+from .alike import Checker
 from .batches import BatchDriver, Batches, are_batches, of_rows
 from .data import ALL_ROWS, Rows
 from .driver import Driver
@@ -92,9 +93,10 @@ class Given(NamedTuple):
         if self.train_batches is None and self.test_batches is None:
             return Driver(*common)
         found = BatchDriver(*common, train=self.train_batches, test=self.test_batches)
+        test_name, test = ("", self.rows) if self.test is None else ("validation_", self.test)
         found.check = {
-            "train": lambda batch: checked(model, batch, self.class_weight, ""),
-            "test": lambda batch: checked(model, batch, None, "validation_" if self.test else ""),
+            "train": Checker(model, self.class_weight, "", self.rows),
+            "test": Checker(model, None, test_name, test),
         }
         found.held = [r.arrays() for r in (self.rows, self.test) if r is not None]
         return found
@@ -164,8 +166,10 @@ def checked(
     model: Any, given: Any, class_weight: Any = None, what: str = "", is_ready: bool = False
 ) -> Rows:
     """Rows of x, y and weights. is_ready: whether x and y are preprocessed already."""
-    x, y, weights = given
-    if not is_ready:
-        x, y = preparing.inputs(model, x), preparing.targets(model, y)
-    rows: Rows = model._rows(x, y, data.with_class_weights(class_weight, y, weights), what=what)
+    if is_ready:
+        x, y, weights = given
+        given = x, y, data.with_class_weights(class_weight, y, weights)
+    else:
+        given = preparing.batch(model, given, class_weight)
+    rows: Rows = model._rows(*given, what=what)
     return rows

@@ -1,6 +1,7 @@
 """The results of a model, one tensor or a structure of several, and what belongs to each."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,7 +158,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(
-    outputs: Any, losses: list[Loss | None], chosen: list[list[Choice]], targets: Any
+    outputs: Any, losses: list[Loss | None], chosen: Sequence[Sequence[Choice]], targets: Any
 ) -> Layout:
     """The layout of what is measured, named as Keras names it."""
     found = tree.flatten(outputs)
@@ -186,20 +187,15 @@ def targets_of(
     y: Any,
     outputs: Any,
     losses: list[Loss | None],
-    metrics: list[list[Choice]],
+    metrics: Sequence[Sequence[Choice]],
     rows: int,
     what: str,
     names: list[str] | None = None,
 ) -> Any:
     """Targets as losses and metrics take them, checked; None for an output that has neither."""
-    is_one = tree.children(outputs) is None and not isinstance(y, dict)
-    given = [y] if is_one else per_output(outputs, y, f"{what}y", names)
+    given, judges = targets_given(y, outputs, what, names), judges_of(losses, metrics)
     found = []
-    for (path, output), target, loss, of_it in zip(
-        tree.leaves(outputs), given, losses, metrics, strict=True
-    ):
-        _expect_same_targets(loss, of_it)
-        judge = loss or (of_it[0][0] if of_it else None)
+    for (path, output), target, judge in zip(tree.leaves(outputs), given, judges, strict=True):
         name = f"{what}y{path}"
         if judge is not None:
             if target is None:
@@ -209,6 +205,24 @@ def targets_of(
             data.expect_finite(values, name, target)
         found.append(None if judge is None else values)
     return tree.pack(outputs, found)
+
+
+def targets_given(y: Any, outputs: Any, what: str, names: list[str] | None = None) -> list[Any]:
+    """The targets that are given for each output."""
+    is_one = tree.children(outputs) is None and not isinstance(y, dict)
+    return [y] if is_one else per_output(outputs, y, f"{what}y", names)
+
+
+def judges_of(
+    losses: list[Loss | None], metrics: Sequence[Sequence[Choice]]
+) -> list[Loss | Metric | None]:
+    """Who says what each output's targets are: its loss, or else its first metric."""
+    for loss, of_it in zip(losses, metrics, strict=True):
+        _expect_same_targets(loss, of_it)
+    return [
+        loss or (of_it[0][0] if of_it else None)
+        for loss, of_it in zip(losses, metrics, strict=True)
+    ]
 
 
 def _expect_same_targets(loss, metrics):

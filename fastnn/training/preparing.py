@@ -9,6 +9,8 @@ import numpy as np
 
 from fastnn import checks, tree
 
+from . import data
+
 if TYPE_CHECKING:
     from fastnn.preprocessing.base import Columns, Step
 
@@ -45,6 +47,15 @@ def inputs(model: "Trainer", x: Any) -> Any:
 def targets(model: "Trainer", y: Any) -> Any:
     """y with classes as whole numbers."""
     return y if model.labels is None else model.labels.transform(y)
+
+
+def batch(model: "Trainer", given: tuple[Any, Any, Any], class_weight: Any) -> tuple:
+    """x, y and weights of rows as the model's layers and losses take them."""
+    if model.preprocessing is None and model.labels is None and class_weight is None:
+        return given
+    x, y, weights = given
+    x, y = inputs(model, x), targets(model, y)
+    return x, y, data.with_class_weights(class_weight, y, weights)
 
 
 def fitted(

@@ -64,8 +64,12 @@ class StepTape:
         if segment.source is not None:
             # a tape that was stopped in an epoch stands at later rows; none in place if permuted
             for tensor, whole in zip(self.in_place, segment.source.whole, strict=False):
-                address = whole.buffer.address + segment.start * row_bytes(whole)
+                address = whole.buffer.address
+                if segment.start:
+                    address += segment.start * row_bytes(whole)
                 self.tape.bind(tensor.buffer, address)
+        if not segment.held:
+            return
         held = [(t.buffer, t.buffer.address, t.shape[0]) for t in segment.held]
         if held != self.held:
             for buffer, address, rows in held:
@@ -83,12 +87,13 @@ class Schedule(NamedTuple):
     tapes: list[Any]
     program: Any
     autotuner: Autotuner
+    watches: list[Watch]  # of the tapes
+    bound: list[Any]  # the segments whose tapes are told where rows lie
+    key: tuple
 
     def fits(self) -> bool:
         """Whether everything is as it was recorded."""
-        tapes = [s.tape for s in self.segments if s.tape is not None]
-        watches = {id(tape.watch): tape.watch for tape in tapes}
-        return all([watch is None or watch.holds() for watch in watches.values()])
+        return all([watch.holds() for watch in self.watches])
 
 
 class Programs:
@@ -108,8 +113,8 @@ class Programs:
         self.sources, self.segments_of, self.eager = sources, segments, eager
         self.n_threads = n_threads
         self.watches: list[Watch] = []  # of what was read when this was made; each tape has its own
-        self.step_tapes: OrderedDict[tuple[str, int], StepTape] = OrderedDict()
-        self.schedules: OrderedDict[tuple[int, ...], Schedule] = OrderedDict()
+        self.step_tapes: OrderedDict[tuple, StepTape] = OrderedDict()
+        self.schedules: OrderedDict[tuple, Schedule] = OrderedDict()
         self.last: Schedule | None = None  # that was run
         self.taken = lock()  # by the run that uses it
 
@@ -133,24 +138,24 @@ class Programs:
         if self.taken._is_owned():
             self.taken.release()
 
-    def through(self, data: Sequence[Sequence[np.ndarray]]) -> Schedule:
-        """The schedule through these arrays, at its beginning."""
+    def through(self, data: Sequence[Sequence[np.ndarray]], epoch: int = 0) -> Schedule:
+        """The schedule through these arrays, at the beginning of an epoch."""
         for source, arrays in zip(self.sources, data, strict=True):
             source.bind(arrays)
-        counts = tuple([len(arrays[0]) for arrays in data])
-        found = self.schedules.get(counts)
+        key, found = tuple([source.key for source in self.sources]), self.last
+        if found is None or found.key != key:
+            found = self.schedules.get(key)
         if found is None or not found.fits():
-            found = self.schedules[counts] = self._new()
+            found = self.schedules[key] = self._new(key)
             if len(self.schedules) > MAX_SCHEDULES:
                 self.schedules.popitem(last=False)
-        for segment in found.segments:
-            if segment.tape is not None:
-                segment.tape.bind(segment)
-        found.program.position = (0, 0, 0)
+        for segment in found.bound:
+            segment.tape.bind(segment)
+        found.program.position = (epoch, 0, 0)
         self.last = found
         return found
 
-    def _new(self):
+    def _new(self, key):
         train, test = self.segments_of()
         segments = [*train, *test]
         if self.eager:
@@ -165,11 +170,15 @@ class Programs:
             if segments[-1].source is None:
                 tapes[-1] = _adding(tapes[-1], back)
             program = program_of([(t, s.repeats) for t, s in zip(tapes, segments, strict=True)])
-        return Schedule(train, test, segments, tapes, program, Autotuner(program))
+        taped = [s for s in segments if s.tape is not None]
+        watches = list({id(s.tape.watch): s.tape.watch for s in taped if s.tape.watch}.values())
+        bound = [s for s in taped if s.source is not None or s.held]
+        tuner = Autotuner(program)
+        return Schedule(train, test, segments, tapes, program, tuner, watches, bound, key)
 
     def _tapes_of(self, segments):
         """The tapes of these segments, recorded where there is none that is good."""
-        held = [self.step_tapes.get((s.name, s.rows)) for s in segments]
+        held = [self.step_tapes.get(s.key) for s in segments]
         missing = [
             s for s, tape in zip(segments, held, strict=True) if tape is None or not tape.fits()
         ]
@@ -178,13 +187,12 @@ class Programs:
             # else whoever makes this notes what is read
             watch = Watch() if context.reads is None else None
             with watch or nullcontext():
-                made = {(s.name, s.rows): StepTape(s, n_threads) for s in missing}
+                made = {s.key: StepTape(s, n_threads) for s in missing}
             for key, tape in made.items():
                 tape.watch, self.step_tapes[key] = watch, tape
         for segment in segments:
-            key = segment.name, segment.rows
-            segment.tape = self.step_tapes[key]
-            self.step_tapes.move_to_end(key)
+            segment.tape = self.step_tapes[segment.key]
+            self.step_tapes.move_to_end(segment.key)
         sizes = [step_tape.tape.arena.nbytes for step_tape in self.step_tapes.values()]
         while len(sizes) > max(
             len(segments), MAX_LARGE_TAPES if sum(sizes) > SMALL_TAPES_BYTES else MAX_TAPES

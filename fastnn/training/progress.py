@@ -41,10 +41,8 @@ class Progress:
         self, position: tuple[int, int, int], epoch: Any, logs: Callable[[int], dict[str, float]]
     ) -> None:
         """A slice is over, somewhere in an epoch; `logs(0)` gives the means so far."""
-        if (
-            self.live
-            and time.perf_counter() - self.shown > LIVE_LINE_SECONDS
-            and position[0] < max(1, self.epochs)
+        if time.perf_counter() - self.shown > LIVE_LINE_SECONDS and position[0] < max(
+            1, self.epochs
         ):
             self.shown = time.perf_counter()
             number, segment, step = position

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import ops
 from fastnn.apply import apply
 from fastnn.buffer import Buffer
-from fastnn.devices.cpu.memory import allocate, buffer_of, reserve
+from fastnn.devices.cpu.memory import allocate, put_in, reserve
 from fastnn.dtypes import INT64
 from fastnn.ops.random import permutation
 from fastnn.random import Generator
@@ -73,26 +73,42 @@ class InOrder:
 
 class Source:
     """Arrays of as many rows each, of which steps take batches: in an order, or as they lie,
-    without copying them."""
+    without copying them.
+
+    look: types and shapes of rows, on which tapes depend; key: with how many there are. Arrays of
+    each look have tensors of their own, which tapes know.
+    """
 
     def __init__(self, arrays: Sequence[np.ndarray], order: Permutation | InOrder | None = None):
         self.order = order
-        self.whole = [Tensor(Buffer(0, 0, None, 0), a.shape, a.dtype) for a in arrays]
+        self.of_looks: dict[tuple, list[Tensor]] = {}
+        self.key: tuple = ()
         self.bind(arrays)
 
     def bind(self, arrays: Sequence[np.ndarray]) -> None:
-        """Take rows of these arrays from now on: as many as there are, of the same shapes and types
-        as the first ones."""
+        """Take rows of these arrays from now on: as many as there are."""
+        key = tuple([(a.shape, a.dtype) for a in arrays])
+        if key != self.key:
+            self._look_like(arrays, key)
         for tensor, array in zip(self.whole, arrays, strict=True):
-            tensor.buffer.become(buffer_of(array))
+            put_in(tensor.buffer, array)
+
+    def _look_like(self, arrays, key):
+        self.look = tuple([(shape[1:], dtype) for shape, dtype in key])
+        if self.look not in self.of_looks:
+            made = [Tensor(Buffer(0, 0, None, 0), a.shape, a.dtype) for a in arrays]
+            self.of_looks[self.look] = made
+        self.key, self.whole = key, self.of_looks[self.look]
+        for tensor, array in zip(self.whole, arrays, strict=True):
             tensor.shape = array.shape
         if self.order is not None:
             self.order.resize(len(arrays[0]))
 
     def release(self) -> None:
         """Let go of the arrays; tapes are kept, and get others."""
-        for tensor in self.whole:
-            tensor.buffer.owner = None
+        for tensors in self.of_looks.values():
+            for tensor in tensors:
+                tensor.buffer.owner = None
 
     def take(self, start: int, rows: int) -> list[Tensor]:
         """The next rows of the order, or those from `start` on."""
@@ -135,6 +151,7 @@ class Segment:
         self.device = device  # that it is recorded for; None: the one that is current then
         self.name, self.step, self.repeats = name, step, repeats
         self.source, self.rows, self.start = source, rows, start
+        self.key = name, rows, None if source is None else source.look  # of its tape
         self.held = list(held)
         if source is not None and source.order is not None:
             self.held = [*source.whole, source.order.rows]

@@ -40,7 +40,7 @@ class Trainer(OnBatch, Checking, aliases=None):
 
     not_recorded = (
         *Layer.not_recorded, "history", "stop_training", "run_eagerly", "_programs", "_generator",
-        "_lock", "_initial_epoch", "preprocessing", "labels", "_layout",
+        "_lock", "_initial_epoch", "preprocessing", "labels", "_layout", "_metric_names",
     )  # fmt: skip
 
     def __init__(self, **base: Any) -> None:
@@ -55,7 +55,7 @@ class Trainer(OnBatch, Checking, aliases=None):
         self.preprocessing: Any = None  # a step, or a dictionary of the model's inputs' steps
         self.labels: Any = None  # fastnn.preprocessing.Labels
         self._metric_names: tuple[Any, Any] = (), ()  # those without weights, and those with
-        self._metrics: list[list[Choice]] | None = None  # of each output
+        self._metrics: tuple[tuple[Choice, ...], ...] | None = None  # of each output
         self._layout = Layout([], [])
         self._generator: tuple[int, random.Generator] | None = None
         self._begin()

@@ -41,6 +41,7 @@ class Autotuner:
     def __init__(self, program: Any):
         self.program, self.all_threads, self.barriers = program, program.n_threads, program.barriers
         self.length, self.short_until = SLICE_SECONDS, 0.0  # of the slices to come
+        self.done, self.seconds = 0, 0.0  # of a slice that comes in parts, as batches do
         self._course = self._slices()
         self.n_threads, self.steps, self.limit = next(self._course)
 
@@ -57,16 +58,22 @@ class Autotuner:
         return done
 
     def _run(self, epochs, steps):
-        program = self.program
-        whole, before, start = steps >= self.steps, program.work(), time.perf_counter()
-        program.run(epochs, min(steps, self.steps), self.n_threads, self.limit)
-        seconds = time.perf_counter() - start
-        each = program.seconds_each(before) if whole else 0.0
+        program, earlier = self.program, self.done
+        is_short = steps < self.steps - earlier and self.seconds < self.limit
+        before, start = 0.0 if is_short else program.work(), time.perf_counter()
+        program.run(epochs, min(steps, self.steps - earlier), self.n_threads, self.limit)
+        done, seconds = program.done, self.seconds + time.perf_counter() - start
+        if is_short:
+            self.done, self.seconds = earlier + done, seconds
+            return done
+        each = 0.0 if earlier else program.seconds_each(before)
         if not each:
             # Where a callback cuts slices short, waking the threads is part of what each costs.
-            each = seconds / max(program.work() - before, 1e-9)
+            work = (program.work() - before) * (earlier + done) / max(done, 1)
+            each = seconds / max(work, 1e-9)
         self.n_threads, self.steps, self.limit = self._course.send((each, seconds))
-        return program.done
+        self.done, self.seconds = 0, 0.0
+        return done
 
     # Generators of slices, which are sent what each took.
 

@@ -3,16 +3,19 @@
 import ctypes
 import mmap
 from contextlib import suppress
+from typing import Any, cast
 
 import numpy as np
 
 from fastnn.buffer import CACHE_LINE, Buffer
 
+addressof, first_byte = ctypes.addressof, cast(Any, ctypes.c_char.from_buffer)
+
 
 def address_of(array: np.ndarray) -> int:
     """Where the first element of a writable, contiguous array lies; a quarter of the time that
     array.ctypes.data takes."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    return addressof(first_byte(array))
 
 
 def allocate(nbytes: int) -> Buffer:
@@ -48,4 +51,16 @@ def reserve(nbytes: int, huge_pages: bool = False) -> Buffer:
 
 def buffer_of(array: np.ndarray) -> Buffer:
     """The memory of a contiguous array, shared with it. Kernels never write to it."""
-    return Buffer(array.__array_interface__["data"][0], array.nbytes, array, 0)
+    buffer = Buffer(0, 0, None, 0)
+    put_in(buffer, array)
+    return buffer
+
+
+def put_in(buffer: Buffer, array: np.ndarray) -> None:
+    """Let a buffer be the memory of a contiguous array."""
+    nbytes = array.nbytes
+    if nbytes and array.flags.writeable:
+        buffer.address = address_of(array)
+    else:
+        buffer.address = array.__array_interface__["data"][0]
+    buffer.nbytes, buffer.owner, buffer.offset = nbytes, array, 0
