@@ -104,7 +104,7 @@ class Model(Trainer, aliases=None):
         graph = self._graph
         if graph is None or x is None:
             return super()._inputs(x, name, check)
-        values = graph.values_of(x, name)
+        values = self._values_of(x, name)
         graph.expect_all(values, self.name)
         names = [name + path for path, _ in tree.leaves(graph.inputs)]
         found: list[Any] = []
@@ -120,6 +120,9 @@ class Model(Trainer, aliases=None):
             data.expect_rows(len(given[0]) if given else len(rows), rows, names[0], own)
             found.append(rows)
         return tree.pack(graph.inputs, found)
+
+    def _values_of(self, x, name):
+        return x if self._graph is None else self._graph.values_of(x, name)
 
     def _declared_output_shape(self, input_shape):
         graph = self._graph

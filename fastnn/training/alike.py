@@ -78,7 +78,7 @@ def alike(model: Any, given: tuple, rows: Rows, watch: Watch, what: str) -> Alik
     parts: list[Any] = [None] * len(leaves)
     for n, array, (_, *judged) in zip(order, arrays, places, strict=True):
         leaf = _as_array(leaves[n])
-        if leaf is None or leaf.size != array.size or not leaf.ndim:
+        if leaf is None or leaf.size != array.size or leaf.shape[:1] != array.shape[:1]:
             return None
         parts[n] = Part(type(leaves[n]), leaf.dtype, leaf.shape[1:], _make(leaf, array, *judged))
     found = Alike(_form(given), parts, order, model._layout, watch)
@@ -98,7 +98,7 @@ def _places(model, marked, rows, what):
     """For each array of the rows the mark of the one it was made of; of targets also who judges
     them, and the output."""
     x, y, weights = marked
-    found = [(mark,) for mark in tree.flatten(x)]
+    found = [(mark,) for mark in tree.flatten(model._values_of(x, "x"))]
     outputs, names = None, model.output_names
     if model._judges(y):
         outputs = model._outputs(rows.x)

@@ -289,6 +289,21 @@ def test_structures(make, looked_at):
     expect_same(model, other)
 
 
+def test_names_in_another_order_than_inputs():
+    """Where the first batches cannot tell which array is which."""
+    b, a = fastnn.Input((1,), name="b"), fastnn.Input((1,), name="a")
+    model = fastnn.Model([b, a], [b * 1.0, a * 2.0 + layers.Dense(1)(b) * 0.0])
+    model.compile("sgd", ["mae", "mae"])
+    zeros, ones = np.zeros((2, 1), "float32"), np.ones((2, 1), "float32")
+    same = ({"a": zeros, "b": zeros}, [zeros, zeros])
+    told = ({"a": ones, "b": 3 * ones}, [zeros, zeros])
+    expected = model.evaluate(*told, verbose=0)
+    assert expected == [5.0, 3.0, 2.0]
+    for batches, times in ([told] * 5, 5), ([same] * 4 + [told], 1):
+        found = model.evaluate(iter(batches), verbose=0)
+        np.testing.assert_allclose(found, np.array(expected) * times / 5, rtol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:.*no gradient reaches")
 def test_an_output_without_a_loss():
     model, other = several(("mse", None)), several(("mse", None))
