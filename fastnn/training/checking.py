@@ -55,6 +55,11 @@ class Checking(OwnSteps, Layer, aliases=None):
     _metrics: Any
     _layout: Layout
 
+    @property
+    def batch_rows(self) -> int | None:
+        """How many rows each batch must have; None: any number."""
+        return None
+
     def _compiled(self, what: str) -> tuple[Optimizer, Any]:
         if self.optimizer is None:
             raise RuntimeError(f"{what}: call compile(optimizer=..., loss=...) first")

@@ -66,11 +66,6 @@ class Trainer(OnBatch, Checking, aliases=None):
         self._lock = lock()  # of `fit`: one at a time
 
     @property
-    def batch_rows(self) -> int | None:
-        """How many rows each batch must have; None: any number."""
-        return None
-
-    @property
     def compiled(self) -> bool:
         """Whether `compile` was called."""
         return self.optimizer is not None
