@@ -267,13 +267,15 @@ class Train(Case):
     family: str
     depth: int
     batch: int
-    shape: tuple[int, ...]  # of an image, or (T,) of a sequence
-    classes: int  # or tokens
+    shape: tuple[int, ...]  # of an image, or (T,) of a sequence; of pixels in a row without targets
+    classes: int  # or tokens; 0 if there are no targets
     masked: int = 0
 
     def data(self) -> tuple[list[np.ndarray], np.ndarray]:
         """A batch, images or tokens and which of these are to be told, and its targets."""
         rng = np.random.default_rng(0)
+        if not self.classes:
+            return [rng.random((self.batch, *self.shape), FLOAT)], np.empty(0)
         if self.masked:
             tokens = rng.integers(1, self.classes, (self.batch, *self.shape))  # 0 would be padding
             places = rng.random(tokens.shape).argsort(axis=1)[:, : self.masked]
@@ -294,8 +296,8 @@ class TrainMemory(Train):
 
 
 class FirstStep(Train):
-    """A fresh process that has compiled nothing yet, to the end of its first such step. `seconds`
-    is for two threads."""
+    """A fresh process, for which nothing is compiled yet, to the end of its first such step: its
+    processor time and that of the processes which it has compile."""
 
     kind = "first_step"
 

@@ -62,7 +62,7 @@ def verdicts(case: Case, row: Mapping[str, Result], threads: int = 1) -> list[Ve
     ours, found = row["ours"], []
     for key, share in ((case.limits if threads == 1 else case.limits_of_two) or {}).items():
         if key in row:
-            text = f"1/{1 / share:g}" if share < 0.5 else f"{share:g}"
+            text = min(f"1/{1 / share:g}", f"{share:g}", key=len)
             found.append(
                 Verdict(f"{text} of {PEERS[key].name}", ours.median <= share * row[key].median)
             )
@@ -153,17 +153,19 @@ def notes(
     """What the numbers are of, and what should make a reader doubt them. choice: of cases, if not
     all were timed."""
     peaks = machine.get("flops_per_second", {})
+    where = f"time on {threads} threads and as many cores"
+    if threads == 1:
+        where = "processor time of one thread on one core"
     lines = [
-        (f"`--case '{choice}'`: " if choice else "") +
-        "Medians, ± half the distance between the quartiles; (n x) is how much longer a peer "
-        "takes. "
-        f"{'One thread on one core' if threads == 1 else f'{threads} threads on as many cores'} of "
-        f"{machine.get('cpu', {}).get('brand_raw', 'an unknown processor')}, vectors of "
-        f"{machine.get('vector_bits')} bits: "
+        (f"`--case '{choice}'`: " if choice else "")
+        + f"Medians, ± half the distance between the quartiles, of {where}; (n x) is how much "
+        f"longer a peer takes. {machine.get('cpu', {}).get('brand_raw', 'An unknown processor')}, "
+        f"vectors of {machine.get('vector_bits')} bits: "
         + ", ".join(f"{1e-9 * peak:.0f} GFLOP/s in {dtype}" for dtype, peak in peaks.items())
-        + ". " + ", ".join(f"{PEERS[key].name} {version}" for key,
-        version in versions.items()) + (f"; fastnn at commit {commit}" if commit else "") + ".",
-    ]  # fmt: skip
+        + ". "
+        + ", ".join(f"{PEERS[key].name} {version}" for key, version in versions.items())
+        + (f"; fastnn at commit {commit}." if commit else ".")
+    ]
     for case, row in rows(results):
         losses = {key: r.extra["loss"] for key, r in row.items() if "loss" in r.extra}
         for key, loss in losses.items():

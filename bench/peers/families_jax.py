@@ -15,7 +15,20 @@ WIDTH, HEADS = 128, 4  # of transformers
 DENSE = (WIDTH, 3 * WIDTH), (WIDTH, WIDTH), (WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH)  # of a block
 
 
+def adam(weights: Any, gradients: Any, means: Any, squares: Any, t: jax.Array) -> tuple:
+    scale = RATE * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+    tree_map = jax.tree_util.tree_map
+    means = tree_map(lambda m, g: m + (g - m) * (1 - BETA_1), means, gradients)
+    squares = tree_map(lambda v, g: v + (g * g - v) * (1 - BETA_2), squares, gradients)
+    weights = tree_map(
+        lambda w, m, v: w - scale * m / (jnp.sqrt(v) + EPSILON), weights, means, squares
+    )
+    return weights, means, squares
+
+
 def train(case: Train) -> Callable[[], Callable]:
+    if case.family == "gan":
+        return gan(case)
     arrays, y = case.data()
     inputs, y = [jnp.asarray(a) for a in arrays], jnp.asarray(y)
     initial, forward = FAMILIES[case.family](case)
@@ -28,15 +41,8 @@ def train(case: Train) -> Callable[[], Callable]:
     def step(state):
         weights, means, squares, moving, t = state
         (loss, moving), gradients = jax.value_and_grad(loss_of, has_aux=True)(weights, moving)
-        t = t + 1.0
-        scale = RATE * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
-        tree_map = jax.tree_util.tree_map
-        means = tree_map(lambda m, g: m + (g - m) * (1 - BETA_1), means, gradients)
-        squares = tree_map(lambda v, g: v + (g * g - v) * (1 - BETA_2), squares, gradients)
-        weights = tree_map(
-            lambda w, m, v: w - scale * m / (jnp.sqrt(v) + EPSILON), weights, means, squares
-        )
-        return (weights, means, squares, moving, t), loss
+        updated = adam(weights, gradients, means, squares, t + 1.0)
+        return (*updated, moving, t + 1.0), loss
 
     call = jax.jit(step, donate_argnums=0)
 
@@ -44,6 +50,76 @@ def train(case: Train) -> Callable[[], Callable]:
         weights, moving = initial()
         zeros = [jax.tree_util.tree_map(jnp.zeros_like, weights) for _ in range(2)]
         state = [call((weights, *zeros, moving, jnp.float32(0)))[0]]
+
+        def run():
+            for _ in range(case.units):
+                state[0], loss = call(state[0])
+            return float(loss)
+
+        return run
+
+    return fresh
+
+
+def gan(case: Train) -> Callable[[], Callable]:
+    """Both steps of `applications.GAN`, each with an optimizer of its own, as one function."""
+    x, (columns,) = jnp.asarray(case.data()[0][0]), case.shape
+    sizes = [(32, 128), (128, 256), (256, columns)], [(columns, 256), (256, 128), (128, 1)]
+
+    def dense_weights(key, k, n):
+        return (6 / (k + n)) ** 0.5 * jax.random.uniform(key, (k, n), minval=-1), jnp.zeros(n)
+
+    def initial():
+        keys = iter(jax.random.split(jax.random.key(0), 6))
+        draw, tell = ([dense_weights(next(keys), *s) for s in part] for part in sizes)
+        norms = [(jnp.ones(n), jnp.zeros(n)) for _, n in sizes[0][:-1]]
+        return (draw, norms), tell, [(jnp.zeros(n), jnp.ones(n)) for _, n in sizes[0][:-1]]
+
+    def draw(weights, moving, key):
+        (*hidden, last), norms = weights
+        z, found = jax.random.normal(key, (case.batch, 32)), []
+        for part, (gamma, beta), (mean, variance) in zip(hidden, norms, moving, strict=True):
+            z = dense(z, *part)
+            m, v = z.mean(axis=0), z.var(axis=0)
+            found.append((mean * 0.9 + m * 0.1, variance * 0.9 + v * 0.1))
+            z = jax.nn.relu((z - m) * jax.lax.rsqrt(v + 1e-3) * gamma + beta)
+        return jax.nn.sigmoid(dense(z, *last)), found
+
+    def tell(weights, x, key):
+        *hidden, last = weights
+        for part, k in zip(hidden, jax.random.split(key), strict=True):
+            x = jax.nn.leaky_relu(dense(x, *part), 0.2)
+            x = jnp.where(jax.random.bernoulli(k, 0.6, x.shape), x / 0.6, 0.0)
+        return dense(x, *last)
+
+    def step(state):
+        (one, *of_one), (other, *of_other), moving, key, t = state
+        keys, t = jax.random.split(key, 5), t + 1.0
+        drawn, moving = draw(one, moving, keys[0])
+
+        def loss_of_other(weights):
+            z = tell(weights, jnp.concatenate([x, drawn]), keys[1])
+            return jax.nn.softplus(
+                jnp.where(jnp.arange(len(z)) < len(x), -1, 1)[:, None] * z
+            ).mean()
+
+        def loss_of_one(weights):
+            drawn, found = draw(weights, moving, keys[2])
+            return jax.nn.softplus(-tell(other, drawn, keys[3])).mean(), found
+
+        other, *of_other = adam(other, jax.grad(loss_of_other)(other), *of_other, t)
+        (loss, moving), gradients = jax.value_and_grad(loss_of_one, has_aux=True)(one)
+        return ((*adam(one, gradients, *of_one, t),), (other, *of_other), moving, keys[4], t), loss
+
+    call = jax.jit(step, donate_argnums=0)
+
+    def fresh():
+        one, other, moving = initial()
+        zeros = [
+            [jax.tree_util.tree_map(jnp.zeros_like, w) for _ in range(2)] for w in (one, other)
+        ]
+        first = (one, *zeros[0]), (other, *zeros[1]), moving, jax.random.key(1), jnp.float32(0)
+        state = [call(first)[0]]
 
         def run():
             for _ in range(case.units):

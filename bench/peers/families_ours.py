@@ -10,6 +10,8 @@ from fastnn import applications
 
 
 def train(case: Train) -> Callable[[], Callable]:
+    if case.family == "gan":
+        return gan(case)
     inputs, y = case.data()
 
     def rows(batches):
@@ -25,6 +27,20 @@ def train(case: Train) -> Callable[[], Callable]:
         model.compile("adam", loss)
         model.fit(*first, verbose=0, shuffle=False)
         return lambda: model.fit(*all_rows, verbose=0, shuffle=False)
+
+    return fresh
+
+
+def gan(case: Train) -> Callable[[], Callable]:
+    (x,), _ = case.data()
+    all_rows, (columns,) = np.concatenate([x] * case.units), case.shape
+    one, other = applications.dense_generator, applications.dense_discriminator
+
+    def fresh():
+        model = applications.GAN(one(columns), other(columns))
+        model.compile("adam", "adam")
+        model.fit(x, batch_size=case.batch, verbose=0, shuffle=False)
+        return lambda: model.fit(all_rows, batch_size=case.batch, verbose=0, shuffle=False)
 
     return fresh
 

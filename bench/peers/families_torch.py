@@ -10,6 +10,8 @@ from bench.kinds import Train, Write
 
 
 def train(case: Train) -> Callable[[], Callable]:
+    if case.family == "gan":
+        return gan(case)
     arrays, y = case.data()
     inputs, targets = [torch.from_numpy(a) for a in arrays], torch.from_numpy(y).flatten()
     if inputs[0].ndim == 4:
@@ -27,6 +29,60 @@ def train(case: Train) -> Callable[[], Callable]:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+            return loss.item()
+
+        run()
+        return run
+
+    return fresh
+
+
+def gan(case: Train) -> Callable[[], Callable]:
+    """Both steps of `applications.GAN`, each with an optimizer of its own."""
+    x, (columns,), of_logits = (
+        torch.from_numpy(case.data()[0][0]),
+        case.shape,
+        functional.binary_cross_entropy_with_logits,
+    )
+    labels = torch.tensor([[1.0], [0.0]]).repeat_interleave(case.batch, 0)
+
+    def fresh():
+        torch.manual_seed(0)
+        draw, tell = (
+            nn.Sequential(
+                *[
+                    layer
+                    for k, n in ((32, 128), (128, 256))
+                    for layer in (nn.Linear(k, n), nn.BatchNorm1d(n, 1e-3), nn.ReLU())
+                ],
+                nn.Linear(256, columns),
+                nn.Sigmoid(),
+            ),
+            nn.Sequential(
+                *[
+                    layer
+                    for k, n in ((columns, 256), (256, 128))
+                    for layer in (nn.Linear(k, n), nn.LeakyReLU(0.2), nn.Dropout(0.4))
+                ],
+                nn.Linear(128, 1),
+            ),
+        )
+        of_draw, of_tell = (torch.optim.Adam(m.parameters(), fused=True) for m in (draw, tell))
+
+        def run():
+            for _ in range(case.units):
+                with torch.no_grad():
+                    drawn = draw(torch.randn(case.batch, 32))
+                loss = of_logits(tell(torch.cat([x, drawn])), labels)
+                of_tell.zero_grad()
+                loss.backward()
+                of_tell.step()
+                tell.requires_grad_(False)
+                loss = of_logits(tell(draw(torch.randn(case.batch, 32))), labels[: case.batch])
+                of_draw.zero_grad()
+                loss.backward()
+                of_draw.step()
+                tell.requires_grad_(True)
             return loss.item()
 
         run()
