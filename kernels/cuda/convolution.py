@@ -20,6 +20,7 @@ from .grid import block_index, natural, quotient, thread_index
 from .matmul import empty
 
 THREADS = 256
+RESIDENT_BLOCKS = 2  # left to itself NVIDIA's assembler takes 64 registers, and spills some
 BY_ELEMENT = [("n", THREADS)]
 # What a row of `dimensions` (kernels/geometry.py) holds.
 EXTENT, KERNEL, OUTPUT, STRIDE, DILATION, BEFORE = range(6)
@@ -56,6 +57,7 @@ def convolve(activation):
 
     @kernel(
         threads=THREADS,
+        resident_blocks=RESIDENT_BLOCKS,
         split=BY_ELEMENT,
         name=f"convolve_{activation.name}" if activation else "convolve",
         x="T[X]",
@@ -108,6 +110,7 @@ def convolve(activation):
 
 @kernel(
     threads=THREADS,
+    resident_blocks=RESIDENT_BLOCKS,
     split=BY_ELEMENT,
     dy="T[Y]",
     w="T[K, I, F]",

@@ -13,6 +13,7 @@ from .convolution import (
     EXTENT,
     KERNEL,
     OUTPUT,
+    RESIDENT_BLOCKS,
     THREADS,
     dimensions,
     reached,
@@ -23,6 +24,7 @@ from .grid import block_index, natural, quotient, thread_index
 
 @kernel(
     threads=THREADS,
+    resident_blocks=RESIDENT_BLOCKS,
     split=BY_ELEMENT,
     x="T[X]",
     dy="T[Y]",

@@ -5,7 +5,7 @@
     put_rows       table[rows[n]] = values[n] where rows[n] is not -1
 
 A thread looks through the indices for those of its own row, in their order: a sum does not depend
-on the grid.
+on the grid, and time grows with the square of the number of indices (the CPU's with the number).
 """
 
 from math import prod

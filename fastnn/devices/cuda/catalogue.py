@@ -10,7 +10,13 @@ from pkgutil import iter_modules
 from fastnn.compile.names import symbol
 from fastnn.devices.launchers import launcher
 from fastnn.kernels import cuda, scalar
-from fastnn.kernels.cuda import gemm, gemm_microkernel, matmul_gradient, normalization
+from fastnn.kernels.cuda import (
+    convolution,
+    gemm,
+    gemm_microkernel,
+    matmul_gradient,
+    normalization,
+)
 from fastnn.kernels.declare import Kernel
 from fastnn.ops.elementwise import gradient_from_output
 from fastnn.ops.record import Op
@@ -28,8 +34,11 @@ def kernels() -> list[Kernel]:
             with suppress(NotImplementedError):  # of a user's own that has none
                 launcher(op, "cuda")
     make_products()
-    for name in gradient_from_output:  # fusion.py
-        normalization.strips_then(scalar.formula(name))
+    convolution.convolve(None)
+    for name in gradient_from_output:
+        normalization.strips_then(scalar.formula(name))  # fusion.py
+        if name != "relu":  # a clamp, which all have
+            convolution.convolve(scalar.formula(name))
     return [k for k in Kernel.known if k.module.startswith("cuda.")]
 
 
