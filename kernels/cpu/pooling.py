@@ -11,8 +11,7 @@ the sum over them, in their order. `windows`: see kernels/windows.py.
 
 Windows that lie side by side and have all of their columns are made in one call, unrolled where
 they have 2 x 2 or 3 x 3 elements: one by one, 32 x 28 x 28 x 16 took 1.6 times as long (AVX-512).
-The index costs the forward pass up to three quarters more where vectors have 32 bytes, and halves
-the gradient's time, which no longer reads x and y.
+The index halves the gradient's time, which no longer reads x and y.
 """
 
 from ..declare import helper, kernel
