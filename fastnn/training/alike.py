@@ -37,9 +37,14 @@ class Alike:
     """Batches of one form, with any number of rows: the first one's structure, kinds of arrays,
     element types and shapes of rows. What is known of them holds while it `fits`."""
 
-    def __init__(self, form: Any, parts: list[Part], order: list[int], layout: Any, watch: Watch):
+    ready: Any = None  # what runs a step with one
+
+    def __init__(
+        self, form: Any, parts: list[Part], order: list[int], like: Rows, layout: Any, watch: Watch
+    ):
         self.form, self.parts, self.layout, self.fits = form, parts, layout, watch.holds
         self.order = None if order == sorted(order) else order
+        self.like = data.without_arrays(like)
 
     def arrays(self, given: tuple) -> list[np.ndarray] | None:
         """What `Rows.arrays` has of a batch; None if it is not alike, or something is wrong."""
@@ -81,7 +86,7 @@ def alike(model: Any, given: tuple, rows: Rows, watch: Watch, what: str) -> Alik
         if leaf is None or leaf.size != array.size or leaf.shape[:1] != array.shape[:1]:
             return None
         parts[n] = Part(type(leaves[n]), leaf.dtype, leaf.shape[1:], _make(leaf, array, *judged))
-    found = Alike(_form(given), parts, order, model._layout, watch)
+    found = Alike(_form(given), parts, order, rows, model._layout, watch)
     again = found.arrays(given)
     if again is None or not all(
         [np.array_equal(*pair) for pair in zip(again, arrays, strict=True)]
@@ -206,6 +211,7 @@ class Checker:
         self.model, self.class_weight, self.what = model, class_weight, what
         self.parts = None if first is None else _parts(first)
         self.known: list[Alike] = []
+        self.found: Alike | None = None  # what the last batch was like
         self.last: Any = None  # the signature of the batch before
         self.learns = True
 
@@ -217,7 +223,9 @@ class Checker:
                 if found is not None:
                     if model._layout is not one.layout:
                         model._layout = one.layout
+                    self.found = one
                     return found
+        self.found = None
         signature = _signature(given) if self.learns else None
         if signature is None or signature != self.last:
             rows = self._rows(given)
@@ -228,8 +236,17 @@ class Checker:
             self.learns = learnt is not None
             if learnt is not None:
                 self.known = [learnt, *[k for k in self.known if k.fits()]][:MAX_FORMS]
-        self.last = signature
+        self.last, self.like = signature, data.without_arrays(rows)
         return rows.arrays()
+
+    def fits(self) -> bool:
+        """It looks itself whether what it knows still holds."""
+        return True
+
+    def rows(self, arrays: list[np.ndarray]) -> Rows:
+        """What the last batch's arrays were made of."""
+        like = self.like if self.found is None else self.found.like
+        return tree.pack(like, arrays)
 
     def _rows(self, given):
         rows = self.model._rows(*given, what=self.what)

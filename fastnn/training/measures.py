@@ -260,15 +260,17 @@ class Measures:
     def so_far(self) -> list[Any]:
         """The results so far, by column. Those of functions of all predictions are None until all
         have been made."""
-        totals = self.totals.buffer.array(self.totals.shape, self.totals.dtype)
-        found = [_mean(*totals[n]) for n in range(self.start, self.start + len(self.losses))]
+        totals = self.totals.buffer.array(self.totals.shape, self.totals.dtype).tolist()
+        found: list[Any] = [
+            _mean(*totals[n]) for n in range(self.start, self.start + len(self.losses))
+        ]
         for one in self.metrics:
             place, held = self.places[id(one.metric)], self.collected.get(id(one.metric))
             if one.kind == "collected":
                 is_whole = held is not None and held.cursor.value >= self.rows
                 found.append(held.value(one.metric) if held and is_whole else None)
                 continue
-            if one.kind == "state" and not totals[place, 1]:  # within an epoch
+            if one.kind == "state" and not totals[place][1]:  # within an epoch
                 values = [v.numpy() for v in _leaves(result_of(one.metric))]
                 found += [v if v.ndim else float(v) for v in values]
                 continue

@@ -7,9 +7,9 @@ from fastnn.devices.choice import where_it_lies
 from fastnn.errors import RecordingError
 from fastnn.tape.record import context
 
-from .data import ALL_ROWS
+from .alike import Checker
+from .data import ALL_ROWS, Rows
 from .driver import Driver
-from .given import checked
 from .progress import CompileNotice, Progress
 
 
@@ -42,9 +42,8 @@ class OnBatch:
         expect_no_recording("train_on_batch")
         model._expect_compiled("train_on_batch", "train")
         with model._lock, CompileNotice(False):
-            rows = checked(model, (x, y, sample_weight), class_weight)
-            model._build_optimizer("train_on_batch")
-            return model._one_step("train_on_batch", rows, None, return_dict)
+            batch = x, y, sample_weight
+            return model._one_step("train_on_batch", batch, class_weight, return_dict)
 
     @where_it_lies
     def test_on_batch(
@@ -56,21 +55,57 @@ class OnBatch:
         expect_no_recording("test_on_batch")
         model._expect_compiled("test_on_batch", "test")
         with model._lock, CompileNotice(False):
-            rows = checked(model, (x, y, sample_weight))
-            return model._one_step("test_on_batch", None, rows, return_dict)
+            return model._one_step("test_on_batch", (x, y, sample_weight), None, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's results for rows x, in one batch."""
         model: Any = self
         return model.predict(x, batch_size=ALL_ROWS)
 
-    def _one_step(self, kind, rows, test, return_dict):
+    def _one_step(self, kind, batch, class_weight, return_dict):
         model: Any = self
-        epoch = model._program(kind, rows, test, (ALL_ROWS, ALL_ROWS), False)
-        try:
-            epoch.begin([(rows or test).arrays()])
-            named = Driver(model, epoch, CallbackList(None, model, {}), Progress(0, 1)).step()
-        finally:
-            epoch.release()
+        check = model._programs.find((kind,))
+        if check is None:
+            check = Checker(model)
+            model._programs.add((kind,), check)
+        check.class_weight = class_weight
+        arrays = check(batch)
+        ready = check.found.ready if check.found is not None else None
+        if ready is None or not ready.take(model):
+            ready = Ready(model, kind, check.rows(arrays))
+            if check.found is not None and not model._layout.collects:
+                check.found.ready = ready
+        named = ready.step(arrays)
         results = list(named.values())
         return named if return_dict else results if len(results) > 1 else results[0]
+
+
+class Ready:
+    """The program of such a step, taken, and what runs it."""
+
+    def __init__(self, model: Any, kind: str, rows: Rows):
+        self.variables, self.eagerly = [], model.run_eagerly
+        if kind == "train_on_batch":
+            self.variables = model._build_optimizer(kind)
+        train, test = (rows, None) if kind == "train_on_batch" else (None, rows)
+        self.epoch = model._program(kind, train, test, (ALL_ROWS, ALL_ROWS), False)
+        self.model = model
+        self.driver: Driver | None = None
+
+    def take(self, model: Any) -> bool:
+        """Whether it still is what it was, and free; it is taken then."""
+        is_ready = self.eagerly == model.run_eagerly and self.epoch.fits() and self.epoch.take()
+        for variable in self.variables if is_ready else ():
+            variable._gradient = None
+        return is_ready
+
+    def step(self, arrays: list[Any]) -> dict[str, Any]:
+        """Run it with these arrays: what is measured, by name."""
+        try:
+            self.epoch.begin([arrays])
+            if self.driver is None:
+                called = CallbackList(None, self.model, {})
+                self.driver = Driver(self.model, self.epoch, called, Progress(0, 1))
+            return self.driver.step()
+        finally:
+            self.epoch.release()

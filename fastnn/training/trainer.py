@@ -398,6 +398,7 @@ class Trainer(OnBatch, Checking, aliases=None):
             self.optimizer.build(variables)
         for variable in variables:
             variable._gradient = None
+        return variables
 
     def _expect_compiled(self, what: str, kind: str) -> None:
         """Raise unless the model can take such steps: its own need no loss."""

@@ -408,3 +408,86 @@ def test_one_batch_refilled_again_and_again():
 
     expected = network().fit(iter(split(X, LABELS)[:6]), verbose=0).history
     assert network().fit(refilled(), verbose=0).history == expected
+
+
+def test_single_steps_are_those_of_an_epoch(looked_at):
+    model, other = network(), network()
+    other.fit(*whole(X, LABELS), 2, shuffle=False, verbose=0)
+    for batch in split(X, LABELS):
+        model.train_on_batch(*batch)
+    expect_same(model, other)
+    assert len(looked_at) == 3
+    tested = [model.test_on_batch(*batch) for batch in split(X, LABELS)]
+    sizes = [len(batch[0]) for batch in split(X, LABELS)]
+    means = np.average(tested, axis=0, weights=sizes)
+    np.testing.assert_allclose(other.evaluate(*whole(X, LABELS), 2, verbose=0), means, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("make", WRONG.values(), ids=WRONG)
+def test_single_steps_say_what_is_wrong_in_the_same_words(make):
+    batch, found = make(), []
+    if not isinstance(batch, tuple) or len(batch) > 3:
+        return
+    for before in (0, 4):
+        model = network()
+        for call in (model.train_on_batch, model.test_on_batch):
+            for _ in range(before):
+                call(X[:2], LABELS[:2])
+            with pytest.raises(Exception) as error:  # noqa: PT011 (which, is compared)
+                call(*batch)
+            found.append((type(error.value), str(error.value)))
+    assert found[:2] == found[2:]
+
+
+def test_single_steps_see_what_changes_between_them():
+    """Each change after steps that are ready to be run again, and after none."""
+
+    def freeze(model):
+        model.layers[0].trainable = False
+
+    def compile_anew(model):
+        model.compile("sgd", fastnn.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def other_optimizer(model):
+        model.optimizer = fastnn.optimizers.SGD(0.5)
+
+    def eagerly(model):
+        model.run_eagerly = True
+
+    batch = X[:2], LABELS[:2]
+    for change in (freeze, compile_anew, other_optimizer, eagerly):
+        results = []
+        for single in (True, False):
+            model = network()
+            for _ in range(4):
+                model.train_on_batch(*batch)
+            change(model)
+            for _ in range(3):
+                if single:
+                    results.append(model.train_on_batch(*batch))
+                else:
+                    model.fit(*batch, 2, verbose=0, shuffle=False)
+            results.append(model.get_weights())
+        for a, b in zip(results[-1], results[3], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_single_steps_of_several_kinds_by_turns():
+    """Others' forms, weights of rows and of classes, training and testing, each like itself."""
+    model, other = network(), network()
+    calls = [
+        lambda m: m.train_on_batch(X[:2], LABELS[:2]),
+        lambda m: m.train_on_batch(X[:3], LABELS[:3], WEIGHTS[:3]),
+        lambda m: m.train_on_batch(X[:2], LABELS[:2], class_weight={0: 3.0}),
+        lambda m: m.test_on_batch(X[:5], LABELS[:5]),
+        lambda m: m.train_on_batch(X[:2].tolist(), LABELS[:2]),
+        lambda m: m.test_on_batch(X[:5], LABELS[:5], WEIGHTS[:5], return_dict=True),
+    ]
+    for _ in range(4):
+        for call in calls:
+            other._programs.clear()  # as if each were the first
+            assert call(model) == call(other)
+    expect_same(model, other)
+    for variable in model.trainable_variables:
+        assert variable.gradient is None
