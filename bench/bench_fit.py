@@ -18,6 +18,11 @@ def test_fit(benchmark, peer, case, quick):
     )
 
 
+@of("fit_batches")
+def test_fit_batches(benchmark, peer, case, quick):
+    time_fresh(benchmark, made(peer, case), quick)
+
+
 @of("record")
 def test_record(benchmark, peer, case, quick):
     instructions = time_fresh(benchmark, made(peer, case), quick)

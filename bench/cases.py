@@ -1,6 +1,7 @@
 """What is timed, and what is to be reached. `registry_cases` adds one of every op there is."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial
 from math import prod
 from typing import Any
@@ -16,6 +17,7 @@ from .kinds import (
     Chain,
     Decay,
     Fit,
+    FitBatches,
     Loop,
     Memory,
     OpCall,
@@ -46,6 +48,13 @@ def mlp(*widths: int, rows: int, batch: int, epochs: int, norm: bool = False, **
         units=epochs,
         **reach,
     )
+
+
+def from_batches(case: Fit, **reach: Any) -> FitBatches:
+    """The same rows from a generator."""
+    given = {f.name: getattr(case, f.name) for f in fields(case)}
+    named = {"name": f"batches-{case.name}", "title": f"{case.title} from a generator"}
+    return FitBatches(**{**given, **named, "limits_of_two": None, **reach})
 
 
 def product(size: int) -> Product:
@@ -268,6 +277,9 @@ ARTICLE = Fit(
 )
 SMALL = {"jax": 1 / 2.4, "torch": 1 / 25}
 SMALL_ON_TWO = {"jax": 1 / 3, "torch": 1 / 35}
+OF_ROWS = mlp(
+    20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO
+)
 WIDE_LAYERS, THREE_LAYERS = (784, 512, 512, 10), (64, 64, 64, 10)
 MOVED = (128, 512), (8192, 1024)
 IN_CACHE = 1 << 16
@@ -275,7 +287,8 @@ IN_CACHE = 1 << 16
 
 CASES: list[Case] = [
     ARTICLE,
-    mlp(20, 64, 64, 2, rows=3200, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
+    OF_ROWS,
+    from_batches(OF_ROWS, limits={"torch": 1 / 10}),
     mlp(*THREE_LAYERS, rows=1792, batch=32, epochs=20, limits=SMALL, limits_of_two=SMALL_ON_TWO),
     mlp(
         *WIDE_LAYERS,

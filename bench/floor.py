@@ -31,7 +31,7 @@ INSTRUCTIONS_OF_UPDATE = {**dict.fromkeys(STREAMS_OF_UPDATE, 10), "sgd": 2}
 def seconds_of_case(case: Case, threads: int = 1) -> float | None:
     """The floor of a timed run, or None where there is none: calls and processes that compute next
     to nothing."""
-    if isinstance(case, Fit) and case.kind == "fit":
+    if isinstance(case, Fit) and case.kind in ("fit", "fit_batches"):
         return case.epochs * case.steps * _step(case, threads)
     if isinstance(case, Product):
         return case.units * 2 * case.size**3 / flops_per_second(FLOAT, threads)
@@ -127,7 +127,7 @@ def work_of_case(case: Case) -> tuple[float, float] | None:
     if isinstance(case, OpCall):
         flops, moved = _work(_instructions_of_op(case))
         return case.units * flops, case.units * moved
-    if isinstance(case, Fit) and case.kind == "fit":
+    if isinstance(case, Fit) and case.kind in ("fit", "fit_batches"):
         from .peers.ours import epoch_of
 
         flops, moved = _work(epoch_of(case).tapes[1].instructions)

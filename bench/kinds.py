@@ -101,6 +101,18 @@ class Fit(Network):
         )
 
 
+class FitBatches(Fit):
+    """The same from a generator, which goes on from epoch to epoch: batches of the rows in order,
+    which are there already."""
+
+    kind = "fit_batches"
+
+    def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Those of an epoch."""
+        starts, (x, y) = range(0, self.rows, self.batch), self.data()
+        return [(x[i : i + self.batch], y[i : i + self.batch]) for i in starts]
+
+
 class Record(Network):
     """Recording and planning a training step of a fresh model."""
 

@@ -10,6 +10,7 @@ from bench.kinds import (
     Chain,
     Decay,
     Fit,
+    FitBatches,
     Loop,
     Network,
     OpCall,
@@ -63,6 +64,21 @@ def fit(case: Fit):
         model = compiled(case)
         return lambda: model.fit(
             x, y, batch_size=case.batch, epochs=case.epochs, verbose=0
+        ).history["loss"][-1]
+
+    return fresh
+
+
+def fit_batches(case: FitBatches):
+    batches = case.batches()
+
+    def fresh():
+        model = compiled(case)
+        return lambda: model.fit(
+            (batch for _ in range(case.epochs) for batch in batches),
+            epochs=case.epochs,
+            steps_per_epoch=case.steps,
+            verbose=0,
         ).history["loss"][-1]
 
     return fresh

@@ -3,6 +3,7 @@ fresh model is the same model with its weights and its optimizer's state put bac
 be traced anew, which takes longer than an epoch."""
 
 import os
+from collections.abc import Callable
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -11,7 +12,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import keras
 import tensorflow
 
-from bench.kinds import Fit, Network, Predict
+from bench.kinds import Fit, FitBatches, Network, Predict
 
 IMPORT = "import keras"
 
@@ -41,6 +42,21 @@ def model_of(case: Network) -> keras.Sequential:
 
 def fit(case: Fit):
     x, y = case.data()
+    return trained(case, lambda: {"x": x, "y": y, "batch_size": case.batch})
+
+
+def fit_batches(case: FitBatches):
+    batches = case.batches()
+
+    def given():
+        again = (batch for _ in range(case.epochs) for batch in batches)
+        return {"x": again, "steps_per_epoch": case.steps}
+
+    return trained(case, given)
+
+
+def trained(case: Fit, given: Callable[[], dict]):
+    """A fit with these arguments."""
     kinds = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
     loss, metrics = (
         ("binary_crossentropy", ["accuracy"])
@@ -55,9 +71,7 @@ def fit(case: Fit):
     def fresh():
         for variable, value in initial:
             variable.assign(value)
-        return lambda: model.fit(
-            x, y, batch_size=case.batch, epochs=case.epochs, verbose=0
-        ).history["loss"][-1]
+        return lambda: model.fit(**given(), epochs=case.epochs, verbose=0).history["loss"][-1]
 
     return fresh
 

@@ -9,7 +9,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.kinds import Both, Chain, Fit, Loop, Network, OpCall, Predict, Product, Table, Update
+from bench.kinds import (
+    Both,
+    Chain,
+    Fit,
+    FitBatches,
+    Loop,
+    Network,
+    OpCall,
+    Predict,
+    Product,
+    Table,
+    Update,
+)
 
 from .families_torch import train, write  # noqa: F401
 
@@ -42,6 +54,21 @@ def model_of(case: Network) -> nn.Sequential:
 
 def fit(case: Fit):
     x, y = (torch.from_numpy(a) for a in case.data())
+
+    def batches():
+        for rows in torch.randperm(case.rows).split(case.batch):
+            yield x.index_select(0, rows), y.index_select(0, rows)
+
+    return trained(case, batches)
+
+
+def fit_batches(case: FitBatches):
+    given = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in case.batches()]
+    return trained(case, lambda: given)
+
+
+def trained(case: Fit, batches: Callable):
+    """A fit of the batches that `batches()` gives for an epoch."""
     binary = case.widths[-1] == 1
     loss_of = functional.binary_cross_entropy_with_logits if binary else functional.cross_entropy
 
@@ -51,10 +78,9 @@ def fit(case: Fit):
 
         def run():
             for _ in range(case.epochs):
-                order, loss_sum, right = torch.randperm(case.rows), torch.zeros(()), torch.zeros(())
-                for rows in order.split(case.batch):
-                    targets = y.index_select(0, rows)
-                    z = model(x.index_select(0, rows))
+                loss_sum, right = torch.zeros(()), torch.zeros(())
+                for rows, targets in batches():
+                    z = model(rows)
                     loss = loss_of(z, targets)
                     optimizer.zero_grad()
                     loss.backward()
