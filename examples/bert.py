@@ -1,9 +1,10 @@
 """A BERT of 0.9 million weights learns words that are hidden in film reviews, then which are kind.
 
 Rows are sentences of the sentence polarity set (Pang and Lee, 2005), every tenth one for testing.
-First 15 % of the words are hidden, others in each epoch, and told from those around them; then two
-classes are learned, with other words hidden in each epoch as well, so that no single one is relied
-on. The classifier is written to bert.fastnn, its vocabulary to bert.json.
+First 15 % of the words are hidden, others in each epoch, and told from those around them; then
+classifiers that begin there learn two classes, with other words hidden in each epoch as well, so
+that no single one is relied on. The mean of their logits decides. That model is written to
+bert.fastnn, its vocabulary to bert.json.
 """
 
 import json
@@ -16,6 +17,7 @@ import numpy as np
 from common import expect_whole, finish, start
 
 import fastnn
+from fastnn import layers
 from fastnn.applications import BERT, BERTClassifier, BERTMaskedLM
 from fastnn.losses import SparseCategoricalCrossentropy
 from fastnn.optimizers.schedules import CosineDecay
@@ -25,6 +27,10 @@ PAD, UNK, CLS, MASK = range(4)
 WORDS, LENGTH, BATCH = 4000, 40, 32  # of the vocabulary with SPECIAL; of a row, which is cut there
 EPOCHS, RATE, SHARE = 3, 1e-3, 0.15  # of hidden words
 CLASS_EPOCHS, CLASS_RATE, CLASS_SHARE = 6, 5e-4, 0.4  # of words, hidden there as well
+# Classifiers that vote, and the decay of their weights, without which 10,000 sentences are learned by
+# heart. Of a tenth of the training rows held out, one classifier with a decay of 0.05 told 0.733
+# right, with 1.0 0.749 (means of two seeds), and several together another 0.01.
+VOTES, DECAY = 5, 1.0
 DROPOUTS = 0.1, 0.2  # of words; of classes, which are learned by heart sooner
 NATS, BAR = 5.75, 0.75  # with the whole set; elsewhere 5.57 and 0.769 were reached
 
@@ -105,25 +111,20 @@ def show(model: BERTMaskedLM, rows: np.ndarray, vocabulary: list[str]) -> None:
 
 
 def learn_classes(
-    model: BERTClassifier,
-    train: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
-    rng: np.random.Generator,
-) -> float:
-    """The accuracy of test rows in the end; the rate falls to 0."""
-    (x, y), steps = train, CLASS_EPOCHS * (len(train[0]) // BATCH)
+    model: BERTClassifier, x: np.ndarray, y: np.ndarray, rng: np.random.Generator
+) -> None:
+    """The rate falls to 0."""
+    steps = CLASS_EPOCHS * (len(x) // BATCH)
     rate = CosineDecay(0.0, steps - steps // 10, 0.0, None, CLASS_RATE, steps // 10)
     loss = SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(fastnn.optimizers.AdamW(rate, 0.05), loss, metrics=["accuracy"])
+    model.compile(fastnn.optimizers.AdamW(rate, DECAY), loss, metrics=["accuracy"])
     history = model.fit(
         ((some_hidden(x[rows], rng), y[rows]) for rows in batches(len(x), rng)),
         epochs=CLASS_EPOCHS,
         steps_per_epoch=len(x) // BATCH,
-        validation_data=test,
         verbose=2,
     )
     expect_whole(history)
-    return history.history["val_accuracy"][-1]
 
 
 def main() -> None:
@@ -144,25 +145,30 @@ def main() -> None:
     print(f"{len(train):,} sentences to learn from, {len(test):,} held out")
 
     size = (16, 1, 2, 32) if given.quick else (128, 2, 4, 512)
-    first, second = (
-        BERT(WORDS, *size, dropout=rate, max_position_embeddings=LENGTH) for rate in DROPOUTS
-    )
+    encoders = [
+        BERT(WORDS, *size, dropout=rate, max_position_embeddings=LENGTH)
+        for rate in (DROPOUTS[0], *[DROPOUTS[1]] * VOTES)
+    ]
     begin = time.perf_counter()
-    model = BERTMaskedLM(first)
+    model = BERTMaskedLM(encoders[0])
     nats = learn_words(model, train, test, rng)
     show(model, test[:: len(test) // 5], vocabulary)
-    second.set_weights(first.get_weights())
-    classifier = BERTClassifier(second, 2)
-    both = (train, classes[~is_test]), (test, classes[is_test])
-    accuracy = learn_classes(classifier, *both, rng)
+    classifiers = [BERTClassifier(encoder, 2) for encoder in encoders[1:]]
+    for number, classifier in enumerate(classifiers, 1):
+        print(f"classifier {number} of {VOTES}")
+        classifier.backbone.set_weights(encoders[0].get_weights())
+        learn_classes(classifier, train, classes[~is_test], rng)
+    words = fastnn.Input((LENGTH,), dtype="int32")
+    vote = fastnn.Model(words, layers.Average()([member(words) for member in classifiers]))
+    accuracy = float((vote.predict(test).argmax(axis=1) == classes[is_test]).mean())
     seconds = time.perf_counter() - begin
 
     print("held out                 reached  bar with the whole set")
     print(f"hidden words, nats       {nats:7.3f}  at most {NATS}")
     print(f"accuracy of two classes  {accuracy:7.3f}  at least {BAR}")
-    classifier.save("bert.fastnn")
+    vote.save("bert.fastnn")
     Path("bert.json").write_text(json.dumps({"vocabulary": vocabulary, "nats": nats}))
-    steps = (EPOCHS + CLASS_EPOCHS) * (len(train) // BATCH)
+    steps = (EPOCHS + VOTES * CLASS_EPOCHS) * (len(train) // BATCH)
     finish("bert", "accuracy", accuracy, BAR, seconds, steps)
 
 
