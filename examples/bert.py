@@ -7,14 +7,13 @@ that no single one is relied on. The mean of their logits decides. That model is
 bert.fastnn, its vocabulary to bert.json.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import expect_whole, finish, start
+from common import expect_whole, finish, reading, save, start
 
 import fastnn
 from fastnn import layers
@@ -24,6 +23,7 @@ from fastnn.optimizers.schedules import CosineDecay
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[MASK]"]
 PAD, UNK, CLS, MASK = range(4)
+LEAST = 1000  # sentences of a file
 WORDS, LENGTH, BATCH = 4000, 40, 32  # of the vocabulary with SPECIAL; of a row, which is cut there
 EPOCHS, RATE, SHARE = 3, 1e-3, 0.15  # of hidden words
 CLASS_EPOCHS, CLASS_RATE, CLASS_SHARE = 6, 5e-4, 0.4  # of words, hidden there as well
@@ -37,10 +37,14 @@ NATS, BAR = 5.75, 0.75  # with the whole set; elsewhere 5.57 and 0.769 were reac
 
 def read(folder: Path) -> tuple[list[list[str]], np.ndarray]:
     """Sentences as lists of words, the kind ones first, and their classes."""
-    kind, unkind = (
-        [line.split() for line in (folder / name).read_text(encoding="utf-8").splitlines()]
-        for name in ("positive.txt", "negative.txt")
-    )
+    found = []
+    for name in ("positive.txt", "negative.txt"):
+        with reading(folder / name, f"at least {LEAST} sentences, one a line, in UTF-8"):
+            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            if len(lines) < LEAST:
+                raise ValueError(f"it has {len(lines)}")
+        found.append([line.split() for line in lines])
+    kind, unkind = found
     return kind + unkind, np.repeat([1, 0], [len(kind), len(unkind)])
 
 
@@ -166,8 +170,7 @@ def main() -> None:
     print("held out                 reached  bar with the whole set")
     print(f"hidden words, nats       {nats:7.3f}  at most {NATS}")
     print(f"accuracy of two classes  {accuracy:7.3f}  at least {BAR}")
-    vote.save("bert.fastnn")
-    Path("bert.json").write_text(json.dumps({"vocabulary": vocabulary, "nats": nats}))
+    save(vote, "bert", {"vocabulary": vocabulary, "nats": nats})
     steps = (EPOCHS + VOTES * CLASS_EPOCHS) * (len(train) // BATCH)
     finish("bert", "accuracy", accuracy, BAR, seconds, steps)
 
