@@ -105,8 +105,8 @@ def test_text_that_is_none_is_told(content, line, tmp_path):
 def test_sentences_that_are_too_few_are_told(tmp_path):
     for name in ("positive.txt", "negative.txt"):
         (tmp_path / name).write_text("a film\n" * 3)
-    told = f"{HERE}/positive.txt should hold at least 1000 sentences, one a line, in UTF-8; it has 3"
-    assert ended("bert", tmp_path, "--data", tmp_path) == (1, f"--data: {told}")
+    told = f"{HERE}/positive.txt should hold at least 1000 sentences, one a line, "
+    assert ended("bert", tmp_path, "--data", tmp_path) == (1, f"--data: {told}in UTF-8; it has 3")
 
 
 def images(kind="u1", shape=(4, 28, 28), last=9):
