@@ -4,6 +4,7 @@ from math import inf
 from typing import Any
 
 from fastnn import ops
+from fastnn.checks import flag
 from fastnn.registry import Kind
 from fastnn.tensor import Tensor, copied, operand
 
@@ -106,7 +107,9 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     >>> fastnn.activations.gelu([-1.0, 0.0, 1.0]).numpy().round(4)
     array([-0.1587,  0.    ,  0.8413], dtype=float32)
     """
-    return ops.gelu_tanh(x) if approximate else ops.gelu_erf(x)
+    if approximate is not False and flag("gelu: approximate", approximate):
+        return ops.gelu_tanh(x)
+    return ops.gelu_erf(x)
 
 
 def silu(x: Any) -> Tensor:

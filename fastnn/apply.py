@@ -198,15 +198,17 @@ def apply(
         launch(op, inputs, places, attributes, device_of((*inputs, *places)))
         return None
     given = None
-    if not all([x.__class__ in TENSORS for x in inputs]):
-        if Symbolic.exist and any([is_symbolic(x) for x in inputs]):
-            return symbolic_call(Operation(op), inputs, attributes)
-        others = inputs
-        if op.conditions:
-            others = tuple([x for i, x in enumerate(inputs) if i not in op.conditions])
-        dtype, is_set = _common_type(others)
-        given = None if is_set else inputs
-        inputs = _as_tensors(op, inputs, dtype)
+    for one in inputs:  # no comprehension, which is a call: 0.2 us of the 7 that an op takes
+        if one.__class__ not in TENSORS:
+            if Symbolic.exist and any([is_symbolic(x) for x in inputs]):
+                return symbolic_call(Operation(op), inputs, attributes)
+            others = inputs
+            if op.conditions:
+                others = tuple([x for i, x in enumerate(inputs) if i not in op.conditions])
+            dtype, is_set = _common_type(others)
+            given = None if is_set else inputs
+            inputs = _as_tensors(op, inputs, dtype)
+            break
     if specs is None:
         try:
             specs = op.infer(*inputs, **attributes)

@@ -15,9 +15,22 @@ def as_array(value: Any, dtype: Any, name: str) -> np.ndarray:
     array = as_numbers(value, name)
     if dtype is None:
         dtype = nearest_type(array.dtype, isinstance(value, np.ndarray | np.generic))
+    dtype = np.dtype(dtype)
+    if dtype.kind == "i" and array.dtype.kind in "uf":
+        expect_whole(array, name)
     # what is too large for the type becomes infinite, which those who mind look for
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, np.dtype(dtype)).reshape(array.shape)
+        return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def expect_whole(array: np.ndarray, name: str) -> None:
+    """Raise for what no integer of 64 bits is: NaN, infinity, numbers from 2^63 on, which would
+    become other ones."""
+    fits = abs(array) < 2.0**63 if array.dtype.kind == "f" else array < 2**63
+    if not fits.all():
+        place = tuple(map(int, np.argwhere(~fits)[0]))
+        spot = f" at {place}" if place else ""
+        raise ValueError(f"{name}: {array[place]}{spot} is no integer of 64 bits (int64)")
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:

@@ -134,7 +134,8 @@ class IndexOutOfRange(IndexError):
         own = [min(i, n - 1) for i, n in zip(at[len(at) - last.ndim :], last.shape, strict=True)]
         index = read(last, int(np.ravel_multi_index(own, last.shape)) if own else 0)
         spot = f" at {shape_text(at)}" if at and (len(indices) == 1 or index is None) else ""
-        index = "an index" if index is None else f"index {index}"
+        of = " (what NaN, infinity and all beyond int64 become)" if index == -(2**63) else ""
+        index = "an index" if index is None else f"index {index}{of}"
         return IndexError(f"{self.where}: {index}{spot} is out of range")
 
 

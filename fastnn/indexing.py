@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
+from fastnn.convert import expect_whole
 from fastnn.dtypes import BOOL, INT64, INTEGERS
 from fastnn.errors import RecordingError, shape_text
 from fastnn.ops.movement import Span, flat_index, in_full, in_range, normal_key
@@ -77,6 +78,8 @@ def _parsed(item):
             "x[...]: an array of indices holds integers or booleans; got element type "
             f"{array.dtype}"
         )
+    if array.dtype.kind == "u":
+        expect_whole(array, "x[...]")
     if not array.ndim:
         return normal_key(array[()])[0]
     return array if array.dtype == BOOL else array.astype(INT64)

@@ -130,7 +130,7 @@ class RandomNormal(Initializer, aliases=("normal",)):
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None):
         super().__init__(seed)
         self.mean = checks.real(f"{type(self).__name__}: mean", mean)
-        self.stddev = checks.real(f"{type(self).__name__}: stddev", stddev)
+        self.stddev = checks.not_negative(f"{type(self).__name__}: stddev", stddev)
 
     def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return generator.normal(shape, self.mean, self.stddev, dtype)
@@ -149,7 +149,7 @@ class TruncatedNormal(Initializer):
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None):
         super().__init__(seed)
         self.mean = checks.real(f"{type(self).__name__}: mean", mean)
-        self.stddev = checks.real(f"{type(self).__name__}: stddev", stddev)
+        self.stddev = checks.not_negative(f"{type(self).__name__}: stddev", stddev)
 
     def draw(self, generator: random.Generator, shape: Sequence[int], dtype: Any) -> Tensor:
         return _truncated_normal(generator, shape, self.mean, self.stddev, dtype)

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import checks, config, ops
 from fastnn.checks import extents, is_whole
+from fastnn.declared import as_declared
 from fastnn.devices.arena import own_copy
 from fastnn.devices.cpu.memory import allocate
 from fastnn.dtypes import FLOAT64, FLOATS, INT64, INTEGERS, expected
@@ -125,6 +126,7 @@ class SeedGenerator(Generator):
     False
     """
 
+    @as_declared
     def __init__(self, seed: int | None = None, name: str | None = None):
         super().__init__(seed)
         self.name, self._initial_seed = name or unique_name("seed_generator"), seed

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastnn.declared import expect_declared, is_ours
 from fastnn.errors import nearest
 
 T = TypeVar("T")
@@ -197,6 +198,12 @@ class Configured:
             cls._kind.base = cls
         elif aliases is not None and cls.__module__.startswith("fastnn."):
             cls._kind.add(cls, *aliases)
+            _call_by_its_name(cls)
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        if arguments or named:  # a copy is made with none
+            expect_declared(cls, arguments, named)
+        return super().__new__(cls)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as they are now, as what JSON can say: `from_config` makes
@@ -217,6 +224,24 @@ class Configured:
                     f"take; {nearest(name, known)}"
                 )
         return cls(**arguments)
+
+
+def _call_by_its_name(cls):
+    """Let Python's errors about arguments name a class, and none within that it is made of: its
+    constructor and `call` are functions of their own, of the same code."""
+    for name in ("__init__", "__call__", "call"):
+        owner = next((kind for kind in cls.__mro__ if name in vars(kind)), cls)
+        inner = vars(owner).get(name)
+        is_base = "_kind" in vars(owner) or cls._kind._spellings.get(owner.__name__) is owner
+        if owner is cls or not is_ours(inner) or (is_base and name != "__init__"):
+            continue
+        made = FunctionType(
+            inner.__code__, inner.__globals__, name, inner.__defaults__, inner.__closure__
+        )
+        made.__kwdefaults__, made.__annotations__ = inner.__kwdefaults__, inner.__annotations__
+        made.__doc__, made.__module__ = inner.__doc__, inner.__module__
+        made.__qualname__ = f"{cls.__name__}.{name}"
+        setattr(cls, name, made)
 
 
 def arguments_of(configured: Any, strict: bool, left_out: Sequence[str] = ()) -> dict[str, Any]:

@@ -65,8 +65,8 @@ def whole_numbers(y: np.ndarray, name: str) -> np.ndarray:
 def as_labels(y: Any, name: str) -> Tensor:
     """Labels as a tensor of int64; of arrays they are whole numbers."""
     if not isinstance(y, Tensor):
-        y = whole_numbers(as_numbers(y, f"{name}: labels"), name).astype(INT64)
-        return operand(y, INT64)
+        y = whole_numbers(as_numbers(y, f"{name}: labels"), name)
+        return operand(y, INT64, f"{name}: labels")
     return y if y.dtype == INT64 else y.astype(INT64)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import config, dtypes, ops
 from fastnn.buffer import Buffer
+from fastnn.checks import flag
 from fastnn.convert import as_array, as_numbers, on_gpu
 from fastnn.devices.arena import Place, allocate_on, own_copy
 from fastnn.devices.cpu.memory import address_of, buffer_of
@@ -359,11 +360,12 @@ def tensor(value: Any, dtype: Any = None, requires_gradient: bool = False) -> Te
         result.buffer.write(array)
     else:
         result = found.own() if expected in (None, found.dtype) else cast(found, dtype=expected)
-    if requires_gradient and result.dtype not in dtypes.FLOATS:
-        raise DTypeError(
-            f"tensor: floats alone have gradients; got {result.dtype}. Pass dtype='float32'."
-        )
-    result.requires_gradient = requires_gradient
+    if requires_gradient is not False:
+        result.requires_gradient = flag("tensor: requires_gradient", requires_gradient)
+        if requires_gradient and result.dtype not in dtypes.FLOATS:
+            raise DTypeError(
+                f"tensor: floats alone have gradients; got {result.dtype}. Pass dtype='float32'."
+            )
     return result
 
 

@@ -12,6 +12,7 @@ from fastnn.config import (
     is_interactive_logging_enabled,
 )
 from fastnn.convert import as_numbers
+from fastnn.declared import as_declared
 from fastnn.errors import DTypeError, ShapeError
 from fastnn.ops.record import expect_axis
 from fastnn.registry import (
@@ -192,6 +193,7 @@ def pad_sequences(
     return result
 
 
+@as_declared
 def split_dataset(
     dataset: Any,
     left_size: float | None = None,
@@ -312,6 +314,7 @@ class PyDataset:
     2
     """
 
+    @as_declared
     def __init__(
         self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
     ):

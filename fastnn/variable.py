@@ -8,6 +8,7 @@ import numpy as np
 from fastnn import checks, config, dtypes, ops, registry
 from fastnn.buffer import whole_lines
 from fastnn.convert import as_array, own_type
+from fastnn.declared import as_declared
 from fastnn.devices.arena import Arena, Place
 from fastnn.dtypes import INT32, INT64
 from fastnn.errors import DTypeError, ShapeError, shape_text
@@ -85,6 +86,7 @@ class Variable(Tensor):
         "_trainable", "chunk", "constraint", "name", "offset", "regularizer", "sparse_gradient",
     )  # fmt: skip
 
+    @as_declared
     def __init__(
         self,
         initializer: Any,
@@ -94,9 +96,10 @@ class Variable(Tensor):
         autocast: bool = True,
         aggregation: str = "none",
         synchronization: str = "auto",
-        name: str = "variable",
+        name: str | None = "variable",
         arena: Arena | None = None,
     ):
+        name = "variable" if name is None else name
         owner = f"variable {name!r}"
         dtype = None if dtype is None else dtypes.expected(dtype, owner)
         trainable = bool(trainable)
@@ -123,7 +126,8 @@ class Variable(Tensor):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = self.requires_gradient = bool(value)
+        value = checks.flag(f"variable {self.name!r}: trainable", value)
+        self._trainable = self.requires_gradient = value
 
     def move(self, arena: Arena) -> None:
         """Lie in another arena, with the gradient, if there is one, and what optimizers keep; tapes

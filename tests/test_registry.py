@@ -35,7 +35,8 @@ ABSTRACT = (
     "Projected",
     "Trainer", "Model", "BuiltIn", "Elementwise", "Moments", "Binary", "Monitor", "MeanOfValues",
     "MeanOfLoss", "AtThresholds", "_Given", "_Count", "_Rate", "_Best", "_Scaled", "_Lookup",
-    "Course", "Spatial", "_Windows", "_Global", "_UpSampling", "_ZeroPadding", "_Cropping",
+    "Course", "Spatial", "_Adaptive", "_Windows", "_Global", "_UpSampling", "_ZeroPadding",
+    "_Cropping", "Checking",
     "Convolution", "_Conv", "_ConvTranspose", "_DepthwiseConv", "_SeparableConv",
 )  # fmt: skip
 # What is made of functions; and, tested in tests/models, of what is not in its configuration.
@@ -199,7 +200,7 @@ OTHER = {
     "oov_method": "floormod",
     "output_mode": "one_hot",
     "salt": 3,
-    "scale": 2.0,
+    "Rescaling.scale": 2.0,
     "sliding_window": 2,
     "sparse": False,
     "value_dim": 5,
@@ -257,11 +258,12 @@ def other(cls, name):
 
 @pytest.mark.parametrize(("kind", "cls"), CLASSES.values(), ids=CLASSES)
 def test_every_class_comes_back_from_its_configuration(kind, cls):
-    made = cls(**{name: other(cls, name) for name in registry.parameters(cls)})
+    names = set(registry.parameters(cls)) - {"weights"}  # which a layer only begins with
+    made = cls(**{name: other(cls, name) for name in names})
     written = json.loads(json.dumps(kind.serialize(made)))
     assert set(written) == {"module", "class_name", "config", "registered_name"}
     config = written["config"]
-    assert set(registry.parameters(cls)) <= set(config)
+    assert names <= set(config)
     for found in (
         kind.deserialize(written),
         kind.get(written),

@@ -74,11 +74,17 @@ class GAN(Model, aliases=None):
     ) -> None:
         """Say how to train.
 
-        d_optimizer, g_optimizer: of the discriminator and of the generator; Adam with a learning
-        rate of 0.0002 and beta_1 of 0.5 unless given (Radford et al., 2016). loss_fn: of labels, 1
-        for real and 0 for drawn, and what the discriminator gives; binary cross-entropy of logits
-        unless given. Mean squared error makes it a least squares GAN.
+        d_optimizer, g_optimizer: of the discriminator and of the generator, both or neither; Adam
+        with a learning rate of 0.0002 and beta_1 of 0.5 unless given (Radford et al., 2016).
+        loss_fn: of labels, 1 for real and 0 for drawn, and what the discriminator gives; binary
+        cross-entropy of logits unless given. Mean squared error makes it a least squares GAN.
         """
+        if (d_optimizer is None) != (g_optimizer is None):
+            missing = "d_optimizer" if d_optimizer is None else "g_optimizer"
+            raise ValueError(
+                "GAN: compile takes an optimizer of the discriminator and one of the generator, or "
+                f"neither, for the usual ones; got no {missing}"
+            )
         super().compile(None, run_eagerly=run_eagerly)
         given = losses.BinaryCrossentropy(from_logits=True) if loss_fn is None else loss_fn
         self.loss_fn = losses.loss_of(given, "GAN: loss_fn")

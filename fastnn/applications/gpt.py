@@ -66,19 +66,22 @@ class GPT2(Model, aliases=None):
         **base: Any,
     ):
         super().__init__(**base)
-        whole = checks.whole_number
-        self.vocab_size = whole("GPT2: vocab_size", vocab_size, 1)
-        self.n_positions = whole("GPT2: n_positions", n_positions, 1)
-        self.n_embd = whole("GPT2: n_embd", n_embd, 1)
-        self.n_layer, self.n_head = (
-            whole("GPT2: n_layer", n_layer, 1),
-            whole("GPT2: n_head", n_head, 1),
+        given = vocab_size, n_positions, n_embd, n_layer, n_head
+        self.vocab_size, self.n_positions, self.n_embd, self.n_layer, self.n_head = (
+            checks.whole_number(f"GPT2: {name}", value, 1)
+            for name, value in zip(SIZES, given, strict=False)
         )
-        self.n_inner = None if n_inner is None else whole("GPT2: n_inner", n_inner, 1)
+        inner = 4 * self.n_embd if n_inner is None else n_inner
+        inner = checks.whole_number("GPT2: n_inner", inner, 1)
+        self.n_inner = None if n_inner is None else inner
+        rows = self.vocab_size + self.n_positions + self.n_layer * (4 * self.n_embd + 2 * inner)
+        sizes = "vocab_size, n_positions, n_embd, n_layer and n_inner"
+        checks.room(f"GPT2: {sizes}", rows * self.n_embd, self.n_layer)
         if n_embd % n_head:
             raise ValueError(f"GPT2: n_head must divide n_embd; got {n_head} and {n_embd}")
         self.dropout = checks.fraction("GPT2: dropout", dropout)
-        self.layer_norm_epsilon, self.initializer_range = layer_norm_epsilon, initializer_range
+        self.layer_norm_epsilon = checks.positive("GPT2: layer_norm_epsilon", layer_norm_epsilon)
+        self.initializer_range = checks.not_negative("GPT2: initializer_range", initializer_range)
         self.wte, self.wpe = self._table(vocab_size, "wte"), self._table(n_positions, "wpe")
         self.drop = layers.Dropout(dropout)
         self.h = [Block(self, name=f"h.{n}", dtype=self.dtype) for n in range(n_layer)]

@@ -13,6 +13,7 @@ from typing import Any
 
 from fastnn import checks, layers
 from fastnn.errors import ShapeError
+from fastnn.layers.core import open_shape
 from fastnn.models import Model
 from fastnn.symbolic import KerasTensor
 
@@ -57,15 +58,14 @@ class ResNet(Model, aliases=None):
         downsample_in_bottleneck: bool = False,
         **base: Any,
     ):
-        if layer_type not in BLOCKS:
-            raise ValueError(f"ResNet: layer_type must be basic or bottleneck; got {layer_type!r}")
+        checks.one_of("ResNet: layer_type", layer_type, *BLOCKS)
         if stem_size not in (3, 7):
             raise ValueError(f"ResNet: stem_size must be 3 or 7; got {stem_size!r}")
         checks.whole_number("ResNet: num_classes", num_classes, 0)
         checks.whole_number("ResNet: embedding_size", embedding_size, 1)
         usual = BLOCKS[layer_type]
         widths, depths = (
-            checks.extents(f"ResNet: {name}", usual[name] if given is None else given, 1)
+            checks.sizes(f"ResNet: {name}", usual[name] if given is None else given)
             for name, given in (("hidden_sizes", hidden_sizes), ("depths", depths))
         )
         if len(widths) != len(depths):
@@ -73,9 +73,14 @@ class ResNet(Model, aliases=None):
                 "ResNet: hidden_sizes and depths must have an entry for each stage; got "
                 f"{widths} and {depths}"
             )
-        if layer_type == "bottleneck" and min(widths) < 4:
+        if layer_type == "bottleneck" and min(widths, default=4) < 4:
             raise ValueError(f"ResNet: hidden_sizes of bottlenecks are at least 4; got {widths}")
-        images = layers.Input(image_shape)
+        shape = open_shape("ResNet: image_shape", image_shape)
+        squares = [depth * width**2 for width, depth in zip(widths, depths, strict=True)]
+        rows = num_classes * max(widths, default=1) + 9 * embedding_size
+        names = "num_classes, hidden_sizes, depths and embedding_size"
+        checks.room(f"ResNet: {names}", sum(squares) + rows, sum(depths))
+        images = layers.Input(shape)
         if images.ndim != 4 or images.shape[-1] is None:
             raise ShapeError(f"ResNet: image_shape must be (H, W, C), C known; got {image_shape}")
         strides = 2 if stem_size == 7 else 1

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.declared import as_declared
+
 
 class History:
     """What `fit` returns and `model.history` is: of each epoch the means of loss and metrics over
@@ -15,6 +17,7 @@ class History:
     Ctrl-C ended it. It prints as its dictionary.
     """
 
+    @as_declared
     def __init__(self, params: dict[str, Any], seed: int):
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []

@@ -87,12 +87,14 @@ class MultiHeadAttention(Projected):
             bias_constraint=bias_constraint,
         )
         if output_shape is not None:
-            self.output_shape = checks.extents(f"{self.name}: output_shape", output_shape, 1)
+            self.output_shape = checks.extents("MultiHeadAttention: output_shape", output_shape, 1)
         if attention_axes is not None:
             axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
-            if not isinstance(axes, Iterable) or not all([checks.is_whole(a, -inf) for a in axes]):
+            is_list = isinstance(axes, Iterable) and bool(axes)
+            if not is_list or not all([checks.is_whole(a, -inf) for a in axes]):
                 raise TypeError(
-                    f"{type(self).__name__}: attention_axes must be integers; got {axes!r}"
+                    f"{type(self).__name__}: attention_axes must be integers, one at least; got "
+                    f"{axes!r}"
                 )
             self.attention_axes = tuple([int(axis) for axis in axes])
 

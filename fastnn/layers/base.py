@@ -2,18 +2,19 @@
 about them changed."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from fastnn import checks, config, constraints, initializers, regularizers, tree
+from fastnn.declared import expect_flags
 from fastnn.devices.arena import Arena, turn_of
 from fastnn.devices.choice import checked, device
 from fastnn.dtypes import FLOATS, expected
 from fastnn.errors import DTypeError, ShapeError, name_layer, shape_text, warn
-from fastnn.layers.building import in_work, of_shapes, once, tuple_of
+from fastnn.layers.building import derived, in_work, of_shapes, once, one_or_all, tuple_of
 from fastnn.locks import making
 from fastnn.registry import Configured, Kind, snake_case, unique_name
 from fastnn.symbolic import (
@@ -39,16 +40,6 @@ GET = {
     "regularizer": regularizers.get,
     "constraint": constraints.get,
 }
-
-
-class derived:
-    """A property in whose place an object may have an attribute of its own."""
-
-    def __init__(self, function: Callable[[Any], Any]):
-        self.function, self.__doc__ = function, function.__doc__
-
-    def __get__(self, obj, kind=None):
-        return self if obj is None else self.function(obj)
 
 
 class Layer(Watched, Configured):
@@ -86,7 +77,7 @@ class Layer(Watched, Configured):
     activity_regularizer: Any
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
-        made = super().__new__(cls)
+        made = super().__new__(cls, *arguments, **named)
         if not cls.__module__.startswith("fastnn.") and not is_symbolic((arguments, named)):
             # for a configuration, where the constructor does not keep them as attributes
             vars(made)["_given"] = arguments, named
@@ -107,8 +98,10 @@ class Layer(Watched, Configured):
     ):
         # one that fastnn or Keras made up, as it stands in a configuration, is none
         made_up = rf"{snake_case(type(self).__name__)}(_\d+)?"
-        self.given_name = name is not None and not re.fullmatch(made_up, str(name))
-        self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
+        if name is not None:
+            name = checks.text(f"{type(self).__name__}: name", name)
+        self.given_name = name is not None and not re.fullmatch(made_up, name)
+        self.name = unique_name(snake_case(type(self).__name__)) if name is None else name
         self.dtype = expected(dtype or config.floatx(), f"layer {self.name!r}", FLOATS)
         self.built = False
         self._built_for: Any = None  # a shape, or a structure of shapes
@@ -121,7 +114,7 @@ class Layer(Watched, Configured):
         parameters = signature(self.call).parameters
         self._takes_training, self._takes_mask = "training" in parameters, "mask" in parameters
         self._makes_masks = type(self).compute_mask is not Layer.compute_mask
-        self._trainable = bool(trainable)
+        self._trainable = checks.flag(f"{type(self).__name__}: trainable", trainable)
 
     # ---- what subclasses define
 
@@ -165,10 +158,12 @@ class Layer(Watched, Configured):
             return self._symbolic(inputs, others, training, named)
         if others:
             bound = signature(self.call).bind_partial(inputs, *others, **named)
+            expect_flags(self, bound.arguments)
             training = bound.arguments.pop("training", training)
             (inputs, *rest), named = bound.args, bound.kwargs
             others = tuple([self._tensors(value, ARRAYS) for value in rest])
         if named:
+            expect_flags(self, named)
             named = {name: self._tensors(value, ARRAYS) for name, value in named.items()}
         if isinstance(inputs, Tensor):
             x = operand(inputs, self.dtype, self.name)
@@ -182,6 +177,8 @@ class Layer(Watched, Configured):
             self.build_for(tree.map(lambda t: (None, *t.shape[1:]), x))
         if training is None:
             training = bool(context.training)
+        elif training is not True and training is not False:
+            training = checks.flag(f"{type(self).__name__} {self.name!r}: training", training)
         if not context.layers:
             context.outermost = self
             if self._with_losses or self._losses:
@@ -346,13 +343,18 @@ class Layer(Watched, Configured):
         shape: None is (), one number. initializer: None is "glorot_uniform" of floats, "zeros" of
         other numbers. dtype: None is the layer's. regularizer: adds to the loss; constraint: is
         applied after each update."""
-        name, arena = name or "weight", self.arena()
+        arena = self.arena()
+        name = checks.text(f"layer {self.name!r}: add_weight: name", name or "weight")
         shape = checks.extents(f"layer {self.name!r}: {name}", () if shape is None else shape)
         dtype = self.dtype if dtype is None else expected(dtype, f"layer {self.name!r}: {name}")
         if initializer is None:
             initializer = "glorot_uniform" if dtype in FLOATS else "zeros"
         with outside_the_step(), device("cpu"):  # the same numbers on every device
-            value = initializers.get(initializer, f"layer {self.name!r}: initializer")(shape, dtype)
+            found = initializers.get(initializer, f"layer {self.name!r}: initializer")
+            try:
+                value = found(shape, dtype)
+            except TypeError as error:  # of a function of the user's, as one that takes no type
+                raise TypeError(f"layer {self.name!r}: initializer of {name}: {error}") from error
             value = (
                 value.buffer.array(value.shape, value.dtype)
                 if isinstance(value, Tensor)
@@ -465,7 +467,7 @@ class Layer(Watched, Configured):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = value = checks.flag(f"layer {self.name!r}: trainable", value)
         for variable in self._own_weights:
             variable.requires_gradient = variable._trainable and self._trainable
         for layer in self.sublayers():
@@ -576,11 +578,6 @@ class Layer(Watched, Configured):
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
-
-
-def one_or_all(found: list[Any]) -> Any:
-    """The one thing in a list, or the list of several."""
-    return found[0] if len(found) == 1 else found
 
 
 def _layers_among(values: Any, found: dict[int, Layer]) -> dict[int, Layer]:

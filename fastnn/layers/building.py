@@ -1,4 +1,5 @@
-"""How a layer comes to be built once, by its first call or by a program."""
+"""How a layer comes to be built once, by its first call or by a program; small things that it and
+models share."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -39,3 +40,18 @@ def of_shapes(function: Callable[[Any], Any], shape: Any) -> Any:
     if all([extent is None or isinstance(extent, int | np.integer) for extent in shape]):
         return function(tuple(shape))
     return [of_shapes(function, inner) for inner in shape]
+
+
+class derived:
+    """A property in whose place an object may have an attribute of its own."""
+
+    def __init__(self, function: Callable[[Any], Any]):
+        self.function, self.__doc__ = function, function.__doc__
+
+    def __get__(self, obj, kind=None):
+        return self if obj is None else self.function(obj)
+
+
+def one_or_all(found: list[Any]) -> Any:
+    """The one thing in a list, or the list of several."""
+    return found[0] if len(found) == 1 else found

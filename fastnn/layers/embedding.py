@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, ops
+from fastnn.convert import expect_whole
 from fastnn.dtypes import FLOATS, INT64
 from fastnn.layers.base import Layer, Shape
+from fastnn.registry import arguments_of
 from fastnn.tensor import Tensor, operand
 
 
@@ -45,11 +47,11 @@ class Embedding(Layer):
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
+        weights: Any = None,
         *,
         sparse_gradient: bool = False,
         **base: Any,
     ):
-        weights = base.pop("weights", None)  # no part of its configuration
         super().__init__(**base)
         self.input_dim = checks.whole_number("Embedding: input_dim", input_dim, 1)
         self.output_dim = checks.whole_number("Embedding: output_dim", output_dim, 1)
@@ -66,7 +68,7 @@ class Embedding(Layer):
             self.set_weights([np.asarray(weights[0] if one else weights)])
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
+        config = arguments_of(self, False, ("weights",))
         if not self.sparse_gradient:  # which Keras has not
             del config["sparse_gradient"]
         return config
@@ -77,6 +79,8 @@ class Embedding(Layer):
 
     def _operands(self, inputs: Any) -> Tensor:
         array = np.asarray(inputs)
+        if array.dtype.kind == "f":
+            expect_whole(array, f"Embedding {self.name!r}")
         return operand(array, INT64 if array.dtype.kind in "biu" else self.dtype, self.name)
 
     def call(self, x: Tensor) -> Tensor:

@@ -50,10 +50,13 @@ class Projected(Layer, aliases=None):
     def _keep(self, heads, dropout, use_bias, sliding_window, use_gate, **others):
         """Keep arguments. heads: of queries, of keys; the numbers of a query, of a value."""
         name, self._heads = type(self).__name__, heads
+        for size in heads[2:]:
+            checks.extents(f"{name}: heads and their dimensions", (heads[0], size))
         self.dropout = checks.fraction(f"{name}: dropout", dropout)
         self.use_bias, self.use_gate, self.sliding_window = bool(use_bias), bool(use_gate), None
         if sliding_window is not None:
-            self.sliding_window = checks.whole_number(f"{name}: sliding_window", sliding_window, 1)
+            window = checks.whole_number(f"{name}: sliding_window", sliding_window, 1)
+            self.sliding_window = checks.extents(f"{name}: sliding_window", window)[0]
         self.take(**others)
 
     # ---- building, for three shapes

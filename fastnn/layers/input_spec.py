@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastnn import tree
+from fastnn.declared import as_declared
 from fastnn.dtypes import expected
 from fastnn.errors import DTypeError, ShapeError, shape_text
 
@@ -29,6 +30,7 @@ class InputSpec:
     array([[1., 2.]], dtype=float32)
     """
 
+    @as_declared
     def __init__(
         self,
         dtype: Any = None,

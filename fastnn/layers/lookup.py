@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, ops
+from fastnn.convert import as_array
 from fastnn.dtypes import FLOATS, INT64
 from fastnn.layers.base import Layer
 from fastnn.layers.hashing import eager_only, hashed, salted, texts
@@ -307,7 +308,7 @@ class IntegerLookup(_Lookup):
                 f"IntegerLookup {self.name!r}: expected whole numbers; got elements of type "
                 f"{array.dtype}"
             )
-        return array.astype(np.int64)
+        return as_array(array, np.int64, f"IntegerLookup {self.name!r}")
 
     def _read(self, lines):
         return [int(line) for line in lines]

@@ -7,6 +7,7 @@ from typing import Any
 from fastnn import checks, ops, random, regularizers
 from fastnn.layers.base import Layer, Shape
 from fastnn.layers.core import open_shape
+from fastnn.layers.spatial import Spatial
 from fastnn.tensor import Tensor
 
 # Selu's negative limit, -scale alpha: what AlphaDropout puts in place of a number
@@ -79,7 +80,7 @@ class Dropout(Drawing):
         return random.dropped(x, self.rate, self.shape_of_noise(x), self.generator)
 
 
-class SpatialDropout1D(Drawing):
+class SpatialDropout1D(Drawing, Spatial):
     """Dropout of whole columns: x (N, T, C), of which for each row of N a channel of C is zero at
     all times T or at none. Tompson and others, "Efficient object localization using convolutional
     networks", 2015. Keras's arguments.
@@ -90,6 +91,7 @@ class SpatialDropout1D(Drawing):
     True
     """
 
+    dimensions = 1
     noise_shape: tuple[int | None, ...] = (None, 1, None)
 
     def __init__(self, rate: float, seed: int | None = None, **base: Any):
@@ -97,9 +99,14 @@ class SpatialDropout1D(Drawing):
         self.rate = checks.fraction(f"{type(self).__name__}: rate", rate)
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
+        self.expect_space(x.shape)
         if not training or self.rate == 0:
             return x
         return random.dropped(x, self.rate, self.shape_of_noise(x), self.generator)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        self.expect_space(input_shape)
+        return input_shape
 
 
 class SpatialDropout2D(SpatialDropout1D):
@@ -113,6 +120,7 @@ class SpatialDropout2D(SpatialDropout1D):
     True
     """
 
+    dimensions = 2
     noise_shape: tuple[int | None, ...] = (None, 1, 1, None)
 
     def __init__(
@@ -138,6 +146,7 @@ class SpatialDropout3D(SpatialDropout2D):
     True
     """
 
+    dimensions = 3
     noise_shape = (None, 1, 1, 1, None)
 
 

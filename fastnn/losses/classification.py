@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, ops
+from fastnn.declared import as_declared
 from fastnn.errors import shape_text, warn
 from fastnn.targets import Shape, expect_axis
 from fastnn.tensor import Tensor, operand
@@ -37,6 +38,7 @@ def _binary(y_true, y_pred, from_logits, label_smoothing):
     return ops.clipped_binary_cross_entropy(y_pred, y_true)
 
 
+@as_declared
 def binary_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -115,6 +117,7 @@ def _binary_focal(y_true, y_pred, balancing, alpha, gamma, from_logits, label_sm
     return (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * values if balancing else values
 
 
+@as_declared
 def binary_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -190,6 +193,7 @@ def _expect_classes(name, y_pred, axis):
         )
 
 
+@as_declared
 def categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -248,6 +252,7 @@ class CategoricalCrossentropy(BuiltIn, of=categorical_crossentropy):
         )
 
 
+@as_declared
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn import checks, ops
 from fastnn.convert import as_numbers
+from fastnn.declared import as_declared
 from fastnn.errors import ShapeError, shape_text
 from fastnn.targets import as_labels, expect_axis, labels
 from fastnn.tensor import Tensor, operand
@@ -36,6 +37,7 @@ def _sparse(y_true, y_pred, from_logits, axis):
     return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
+@as_declared
 def sparse_categorical_crossentropy(
     y_true: Any,
     y_pred: Any,

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn import checks, ops
 from fastnn.convert import as_array
+from fastnn.declared import as_declared
 from fastnn.dtypes import INT64
 from fastnn.errors import ShapeError, shape_text
 from fastnn.targets import Shape, as_labels, whole_numbers
@@ -123,6 +124,7 @@ def _log_sum_exp(x, counts):
     return ops.reshape(largest, (-1,)) + ops.log(ops.where(some, total, 1.0)), some
 
 
+@as_declared
 def circle(
     y_true: Any,
     y_pred: Any,

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn import config, ops
 from fastnn.checks import whole_number
+from fastnn.declared import as_declared
 from fastnn.errors import ShapeError
 from fastnn.losses.base import pair
 from fastnn.targets import as_labels
@@ -198,6 +199,7 @@ class TopKCategoricalAccuracy(MeanOfValues):
         return top_k_categorical_accuracy(y_true, y_pred, self.k)
 
 
+@as_declared
 def sparse_top_k_categorical_accuracy(
     y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
 ) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 from fastnn import registry, tree
 from fastnn.errors import nearest
 from fastnn.layers import InputLayer, Layer
-from fastnn.layers.base import derived, one_or_all
+from fastnn.layers.building import derived, one_or_all
 from fastnn.symbolic import KerasTensor, arena_of, end_draft
 from fastnn.training import data
 from fastnn.training.trainer import Trainer

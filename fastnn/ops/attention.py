@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import checks
 from fastnn.dtypes import BOOL
 from fastnn.errors import ShapeError, shape_text
 from fastnn.kernels.heads import MAX_DEPTH
@@ -119,6 +120,8 @@ def _outputs(query, key, value, mask):
 
 
 def _attention_infer(query, key, value, mask=None, *, scale=None, is_causal=False):
+    if scale is not None:
+        checks.real("attention: scale", scale)
     return _outputs(query, key, value, mask)
 
 
@@ -192,8 +195,9 @@ def _dropout_infer(
     query, key, value, state, mask=None, *, rate, draw_offset=0, scale=None, is_causal=False
 ):
     expect_state("dropout_attention", state)
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout_attention: rate must lie between 0 and 1; got {rate!r}")
+    checks.fraction("dropout_attention: rate", rate)
+    if scale is not None:
+        checks.real("dropout_attention: scale", scale)
     return _outputs(query, key, value, mask)
 
 
@@ -270,6 +274,8 @@ def dot_product_attention(
             "dot_product_attention: attn_logits_soft_cap is of TPUs; got "
             f"{attn_logits_soft_cap!r}, expected None"
         )
+    if scale is not None:
+        scale = checks.real("dot_product_attention: scale", scale)
     query, key, value = (as_tensor(x) for x in (query, key, value))
     expect_heads(query, key, value)
     scores = (*query.shape[:3:2], query.shape[1], key.shape[1])
@@ -280,5 +286,5 @@ def dot_product_attention(
         expect_fit("mask", mask := mask if mask.dtype == BOOL else cast(mask, dtype=BOOL), scores)
     if bias is None and max(query.shape[3], value.shape[3]) <= MAX_DEPTH:
         return attention(query, key, value, mask, scale=scale, is_causal=bool(is_causal))
-    scale = 1 / sqrt(max(query.shape[3], 1)) if scale is None else float(scale)
+    scale = 1 / sqrt(max(query.shape[3], 1)) if scale is None else scale
     return composed(query, key, value, bias, mask, scale, bool(is_causal))

@@ -80,14 +80,16 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     numbers = _values("bincount", x)
     if numbers.dtype.kind not in "biu" and numbers.size:
         raise DTypeError(f"bincount: x must hold whole numbers; got {numbers.dtype}")
-    if numbers.ndim not in (1, 2) or (numbers < 0).any():
+    rows = numbers.astype(np.int64)  # of which those from 2^63 on are below 0
+    if numbers.ndim not in (1, 2) or (rows < 0).any():
+        is_row = numbers.ndim in (1, 2)
         what = (
-            "a number below 0" if numbers.ndim in (1, 2) else f"shape {shape_text(numbers.shape)}"
+            "a number below 0 or from 2^63 on" if is_row else f"shape {shape_text(numbers.shape)}"
         )
         raise ValueError(
             f"bincount: x must be rows (N,) or (M, N) of numbers from 0 on; got {what}"
         )
-    rows = np.atleast_2d(numbers).astype(np.int64)
+    rows = np.atleast_2d(rows)
     least = expect_whole("bincount", "minlength", minlength, 0)
     size = max(int(rows.max(initial=-1)) + 1, least)
     given = None if weights is None else _values("bincount", weights)

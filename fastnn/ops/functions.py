@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from fastnn.declared import as_declared
 from fastnn.dtypes import ANY
 from fastnn.errors import RecordingError
 
@@ -54,7 +55,7 @@ def public(
     """Decorates a function that is public in `ops`."""
 
     def made(function):
-        functions[function.__name__] = of_symbolic(function)
+        functions[function.__name__] = of_symbolic(as_declared(function))
         if reference is not None:
             tested[function.__name__] = Tested(function, reference, cases, takes_list)
         return function

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import checks
 from fastnn.errors import ShapeError, shape_text
 
 from .arithmetic import add, divide, maximum, minimum, multiply, square, subtract
@@ -21,9 +22,9 @@ from .shapes import reshape
 from .statistics import norm, var
 
 
-def _at_least(epsilon):
+def _at_least(name, epsilon):
     if epsilon is not None:
-        return epsilon
+        return checks.not_negative(f"{name}: epsilon", epsilon)
     from fastnn import config
 
     return config.epsilon()
@@ -69,7 +70,7 @@ def normalize(x: Any, *, axis: Any = -1, order: int = 2, epsilon: float | None =
     at least."""
     if isinstance(order, bool) or not isinstance(order, Integral) or order < 1:
         raise ValueError(f"normalize: order must be a whole number from 1 on; got {order!r}")
-    smallest = _at_least(epsilon)
+    smallest = _at_least("normalize", epsilon)
     x = reshape(x, newshape=(1,)) if not x.shape else x
     checked_axes("normalize", x.shape, axis)
     if order == 2:
@@ -141,7 +142,7 @@ def layer_normalization(
     """
     x = as_tensor(x)
     axes = checked_axes("layer_normalization", x.shape, axis)
-    epsilon = _at_least(epsilon)
+    epsilon = _at_least("layer_normalization", epsilon)
     gamma, beta = (
         None if v is None else _along("layer_normalization", n, v, x.shape, axes)
         for n, v in (("gamma", gamma), ("beta", beta))
@@ -170,6 +171,6 @@ def rms_normalization(
     x = as_tensor(x)
     x = reshape(x, newshape=(1,)) if not x.shape else x
     axes = checked_axes("rms_normalization", x.shape, axis)
-    epsilon = _at_least(epsilon)
+    epsilon = _at_least("rms_normalization", epsilon)
     y = multiply(x, rsqrt(add(mean(square(x), axis=axes, keepdims=True), epsilon)))
     return y if scale is None else multiply(y, scale)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.checks import fraction
 from fastnn.dtypes import FLOATS, INT64, expected
 from fastnn.errors import DTypeError
 from fastnn.kernels.reference import random as reference
@@ -36,8 +37,8 @@ def expect_state(name: str, state: Any) -> None:
 def _infer(x, state, *, rate, draw_offset=0):
     dtype = expect_dtype("dropout", x=x)
     expect_state("dropout", state)
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: rate must lie between 0 and 1; got {rate!r}")
+    if rate.__class__ is not float or not 0 <= rate < 1:
+        fraction("dropout: rate", rate)
     return [(x.shape, dtype)]
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from fastnn.checks import flag
 from fastnn.dtypes import BOOL, FLOATS, INT64, names_of
 from fastnn.errors import DTypeError, ShapeError, nearest, shape_text
 
@@ -147,6 +148,7 @@ class Op:
     inputs: Sequence[str] = field(init=False)  # their names
     required: int = field(init=False)  # so many of the inputs; others may be left out, or None
     defaults: dict[str, Any] = field(init=False)
+    flags: Sequence[str] = field(init=False)  # attributes that are true or false
     # by device: its launcher, and what that is given as `call`; once it is called
     launchers: dict[str, tuple[Callable, Any]] = field(init=False, default_factory=dict)
 
@@ -162,6 +164,13 @@ class Op:
             inputs=inputs,
             names=names,
             defaults=dict(defaults),
+            flags=tuple(
+                [
+                    name
+                    for name, value in defaults.items()
+                    if value.__class__ is bool and name != "accumulate"
+                ]
+            ),
             __doc__=self.doc,
             __name__=self.name,
         )
@@ -189,6 +198,12 @@ class Op:
                 )
             attributes.update(zip(self.names, inputs[self.arity :], strict=False))
             inputs = inputs[: self.arity]
+        if attributes and self.flags:
+            for name in self.flags:
+                if name in attributes:
+                    value = attributes[name]
+                    if value is not True and value is not False:
+                        attributes[name] = flag(f"{self.name}: {name}", value)
         while len(inputs) > self.required and inputs[-1] is None:
             inputs = inputs[:-1]
         return Op.run(self, inputs, attributes)

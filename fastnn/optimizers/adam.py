@@ -10,14 +10,14 @@ from typing import Any
 
 from fastnn.apply import apply
 from fastnn.buffer import CACHE_LINE
-from fastnn.checks import fraction, not_negative, positive
+from fastnn.checks import flag, fraction, not_negative, positive
 from fastnn.devices.cpu.memory import reserve
 from fastnn.dtypes import FLOAT64
 from fastnn.ops import updates
 from fastnn.ops.record import Op
 from fastnn.tensor import Tensor
 
-from .base import Optimizer, flag
+from .base import Optimizer
 
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "beta_1": fraction,

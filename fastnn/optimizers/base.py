@@ -14,7 +14,7 @@ from fastnn import ops
 from fastnn.apply import apply
 from fastnn.autograd import no_grad
 from fastnn.buffer import CACHE_LINE
-from fastnn.checks import fraction, not_negative, positive, whole_number
+from fastnn.checks import flag, fraction, not_negative, positive, whole_number
 from fastnn.devices.arena import Arena, Mirrors, turn_of
 from fastnn.devices.cpu.memory import reserve
 from fastnn.dtypes import FLOAT64, FLOATS, INT64
@@ -39,11 +39,6 @@ KIND = Kind("optimizer", "optimizers", spelled=str.lower)
 def optional(check: Callable[..., Any]) -> Callable[[str, Any], Any]:
     """A check that lets None pass."""
     return lambda name, value: None if value is None else check(name, value)
-
-
-def flag(name: str, value: Any) -> bool:
-    """Whether a value is true."""
-    return bool(value)
 
 
 # of the arguments that all have: given their name and what is assigned

@@ -3,12 +3,12 @@
 from typing import Any
 
 from fastnn import ops
-from fastnn.checks import fraction, not_negative, number, positive
+from fastnn.checks import flag, fraction, not_negative, number, positive
 from fastnn.ops import updates
 from fastnn.tensor import Tensor
 
 from .adam import Moments
-from .base import Optimizer, flag
+from .base import Optimizer
 from .commit import sum_of_squares
 
 STRENGTHS = (

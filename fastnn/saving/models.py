@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import files, registry, tree, weights
 from fastnn.errors import warn
+from fastnn.layers.building import tuple_of
 from fastnn.models import Model
 from fastnn.optimizers import Optimizer
 from fastnn.weights import MODEL, WEIGHTS
@@ -66,6 +67,7 @@ def write(
         "fastnn": _version(),
         "class_name": type(model).__name__,
         "model": _configuration(model),
+        "input_shape": model._built_for,
         "compile": _compiled(model) if include_optimizer else None,
         "not_decayed": _not_decayed(model) if include_optimizer else {},
         "preprocessing": _steps(model.preprocessing),
@@ -104,6 +106,8 @@ def load_model(
         model = registry.deserialize(about["model"])
         if not isinstance(model, Model):
             raise ValueError(f"load_model: {path} is of a {type(model).__name__}, not of a model")
+        if not model.built and about.get("input_shape") is not None:
+            _build(model, about["input_shape"], path)
         weights.put(path, weights.of_model(contents), model._named_weights())
         model.preprocessing = _made_steps(about["preprocessing"])
         model.labels = _made_steps(about["labels"])
@@ -193,6 +197,17 @@ def _version() -> str:
         return version("fastnn-numba")
     except PackageNotFoundError:  # run from its sources
         return "unknown"
+
+
+def _build(model, shape, path):
+    """Build a model of a class of one's own, whose layers get weights where `call` calls them."""
+    try:
+        model.compute_output_shape(tuple_of(shape))
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"load_model: {path}: {type(model).__name__} cannot be built for inputs of shape "
+            f"{shape}: {error} Make the model, call it once, and call model.load_weights(path)."
+        ) from error
 
 
 def _configuration(model):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fastnn import checks
 from fastnn.callbacks import CallbackList
 from fastnn.devices.choice import where_it_lies
 from fastnn.errors import RecordingError
@@ -64,6 +65,7 @@ class OnBatch:
 
     def _one_step(self, kind, batch, class_weight, return_dict):
         model: Any = self
+        return_dict = checks.flag("return_dict", return_dict)
         check = model._programs.find((kind,))
         if check is None:
             check = Checker(model)

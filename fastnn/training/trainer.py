@@ -109,12 +109,13 @@ class Trainer(OnBatch, Checking, aliases=None):
         like them, with what belongs to each; None leaves an output out. One loss is for all. What
         is trained is the sum of the losses, each times its weight.
         """
+        run_eagerly = checks.flag("compile: run_eagerly", run_eagerly)
         chosen = optimizers.get(optimizer, "compile: optimizer")
         chosen_loss = tree.map(lambda one: losses.loss_of(one, "compile: loss"), loss)
         for what, names in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             for name in tree.flatten(names):
                 metric_of(name, False, 1, f"compile: {what}")  # raises for one that is not known
-        self.optimizer, self.loss, self.run_eagerly = chosen, chosen_loss, bool(run_eagerly)
+        self.optimizer, self.loss, self.run_eagerly = chosen, chosen_loss, run_eagerly
         self.loss_weights, self._metrics = loss_weights, None
         self._metric_names = metrics or (), weighted_metrics or ()
         self._generator = None
@@ -191,6 +192,7 @@ class Trainer(OnBatch, Checking, aliases=None):
         size = size_of_batches(self, batch_size)
         sizes = size, size_of_batches(self, validation_batch_size or size)
         epochs = checks.whole_number("epochs", epochs, 0)
+        shuffle = checks.flag("shuffle", shuffle)
         is_tested = data.validated_epochs(validation_freq)
         progress = Progress(verbose, epochs)
         with self._lock, CompileNotice(progress.on):
@@ -219,7 +221,7 @@ class Trainer(OnBatch, Checking, aliases=None):
 
             def program(number: int) -> Epoch:
                 tested = test if is_tested(number) else None
-                permuted = bool(shuffle) and given.train_batches is None
+                permuted = shuffle and given.train_batches is None
                 return self._training("fit", rows, tested, sizes, permuted)
 
             driver = given.driver(self, program(self._initial_epoch), called, progress)
@@ -261,6 +263,7 @@ class Trainer(OnBatch, Checking, aliases=None):
         """The loss over data, followed by the metrics if there are any: a number, a list or, with
         return_dict, a dictionary. steps: of how many batches; None: all. Arguments as in `fit`."""
         expect_no_recording("evaluate")
+        return_dict = checks.flag("return_dict", return_dict)
         self._expect_compiled("evaluate", "test")
         progress = Progress(verbose, 0, "Evaluation")
         with CompileNotice(progress.on):

@@ -184,7 +184,9 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(TypeError, match=r"GAN does not define call"):
         made().predict(X)
     with pytest.raises(ValueError, match=r"GAN: g_optimizer"):
-        GAN(generator, discriminator).compile(g_optimizer="adm")
+        GAN(generator, discriminator).compile("adam", "adm")
+    with pytest.raises(ValueError, match=r"GAN: compile takes .* or neither.*got no g_optimizer"):
+        GAN(generator, discriminator).compile("adam")
 
 
 @pytest.mark.parametrize("eagerly", [False, True])

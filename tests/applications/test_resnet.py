@@ -93,7 +93,7 @@ def test_a_saved_model_is_loaded_by_a_process_that_knows_nothing_of_it(tmp_path)
 
 def test_what_does_not_fit_is_named():
     for given, message in (
-        ({"layer_type": "basi"}, "layer_type must be basic or bottleneck; got 'basi'"),
+        ({"layer_type": "basi"}, "layer_type must be 'basic' or 'bottleneck'; got 'basi'"),
         ({"stem_size": 5}, "stem_size must be 3 or 7; got 5"),
         ({"num_classes": -1}, "num_classes must be a whole number from 0 on"),
         ({"hidden_sizes": (8, 8)}, r"an entry for each stage; got \(8, 8\) and \(3, 4, 6, 3\)"),
@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_named():
     ):
         with pytest.raises(ValueError, match=f"ResNet: .*{message}"):
             ResNet(image_shape=(32, 32, 3), **given)
-    with pytest.raises(ShapeError, match="ResNet: depths"):
+    with pytest.raises(ValueError, match="ResNet: depths"):
         ResNet(image_shape=(32, 32, 3), depths=(1.5,))
     for shape in ((28, 28), (28, 28, None)):
         with pytest.raises(ShapeError, match="ResNet: image_shape must be"):

@@ -18,8 +18,9 @@ import numpy as np
 
 import fastnn
 from fastnn import keras
+from fastnn.applications import dense_discriminator, dense_generator
 from fastnn.ops import registry
-from fastnn.ops.functions import tested
+from fastnn.ops.functions import functions, tested
 from tests.oracle import as_type, draw
 
 HOSTILE = {
@@ -38,6 +39,14 @@ HOSTILE = {
     "(None,)": (None,),
     "function": lambda x: x,
     "complex": 1j,
+    "inf": float("inf"),
+    "(1, 1, 1, 1, 1)": (1, 1, 1, 1, 1),
+}
+# what may be given for flags, names and seeds without an error
+TAKEN = {
+    "flag": {"True", "0"},
+    "name": {"None", "'a'"},
+    "seed": {"None", "-1", "2**62", "10**30", "0"},
 }
 REFUSALS = (
     TypeError, ValueError, IndexError, OverflowError, FloatingPointError, RuntimeError, OSError,
@@ -78,6 +87,19 @@ OF_ITS_OWN = {
     "one_hot": {"num_classes": 9}, "multi_hot": {"num_classes": 9}, "scatter": {"shape": (9,)},
     "quantile": {"q": 0.5}, "percentile": {"q": 50}, "tensordot": {"axes": 0},
     "conv": {"inputs": np.ones((1, 5, 5, 1), "float32")},
+    "GPT2": {"vocab_size": 9, "n_positions": 8, "n_embd": 4, "n_layer": 1, "n_head": 2},
+    "ResNet": {
+        "num_classes": 2, "image_shape": (8, 8, 1), "layer_type": "basic", "hidden_sizes": (2,),
+        "depths": (1,), "embedding_size": 2, "stem_size": 3,
+    },
+    "dense_generator": {"columns": 3, "latent_dim": 2, "hidden": (4,)},
+    "dense_discriminator": {"columns": 3, "hidden": (4,)},
+    "conv_generator": {"shape": (4, 4, 1), "latent_dim": 2, "filters": (2,)},
+    "conv_discriminator": {"shape": (4, 4, 1), "filters": (2,)},
+    "GAN": {
+        "generator": dense_generator(3, latent_dim=2, hidden=(4,)),
+        "discriminator": dense_discriminator(3, hidden=(4,)),
+    },
 }  # fmt: skip
 LABELS = [0, 1]
 WITH_LABELS = {
@@ -98,6 +120,7 @@ LEFT_OUT = {
     "serialize_keras_object", "deserialize_keras_object", "KerasTensor", "Functional", "Model",
     "Sequential", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Constraint",
     "Initializer", "Callback", "CallbackList", "LearningRateSchedule", "Wrapper", "PyDataset",
+    "BERT", "BERTClassifier", "BERTMaskedLM",
     "set_floatx", "set_epsilon", "set_random_seed", "set_image_data_format", "is_keras_tensor",
 }  # fmt: skip
 
@@ -109,16 +132,18 @@ def targets(namespace):
             case = min(op.cases, key=lambda c: sum(a.size for a in draw(c, 0) if a.size) or 1e9)
             inputs = dict(zip(op.inputs, as_type(draw(case, 0), "float32"), strict=False))
             needed = {**case.attributes, **OF_ITS_OWN.get(name, {})}
-            others = {n: None for n in op.names if n not in (*needed, *INTERNAL)}
+            others = {n: op.defaults.get(n) for n in op.names if n not in (*needed, *INTERNAL)}
             yield name, op, {**inputs, **needed}, others
         for name, t in tested.items():
             if name in LEFT_OUT:
                 continue
             arrays = as_type(draw(t.cases[0], 0), "float32")
             first = [list(arrays)] if t.takes_list else arrays
-            names = [p for p in inspect.signature(t.function).parameters if p != "self"]
+            parameters = inspect.signature(t.function).parameters
+            names = [p for p in parameters if p != "self"]
             given = {**dict(zip(names, first, strict=False)), **t.cases[0].attributes}
-            yield name, t.function, given, {n: None for n in names if n not in given}
+            others = {n: parameters[n].default for n in names if n not in given}
+            yield name, functions[name], given, others
         return
     module = reduce(getattr, namespace.split(".")[namespace == "fastnn" :], fastnn)
     listed = [n for n in keras.names().get(f"keras.{namespace}", dir(module)) if n in dir(module)]
@@ -192,17 +217,29 @@ def walk(namespace):
             continue
         for argument in [a for a in (*given, *others) if a not in INTERNAL]:
             for word in HOSTILE:
+                changed = {**given, argument: HOSTILE[word]}
                 told = _wrong(
-                    function, name, argument, {**given, argument: HOSTILE[word]}, namespace
+                    function, name, argument, changed, namespace, others.get(argument), word
                 )
                 if told:
                     yield name, argument, word, told
 
 
-def _wrong(function, name, argument, arguments, namespace):
+def _kind(function, argument, default):
+    """ "flag", "name" or "seed", if an argument is one."""
+    if isinstance(default, bool):
+        return "flag"
+    is_one = isinstance(function, type) and argument in ("name", "seed")
+    return argument if is_one else None
+
+
+def _wrong(function, name, argument, arguments, namespace, default, word):
     """What is wrong with what came of it."""
     try:
         call(function, arguments, namespace)
+        kind = _kind(function, argument, default)
+        if kind and word not in TAKEN[kind]:
+            return f"taken for a {kind}"
     except (MemoryError, OSError):  # of files it is their names that count
         return None
     except REFUSALS as error:

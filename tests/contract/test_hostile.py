@@ -9,8 +9,8 @@ import sys
 import pytest
 
 NAMESPACES = [
-    "activations", "callbacks", "constraints", "fastnn", "initializers", "layers", "losses",
-    "metrics", "ops", "optimizers", "optimizers.schedules", "preprocessing", "random",
+    "activations", "applications", "callbacks", "constraints", "fastnn", "initializers", "layers",
+    "losses", "metrics", "ops", "optimizers", "optimizers.schedules", "preprocessing", "random",
     "regularizers", "utils",
 ]  # fmt: skip
 # (function, argument): refused, but in the words of an op within that name neither

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Each may import those before it, and itself.
 ORDER = [
-    "kernels", "errors", "dtypes", "checks", "tree", "registry", "when_used", "locks", "frames",
-    "ops", "buffer", "tape", "compile", "devices", "emit", "watch", "config", "convert",
+    "kernels", "errors", "dtypes", "checks", "tree", "declared", "registry", "when_used", "locks",
+    "frames", "ops", "buffer", "tape", "compile", "devices", "emit", "watch", "config", "convert",
     "operators", "tensor", "variable", "symbolic", "apply", "arguments", "indexing", "autograd",
     "gradcheck", "scalar_text", "own_ops", "foreign_random", "recording", "random", "profiling",
     "utils", "initializers", "regularizers", "constraints", "activations", "layers", "targets",

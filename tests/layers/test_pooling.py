@@ -94,6 +94,18 @@ def test_masked_steps_do_not_count_in_a_mean():
     np.testing.assert_array_equal(y.numpy(), [[[1.0]], [[np.nan]]])
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+@pytest.mark.parametrize("training", [False, True])
+def test_dropout_of_channels_is_of_one_rank_in_predictions_too(rate, training):
+    x = np.ones((2, 3, 4), np.float32)
+    for kind, expected in ((layers.SpatialDropout1D, 3), (layers.SpatialDropout2D, 4)):
+        layer = kind(rate, name="drop")
+        wrong = x if expected == 4 else x[None]
+        for given in (wrong, fastnn.Input(wrong.shape[1:])):
+            with pytest.raises(ShapeError, match=f"{kind.__name__} 'drop': expected {expected} d"):
+                layer(given, training=training)
+
+
 @pytest.mark.parametrize("kind", [layers.SpatialDropout2D, layers.SpatialDropout3D])
 def test_whole_channels_are_dropped(kind):
     dimensions = 2 if kind is layers.SpatialDropout2D else 3

@@ -152,6 +152,27 @@ def test_a_class_of_ones_own_is_found_by_its_name(tmp_path):
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
 
 
+def test_a_model_of_a_class_of_ones_own_is_loaded_whole_where_its_class_is_known(tmp_path):
+    class Two(fastnn.Model):
+        def __init__(self, units=2):
+            super().__init__()
+            self.units, self.dense = units, layers.Dense(units)
+
+        def call(self, inputs):
+            return self.dense(inputs["a"]) + inputs["b"]
+
+    model = Two(1)
+    model.compile("adam", "mse")
+    data = {"a": X, "b": X[:, :1]}
+    model.fit(data, X[:, :1], verbose=0)
+    model.save(tmp_path / "m.fastnn")
+    with pytest.raises(ValueError, match=r"'Two' .*custom_objects"):
+        fastnn.load_model(tmp_path / "m.fastnn")
+    loaded = fastnn.load_model(tmp_path / "m.fastnn", custom_objects={"Two": Two})
+    np.testing.assert_array_equal(loaded.predict(data), model.predict(data))
+    assert loaded.optimizer.iterations == model.optimizer.iterations
+
+
 def test_a_loss_without_a_name_is_left_out(tmp_path):
     model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(1)])
     model.compile("sgd", lambda y, p: ops.mean((y - p) ** 2))
