@@ -119,7 +119,8 @@ def learn_classes(
 ) -> None:
     """The rate falls to 0."""
     steps = CLASS_EPOCHS * (len(x) // BATCH)
-    rate = CosineDecay(0.0, steps - steps // 10, 0.0, None, CLASS_RATE, steps // 10)
+    warmup = steps // 10
+    rate = CosineDecay(0.0, steps - warmup, warmup_target=CLASS_RATE, warmup_steps=warmup)
     loss = SparseCategoricalCrossentropy(from_logits=True)
     model.compile(fastnn.optimizers.AdamW(rate, DECAY), loss, metrics=["accuracy"])
     history = model.fit(
@@ -162,7 +163,7 @@ def main() -> None:
         print(f"classifier {number} of {VOTES}")
         classifier.backbone.set_weights(encoders[0].get_weights())
         learn_classes(classifier, train, classes[~is_test], rng)
-    words = fastnn.Input((LENGTH,), dtype="int32")
+    words = fastnn.Input((None,), dtype="int32")
     vote = fastnn.Model(words, layers.Average()([member(words) for member in classifiers]))
     accuracy = float((vote.predict(test).argmax(axis=1) == classes[is_test]).mean())
     seconds = time.perf_counter() - begin

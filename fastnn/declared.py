@@ -49,7 +49,7 @@ def _check_of(name, annotation):
     if kind is bool:
         return flag, may_be_none
     if (name, kind) == ("name", str):
-        return text, may_be_none
+        return text, True  # as everywhere in Keras: the default is taken
     return (seed, may_be_none) if (name, kind) == ("seed", int) else None
 
 

@@ -13,6 +13,7 @@ from fastnn import activations, checks, initializers, layers, ops, random
 from fastnn.errors import ShapeError, shape_text
 from fastnn.layers.base import Layer, Shape
 from fastnn.models import Model
+from fastnn.symbolic import Spec
 from fastnn.tensor import Tensor
 
 INPUTS = {"input_ids", "attention_mask", "token_type_ids", "masked_positions"}
@@ -85,9 +86,12 @@ class BERT(Built, aliases=None):
             )
         activations.get(hidden_act, "BERT: hidden_act")  # refuses what is none
         self.hidden_act, self.dropout = hidden_act, checks.fraction("BERT: dropout", dropout)
-        whole("BERT: max_position_embeddings", max_position_embeddings, 1)
-        self.max_position_embeddings, self.pad_token_id = max_position_embeddings, pad_token_id
+        positions = whole("BERT: max_position_embeddings", max_position_embeddings, 1)
+        self.max_position_embeddings, self.pad_token_id = positions, pad_token_id
         self.type_vocab_size = whole("BERT: type_vocab_size", type_vocab_size, 1)
+        rows = self.num_hidden_layers * (4 * self.hidden_size + 2 * self.intermediate_size)
+        rows += self.vocab_size + positions + self.type_vocab_size
+        checks.room("BERT: its sizes", rows * self.hidden_size, self.num_hidden_layers)
         self.words = self._table(vocab_size, "word")
         self.positions = self._table(max_position_embeddings, "position")
         self.types = self._table(type_vocab_size, "token_type")
@@ -102,14 +106,23 @@ class BERT(Built, aliases=None):
         initial, name = initializers.RandomNormal(stddev=0.02), f"embeddings.{name}_embeddings"
         return layers.Embedding(rows, self.hidden_size, initial, name=name, dtype=self.dtype)
 
-    def call(self, inputs: Any) -> Tensor:
+    def by_name(self, inputs: Any) -> dict[str, Any]:
+        """Inputs as a dictionary."""
         if isinstance(inputs, list | tuple):
             raise ValueError(
                 f"BERT {self.name!r}: takes tokens, or a dictionary; got {len(inputs)} arrays"
             )
-        inputs = inputs if isinstance(inputs, dict) else {"input_ids": inputs}
-        if "input_ids" not in inputs or not INPUTS.issuperset(inputs):
-            raise ValueError(f"BERT: takes input_ids, and of {sorted(INPUTS)}; got {list(inputs)}")
+        found = inputs if isinstance(inputs, dict) else {"input_ids": inputs}
+        if "input_ids" not in found or not INPUTS.issuperset(found):
+            raise ValueError(f"BERT: takes input_ids, and of {sorted(INPUTS)}; got {list(found)}")
+        return found
+
+    def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
+        shape = self.by_name(inputs)["input_ids"].shape  # of a length that may be any
+        return Spec((*shape, self.hidden_size), self.dtype)
+
+    def call(self, inputs: Any) -> Tensor:
+        inputs = self.by_name(inputs)
         ids, most = inputs["input_ids"], self.max_position_embeddings
         if ids.ndim != 2 or not 1 <= ids.shape[1] <= most:
             raise ShapeError(

@@ -8,6 +8,7 @@ import numpy as np
 from fastnn import checks, layers, ops
 from fastnn.layers.base import Shape
 from fastnn.ops.movement import flat_index
+from fastnn.symbolic import Spec
 from fastnn.tensor import Tensor
 
 from .bert import BERT, Built
@@ -59,6 +60,11 @@ class BERTMaskedLM(Head, aliases=None):
         shape = (self.backbone.vocab_size,)
         self.bias = self.add_weight(shape, "zeros", name="cls.predictions.bias")
 
+    def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
+        given = self.backbone.by_name(inputs)
+        shape = given.get("masked_positions", given["input_ids"]).shape
+        return Spec((*shape, self.backbone.vocab_size), self.dtype)
+
     def call(self, inputs: Any) -> Tensor:
         x = self.backbone(inputs)
         if isinstance(inputs, dict) and "masked_positions" in inputs:
@@ -86,6 +92,10 @@ class BERTClassifier(Head, aliases=None):
         self.pooler = self.dense(self.hidden_size, "bert.pooler.dense", "tanh")
         self.drop, self.logits = layers.Dropout(dropout), self.dense(num_classes, "classifier")
         self.build_for((None, None))
+
+    def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
+        rows = self.backbone.by_name(inputs)["input_ids"].shape[0]
+        return Spec((rows, self.num_classes), self.dtype)
 
     def call(self, inputs: Any) -> Tensor:
         return self.logits(self.drop(self.pooler(self.backbone(inputs)[:, 0])))

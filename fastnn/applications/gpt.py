@@ -71,12 +71,11 @@ class GPT2(Model, aliases=None):
             checks.whole_number(f"GPT2: {name}", value, 1)
             for name, value in zip(SIZES, given, strict=False)
         )
-        inner = 4 * self.n_embd if n_inner is None else n_inner
-        inner = checks.whole_number("GPT2: n_inner", inner, 1)
-        self.n_inner = None if n_inner is None else inner
-        rows = self.vocab_size + self.n_positions + self.n_layer * (4 * self.n_embd + 2 * inner)
-        sizes = "vocab_size, n_positions, n_embd, n_layer and n_inner"
-        checks.room(f"GPT2: {sizes}", rows * self.n_embd, self.n_layer)
+        n_inner = 4 * self.n_embd if n_inner is None else n_inner
+        self.n_inner = checks.whole_number("GPT2: n_inner", n_inner, 1)
+        rows = self.n_layer * (4 * self.n_embd + 2 * self.n_inner)
+        rows += self.vocab_size + self.n_positions
+        checks.room("GPT2: its sizes", rows * self.n_embd, self.n_layer)
         if n_embd % n_head:
             raise ValueError(f"GPT2: n_head must divide n_embd; got {n_head} and {n_embd}")
         self.dropout = checks.fraction("GPT2: dropout", dropout)
@@ -137,12 +136,11 @@ class GPT2(Model, aliases=None):
         """The prompt (T,), at least one token, and max_new_tokens that go on from it, drawn one by
         one: (T + max_new_tokens,), int64.
 
-        temperature: what logits are divided by; 0 takes the likeliest, and the higher it is, the
-        more alike all are. top_k: draw from so many of the likeliest, and from those that tie with
-        the last of them, as Hugging Face transformers does; None, from all. seed: an integer makes
-        the draws a function of it alone; None takes the process's generator. Whenever a text is
-        longer than n_positions, the model goes on from its last n_positions // 2 tokens as if it
-        began there.
+        temperature: what logits are divided by; 0 takes the likeliest. top_k: draw from so many of
+        the likeliest and what ties with the last of them, as Hugging Face transformers does; None,
+        from all. seed: an integer makes the draws a function of it alone; None takes the process's
+        generator. Whenever a text is longer than n_positions, the model goes on from its last
+        n_positions // 2 tokens as if it began there.
 
         >>> import fastnn
         >>> model = fastnn.applications.GPT2(9, n_positions=8, n_embd=4, n_layer=1, n_head=1)
@@ -166,18 +164,16 @@ class GPT2(Model, aliases=None):
 
 
 class Block(Layer, aliases=None):
-    """x + attention, then x + a feed-forward part, each of what a layer norm makes of x: (B, T,
-    n_embd) to the same."""
+    """(B, T, n_embd) to the same: x + attention, x + a feed-forward part, each of a layer norm."""
 
     def __init__(self, model: GPT2, **base: Any):
         super().__init__(**base)
-        width, share = model.n_embd, 1 / sqrt(2 * model.n_layer)
-        self.n_head = model.n_head
+        width, self.n_head, share = model.n_embd, model.n_head, 1 / sqrt(2 * model.n_layer)
         self.ln_1 = model._norm("ln_1")
         self.c_attn = model._dense(3 * width, "attn.c_attn")
         self.c_proj = model._dense(width, "attn.c_proj", share)
         self.ln_2 = model._norm("ln_2")
-        self.c_fc = model._dense(model.n_inner or 4 * width, "mlp.c_fc")
+        self.c_fc = model._dense(model.n_inner, "mlp.c_fc")
         self.mlp_proj = model._dense(width, "mlp.c_proj", share)
         self.dropout, self.drop = model.dropout, layers.Dropout(model.dropout)
 
@@ -192,10 +188,8 @@ class Block(Layer, aliases=None):
         which of these each place sees, (T, L)."""
         q, k, v = ops.split(self.c_attn(self.ln_1(x)), 3, axis=-1)
         k, v, seen = (k, v, None) if keep is None else keep(k, v)
-        q, k, v = [
-            ops.reshape(t, (*t.shape[:2], self.n_head, t.shape[2] // self.n_head))
-            for t in (q, k, v)
-        ]
+        n = self.n_head
+        q, k, v = [ops.reshape(t, (*t.shape[:2], n, t.shape[2] // n)) for t in (q, k, v)]
         if training and self.dropout:
             state, offset = self.generator.draw()
             y = ops.dropout_attention(

@@ -167,6 +167,23 @@ def test_a_saved_one_is_loaded(tmp_path):
     assert again.count_params() == model.count_params() == 1568 + 72 + 27
 
 
+def test_a_functional_model_of_it_takes_texts_of_any_length():
+    ids = fastnn.Input((None,), dtype="int32")
+    places = fastnn.Input((2,), dtype="int32")
+    encoder = small()
+    masked, classes = BERTMaskedLM(encoder), BERTClassifier(encoder, 3)
+    words = {"input_ids": ids, "masked_positions": places}
+    model = fastnn.Model([ids, places], [encoder(ids), masked(words), classes(ids), masked(ids)])
+    assert model.output_shape == [(None, None, 8), (None, 2, 50), (None, 3), (None, None, 50)]
+    for time in (2, 5):
+        x, at = np.arange(3 * time).reshape(3, time), np.array([[0, 1]] * 3)
+        found = model.predict([x, at])
+        given = {"input_ids": x, "masked_positions": at}
+        expected = encoder(x), masked(given), classes(x), masked(x)
+        for y, e in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(y, e.numpy())
+
+
 @pytest.mark.parametrize(
     ("change", "error", "text"),
     [
@@ -186,6 +203,9 @@ def test_wrong_inputs_are_refused(change, error, text):
 def test_weights_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="num_attention_heads"):
         BERT(50, 8, 2, 3, 12)
+    for sizes in ((50, 8, 2**62), (2**50, 8, 2), (50, 2**40, 2)):
+        with pytest.raises(ValueError, match="BERT: its sizes make some"):
+            BERT(*sizes, 2, 12)
     with pytest.raises(TypeError, match="backbone must be a BERT; got 50"):
         BERTMaskedLM(50)
     arrays = {n.removeprefix("masked/state/"): a for n, a in golden().items() if "masked/s" in n}

@@ -87,6 +87,10 @@ OF_ITS_OWN = {
     "one_hot": {"num_classes": 9}, "multi_hot": {"num_classes": 9}, "scatter": {"shape": (9,)},
     "quantile": {"q": 0.5}, "percentile": {"q": 50}, "tensordot": {"axes": 0},
     "conv": {"inputs": np.ones((1, 5, 5, 1), "float32")},
+    "BERT": {
+        "vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 8, "max_position_embeddings": 8,
+    },
     "GPT2": {"vocab_size": 9, "n_positions": 8, "n_embd": 4, "n_layer": 1, "n_head": 2},
     "ResNet": {
         "num_classes": 2, "image_shape": (8, 8, 1), "layer_type": "basic", "hidden_sizes": (2,),
@@ -120,7 +124,7 @@ LEFT_OUT = {
     "serialize_keras_object", "deserialize_keras_object", "KerasTensor", "Functional", "Model",
     "Sequential", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Constraint",
     "Initializer", "Callback", "CallbackList", "LearningRateSchedule", "Wrapper", "PyDataset",
-    "BERT", "BERTClassifier", "BERTMaskedLM",
+    "BERTClassifier", "BERTMaskedLM",
     "set_floatx", "set_epsilon", "set_random_seed", "set_image_data_format", "is_keras_tensor",
 }  # fmt: skip
 
