@@ -9,7 +9,7 @@ from fastnn.checks import whole_number
 from fastnn.dtypes import NUMBERS
 from fastnn.errors import ShapeError, shape_text
 
-from .arithmetic import add, divide, multiply, subtract
+from .arithmetic import add, cast, divide, multiply, subtract
 from .arrange import flip, pad
 from .composite import composite
 from .elementary import sqrt
@@ -144,7 +144,8 @@ def correlate(x: Any, y: Any, *, mode: str = "valid") -> Any:
     long = pad(long, pad_width=((before, after),))
     count = long.shape[0] - more
     windows = np.arange(count)[:, None] + np.arange(more + 1)
-    found = sum(multiply(take(long, windows), short), axis=-1)
+    products = multiply(take(long, windows), short)
+    found = cast(sum(products, axis=-1), products.dtype)  # as NumPy's, also of small integers
     return flip(found) if is_other else found
 
 
