@@ -81,30 +81,32 @@ def as_declared(function: F) -> F:
 
 def declared_by(cls: type) -> Declared:
     """What a class says, which it keeps."""
-    if "_declared" not in vars(cls):
-        cls._declared = _declared(cls)  # type: ignore[attr-defined]
-    return cls._declared  # type: ignore[attr-defined, no-any-return]
+    init, found = vars(cls).get("_declared", (None, None))
+    if found is None or init is not cls.__init__:  # type: ignore[misc]
+        found = _declared(cls)
+        cls._declared = cls.__init__, found  # type: ignore[attr-defined, misc]
+    return found  # type: ignore[no-any-return]
 
 
 def _declared(cls):
     names: dict[str, None] = {}
-    positional, checks, are_all, is_open = None, {}, True, False
+    positional, checks, is_open = None, {}, False
     for kind in cls.__mro__[:-1]:
         init = vars(kind).get("__init__")
         if init is None:
             continue
         code = getattr(init, "__code__", None)
-        if code is None:  # a program's own kind of method, whose arguments are not known
+        if code is None or not is_ours(init):
+            # a program's own, which may change what it is given before the library's takes it
             return Declared((), (), {}, False)
         own = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
         positional = own[: code.co_argcount - 1] if positional is None else positional
-        are_all = are_all and is_ours(init)
         checks.update({n: check for n, check in checks_of(init).items() if n not in names})
         names.update(dict.fromkeys(own))
         is_open = bool(code.co_flags & CO_VARKEYWORDS)
         if not is_open:
             break
-    return Declared(tuple(names), positional or (), checks, are_all and not is_open)
+    return Declared(tuple(names), positional or (), checks, not is_open)
 
 
 def expect_declared(cls: type, arguments: tuple, named: dict[str, Any]) -> None:

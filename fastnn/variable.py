@@ -39,7 +39,7 @@ def _values(initializer, shape, dtype, trainable, owner):
         raise ValueError(f"{owner}: an initializer needs a shape: pass shape=")
     shape, dtype = checks.extents(owner, shape), dtype or np.dtype(config.floatx())
     with outside_the_step():
-        made = registry.kind("initializers").get(initializer, owner)(shape, dtype)
+        made = registry.kind("initializers").get(initializer, owner)(shape, dtype=dtype)
         array = as_array(made.numpy() if isinstance(made, Tensor) else made, dtype, owner)
     if array.shape != shape:
         raise ShapeError(

@@ -93,3 +93,44 @@ def test_copies_are_made_without_arguments():
     layer = layers.Conv2D(4, 3)
     for made in (copy.copy(layer), copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert made.filters == 4
+
+
+def test_a_programs_own_constructor_may_change_what_the_librarys_is_given():
+    class Own(layers.Dense):
+        def __init__(self, units, **named):
+            super().__init__(units, use_bias=named.pop("use_bias", "y") == "y", **named)
+
+    assert [Own(3, use_bias=one).use_bias for one in "yn"] == [True, False]
+    with pytest.raises(TypeError, match="activaton"):
+        Own(3, activaton="relu")
+
+    class Later(layers.Dense):
+        pass
+
+    assert Later(3).units == 3
+    Later.__init__ = lambda self, units, extra: layers.Dense.__init__(self, units + extra)
+    assert Later(3, extra=2).units == 5
+
+
+def test_a_programs_own_initializer_is_given_the_dtype_by_name_as_keras_gives_it():
+    def halves(shape, value=0.5, *, dtype=None):
+        return np.full(shape, value, dtype)
+
+    for layer in (layers.Dense(2, kernel_initializer=halves), layers.PReLU(halves)):
+        layer(X)
+        assert {weight.numpy().max() for weight in layer.weights[:1]} == {0.5}
+    assert fastnn.Variable(fastnn.random.normal, (2, 3)).shape == (2, 3)
+
+
+def test_what_has_no_meaning_here_is_checked_and_taken():
+    model = fastnn.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse", steps_per_execution=4, jit_compile=False, auto_scale_loss=True)
+    for wrong in ({"steps_per_execution": 0}, {"jit_compile": "no"}, {"auto_scale_loss": "no"}):
+        with pytest.raises((TypeError, ValueError), match=f"compile: {next(iter(wrong))}"):
+            model.compile("sgd", "mse", **wrong)
+
+
+def test_numbers_that_are_none_are_refused():
+    for call in (lambda: ops.arange(None), lambda: ops.full((2,), None)):
+        with pytest.raises(TypeError, match=r"expected numbers|must be numbers"):
+            call()

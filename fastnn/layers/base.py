@@ -352,7 +352,7 @@ class Layer(Watched, Configured):
         with outside_the_step(), device("cpu"):  # the same numbers on every device
             found = initializers.get(initializer, f"layer {self.name!r}: initializer")
             try:
-                value = found(shape, dtype)
+                value = found(shape, dtype=dtype)
             except TypeError as error:  # of a function of the user's, as one that takes no type
                 raise TypeError(f"layer {self.name!r}: initializer of {name}: {error}") from error
             value = (

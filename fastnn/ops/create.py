@@ -81,6 +81,8 @@ def _filled(shape, value, dtype):
     if hasattr(value, "requires_gradient"):
         return broadcast_to(as_type(value, dtype), shape)
     value = np.asarray(value)
+    if value.dtype.kind not in "biuf":
+        raise TypeError(f"full: fill_value must be numbers; got {value!r}")
     if value.dtype.kind == "f" and np.dtype(dtype).kind in "iu" and not np.isfinite(value).all():
         raise ValueError(f"full: fill_value {value} is no {dtype}. Give numbers, or another dtype.")
     return broadcast_to(value.astype(dtype), shape)
@@ -130,7 +132,8 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     >>> print(ops.arange(3), ops.arange(1, 2, 0.25))
     [0 1 2] [1.   1.25 1.5  1.75]
     """
-    given = [None if n is None else _number("arange", n) for n in (start, stop, step)]
+    given: list[Any] = [_number("arange", start)]
+    given += [None if n is None else _number("arange", n) for n in (stop, step)]
     if given[1] is None:
         given[:2] = 0, given[0]
     array = np.arange(*[1 if n is None else n for n in given])

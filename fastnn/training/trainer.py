@@ -93,6 +93,9 @@ class Trainer(OnBatch, Checking, aliases=None):
         run_eagerly: bool = False,
         loss_weights: Any = None,
         weighted_metrics: Any = (),
+        steps_per_execution: int = 1,
+        jit_compile: bool | str | None = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Say how to train.
 
@@ -104,12 +107,18 @@ class Trainer(OnBatch, Checking, aliases=None):
         arrays, (N,) of one number a row.
         weighted_metrics: the same, in which sample_weight counts. run_eagerly: whether every step
         runs from Python instead of being recorded: the same bits, slower; for looking into `call`.
+        steps_per_execution, jit_compile, auto_scale_loss: taken as Keras takes them; they change
+        nothing here, where as many steps as can run at once do, and losses are not scaled.
 
         Of a model with several outputs, loss, metrics and loss_weights may be a list or dictionary
         like them, with what belongs to each; None leaves an output out. One loss is for all. What
         is trained is the sum of the losses, each times its weight.
         """
         run_eagerly = checks.flag("compile: run_eagerly", run_eagerly)
+        checks.whole_number("compile: steps_per_execution", steps_per_execution, 1)
+        checks.flag("compile: auto_scale_loss", auto_scale_loss)
+        if jit_compile not in ("auto", None):
+            checks.flag("compile: jit_compile", jit_compile)
         chosen = optimizers.get(optimizer, "compile: optimizer")
         chosen_loss = tree.map(lambda one: losses.loss_of(one, "compile: loss"), loss)
         for what, names in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
