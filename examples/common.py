@@ -24,6 +24,7 @@ import fastnn
 from fastnn.errors import CudaError
 
 TRAVELLING = Path(__file__).parent / "data"
+ENDINGS = ".fastnn", ".json", ".png"  # of what is written
 INTERRUPTED = "interrupted: nothing is written"
 
 
@@ -61,6 +62,9 @@ def start(about: str, data: str = "", *files: str) -> argparse.Namespace:
         tempfile.TemporaryFile(dir=Path.cwd()).close()
     except OSError as error:
         parser.error(f"the model is written to this folder, but that cannot be: {error}")
+    for written in (Path(f"{parser.prog.removesuffix('.py')}{end}") for end in ENDINGS):
+        if written.is_dir():
+            parser.error(f"{written} is to be written, but there is a folder of that name")
     try:
         fastnn.set_device(given.device)
     except CudaError as error:

@@ -25,7 +25,7 @@ class Sequential(Model):
 
     def __init__(
         self,
-        layers: Sequence[Layer | KerasTensor] = (),
+        layers: Sequence[Layer | KerasTensor] | None = None,
         trainable: bool = True,
         name: str | None = None,
         dtype: Any = None,
@@ -34,7 +34,7 @@ class Sequential(Model):
         self._stack: tuple[Layer, ...] = ()
         self.input_shape: Shape | None = None
         self._chain: Graph | None = None  # of symbolic tensors, once they are asked for
-        for layer in layers:
+        for layer in layers or ():
             self.add(deserialize(layer) if isinstance(layer, dict) else layer)
 
     def get_config(self) -> dict[str, Any]:

@@ -83,6 +83,13 @@ def test_a_folder_that_takes_no_file_is_told_before_anything_is_learned(tmp_path
     assert "the model is written to this folder, but that cannot be: " in last
 
 
+def test_a_folder_where_a_file_is_to_be_written_is_told(tmp_path):
+    (tmp_path / "gan.fastnn").mkdir()
+    status, last = ended("gan", tmp_path)
+    assert status == 2
+    assert last.endswith("gan.fastnn is to be written, but there is a folder of that name")
+
+
 TEXT = f"--data: {HERE}/input.txt should hold text in UTF-8, at least 650 characters; "
 
 
