@@ -26,6 +26,18 @@ def adam(weights: Any, gradients: Any, means: Any, squares: Any, t: jax.Array) -
     return weights, means, squares
 
 
+def steps(case: Train, call: Callable, first: Any) -> Callable:
+    """What runs a round of steps, from a state that has made one, which compiles."""
+    state = [call(first)[0]]
+
+    def run():
+        for _ in range(case.units):
+            state[0], loss = call(state[0])
+        return float(loss)
+
+    return run
+
+
 def train(case: Train) -> Callable[[], Callable]:
     if case.family == "gan":
         return gan(case)
@@ -49,14 +61,7 @@ def train(case: Train) -> Callable[[], Callable]:
     def fresh():
         weights, moving = initial()
         zeros = [jax.tree_util.tree_map(jnp.zeros_like, weights) for _ in range(2)]
-        state = [call((weights, *zeros, moving, jnp.float32(0)))[0]]
-
-        def run():
-            for _ in range(case.units):
-                state[0], loss = call(state[0])
-            return float(loss)
-
-        return run
+        return steps(case, call, (weights, *zeros, moving, jnp.float32(0)))
 
     return fresh
 
@@ -119,14 +124,7 @@ def gan(case: Train) -> Callable[[], Callable]:
             [jax.tree_util.tree_map(jnp.zeros_like, w) for _ in range(2)] for w in (one, other)
         ]
         first = (one, *zeros[0]), (other, *zeros[1]), moving, jax.random.key(1), jnp.float32(0)
-        state = [call(first)[0]]
-
-        def run():
-            for _ in range(case.units):
-                state[0], loss = call(state[0])
-            return float(loss)
-
-        return run
+        return steps(case, call, first)
 
     return fresh
 
